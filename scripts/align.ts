@@ -1,0 +1,86 @@
+/**
+ * The whole chain: instruction tuning → preference pairs → reward model → PPO → evaluation.
+ *
+ *   Run      npm run align                         (configs/align/tiny.yaml)
+ *            npm run align -- run.seed=2 run.folder=data/runs/seed-2
+ *   Writes   <run.folder>/{instruct, preferences, reward, ppo, evaluate}/, summary.json, report.md
+ *
+ * A chain that was stopped goes on where it was when the same command is given again.
+ */
+import { join } from 'node:path';
+import { atomicWrite } from '../src/files/atomic-write.ts';
+import { chainReport } from '../src/report/chain-report.ts';
+import type { ChainSummary } from '../src/report/chain-summary.ts';
+import { chainSummary } from '../src/report/chain-summary.ts';
+import { loadConfig } from '../src/run/load-config.ts';
+
+import { readArguments, runMain } from '../src/run/program.ts';
+import type { Progress } from '../src/run/progress.ts';
+import { formatSeconds, openProgress } from '../src/run/progress.ts';
+import { describeChanges } from '../src/run/show-config.ts';
+import { openLaneFor, runStage } from '../src/run/stage.ts';
+import type { Lane } from '../src/tensor/lane.ts';
+import { instruct } from '../stages/1-instruct.ts';
+import { reward } from '../stages/2-reward.ts';
+import { ppo } from '../stages/3-ppo.ts';
+import { evaluate } from '../stages/4-evaluate.ts';
+import { AlignConfig } from './align.config.ts';
+import { preferences } from './preferences.ts';
+
+/** Runs the chain and returns its summary, which is also written to summary.json. */
+export async function align(config: AlignConfig, progress: Progress = openProgress({})): Promise<ChainSummary> {
+  const { folder, seed } = config.run;
+  const at = (stage: string): string => join(folder, stage);
+  const pairs = (name: string): string => join(at('preferences'), `${name}.arrow`);
+  const parents = {
+    instruct: [`model=${config.base}`],
+    preferences: [`model=${at('instruct')}`],
+    reward: [`model=${at('instruct')}`, `pairs=${pairs('train')}`, `heldOut=${pairs('held-out')}`],
+    ppo: [`policy=${at('instruct')}`, `reward=${at('reward')}`],
+    evaluate: [`base=${config.base}`, `instruct=${at('instruct')}`, `reward=${at('reward')}`, `ppo=${at('ppo')}`],
+  };
+  const settings = (stage: keyof typeof parents): string[] => [
+    `run.folder=${at(stage)}`,
+    `run.seed=${seed}`,
+    ...Object.entries(config.runtime).map(([key, value]) => `runtime.${key}=${value}`),
+    ...parents[stage],
+    ...config.overrides[stage],
+  ];
+  // Every file is checked before the first stage starts, so that a misspelt key of the last one costs seconds, not minutes.
+  const configs = {
+    instruct: loadConfig(instruct.schema, config.stages.instruct, settings('instruct')),
+    preferences: loadConfig(preferences.schema, config.stages.preferences, settings('preferences')),
+    reward: loadConfig(reward.schema, config.stages.reward, settings('reward')),
+    ppo: loadConfig(ppo.schema, config.stages.ppo, settings('ppo')),
+    evaluate: loadConfig(evaluate.schema, config.stages.evaluate, settings('evaluate')),
+  };
+  const lane: Lane = await openLaneFor(config.runtime, progress);
+  const options = { resume: 'where-possible', lane, progress } as const;
+  await runStage(instruct, configs.instruct, options);
+  await runStage(preferences, configs.preferences, options);
+  await runStage(reward, configs.reward, options);
+  await runStage(ppo, configs.ppo, options);
+  await runStage(evaluate, configs.evaluate, options);
+
+  const summary = chainSummary(folder, lane.name, seed);
+  await atomicWrite(join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  const report = chainReport(folder, summary);
+  await atomicWrite(join(folder, 'report.md'), report.markdown);
+  for (const line of report.terminal) progress.say(line);
+  return summary;
+}
+
+await runMain(import.meta.url, async (argv) => {
+  const usage = 'Runs the whole chain: instruct → preference pairs → reward model → PPO → evaluation.';
+  const defaultFile = 'configs/align/tiny.yaml';
+  const parsed = readArguments(AlignConfig, { argv, script: 'scripts/align.ts', usage, defaultFile });
+  if (parsed.help !== undefined) {
+    process.stdout.write(`${parsed.help}\n`);
+    return;
+  }
+  const progress = openProgress({});
+  for (const line of describeChanges(AlignConfig, parsed.config)) progress.say(`  ${line}`);
+  const { seconds } = await align(parsed.config, progress);
+  progress.say(`done in ${formatSeconds(seconds)} (set-up aside)`);
+  progress.close();
+});

@@ -1,0 +1,162 @@
+/**
+ * Makes the preference pairs of stage 2: answers sampled from the instruction-tuned model, compared by the gold scorer.
+ *
+ *   Reads   a stage-1 checkpoint, data/seed/chat.jsonl
+ *   Writes  <run.folder>/{config.yaml, train.arrow, held-out.arrow, responses.arrow, manifest.json}
+ *   Run     npx tsx scripts/preferences.ts configs/preferences/tiny.yaml
+ *
+ * The label noise is that of the Bradley–Terry model, P(label right) = σ(|gold difference| / noise), so that the truth
+ * is known and a well-fitted reward model is calibrated. The synthetic-gold set-up follows Gao et al. 2022, arXiv:2210.10760.
+ */
+import { loadModelFolder } from '../src/checkpoint/model-folder.ts';
+import { writeTable } from '../src/data/arrow-file.ts';
+import { bool, float32, int32List, utf8 } from '../src/data/columns.ts';
+import type { PreferenceRow } from '../src/data/preference.ts';
+import { writePreferences } from '../src/data/preference.ts';
+import { DataError } from '../src/errors.ts';
+import type { ChatPrompt } from '../src/evaluation/chat-prompts.ts';
+import { loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
+import { goldScore } from '../src/evaluation/gold.ts';
+import { meanAndDeviation } from '../src/evaluation/statistics.ts';
+import { disposeModel } from '../src/model/model.ts';
+import type { Random } from '../src/random.ts';
+import { seededRandom } from '../src/random.ts';
+import { generate } from '../src/rollout/generate.ts';
+import { breathe, Interrupted } from '../src/run/interrupts.ts';
+import { openParent } from '../src/run/parents.ts';
+import { program } from '../src/run/program.ts';
+import type { RunContext, Stage } from '../src/run/stage.ts';
+import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
+import { PreferencesConfig } from './preferences.config.ts';
+
+/** A sampled answer with its gold score. */
+interface Answer {
+  readonly prompt: ChatPrompt;
+  readonly ids: Int32Array;
+  readonly text: string;
+  readonly ended: boolean;
+  readonly gold: number;
+}
+
+const responseColumns = {
+  prompt_id: utf8('Row of chat.jsonl.'),
+  prompt: utf8('Rendered prompt.'),
+  response: utf8('Sampled answer.'),
+  response_ids: int32List('Token ids of the answer, EOS included where it was drawn.'),
+  ended: bool('Whether EOS was drawn.'),
+  gold: float32('Gold score in [0, 1].'),
+};
+
+export const preferences: Stage<PreferencesConfig> = { name: 'preferences', schema: PreferencesConfig, run };
+
+async function run(config: PreferencesConfig, context: RunContext): Promise<Record<string, unknown>> {
+  const { folder, progress } = context;
+  const parent = await openParent(config.model, { role: 'instruct model', stages: ['instruct'] });
+  await folder.recordParent('model', parent);
+  await folder.recordInput('seed', config.prompts.seed);
+  await folder.recordInput('templates', config.prompts.templates);
+  const tokenizer = loadTokenizer(parent.folder);
+  const { model } = loadModelFolder(parent.folder);
+  const prompts = loadChatPrompts(config.prompts, tokenizer, model.dimensions.context - config.sampling.maxNewTokens);
+
+  // 1. Several answers to every prompt, each with its gold score.
+  const random = seededRandom(config.run.seed, 'preferences');
+  const jobs = prompts.flatMap((prompt) => Array.from({ length: config.responsesPerPrompt }, () => prompt));
+  const bar = progress.phase('preferences', jobs.length);
+  const answers: Answer[] = [];
+  for (let at = 0; at < jobs.length; at += config.sampling.batchSize) {
+    const part = jobs.slice(at, at + config.sampling.batchSize);
+    const responses = generate(
+      model,
+      part.map(({ promptIds }) => promptIds),
+      config.sampling,
+      tokenizer,
+      random,
+    );
+    responses.forEach(({ ids, ended }, i) => {
+      const prompt = part[i] as ChatPrompt;
+      const text = tokenizer.decode(ids);
+      answers.push({ prompt, ids, text, ended, gold: goldScore(prompt.gold, text).total });
+    });
+    bar.update(answers.length, { gold: meanAndDeviation(answers.map(({ gold }) => gold)).mean.toFixed(3) });
+    await breathe();
+    if (context.interrupted()) throw new Interrupted(0);
+  }
+  disposeModel(model);
+  const gold = meanAndDeviation(answers.map((answer) => answer.gold));
+
+  // 2. Pairs within a prompt, labelled with noise; whole prompts are held out.
+  const order = random.shuffle(prompts);
+  const heldOut = new Set(order.slice(0, Math.max(1, Math.round(config.heldOutShare * order.length))));
+  const pairs = prompts.flatMap((prompt) => {
+    const own = answers.filter((answer) => answer.prompt === prompt && answer.ids.length > 0);
+    return pairUp(own, config, random).map((pair) => toRow(pair, heldOut.has(prompt) ? 'test' : 'train', tokenizer));
+  });
+  const train = pairs.filter(({ split }) => split === 'train');
+  const test = pairs.filter(({ split }) => split === 'test');
+  if (train.length === 0 || test.length === 0) {
+    throw new DataError(
+      `preferences: ${train.length} training and ${test.length} held-out pairs are left; expected some of both. Lower label.tie or heldOutShare, or add prompts.`,
+    );
+  }
+  await writePreferences(folder.file('train.arrow'), train, tokenizer);
+  await writePreferences(folder.file('held-out.arrow'), test, tokenizer);
+  const rows = answers.map(({ prompt, ids, text, ended, gold: score }) => {
+    return { prompt_id: prompt.id, prompt: prompt.prompt, response: text, response_ids: ids, ended, gold: score };
+  });
+  await writeTable(folder.file('responses.arrow'), responseColumns, rows, { tokenizer: tokenizer.hash });
+  for (const name of ['train', 'held-out', 'responses']) await folder.recordOutput(name, `${name}.arrow`);
+  const flipped = pairs.filter((pair) => pair.flipped).length / pairs.length;
+  bar.finish(
+    `${train.length} training and ${test.length} held-out pairs, ${(100 * flipped).toFixed(0)} % of labels flipped, gold ${gold.mean.toFixed(3)} ± ${gold.deviation.toFixed(3)}`,
+  );
+  return { trainPairs: train.length, heldOutPairs: test.length, flipped, goldMean: gold.mean, goldSd: gold.deviation };
+}
+
+interface LabelledPair {
+  readonly better: Answer;
+  readonly worse: Answer;
+  readonly flipped: boolean;
+}
+
+/** Draws pairs that are no ties and flips labels with probability σ(−|difference| / noise). */
+function pairUp(answers: readonly Answer[], config: PreferencesConfig, random: Random): LabelledPair[] {
+  const { noise, tie } = config.label;
+  const all = answers.flatMap((first, i) => answers.slice(i + 1).map((second) => [first, second] as const));
+  const distinct = all.filter(
+    ([first, second]) => Math.abs(first.gold - second.gold) > tie && first.text !== second.text,
+  );
+  return random
+    .shuffle(distinct)
+    .slice(0, config.pairsPerPrompt)
+    .map(([first, second]) => {
+      const [better, worse] = first.gold > second.gold ? [first, second] : [second, first];
+      const wrong = noise === 0 ? 0 : 1 / (1 + Math.exp((better.gold - worse.gold) / noise));
+      return { better, worse, flipped: random.uniform() < wrong };
+    });
+}
+
+function toRow({ better, worse, flipped }: LabelledPair, split: string, tokenizer: Tokenizer): PreferenceRow {
+  const [chosen, rejected] = flipped ? [worse, better] : [better, worse];
+  const whole = ({ prompt, ids }: Answer): Int32Array => Int32Array.of(...prompt.promptIds, ...ids);
+  return {
+    prompt: better.prompt.prompt,
+    chosen: tokenizer.decode(chosen.ids),
+    rejected: tokenizer.decode(rejected.ids),
+    chosen_ids: whole(chosen),
+    rejected_ids: whole(rejected),
+    prompt_length: better.prompt.promptIds.length,
+    margin: 0,
+    gold_chosen: chosen.gold,
+    gold_rejected: rejected.gold,
+    flipped,
+    split,
+  };
+}
+
+await program(
+  import.meta.url,
+  preferences,
+  'Samples answers of a model and labels pairs of them by the gold scorer, with noise.',
+);

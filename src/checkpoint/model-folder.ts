@@ -1,0 +1,68 @@
+/** A model as a Hugging Face folder: config.json, model.safetensors, tokenizer and generation files. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CheckpointError } from '../errors.ts';
+import type { Model } from '../model/model.ts';
+import { modelFrom } from '../model/model.ts';
+import { readParameters } from '../tensor/parameters.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { RewardNormalisation } from './model-config.ts';
+import { huggingFaceConfig, NO_NORMALISATION, readModelConfig } from './model-config.ts';
+import { encodeSafetensors, readSafetensors } from './safetensors.ts';
+import { fromHuggingFace, toHuggingFace } from './weight-names.ts';
+
+/** What a folder is written with beside the weights. */
+export interface ModelFolderOptions {
+  readonly tokenizer: Tokenizer;
+  /** float32 keeps every bit for resuming; bfloat16 halves the file. */
+  readonly dtype?: 'float32' | 'bfloat16';
+  readonly normalisation?: RewardNormalisation;
+}
+
+/**
+ * Writes the files of a model into an existing folder. Not atomic by itself: call inside `atomicFolder`.
+ * transformers' AutoModelForCausalLM (or AutoModelForSequenceClassification for a score head) and AutoTokenizer load it.
+ */
+export function writeModelFolder(folder: string, model: Model, options: ModelFolderOptions): void {
+  const { tokenizer } = options;
+  const dtype = options.dtype ?? 'float32';
+  const normalisation = options.normalisation ?? NO_NORMALISATION;
+  const config = huggingFaceConfig(model.dimensions, model.head, tokenizer, { dtype, normalisation });
+  const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+  writeFileSync(join(folder, 'config.json'), json(config));
+  const tensors = toHuggingFace(model.dimensions, model.head, readParameters(model.parameters));
+  writeFileSync(join(folder, 'model.safetensors'), encodeSafetensors(tensors, dtype === 'float32' ? 'F32' : 'BF16'));
+  for (const [name, text] of Object.entries(tokenizer.files)) writeFileSync(join(folder, name), text);
+  const { padId, bosId, eosId } = tokenizer;
+  const generation = { bos_token_id: bosId, eos_token_id: eosId, pad_token_id: padId };
+  if (model.head === 'tokens') writeFileSync(join(folder, 'generation_config.json'), json(generation));
+}
+
+/** A loaded model; the caller disposes it. */
+export interface LoadedModel {
+  readonly model: Model;
+  readonly normalisation: RewardNormalisation;
+}
+
+/**
+ * Loads a model from a Hugging Face folder.
+ * @throws CheckpointError when a file is missing, damaged, or of an architecture this decoder is not
+ */
+export function loadModelFolder(folder: string): LoadedModel {
+  const { dimensions, head, normalisation } = readModelConfig(join(folder, 'config.json'));
+  const weights = join(folder, 'model.safetensors');
+  const values = fromHuggingFace(dimensions, head, readSafetensors(weights), weights);
+  return { model: modelFrom(dimensions, head, values), normalisation };
+}
+
+/**
+ * Refuses a tokenizer that does not fit a model.
+ * @throws CheckpointError when an id would lie outside the embedding
+ */
+export function checkVocabulary(model: Model, tokenizer: Tokenizer, where: string): void {
+  if (tokenizer.vocabSize <= model.dimensions.vocab) return;
+  throw new CheckpointError(
+    `${where}: the tokenizer has ${tokenizer.vocabSize} tokens and the embedding ${model.dimensions.vocab} rows; ` +
+      'expected no more tokens than rows. Use the tokenizer the model was trained with.',
+  );
+}

@@ -1,0 +1,48 @@
+/** Plain text for pre-training: documents as token sequences, long ones in pieces. */
+import { DataError } from '../errors.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { EncodedExample } from './instruction.ts';
+import { readJsonLines } from './jsonl.ts';
+
+/** One document of a corpus. */
+export interface CorpusDocument {
+  id: string;
+  kind: string;
+  text: string;
+}
+
+/**
+ * Reads a corpus: JSONL with id, kind and text.
+ *
+ * @throws DataError naming every line without text (the first ten)
+ */
+export function readCorpus(path: string): CorpusDocument[] {
+  const lines = readJsonLines(path, 'npx tsx scripts/build-seed.ts');
+  const problems = lines
+    .filter(({ fields }) => typeof fields.text !== 'string' || fields.text.trim() === '')
+    .map(({ where }) => `${where}: no "text"; expected a document. Mend or remove the line.`);
+  if (problems.length > 0) throw new DataError(problems.slice(0, 10));
+  return lines.map(({ fields }) => ({
+    id: String(fields.id ?? ''),
+    kind: String(fields.kind ?? ''),
+    text: String(fields.text),
+  }));
+}
+
+/**
+ * A document as training sequences: BOS, text, EOS, with loss on all but BOS. One that is longer than `length` is cut
+ * into pieces of that length; each later piece starts with the last token of the piece before (without loss), so that
+ * every token is predicted once.
+ *
+ * "abc" in byte tokens, length 3  ->  [BOS, a, b], [b, c, EOS], each with mask [0, 1, 1]
+ */
+export function encodeDocument(text: string, tokenizer: Tokenizer, length: number): EncodedExample[] {
+  const start = tokenizer.bosId ?? tokenizer.eosId;
+  const ids = Int32Array.of(start, ...tokenizer.encode(text), tokenizer.eosId);
+  const pieces: EncodedExample[] = [];
+  for (let at = 0; at < ids.length - 1; at += length - 1) {
+    const inputIds = ids.slice(at, at + length);
+    pieces.push({ inputIds, lossMask: new Int32Array(inputIds.length).fill(1, 1) });
+  }
+  return pieces;
+}

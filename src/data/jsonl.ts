@@ -1,0 +1,50 @@
+/** JSON Lines files: one JSON object a line, every problem named by file and line. */
+import { readFileSync } from 'node:fs';
+import { DataError, errorMessage, hasCode } from '../errors.ts';
+
+/** One line of a JSONL file. */
+export interface JsonLine {
+  /** "path:line", the start of every error about this row. */
+  where: string;
+  fields: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Reads a JSONL file; blank lines are passed over.
+ *
+ * @param writtenBy the command that makes such a file, for errors
+ * @throws DataError when the file is missing or has no rows, or naming every line that is not a JSON object
+ */
+export function readJsonLines(path: string, writtenBy: string): JsonLine[] {
+  const lines: JsonLine[] = [];
+  const problems: string[] = [];
+  for (const [index, text] of readText(path, writtenBy).split(/\r?\n/).entries()) {
+    if (text.trim() === '') continue;
+    const where = `${path}:${index + 1}`;
+    try {
+      const fields: unknown = JSON.parse(text);
+      if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) {
+        problems.push(
+          `${where}: not an object; expected {"name": value, …}, received ${text.slice(0, 40)}. Mend the line.`,
+        );
+      } else {
+        lines.push({ where, fields: fields as Record<string, unknown> });
+      }
+    } catch (error) {
+      problems.push(`${where}: not JSON (${errorMessage(error)}); expected one object on the line. Mend the line.`);
+    }
+  }
+  if (problems.length > 0) throw new DataError(problems);
+  if (lines.length === 0)
+    throw new DataError(`${path}: the file has no rows; expected at least one. Run ${writtenBy}.`);
+  return lines;
+}
+
+function readText(path: string, writtenBy: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error;
+    throw new DataError(`${path}: the file is missing; expected a JSONL file. Run ${writtenBy}.`, { cause: error });
+  }
+}

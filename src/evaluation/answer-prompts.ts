@@ -1,0 +1,74 @@
+/** Answers conversation prompts with a model and scores the answers by gold, reward model and KL to a reference. */
+import type { Model } from '../model/model.ts';
+import type { Random } from '../random.ts';
+import type { GenerateOptions } from '../rollout/generate.ts';
+import { generate } from '../rollout/generate.ts';
+import { responseBatch } from '../steps/response-batch.ts';
+import { responseLogProbs, responseScores } from '../steps/score-responses.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { ChatPrompt } from './chat-prompts.ts';
+import type { GoldScore } from './gold.ts';
+import { goldScore } from './gold.ts';
+
+/** One answer with its scores. */
+export interface ScoredAnswer {
+  readonly prompt: ChatPrompt;
+  readonly response: string;
+  readonly ended: boolean;
+  /** Tokens, EOS included. */
+  readonly length: number;
+  readonly gold: GoldScore;
+  /** Normalised reward-model score; missing EOS is not replaced here. */
+  readonly reward: number;
+  /** Σ_t log π − log π_ref over the response, in nats, at the sampling temperature. */
+  readonly kl: number;
+}
+
+/** Who answers, who anchors the KL, who scores. */
+export interface Judges {
+  readonly reference: Model;
+  readonly reward: Model;
+  readonly normalisation: { readonly mean: number; readonly deviation: number };
+}
+
+/** Samples one answer to each prompt and scores it. */
+export function answerPrompts(
+  policy: Model,
+  judges: Judges,
+  prompts: readonly ChatPrompt[],
+  options: GenerateOptions,
+  tokenizer: Tokenizer,
+  random: Random,
+): ScoredAnswer[] {
+  const drawn = generate(
+    policy,
+    prompts.map(({ promptIds }) => promptIds),
+    options,
+    tokenizer,
+    random,
+  );
+  const answers: ScoredAnswer[] = [];
+  for (let at = 0; at < prompts.length; at += options.batchSize) {
+    const part = drawn.slice(at, at + options.batchSize);
+    const sequences = part.map(({ ids }, i) => ({
+      promptIds: (prompts[at + i] as ChatPrompt).promptIds,
+      responseIds: ids,
+    }));
+    const batch = responseBatch(sequences, tokenizer.padId);
+    const policyLogProbs = responseLogProbs(policy, batch, options.temperature);
+    const referenceLogProbs = responseLogProbs(judges.reference, batch, options.temperature);
+    const scores = responseScores(judges.reward, batch);
+    part.forEach(({ ids, ended }, row) => {
+      const prompt = prompts[at + row] as ChatPrompt;
+      const response = tokenizer.decode(ids);
+      let kl = 0;
+      for (let t = row * batch.response; t < (row + 1) * batch.response; t++) {
+        kl += (policyLogProbs[t] as number) - (referenceLogProbs[t] as number);
+      }
+      const { mean, deviation } = judges.normalisation;
+      const reward = ((scores[row] as number) - mean) / deviation;
+      answers.push({ prompt, response, ended, length: ids.length, gold: goldScore(prompt.gold, response), reward, kl });
+    });
+  }
+  return answers;
+}

@@ -1,0 +1,71 @@
+/** Conversation prompts with what the gold scorer needs to judge an answer. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { encodePrompt } from '../data/instruction.ts';
+import { loadTasks, rowsOf } from '../data/tasks.ts';
+import { renderTemplate } from '../data/template.ts';
+import { DataError, hasCode } from '../errors.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { GoldRequest } from './gold.ts';
+import { goldRequest, parseGoldLexicon } from './gold.ts';
+
+/** One prompt. */
+export interface ChatPrompt {
+  readonly id: string;
+  readonly prompt: string;
+  /** BOS, prompt, line break. */
+  readonly promptIds: Int32Array;
+  /** Read by the gold scorer alone: nothing that is trained sees it. */
+  readonly gold: GoldRequest;
+}
+
+/** Where prompts come from. */
+export interface PromptSource {
+  /** Folder with `chat.jsonl` and `lexicon.json`. */
+  readonly seed: string;
+  /** Folder with `chat.yaml`. */
+  readonly templates: string;
+  readonly split: string;
+}
+
+/**
+ * Loads the prompts of a split, rendered with the trained templates in turn.
+ * @param limit most tokens a prompt may have
+ * @throws DataError for missing or wrong files, a split without rows, or naming every prompt that is too long
+ */
+export function loadChatPrompts(source: PromptSource, tokenizer: Tokenizer, limit: number): ChatPrompt[] {
+  const [task] = loadTasks(source.seed, source.templates, ['chat']);
+  if (task === undefined)
+    throw new DataError(`${source.templates}: there is no chat.yaml; expected the conversation templates.`);
+  const lexicon = readLexicon(join(source.seed, 'lexicon.json'));
+  const templates = task.templates.templates.filter(({ inverted, split }) => !inverted && split === 'train');
+  const rows = rowsOf(task, source.split);
+  if (rows.length === 0) throw new DataError(`${task.path}: no rows of split "${source.split}"; expected prompts.`);
+  const problems: string[] = [];
+  const prompts = rows.map((row, index): ChatPrompt => {
+    const template = templates[index % templates.length];
+    if (template === undefined) throw new DataError(`${task.templates.path}: no template to train on.`);
+    const { input } = renderTemplate(task.templates, template, row);
+    const promptIds = encodePrompt(input, tokenizer);
+    if (promptIds.length > limit) {
+      problems.push(
+        `${row.where}: the prompt has ${promptIds.length} tokens and the context leaves ${limit} beside the response. ` +
+          'Lower sampling.maxNewTokens or use a model with a longer context.',
+      );
+    }
+    return { id: row.id, prompt: input, promptIds, gold: goldRequest(row.fields, lexicon, row.where) };
+  });
+  if (problems.length > 0) throw new DataError(problems.slice(0, 10));
+  return prompts;
+}
+
+function readLexicon(path: string): ReturnType<typeof parseGoldLexicon> {
+  try {
+    return parseGoldLexicon(readFileSync(path, 'utf8'), path);
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error;
+    throw new DataError(
+      `${path}: there is no such file; expected the words of the world. Run npx tsx scripts/build-seed.ts.`,
+    );
+  }
+}

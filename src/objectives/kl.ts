@@ -1,0 +1,35 @@
+/** Estimators of KL(policy ‖ reference) from sampled tokens, and the controllers of its weight. Host arithmetic. */
+
+/** k1 = Δ, k2 = Δ²/2, k3 = e^−Δ − 1 + Δ, with Δ = log π − log π_ref of a token sampled from π. */
+export type KlEstimator = 'k1' | 'k2' | 'k3';
+
+/**
+ * One token's estimate, in nats. k1 and k3 are unbiased; k2 is not; k3 is never negative.
+ * @see Schulman 2020, http://joschu.net/blog/kl-approx.html
+ */
+export function klEstimate(estimator: KlEstimator, policyLogProb: number, referenceLogProb: number): number {
+  const difference = policyLogProb - referenceLogProb;
+  if (estimator === 'k1') return difference;
+  if (estimator === 'k2') return 0.5 * difference * difference;
+  return Math.expm1(-difference) + difference;
+}
+
+/** How the weight β of the KL penalty moves. */
+export interface KlControl {
+  readonly kind: 'fixed' | 'adaptive';
+  /** KL a response to steer to, in nats; read by `adaptive` only. */
+  readonly target: number;
+  /** Responses over which the weight may change by a factor of e^±0.2; read by `adaptive` only. */
+  readonly horizon: number;
+}
+
+/**
+ * The weight for the next rollout: β · (1 + clip(KL/target − 1, ±0.2) · responses / horizon), or β where fixed.
+ * @param kl mean KL a response of the last rollout, in nats
+ * @see Ziegler et al. 2019, arXiv:1909.08593, section 2.2; openai/lm-human-preferences train_policy.py AdaptiveKLController
+ */
+export function nextKlWeight(weight: number, control: KlControl, kl: number, responses: number): number {
+  if (control.kind === 'fixed') return weight;
+  const error = Math.min(0.2, Math.max(-0.2, kl / control.target - 1));
+  return weight * (1 + (error * responses) / control.horizon);
+}

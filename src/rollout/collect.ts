@@ -1,0 +1,80 @@
+/** One rollout: responses to a batch of prompts with everything PPO needs to learn from them. Lives on the host. */
+import type { Model } from '../model/model.ts';
+import type { Random } from '../random.ts';
+import type { ResponseBatch } from '../steps/response-batch.ts';
+import { responseBatch } from '../steps/response-batch.ts';
+import { responseLogProbs, responseScores, responseValues } from '../steps/score-responses.ts';
+import type { GenerateOptions, StopIds } from './generate.ts';
+import { generate } from './generate.ts';
+
+/** The four models of PPO. */
+export interface PpoModels {
+  /** Trained. */
+  readonly policy: Model;
+  /** Frozen copy of the policy's start: anchors the KL. */
+  readonly reference: Model;
+  /** Trained; started as the reward model. */
+  readonly critic: Model;
+  /** Frozen: scores responses. */
+  readonly reward: Model;
+  /** Scores are read as (raw − mean) / deviation. */
+  readonly normalisation: { readonly mean: number; readonly deviation: number };
+}
+
+/** Arrays are [batch · response] unless said otherwise; 0 where masked. */
+export interface Rollout {
+  readonly batch: ResponseBatch;
+  /** [batch], ids of each response, EOS included. */
+  readonly responses: readonly Int32Array[];
+  /** [batch], 1 where EOS was drawn. */
+  readonly ended: Uint8Array;
+  /** log π at the sampling temperature, as drawn with the cache. */
+  readonly drawnLogProbs: Float32Array;
+  /** log π by a full forward pass: the "old" log-probabilities of the updates. */
+  readonly logProbs: Float32Array;
+  readonly referenceLogProbs: Float32Array;
+  /** Value of the state before each token. */
+  readonly values: Float32Array;
+  /** [batch], normalised reward-model scores. */
+  readonly scores: Float32Array;
+}
+
+/**
+ * Samples and scores.
+ * @param promptColumns tokens of the longest prompt of the data set, so that every rollout has the same shapes
+ */
+export function collectRollout(
+  models: PpoModels,
+  prompts: readonly Int32Array[],
+  options: GenerateOptions,
+  stop: StopIds,
+  promptColumns: number,
+  random: Random,
+): Rollout {
+  const drawn = generate(models.policy, prompts, options, stop, random);
+  const sequences = drawn.map(({ ids }, row) => ({ promptIds: prompts[row] as Int32Array, responseIds: ids }));
+  const sizes = { seq: promptColumns + options.maxNewTokens, response: options.maxNewTokens };
+  const batch = responseBatch(sequences, stop.padId, sizes);
+  const drawnLogProbs = new Float32Array(batch.mask.length);
+  for (const [row, { logProbs }] of drawn.entries()) drawnLogProbs.set(logProbs, row * batch.response);
+  const { mean, deviation } = models.normalisation;
+  return {
+    batch,
+    responses: drawn.map(({ ids }) => ids),
+    ended: Uint8Array.from(drawn, ({ ended }) => (ended ? 1 : 0)),
+    drawnLogProbs,
+    logProbs: responseLogProbs(models.policy, batch, options.temperature),
+    referenceLogProbs: responseLogProbs(models.reference, batch, options.temperature),
+    values: responseValues(models.critic, batch),
+    scores: responseScores(models.reward, batch).map((score) => (score - mean) / deviation),
+  };
+}
+
+/** Some rows of a [batch · response] array. */
+export function takeGridRows(values: Float32Array, rows: readonly number[], response: number): Float32Array {
+  const taken = new Float32Array(rows.length * response);
+  for (const [i, row] of rows.entries()) {
+    taken.set(values.subarray(row * response, (row + 1) * response), i * response);
+  }
+  return taken;
+}

@@ -1,0 +1,164 @@
+/** The inner loop of PPO: several passes of clipped updates over one rollout. */
+import type { Random } from '../random.ts';
+import type { PpoRows } from '../steps/ppo-update.ts';
+import { policyUpdate, valueUpdate } from '../steps/ppo-update.ts';
+import type { ResponseBatch } from '../steps/response-batch.ts';
+import type { AdamW } from '../training/adamw.ts';
+import type { PpoModels, Rollout } from './collect.ts';
+import { takeGridRows } from './collect.ts';
+import type { Checks } from './invariants.ts';
+import { checkFirstUpdate } from './invariants.ts';
+
+/** Settings of the inner loop. */
+export interface InnerLoopOptions {
+  readonly epochs: number;
+  readonly minibatches: number;
+  readonly microBatchRows: number;
+  readonly clipRange: number;
+  readonly valueClipRange: number;
+  readonly targetKl: number | null;
+  readonly temperature: number;
+  readonly learningRate: number;
+  readonly valueLearningRate: number;
+  readonly clipNorm: number | null;
+  readonly valueClipNorm: number | null;
+  readonly checks: Checks;
+  readonly where: string;
+  readonly say: (line: string) => void;
+}
+
+/** Statistics of all updates made on one rollout. */
+export interface InnerLoopResult {
+  /** Passes begun before the target KL stopped them. */
+  readonly epochs: number;
+  readonly updates: number;
+  /** Means over the updates. */
+  readonly policyLoss: number;
+  readonly valueLoss: number;
+  readonly clipFraction: number;
+  readonly valueClipFraction: number;
+  readonly ratio: number;
+  readonly gradientNorm: number;
+  readonly valueGradientNorm: number;
+  /** Of the last update. */
+  readonly approxKl: number;
+  /** Of the first update of each pass: 0, then rising. */
+  readonly approxKlByEpoch: readonly number[];
+}
+
+/** Targets of the updates, [batch · response]. */
+export interface UpdateTargets {
+  readonly advantages: Float32Array;
+  readonly returns: Float32Array;
+}
+
+/** Rows of a rollout with their targets, shapes as in the whole rollout. */
+function takeRows(rollout: Rollout, targets: UpdateTargets, rows: readonly number[]): PpoRows {
+  const { batch } = rollout;
+  const take = (values: Float32Array): Float32Array => takeGridRows(values, rows, batch.response);
+  return {
+    batch: takeBatchRows(batch, rows),
+    oldLogProbs: take(rollout.logProbs),
+    oldValues: take(rollout.values),
+    advantages: take(targets.advantages),
+    returns: take(targets.returns),
+  };
+}
+
+/** The same rows of every array of a batch; positions are shifted to the new row numbers. */
+export function takeBatchRows(batch: ResponseBatch, rows: readonly number[]): ResponseBatch {
+  const { seq } = batch.tokens;
+  const pick = (values: Int32Array, width: number, shift = 0): Int32Array => {
+    const taken = new Int32Array(rows.length * width);
+    rows.forEach((row, i) => {
+      for (let t = 0; t < width; t++) taken[i * width + t] = (values[row * width + t] as number) + (i - row) * shift;
+    });
+    return taken;
+  };
+  const predictors = pick(batch.predictors, batch.response, seq);
+  const mask = takeGridRows(batch.mask, rows, batch.response);
+  return {
+    tokens: {
+      batch: rows.length,
+      seq,
+      ids: pick(batch.tokens.ids, seq),
+      segments: pick(batch.tokens.segments, seq),
+      positions: pick(batch.tokens.positions, seq),
+    },
+    response: batch.response,
+    ids: pick(batch.ids, batch.response),
+    // Masked entries point at position 0, which must not be shifted below it.
+    predictors: predictors.map((position, i) => (mask[i] ? position : 0)),
+    mask,
+    last: pick(batch.last, 1, seq),
+  };
+}
+
+/**
+ * Several epochs of minibatch updates of policy and critic on one rollout.
+ * @throws InvariantError when the first update's ratio is not 1, or a loss is not finite
+ */
+export function updateOnRollout(
+  models: PpoModels,
+  optimizers: { readonly policy: AdamW; readonly critic: AdamW },
+  rollout: Rollout,
+  targets: UpdateTargets,
+  options: InnerLoopOptions,
+  random: Random,
+): InnerLoopResult {
+  const rowCount = rollout.batch.tokens.batch;
+  const size = rowCount / options.minibatches;
+  const sums = {
+    policyLoss: 0,
+    valueLoss: 0,
+    clipFraction: 0,
+    valueClipFraction: 0,
+    ratio: 0,
+    gradientNorm: 0,
+    valueGradientNorm: 0,
+  };
+  const approxKlByEpoch: number[] = [];
+  let approxKl = 0;
+  let updates = 0;
+  const isFar = (): boolean => options.targetKl !== null && approxKl > options.targetKl;
+  for (let epoch = 0; epoch < options.epochs && !isFar(); epoch++) {
+    const order = random.shuffle(Array.from({ length: rowCount }, (_, row) => row));
+    for (let at = 0; at < rowCount && !isFar(); at += size) {
+      const microBatches = chunk(order.slice(at, at + size), options.microBatchRows).map((rows) =>
+        takeRows(rollout, targets, rows),
+      );
+      const { clipRange, temperature, learningRate, clipNorm, where } = options;
+      const policy = policyUpdate(models.policy, optimizers.policy, microBatches, {
+        clipRange,
+        temperature,
+        learningRate,
+        clipNorm,
+        where: `${where} policy`,
+      });
+      if (updates === 0) checkFirstUpdate(options.checks, policy.stats, where, options.say);
+      const value = valueUpdate(models.critic, optimizers.critic, microBatches, {
+        clipRange: options.valueClipRange,
+        learningRate: options.valueLearningRate,
+        clipNorm: options.valueClipNorm,
+        where: `${where} value model`,
+      });
+      approxKl = policy.stats.approxKl;
+      if (at === 0) approxKlByEpoch.push(approxKl);
+      updates += 1;
+      sums.policyLoss += policy.loss;
+      sums.valueLoss += value.loss;
+      sums.clipFraction += policy.stats.clipFraction;
+      sums.valueClipFraction += value.stats.clipFraction;
+      sums.ratio += policy.stats.ratio;
+      sums.gradientNorm += policy.gradientNorm;
+      sums.valueGradientNorm += value.gradientNorm;
+    }
+  }
+  const means = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / updates])) as typeof sums;
+  return { epochs: approxKlByEpoch.length, updates, ...means, approxKl, approxKlByEpoch };
+}
+
+function chunk(rows: readonly number[], size: number): number[][] {
+  const count = Math.ceil(rows.length / size);
+  return Array.from({ length: count }, (_, i) => rows.slice(i * size, (i + 1) * size));
+}

@@ -1,0 +1,154 @@
+/** What a run folder says of itself: code, lane, seed, time, and the content hashes of everything it read and made. */
+
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { CheckpointError, errorMessage, hasCode } from '../errors.ts';
+import { atomicWrite } from '../files/atomic-write.ts';
+import { hashFile, hashText } from '../files/hash.ts';
+
+const FORMAT_VERSION = 1;
+
+const Content = z.object({ role: z.string(), path: z.string(), hash: z.string() });
+/** A file or folder that a run read or made, by what it was for. */
+export type Content = z.infer<typeof Content>;
+
+const Manifest = z.object({
+  formatVersion: z.literal(FORMAT_VERSION),
+  stage: z.string(),
+  status: z.enum(['running', 'finished', 'interrupted', 'failed']),
+  codeVersion: z.string(),
+  gitCommit: z.string().nullable(),
+  lane: z.string(),
+  device: z.string(),
+  versions: z.record(z.string(), z.string()),
+  seed: z.number(),
+  startedAt: z.string(),
+  finishedAt: z.string().nullable(),
+  /** Working time of all sessions of the run; what a killed session did after its last save is not in it. */
+  seconds: z.number(),
+  peakRssMb: z.number(),
+  /** Data, templates, tokenizer. Paths as the configuration has them. */
+  inputs: z.array(Content),
+  /** Checkpoints the run started from; the hash is that of the weights. */
+  parents: z.array(Content),
+  /** What the run made; paths relative to its folder. */
+  outputs: z.array(Content),
+  summary: z.record(z.string(), z.unknown()),
+});
+export type Manifest = z.infer<typeof Manifest>;
+
+/** A manifest for a run that starts now. */
+export function newManifest(start: {
+  stage: string;
+  seed: number;
+  lane: string;
+  device: string;
+  versions: Record<string, string>;
+}): Manifest {
+  return {
+    formatVersion: FORMAT_VERSION,
+    stage: start.stage,
+    status: 'running',
+    ...codeVersion(),
+    lane: start.lane,
+    device: start.device,
+    versions: start.versions,
+    seed: start.seed,
+    startedAt: new Date().toISOString(),
+    finishedAt: null,
+    seconds: 0,
+    peakRssMb: 0,
+    inputs: [],
+    parents: [],
+    outputs: [],
+    summary: {},
+  };
+}
+
+/** The package's version, and the commit of its checkout (with "-dirty" where files were changed) if it is one. */
+export function codeVersion(): { codeVersion: string; gitCommit: string | null } {
+  const root = fileURLToPath(new URL('../../', import.meta.url));
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  try {
+    const commit = execFileSync('git', ['-C', root, 'describe', '--always', '--dirty', '--exclude', '*'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: 2000,
+    });
+    return { codeVersion: version, gitCommit: commit.trim() };
+  } catch {
+    return { codeVersion: version, gitCommit: null };
+  }
+}
+
+/** The largest resident memory this process has had, in MB. */
+export function peakRssMb(): number {
+  return Math.round(process.resourceUsage().maxRSS / 1024);
+}
+
+export function manifestPath(folder: string): string {
+  return join(folder, 'manifest.json');
+}
+
+/** Writes `manifest.json` in one step. */
+export async function writeManifest(folder: string, manifest: Manifest): Promise<void> {
+  await atomicWrite(manifestPath(folder), `${JSON.stringify(manifest, null, 2)}\n`);
+}
+
+/**
+ * The manifest of a run folder, or undefined where there is none.
+ * @throws CheckpointError where it is damaged or of another version
+ */
+export function readManifest(folder: string): Manifest | undefined {
+  const path = manifestPath(folder);
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR')) return undefined;
+    throw new CheckpointError(`${path}: cannot be read (${errorMessage(error)}). Check its permissions.`, {
+      cause: error,
+    });
+  }
+  let data: unknown;
+  try {
+    data = JSON.parse(text);
+  } catch {
+    throw new CheckpointError(`${path}: is damaged; expected JSON. Use another run folder, or make this run again.`);
+  }
+  const version = (data as { formatVersion?: unknown } | null)?.formatVersion;
+  if (version !== FORMAT_VERSION) {
+    throw new CheckpointError(
+      `${path}: expected formatVersion ${FORMAT_VERSION}, received ${JSON.stringify(version) ?? 'none'}. Make this run again with this version.`,
+    );
+  }
+  const parsed = Manifest.safeParse(data);
+  if (parsed.success) return parsed.data;
+  const keys = [...new Set(parsed.error.issues.map((issue) => issue.path.join('.')))].join(', ');
+  throw new CheckpointError(
+    `${path}: is damaged; missing or wrong: ${keys}. Use another run folder, or make this run again.`,
+  );
+}
+
+/**
+ * The content hash of a file, or of a folder (names and contents of all files below it, in order of name).
+ * @throws CheckpointError where there is nothing at the path; `role` names it
+ */
+export async function hashPath(role: string, path: string): Promise<string> {
+  try {
+    if (!statSync(path).isDirectory()) return await hashFile(path);
+    const names = readdirSync(path, { recursive: true, encoding: 'utf8' }).sort();
+    const lines: string[] = [];
+    for (const name of names) {
+      const file = join(path, name);
+      if (statSync(file).isFile()) lines.push(`${name.replaceAll('\\', '/')} ${await hashFile(file)}`);
+    }
+    return hashText(lines.join('\n'));
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT') && !hasCode(error, 'ENOTDIR')) throw error;
+    throw new CheckpointError(`${role} ${path}: there is no such file or folder. Correct the path.`, { cause: error });
+  }
+}

@@ -1,0 +1,62 @@
+/** The metric series of a run: a stage declares names with formulas once, and that record types, describes and documents them. */
+
+import { type Column, float64, int32, nullable } from '../data/columns.ts';
+import { openRowLog, type RowLogOptions } from './row-log.ts';
+
+/** Metric name → one sentence with the formula. Names are grouped with a slash: "loss/policy". */
+export type MetricDescriptions = Readonly<Record<string, string>>;
+
+/** One row: the step, and whichever metrics were measured at it. */
+export type MetricRow<D extends MetricDescriptions> = { readonly step: number } & {
+  readonly [Name in keyof D]?: number | null | undefined;
+};
+
+/** The open `metrics.arrow` of a run. */
+export interface Metrics<D extends MetricDescriptions> {
+  /** Adds one row; a metric that is left out is null in the file. Await it: it saves every few seconds. */
+  add(row: MetricRow<D>): Promise<void>;
+  /** Saves all rows now. */
+  flush(): Promise<void>;
+  /** One metric's measured values with their steps, earlier sessions included. */
+  series(name: keyof D): { step: number; value: number }[];
+}
+
+const STEP = 'Updates of the parameters done when the row was written.';
+
+/**
+ * Opens `metrics.arrow`: column "step" and one nullable float64 column for each metric.
+ * @throws DataError where the file to continue is damaged or has other columns
+ */
+export function openMetrics<const D extends MetricDescriptions>(
+  path: string,
+  descriptions: D,
+  options: RowLogOptions = {},
+): Metrics<D> {
+  const names = Object.keys(descriptions);
+  const metricColumns = names.map((name): [string, Column<number | null>] => [
+    name,
+    nullable(float64(descriptions[name] ?? '')),
+  ]);
+  const columns: Record<string, Column<number | null>> = { step: int32(STEP), ...Object.fromEntries(metricColumns) };
+  const log = openRowLog(path, columns, options);
+  return {
+    add: (row) => {
+      const values: Readonly<Record<string, number | null | undefined>> = row;
+      return log.add({ step: row.step, ...Object.fromEntries(names.map((name) => [name, values[name] ?? null])) });
+    },
+    flush: log.flush,
+    series: (name) =>
+      log.rows().flatMap((row) => {
+        const value = row[String(name)];
+        return value === null || value === undefined ? [] : [{ step: row.step ?? 0, value }];
+      }),
+  };
+}
+
+/** The glossary of a stage's metrics as Markdown table lines, for stages/README.md. */
+export function metricGlossary(descriptions: MetricDescriptions): string[] {
+  const rows = Object.entries({ step: STEP, ...descriptions }).map(
+    ([name, text]) => `| \`${name}\` | ${text.replaceAll('|', '\\|')} |`,
+  );
+  return ['| metric | meaning |', '|---|---|', ...rows];
+}

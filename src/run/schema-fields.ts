@@ -1,0 +1,109 @@
+/** Lists the keys of a configuration schema with their defaults and descriptions, for help, suggestions and comparisons. */
+
+import { z } from 'zod';
+
+/** One settable key of a schema, e.g. "optimizer.learningRate". */
+export interface Field {
+  readonly path: string;
+  /** What values it takes, in words: "number above 0", "one of constant, linear". */
+  readonly expects: string;
+  readonly description: string;
+  readonly required: boolean;
+  /** Absent where the key has none (required, or optional and left out). */
+  readonly default?: unknown;
+  /** True for a file or folder name (declared with `filePath` in sections.ts). */
+  readonly isPath: boolean;
+}
+
+/** The part of JSON Schema that zod writes and this file reads. */
+interface JsonSchema {
+  type?: string | string[];
+  properties?: Record<string, JsonSchema>;
+  required?: string[];
+  default?: unknown;
+  description?: string;
+  format?: string;
+  enum?: unknown[];
+  const?: unknown;
+  anyOf?: JsonSchema[];
+  items?: JsonSchema | false;
+  minimum?: number;
+  maximum?: number;
+  exclusiveMinimum?: number;
+  exclusiveMaximum?: number;
+}
+
+/** The leaf keys of an object schema in the order of their declaration. */
+export function schemaFields(schema: z.ZodType): Field[] {
+  const root = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
+  const fields: Field[] = [];
+  collect(root, '', {}, true, fields);
+  return fields;
+}
+
+/** `outerDefault` is what a section's own `.prefault({...})` gives its keys; it wins over the keys' defaults. */
+function collect(section: JsonSchema, prefix: string, outerDefault: unknown, present: boolean, out: Field[]): void {
+  for (const [key, child] of Object.entries(section.properties ?? {})) {
+    const path = prefix + key;
+    const given = isRecord(outerDefault) && Object.hasOwn(outerDefault, key) ? outerDefault[key] : child.default;
+    const isRequired = present && (section.required ?? []).includes(key);
+    if (child.properties !== undefined) {
+      // An optional section's keys are required only once the section is there.
+      collect(child, `${path}.`, given ?? {}, isRequired || given !== undefined, out);
+      continue;
+    }
+    out.push({
+      path,
+      expects: expectation(child),
+      description: child.description ?? '',
+      required: isRequired && given === undefined,
+      isPath: child.format === 'path',
+      ...(given === undefined ? {} : { default: given }),
+    });
+  }
+}
+
+function expectation(schema: JsonSchema): string {
+  if (schema.const !== undefined) return String(schema.const);
+  if (schema.enum !== undefined) return `one of ${schema.enum.join(', ')}`;
+  if (schema.anyOf !== undefined) return schema.anyOf.map(expectation).join(' or ');
+  if (schema.type === 'array') return schema.items ? `list of ${expectation(schema.items)}` : 'list';
+  if (schema.type === 'object') return 'map';
+  if (schema.type === 'boolean') return 'true or false';
+  if (schema.format === 'path') return 'path';
+  if (schema.type === 'number' || schema.type === 'integer') {
+    return `${schema.type === 'integer' ? 'whole number' : 'number'}${range(schema)}`;
+  }
+  return typeof schema.type === 'string' ? schema.type : 'any value';
+}
+
+function range(schema: JsonSchema): string {
+  const parts: string[] = [];
+  if (schema.exclusiveMinimum !== undefined) parts.push(`above ${schema.exclusiveMinimum}`);
+  // zod writes the safe-integer bounds into every whole number; they tell a reader nothing.
+  if (schema.minimum !== undefined && schema.minimum > Number.MIN_SAFE_INTEGER)
+    parts.push(`at least ${schema.minimum}`);
+  if (schema.exclusiveMaximum !== undefined) parts.push(`below ${schema.exclusiveMaximum}`);
+  if (schema.maximum !== undefined && schema.maximum < Number.MAX_SAFE_INTEGER) parts.push(`at most ${schema.maximum}`);
+  return parts.length === 0 ? '' : ` ${parts.join(' and ')}`;
+}
+
+/** True for a plain object (not a list, not null). */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Every leaf of a configuration as "a.b.c" → value; lists and empty maps are leaves. */
+export function flatten(value: unknown, prefix = ''): Map<string, unknown> {
+  const leaves = new Map<string, unknown>();
+  if (!isRecord(value)) return leaves;
+  for (const [key, child] of Object.entries(value)) {
+    if (child === undefined) continue;
+    if (isRecord(child) && Object.keys(child).length > 0) {
+      for (const [path, leaf] of flatten(child, `${prefix}${key}.`)) leaves.set(path, leaf);
+    } else {
+      leaves.set(prefix + key, child);
+    }
+  }
+  return leaves;
+}

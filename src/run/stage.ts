@@ -1,0 +1,130 @@
+/** Runs one stage: checks its folder, opens the lane, keeps the manifest, and turns interrupts and full disks into clear ends. */
+
+import type { z } from 'zod';
+import { CheckpointError, hasCode, UserError } from '../errors.ts';
+import type { Lane, RuntimeOptions } from '../tensor/lane.ts';
+import { Interrupted, watchInterrupts } from './interrupts.ts';
+import { readManifest } from './manifest.ts';
+import { openProgress, type Progress } from './progress.ts';
+import { checkRunFolder, openRunFolder, type RunFolder, type RunRequest } from './run-folder.ts';
+import { schemaFields } from './schema-fields.ts';
+
+/** The parts of a configuration that running needs; every stage's schema has them. */
+export interface StageConfig {
+  readonly run: { readonly folder: string; readonly seed: number };
+  readonly runtime: RuntimeOptions;
+}
+
+/** What a stage returns: the numbers that matter, by name. They go into the manifest and the chain's summary. */
+export type Summary = Record<string, unknown>;
+
+/** What a stage is given beside its configuration. */
+export interface RunContext {
+  readonly folder: RunFolder;
+  readonly lane: Lane;
+  readonly progress: Progress;
+  /** True once Ctrl-C was pressed: save at the next step and throw `Interrupted`. Seen only after `breathe()`. */
+  interrupted(): boolean;
+}
+
+/** One program of the chain: a schema and a function. */
+export interface Stage<Config extends StageConfig> {
+  readonly name: 'pretrain' | 'instruct' | 'preferences' | 'reward' | 'ppo' | 'evaluate';
+  readonly schema: z.ZodType<Config>;
+  run(config: Config, context: RunContext): Promise<Summary>;
+}
+
+export interface RunOptions {
+  /** 'where-possible' continues a run that is there and starts one where there is none. */
+  readonly resume?: boolean | 'where-possible';
+  /** Print nothing. */
+  readonly quiet?: boolean;
+  /** A lane that is open already. */
+  readonly lane?: Lane;
+  readonly progress?: Progress;
+}
+
+/**
+ * Runs a stage to its end and returns its summary; a finished run that is resumed is not run again.
+ *
+ * @throws CheckpointError where the folder is taken or cannot be resumed; LaneError where the lane cannot be had;
+ *   Interrupted after Ctrl-C; whatever the stage throws. The manifest then says interrupted or failed
+ */
+export async function runStage<Config extends StageConfig>(
+  stage: Stage<Config>,
+  config: Config,
+  options: RunOptions = {},
+): Promise<Summary> {
+  const path = config.run.folder;
+  const progress = options.progress ?? openProgress({ quiet: options.quiet ?? false });
+  const resume = options.resume === 'where-possible' ? readManifest(path) !== undefined : (options.resume ?? false);
+  const request: RunRequest = {
+    stage: stage.name,
+    config,
+    seed: config.run.seed,
+    resume,
+    freeKeys: freeKeys(stage.schema),
+  };
+  // Before the lane is opened, which takes a second, and set up, which can take minutes.
+  if (checkRunFolder(path, request) === 'finished') {
+    progress.say(`${stage.name}: already finished in ${path}`);
+    return readManifest(path)?.summary ?? {};
+  }
+  const lane = options.lane ?? (await openLaneFor(config.runtime, progress));
+  const before = resume ? readManifest(path)?.lane : undefined;
+  if (before !== undefined && before !== lane.name) {
+    progress.say(
+      `${stage.name}: began on lane ${before} and goes on with ${lane.name}; the numbers will differ in their last digits.`,
+    );
+  }
+  const folder = await openRunFolder(path, request, lane);
+  const watch = watchInterrupts(progress.say, () => {
+    // The bar hides the cursor; a shell would be left without one.
+    progress.close();
+    process.exit(130);
+  });
+  try {
+    const summary = await stage.run(config, { folder, lane, progress, interrupted: watch.interrupted });
+    await folder.finish('finished', summary);
+    return summary;
+  } catch (error) {
+    progress.close();
+    // The manifest may be what cannot be written; the first error is the one to show.
+    await folder.finish(error instanceof Interrupted ? 'interrupted' : 'failed').catch(() => undefined);
+    throw isDiskFull(error) ? diskFull(error, path) : error;
+  } finally {
+    watch.stop();
+  }
+}
+
+/** Sets up and opens the lane a configuration asks for, and prints which one it is. */
+export async function openLaneFor(runtime: RuntimeOptions, progress: Progress): Promise<Lane> {
+  // Loaded here because TensorFlow.js takes a second to load, and --help or a misspelt key need not wait for it.
+  const { openLane } = await import('../tensor/lane.ts');
+  if (runtime.backend === 'auto' || runtime.backend === 'tensorflow') {
+    const { setUpTensorflow } = await import('../lanes/setup.ts');
+    await setUpTensorflow({ quiet: true });
+  }
+  const lane = await openLane(runtime);
+  progress.say(lane.note);
+  return lane;
+}
+
+/** Keys that a resumed run may change: paths (contents are compared by hash), the lane, when checkpoints are saved. */
+function freeKeys(schema: z.ZodType): string[] {
+  const paths = schemaFields(schema).flatMap((field) => (field.isPath ? [field.path] : []));
+  return [...paths, 'run.folder', 'runtime', 'checkpoints', 'logging'];
+}
+
+function isDiskFull(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  return hasCode(error, 'ENOSPC') || hasCode(error, 'EDQUOT') || isDiskFull(error.cause);
+}
+
+function diskFull(error: Error, path: string): CheckpointError {
+  const first = error instanceof UserError ? error.problems : [`${path}: ${error.message}.`];
+  return new CheckpointError(
+    [...first, `run.folder ${path}: the checkpoint saved before is intact. Free space, then continue with --resume.`],
+    { cause: error },
+  );
+}

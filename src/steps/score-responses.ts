@@ -1,0 +1,84 @@
+/** Reads log-probabilities, values and scores off frozen models: forward passes only. */
+import { decode, selectPositions } from '../model/decoder.ts';
+import { scores, tokenLogits } from '../model/heads.ts';
+import type { DecoderInputs } from '../model/inputs.ts';
+import { decoderInputs, disposeInputs } from '../model/inputs.ts';
+import type { Model } from '../model/model.ts';
+import { modelWeights } from '../model/model.ts';
+import { tokenEntropy, tokenLogProbs } from '../objectives/log-probabilities.ts';
+import type { Weights } from '../tensor/parameters.ts';
+import type { Tensor1D, Tensor2D } from '../tensor/tf.ts';
+import { tf } from '../tensor/tf.ts';
+import type { ResponseBatch } from './response-batch.ts';
+
+/** Runs a reader over the hidden states of a batch and brings its result to the host. */
+function read(
+  model: Model,
+  batch: ResponseBatch,
+  reader: (weights: Weights, hidden: Tensor2D) => Tensor1D,
+): Float32Array {
+  const inputs: DecoderInputs = decoderInputs(model.dimensions, batch.tokens);
+  const result = tf.tidy(() => {
+    const weights = modelWeights(model);
+    return reader(weights, decode(model.dimensions, weights, inputs).hidden).dataSync() as Float32Array;
+  });
+  disposeInputs(inputs);
+  return result;
+}
+
+/**
+ * log π(token | prompt, earlier tokens) of every response token at a temperature.
+ * @returns [batch · response], 0 where masked
+ */
+export function responseLogProbs(model: Model, batch: ResponseBatch, temperature: number): Float32Array {
+  const values = read(model, batch, (weights, hidden) => {
+    const logits = tokenLogits(
+      model.dimensions,
+      weights,
+      selectPositions(hidden, tf.tensor1d(batch.predictors, 'int32')),
+    );
+    return tokenLogProbs(logits, tf.tensor1d(batch.ids, 'int32'), temperature);
+  });
+  return values.map((value, i) => (batch.mask[i] ? value : 0));
+}
+
+/** Mean entropy of the next-token distribution over response tokens, in nats. */
+export function responseEntropy(model: Model, batch: ResponseBatch, temperature: number): number {
+  const values = read(model, batch, (weights, hidden) => {
+    const logits = tokenLogits(
+      model.dimensions,
+      weights,
+      selectPositions(hidden, tf.tensor1d(batch.predictors, 'int32')),
+    );
+    return tokenEntropy(logits, temperature);
+  });
+  let sum = 0;
+  let count = 0;
+  values.forEach((value, i) => {
+    if (!batch.mask[i]) return;
+    sum += value;
+    count++;
+  });
+  return sum / count;
+}
+
+/**
+ * The critic's value of the state before every response token.
+ * @returns [batch · response], 0 where masked
+ */
+export function responseValues(critic: Model, batch: ResponseBatch): Float32Array {
+  const values = read(critic, batch, (weights, hidden) => {
+    return scores(weights, selectPositions(hidden, tf.tensor1d(batch.predictors, 'int32')));
+  });
+  return values.map((value, i) => (batch.mask[i] ? value : 0));
+}
+
+/**
+ * The reward model's raw score of each sequence, read at its last token.
+ * @returns [batch]
+ */
+export function responseScores(rewardModel: Model, batch: ResponseBatch): Float32Array {
+  return read(rewardModel, batch, (weights, hidden) => {
+    return scores(weights, selectPositions(hidden, tf.tensor1d(batch.last, 'int32')));
+  });
+}

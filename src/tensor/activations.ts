@@ -1,0 +1,60 @@
+/** Feed-forward activations with hand-derived gradients. */
+import type { Tensor, Tensor2D } from './tf.ts';
+import { tf } from './tf.ts';
+
+type Save = (tensors: Tensor[]) => void;
+
+const SQRT_2_OVER_PI = Math.sqrt(2 / Math.PI);
+const CUBIC = 0.044715;
+
+/**
+ * GELU in the tanh form that GPT-2 uses ("gelu_new"): ½x(1 + tanh(√(2/π)(x + 0.044715x³))).
+ * @param x any shape
+ * @see Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2
+ */
+export function geluTanh(x: Tensor2D): Tensor2D {
+  const op = tf.customGrad((...inputs: unknown[]) => {
+    const [source, save] = inputs as [Tensor2D, Save];
+    const square = tf.square(source);
+    const inner = tf.mul(source, tf.add(tf.mul(square, SQRT_2_OVER_PI * CUBIC), SQRT_2_OVER_PI));
+    const t = tf.tanh(inner);
+    const half = tf.add(tf.mul(t, 0.5), 0.5);
+    save([source, square, t, half]);
+    return {
+      value: tf.mul(source, half),
+      gradFunc: (dy: Tensor, saved: Tensor[]) => {
+        const [s, s2, th, h] = saved as [Tensor2D, Tensor2D, Tensor2D, Tensor2D];
+        const innerSlope = tf.add(tf.mul(s2, 3 * SQRT_2_OVER_PI * CUBIC), SQRT_2_OVER_PI);
+        const tanhSlope = tf.mul(tf.sub(1, tf.square(th)), innerSlope);
+        return tf.mul(dy, tf.add(h, tf.mul(tf.mul(s, 0.5), tanhSlope)));
+      },
+    };
+  });
+  return op(x) as Tensor2D;
+}
+
+/**
+ * The gated unit of Llama: SiLU(gate) · up.
+ * @param gateUp [rows, 2 · width], gate first
+ * @returns [rows, width]
+ * @see Shazeer 2020, arXiv:2002.05202, eq. 6 (SwiGLU)
+ */
+export function swiglu(gateUp: Tensor2D): Tensor2D {
+  const op = tf.customGrad((...inputs: unknown[]) => {
+    const [source, save] = inputs as [Tensor2D, Save];
+    const [gate, up] = tf.split(source, 2, 1) as [Tensor2D, Tensor2D];
+    const sigmoid = tf.sigmoid(gate);
+    const silu = tf.mul(gate, sigmoid);
+    save([sigmoid, silu, up]);
+    return {
+      value: tf.mul(silu, up),
+      gradFunc: (dy: Tensor, saved: Tensor[]) => {
+        const [s, z, u] = saved as [Tensor2D, Tensor2D, Tensor2D];
+        // d silu / d gate = σ + silu · (1 − σ)
+        const slope = tf.add(s, tf.sub(z, tf.mul(z, s)));
+        return tf.concat([tf.mul(tf.mul(dy, u), slope), tf.mul(dy, z)], 1);
+      },
+    };
+  });
+  return op(gateUp) as Tensor2D;
+}

@@ -1,0 +1,121 @@
+/** Opens the lane that tensors run on: chooses among tensorflow, webgpu, wasm and cpu, and says which and why. */
+
+import { errorMessage, LaneError } from '../errors.ts';
+import { hasGpuHint } from '../lanes/hardware.ts';
+import { type Opened, openCpu, openTensorflow, openWasm } from './backends.ts';
+import { tf } from './tf.ts';
+import { openWebgpu } from './webgpu.ts';
+
+export const laneNames = ['tensorflow', 'wasm', 'webgpu', 'cpu'] as const;
+export type LaneName = (typeof laneNames)[number];
+
+export interface RuntimeOptions {
+  backend: 'auto' | LaneName;
+  device: 'auto' | 'gpu' | 'cpu';
+}
+
+export interface Lane {
+  name: LaneName;
+  device: 'cpu' | 'gpu';
+  /** Versions of the libraries behind the lane, for manifests. */
+  versions: Record<string, string>;
+  /** One line for people: which lane, why not a better one, and the command that fixes it. */
+  note: string;
+}
+
+const openers: Record<LaneName, (device: RuntimeOptions['device']) => Promise<Opened>> = {
+  tensorflow: openTensorflow,
+  webgpu: openWebgpu,
+  wasm: openWasm,
+  cpu: openCpu,
+};
+
+/**
+ * Makes a lane current for every tensor made from now on. `auto` takes the best that works for training: tensorflow,
+ * then wasm, then cpu; webgpu only when named. PLUMBLINE_BACKEND replaces `auto`; PLUMBLINE_NO_TENSORFLOW=1 keeps
+ * `auto` off tensorflow.
+ *
+ * @throws LaneError where a named backend or device cannot be had. `gpu` without a GPU is an error, never a CPU run
+ */
+export async function openLane(options: RuntimeOptions): Promise<Lane> {
+  const backend = options.backend === 'auto' ? backendFromEnvironment() : options.backend;
+  if (backend !== 'auto') return openNamed(backend, options.device);
+
+  const refusals: string[] = [];
+  for (const name of candidates(options.device)) {
+    const refusal = refusedUnseen(name);
+    if (refusal) {
+      refusals.push(`${name}: ${refusal}`);
+      continue;
+    }
+    try {
+      const opened = await openers[name](options.device);
+      return describe(name, opened, refusals);
+    } catch (error) {
+      refusals.push(`${name}: ${errorMessage(error)}`);
+    }
+  }
+  throw new LaneError([
+    `runtime.device: no lane with device "${options.device}" works here. Use runtime.device=auto, or mend one of these:`,
+    ...refusals.map((refusal) => `  ${refusal}`),
+  ]);
+}
+
+/** The lane in use. Before `openLane` this is `cpu`. */
+export function currentLane(): LaneName {
+  return tf.getBackend() as LaneName;
+}
+
+/**
+ * Live tensors. On tensorflow the addon's own handles are counted, because step functions make tensors that
+ * TensorFlow.js does not see; a tensor that no operation has read yet has no handle there.
+ */
+export function tensorCount(): number {
+  if (currentLane() !== 'tensorflow') return tf.memory().numTensors;
+  return (tf.backend() as unknown as { getNumOfTFTensors(): number }).getNumOfTFTensors();
+}
+
+function backendFromEnvironment(): 'auto' | LaneName {
+  const name = process.env.PLUMBLINE_BACKEND || 'auto';
+  if (name === 'auto' || (laneNames as readonly string[]).includes(name)) return name as 'auto' | LaneName;
+  throw new LaneError(
+    `PLUMBLINE_BACKEND: unknown lane; expected auto or one of ${laneNames.join(', ')}, received "${name}". Unset it or correct it.`,
+  );
+}
+
+function candidates(device: RuntimeOptions['device']): LaneName[] {
+  if (device === 'gpu') return ['tensorflow', 'webgpu'];
+  return device === 'cpu' ? ['tensorflow', 'wasm', 'cpu'] : ['tensorflow', 'webgpu', 'wasm', 'cpu'];
+}
+
+/** Reasons not to try a lane at all under `auto`. */
+function refusedUnseen(name: LaneName): string | undefined {
+  if (name === 'tensorflow' && process.env.PLUMBLINE_NO_TENSORFLOW === '1') {
+    return 'switched off by PLUMBLINE_NO_TENSORFLOW=1. Unset it and run npm run setup.';
+  }
+  // Steps read losses and logits between operations. In Node WebGPU's buffers can only be read asynchronously.
+  if (name === 'webgpu') {
+    return hasGpuHint()
+      ? 'training reads its results synchronously, which WebGPU cannot do in Node.'
+      : 'no GPU was found on this machine.';
+  }
+  return undefined;
+}
+
+async function openNamed(name: LaneName, device: RuntimeOptions['device']): Promise<Lane> {
+  try {
+    return describe(name, await openers[name](device), []);
+  } catch (error) {
+    throw new LaneError(`runtime.backend ${name}, runtime.device ${device}: ${errorMessage(error)}`, { cause: error });
+  }
+}
+
+function describe(name: LaneName, opened: Opened, refusals: readonly string[]): Lane {
+  const remarks = [...refusals.map((refusal) => `Not ${refusal}`), ...(opened.hint ? [opened.hint] : [])];
+  return {
+    name,
+    device: opened.device,
+    versions: { node: process.version, tfjs: tf.version.tfjs, ...opened.versions },
+    note: [`lane ${name} on ${opened.what}.`, ...remarks].join(' '),
+  };
+}

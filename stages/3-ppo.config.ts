@@ -1,0 +1,101 @@
+/** Configuration of stage 3: PPO against the reward model. Defaults: reference/decision table in ARCHITECTURE.md. */
+import { z } from 'zod';
+import {
+  Checkpoints,
+  filePath,
+  Optimizer,
+  PromptsSection,
+  Run,
+  Runtime,
+  SamplingSection,
+  withDefaults,
+} from '../src/run/sections.ts';
+
+export const PpoConfig = z
+  .strictObject({
+    run: Run,
+    runtime: Runtime.prefault({}),
+    policy: filePath('Instruction-tuned checkpoint: starts the policy and stays frozen as the reference.'),
+    reward: filePath('Reward model of stage 2: scores responses, and starts the value model.'),
+    prompts: PromptsSection,
+    heldOut: PromptsSection,
+    sampling: SamplingSection.prefault({}),
+    rollout: z
+      .strictObject({
+        iterations: z.int().positive().default(20).describe('Rollouts, each followed by its updates.'),
+        batch: z.int().min(2).default(64).describe('Prompts a rollout.'),
+        missingEosScore: z
+          .number()
+          .nullable()
+          .default(-1)
+          .describe('Replaces the score of a response without EOS; null keeps it.'),
+      })
+      .prefault({}),
+    kl: z
+      .strictObject({
+        weight: z.number().nonnegative().default(0.05).describe('β: weight of the KL penalty in each token’s reward.'),
+        estimator: z
+          .enum(['k1', 'k2', 'k3'])
+          .default('k1')
+          .describe('Estimator of the penalty from the sampled token.'),
+        control: z
+          .enum(['fixed', 'adaptive'])
+          .default('fixed')
+          .describe('adaptive steers the KL of a response to target.'),
+        target: z.number().positive().default(6).describe('KL a response to steer to, in nats; read by adaptive.'),
+        horizon: z
+          .number()
+          .positive()
+          .default(10_000)
+          .describe('Responses over which β may change by e^±0.2; read by adaptive.'),
+      })
+      .prefault({}),
+    gae: z
+      .strictObject({
+        gamma: z.number().min(0).max(1).default(1).describe('Discount γ.'),
+        lambda: z.number().min(0).max(1).default(0.95).describe('Trace decay λ.'),
+      })
+      .prefault({}),
+    updates: z
+      .strictObject({
+        epochs: z.int().positive().default(4).describe('Passes over a rollout.'),
+        minibatches: z.int().positive().default(1).describe('Updates a pass; divides rollout.batch.'),
+        microBatchRows: z
+          .int()
+          .positive()
+          .default(64)
+          .describe('Rows of one forward and backward pass; bounds memory.'),
+        clipRange: z.number().gt(0).lt(1).default(0.2).describe('ε of the policy ratio.'),
+        valueClipRange: z.number().positive().default(0.2).describe('ε of the value change.'),
+        whitenAdvantages: z.boolean().default(true).describe('Advantages to mean 0 and variance 1 over the rollout.'),
+        whitenRewards: z.boolean().default(false).describe('Rewards to variance 1 over the rollout, mean kept.'),
+        targetKl: z
+          .number()
+          .positive()
+          .nullable()
+          .default(null)
+          .describe('Stop the passes of a rollout once approx_kl exceeds this; null for never.'),
+      })
+      .prefault({}),
+    optimizer: withDefaults(Optimizer, { learningRate: 1e-4, epsilon: 1e-5 }).prefault({}),
+    valueOptimizer: withDefaults(Optimizer, { learningRate: 3e-4, epsilon: 1e-5 }).prefault({}),
+    evaluation: z
+      .strictObject({
+        everyIterations: z
+          .int()
+          .positive()
+          .default(5)
+          .describe(
+            'Iterations between evaluations on held-out prompts; before the first and after the last in any case.',
+          ),
+        prompts: z.int().positive().default(64).describe('Held-out prompts.'),
+      })
+      .prefault({}),
+    checkpoints: Checkpoints.prefault({ everySteps: 5 }),
+  })
+  .superRefine(({ rollout, updates }, context) => {
+    if (rollout.batch % updates.minibatches === 0) return;
+    const message = `expected a divisor of rollout.batch ${rollout.batch}, received ${updates.minibatches}`;
+    context.addIssue({ code: 'custom', path: ['updates', 'minibatches'], message });
+  });
+export type PpoConfig = z.infer<typeof PpoConfig>;

@@ -1,0 +1,147 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { describe, expect, test } from 'vitest';
+import { forbiddenImports, importCycles } from './helpers/imports.ts';
+
+const root = fileURLToPath(new URL('../', import.meta.url));
+const files = new Map(
+  ['src', 'stages', 'scripts', 'test'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .map((name) => `${folder}/${name.replaceAll('\\', '/')}`)
+      .filter((name) => name.endsWith('.ts'))
+      .sort()
+      .map((name): [string, string] => [name, readFileSync(join(root, name), 'utf8')]),
+  ),
+);
+const programFiles = [...files].filter(([name]) => !name.startsWith('test/'));
+const namesWhere = (matches: (text: string, name: string) => boolean) =>
+  programFiles.filter(([name, text]) => matches(text, name)).map(([name]) => name);
+
+describe('imports', () => {
+  test('point down only, and third-party packages come in through their doors', () => {
+    expect(files.size).toBeGreaterThan(50);
+    expect(forbiddenImports(files)).toEqual([]);
+  });
+
+  test('form no cycle', () => {
+    expect(importCycles(files)).toEqual([]);
+  });
+
+  test('that are forbidden would be found', () => {
+    const planted = new Map([
+      ['src/errors.ts', ''],
+      ['src/tensor/a.ts', "import { b } from '../model/b.ts';\nimport '../missing.ts';\nimport c from './a';"],
+      ['src/model/b.ts', "import type { A } from '../tensor/a.ts';\nconst tf = require('@tensorflow/tfjs');"],
+      ['src/run/c.ts', "const late = await import('../../stages/1-x.ts');\nexport * from 'apache-arrow';"],
+      ['src/new/d.ts', "import '../tensor/a.ts';\nimport 'left-pad';"],
+      ['src/data/e.ts', "import '../errors.ts';\nimport 'node:fs';"],
+      ['stages/1-x.ts', "import './1-x.config.ts';\nimport './2-y.config.ts';"],
+      ['stages/1-x.config.ts', "import 'zod';"],
+      ['stages/2-y.config.ts', "import '../scripts/f.ts';"],
+      ['scripts/f.ts', "import '../stages/1-x.ts';\nimport '../test/g.ts';"],
+      ['test/g.ts', "import 'vitest';\nimport '../scripts/f.ts';"],
+    ]);
+    expect(forbiddenImports(planted)).toEqual([
+      'src/tensor/a.ts imports ../model/b.ts: src/tensor may import errors, random, lanes',
+      'src/tensor/a.ts imports ../missing.ts: there is no such file',
+      'src/tensor/a.ts imports ./a: the extension is missing',
+      'src/model/b.ts imports @tensorflow/tfjs: only ^src\\/tensor\\/ may',
+      'src/run/c.ts imports ../../stages/1-x.ts: src imports only src',
+      'src/run/c.ts imports apache-arrow: only ^src\\/data\\/(arrow-[a-z]+|columns)\\.ts$ may',
+      'src/new/d.ts imports ../tensor/a.ts: src/new is not in the table of imports',
+      'src/new/d.ts imports left-pad: no file may import this package',
+      'stages/1-x.ts imports ./2-y.config.ts: stages meet only through files',
+      'stages/2-y.config.ts imports ../scripts/f.ts: stages meet only through files',
+      'scripts/f.ts imports ../test/g.ts: tests are for tests',
+    ]);
+    expect(importCycles(planted)).toEqual([
+      'src/tensor/a.ts → src/model/b.ts → src/tensor/a.ts',
+      'stages/1-x.ts → stages/2-y.config.ts → scripts/f.ts → stages/1-x.ts',
+      'scripts/f.ts → test/g.ts → scripts/f.ts',
+    ]);
+  });
+});
+
+describe('every program file', () => {
+  test('opens with a sentence that says what it holds', () => {
+    expect(namesWhere((text) => !/^(#!.*\n)?\/\*\*/.test(text))).toEqual([]);
+  });
+
+  test('has at most 300 lines', () => {
+    expect(namesWhere((text) => text.split('\n').length > 301)).toEqual([]);
+  });
+
+  test('is no barrel and has no default export', () => {
+    const isBarrel = (text: string): boolean => {
+      const { statements } = ts.createSourceFile('file.ts', text, ts.ScriptTarget.Latest);
+      return statements.length > 0 && statements.every((node) => ts.isExportDeclaration(node) && node.moduleSpecifier);
+    };
+    expect(isBarrel("export { a } from './a.ts';\nexport * from './b.ts';")).toBe(true);
+    expect(isBarrel("export { a } from './a.ts';\nexport const b = 1;")).toBe(false);
+    expect(namesWhere((text, name) => isBarrel(text) || /\/index\.ts$/.test(name))).toEqual([]);
+    expect(namesWhere((text) => /^export default\b/m.test(text))).toEqual([]);
+  });
+
+  test('has neither `any` nor switched-off checks nor non-null assertions', () => {
+    const offences = programFiles.flatMap(([name, text]) => findOffences(name, text));
+    expect(offences).toEqual([]);
+    expect(findOffences('a.ts', 'let a: any;\nconst b = a!;\n// @ts-ignore\nlet c: Record<string, any>;')).toEqual([
+      'a.ts:1 any',
+      'a.ts:2 non-null assertion',
+      'a.ts:4 any',
+      'a.ts:3 switched-off check',
+    ]);
+  });
+
+  test('has a name in kebab-case', () => {
+    expect(namesWhere((_, name) => !/^[a-z]+(\/[a-z0-9-]+)*\/[a-z0-9-]+(\.config)?\.ts$/.test(name))).toEqual([]);
+  });
+});
+
+function findOffences(name: string, text: string): string[] {
+  const source = ts.createSourceFile(name, text, ts.ScriptTarget.Latest);
+  const found: string[] = [];
+  const lineOf = (position: number): number => source.getLineAndCharacterOfPosition(position).line + 1;
+  const visit = (node: ts.Node): void => {
+    if (node.kind === ts.SyntaxKind.AnyKeyword) found.push(`${name}:${lineOf(node.getStart(source))} any`);
+    if (ts.isNonNullExpression(node)) found.push(`${name}:${lineOf(node.getStart(source))} non-null assertion`);
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  for (const match of text.matchAll(/@ts-(ignore|nocheck)/g))
+    found.push(`${name}:${lineOf(match.index)} switched-off check`);
+  return found;
+}
+
+describe('the documents', () => {
+  const documents = ['README.md', 'ARCHITECTURE.md', 'stages/README.md', 'data/README.md'];
+
+  test.each(documents)('%s names only files that exist', (document) => {
+    const text = readFileSync(join(root, document), 'utf8');
+    expect(pathsNamed(text).filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  });
+
+  test('README.md or ARCHITECTURE.md names every folder of src, and every stage', () => {
+    const text = ['README.md', 'ARCHITECTURE.md'].map((name) => readFileSync(join(root, name), 'utf8')).join('\n');
+    const folders = readdirSync(join(root, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    const stages = readdirSync(join(root, 'stages')).filter((name) => /^\d-\w+\.ts$/.test(name));
+    const isNamed = (name: string) =>
+      new RegExp(`(^|[\\s\`/│├└─])${name.replaceAll('.', '\\.')}([\\s\`/,]|$)`, 'm').test(text);
+    expect([...folders.map(({ name }) => name), ...stages].filter((name) => !isNamed(name))).toEqual([]);
+  });
+
+  test('would be found naming a file that does not exist', () => {
+    const text = 'See `src/tensor/tf.ts`, configs/<stage>/tiny.yaml, data/runs/x/, test/*.ts and (src/gone/file.ts).';
+    expect(pathsNamed(text)).toEqual(['src/tensor/tf.ts', 'src/gone/file.ts']);
+  });
+});
+
+/** Paths of this project in a text; patterns, placeholders and what programs make (data/build, data/runs) left out. */
+function pathsNamed(text: string): string[] {
+  const candidates = text.match(/(?<![\w/.:-])(?:src|stages|scripts|configs|test|data)\/[^\s`'"()[\],;|]*/g) ?? [];
+  return candidates
+    .map((path) => path.replace(/[.:]+$/, '').replace(/:\d+$/, ''))
+    .filter((path) => !/[<>*{}…$]|^data\/(build|runs)\b/.test(path));
+}

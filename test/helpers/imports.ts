@@ -1,0 +1,118 @@
+/** Reads the imports of TypeScript files and finds those that the project's layout forbids. */
+
+import { posix } from 'node:path';
+import ts from 'typescript';
+
+/** Which folders of src each folder of src may import, besides itself and errors.ts. Order: from the ground up. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  files: [],
+  lanes: ['files'],
+  tensor: ['random', 'lanes'],
+  tokenizer: ['files', 'random'],
+  model: ['tensor', 'random'],
+  objectives: ['tensor', 'random'],
+  training: ['tensor', 'random'],
+  checkpoint: ['model', 'training', 'tensor', 'tokenizer', 'files'],
+  data: ['tokenizer', 'files', 'random'],
+  steps: ['model', 'objectives', 'training', 'data', 'tensor', 'random'],
+  rollout: ['steps', 'model', 'objectives', 'tokenizer', 'data', 'tensor', 'random'],
+  evaluation: ['rollout', 'steps', 'model', 'objectives', 'checkpoint', 'tokenizer', 'data', 'tensor', 'random'],
+  run: ['data', 'files', 'tensor', 'lanes'],
+  report: ['run', 'data'],
+};
+
+/** Where each third-party package may be imported: a folder ("src/tensor/") or a file. Tests may import anything. */
+const DOORS: readonly { package: RegExp; allowed: RegExp }[] = [
+  { package: /^@tensorflow\//, allowed: /^src\/tensor\// },
+  { package: /^webgpu$/, allowed: /^src\/(tensor|lanes)\// },
+  { package: /^apache-arrow$/, allowed: /^src\/data\/(arrow-[a-z]+|columns)\.ts$/ },
+  { package: /^@huggingface\/tokenizers$/, allowed: /^src\/tokenizer\// },
+  { package: /^cli-progress$/, allowed: /^src\/run\/display\.ts$/ },
+  { package: /^yaml$/, allowed: /^(src\/run\/|src\/data\/template|scripts\/)/ },
+  {
+    package: /^zod$/,
+    allowed:
+      /^(src\/run\/|src\/data\/template|(stages|scripts)\/[\w-]+\.config\.ts$|scripts\/write-config-schemas\.ts$)/,
+  },
+];
+
+/** The modules a file names in import, export, import() and require(), types included. */
+export function importsOf(text: string): string[] {
+  const named = ts.preProcessFile(text, true, true).importedFiles.map(({ fileName }) => fileName);
+  const required = [...text.matchAll(/\brequire(?:\.resolve)?\(\s*['"]([^'"]+)['"]/g)].map((match) => match[1] ?? '');
+  return [...new Set([...named, ...required])];
+}
+
+/** Every import that the layout forbids, as "file imports module: why". `files` maps paths to texts. */
+export function forbiddenImports(files: ReadonlyMap<string, string>): string[] {
+  const problems: string[] = [];
+  for (const [file, text] of files) {
+    for (const module of importsOf(text)) {
+      const why = module.startsWith('.') ? forbiddenFile(file, module, files) : forbiddenPackage(file, module);
+      if (why !== undefined) problems.push(`${file} imports ${module}: ${why}`);
+    }
+  }
+  return problems;
+}
+
+function forbiddenPackage(file: string, module: string): string | undefined {
+  if (file.startsWith('test/')) return undefined;
+  if (module.startsWith('node:')) return undefined;
+  const door = DOORS.find((candidate) => candidate.package.test(module));
+  if (door === undefined) return file.startsWith('src/lanes/') ? undefined : 'no file may import this package';
+  return door.allowed.test(file) ? undefined : `only ${door.allowed.source} may`;
+}
+
+function forbiddenFile(file: string, module: string, files: ReadonlyMap<string, string>): string | undefined {
+  const target = resolveImport(file, module);
+  if (!/\.(ts|json)$/.test(target)) return 'the extension is missing';
+  const [top = ''] = file.split('/');
+  const [targetTop = ''] = target.split('/');
+  if (target.endsWith('.ts') && !files.has(target)) return 'there is no such file';
+  if (top === 'test' || top === 'scripts')
+    return targetTop === 'test' && top !== 'test' ? 'tests are for tests' : undefined;
+  if (top === 'stages') {
+    const own = file.replace(/(\.config)?\.ts$/, '.config.ts');
+    return targetTop === 'src' || target === own ? undefined : 'stages meet only through files';
+  }
+  if (targetTop !== 'src') return 'src imports only src';
+  const [folder, targetFolder] = [folderOf(file), folderOf(target)];
+  if (folder === targetFolder || targetFolder === 'errors') return undefined;
+  if (folder === 'errors' || folder === 'random') return 'this file imports nothing';
+  const allowed = MAY_IMPORT[folder];
+  if (allowed === undefined) return `src/${folder} is not in the table of imports`;
+  return allowed.includes(targetFolder) ? undefined : `src/${folder} may import ${['errors', ...allowed].join(', ')}`;
+}
+
+/** "tensor" for src/tensor/tf.ts, "errors" for src/errors.ts. */
+function folderOf(file: string): string {
+  return (file.split('/')[1] ?? '').replace(/\.ts$/, '');
+}
+
+function resolveImport(file: string, module: string): string {
+  return posix.normalize(posix.join(posix.dirname(file), module));
+}
+
+/** Cycles of imports among the files, types included, each as "a → b → a"; one for each group of files. */
+export function importCycles(files: ReadonlyMap<string, string>): string[] {
+  const cycles: string[] = [];
+  const state = new Map<string, 'open' | 'done'>();
+  const trail: string[] = [];
+  const visit = (file: string): void => {
+    if (state.get(file) === 'done') return;
+    if (state.get(file) === 'open') {
+      cycles.push([...trail.slice(trail.indexOf(file)), file].join(' → '));
+      return;
+    }
+    state.set(file, 'open');
+    trail.push(file);
+    for (const module of importsOf(files.get(file) ?? '')) {
+      const target = resolveImport(file, module);
+      if (module.startsWith('.') && files.has(target)) visit(target);
+    }
+    trail.pop();
+    state.set(file, 'done');
+  };
+  for (const file of files.keys()) visit(file);
+  return cycles;
+}

@@ -1,0 +1,28 @@
+/** Lanes for tests: one to run on, or all that work here. */
+
+import { addonPresent } from '../../src/lanes/addon-file.ts';
+import { type Lane, type LaneName, openLane } from '../../src/tensor/lane.ts';
+
+/** True where tests may use the tensorflow lane. */
+function tensorflowIsSetUp(): boolean {
+  return addonPresent() && process.env.PLUMBLINE_NO_TENSORFLOW !== '1';
+}
+
+/** Opens PLUMBLINE_BACKEND where it is set, else tensorflow where it is set up, else wasm. */
+export async function useLane(name?: LaneName): Promise<Lane> {
+  if (name) return openLane({ backend: name, device: 'auto' });
+  if (process.env.PLUMBLINE_BACKEND) return openLane({ backend: 'auto', device: 'auto' });
+  return openLane({ backend: tensorflowIsSetUp() ? 'tensorflow' : 'wasm', device: 'auto' });
+}
+
+/**
+ * The lanes to run a test on, for `describe.each(lanesToTest())`: tensorflow (where set up) and wasm, or only
+ * PLUMBLINE_BACKEND. With PLUMBLINE_REQUIRE_LANE=tensorflow a missing tensorflow lane fails instead of being left out.
+ * Each such block opens its lane itself: `beforeAll(() => useLane(name))`.
+ */
+export function lanesToTest(): LaneName[] {
+  const only = process.env.PLUMBLINE_BACKEND;
+  if (only && only !== 'auto') return [only as LaneName];
+  const required = process.env.PLUMBLINE_REQUIRE_LANE === 'tensorflow';
+  return tensorflowIsSetUp() || required ? ['tensorflow', 'wasm'] : ['wasm'];
+}

@@ -1,0 +1,92 @@
+/** AdamW, clipping and schedules against torch.optim, TensorFlow 1's Adam formula and transformers' schedules. */
+import { beforeAll, describe, expect, it } from 'vitest';
+import { layoutOf, parametersFrom, parameterValues, readParameters } from '../../src/tensor/parameters.ts';
+import type { Scalar } from '../../src/tensor/tf.ts';
+import { tf } from '../../src/tensor/tf.ts';
+import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
+import { learningRateAt } from '../../src/training/schedule.ts';
+import { updateParameters } from '../../src/training/update.ts';
+import { tolerance } from '../helpers/allclose.ts';
+import type { FixtureTensor } from '../helpers/fixtures.ts';
+import { fixture, upload } from '../helpers/fixtures.ts';
+import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+
+type Named = Record<'kernel' | 'bias' | 'table', FixtureTensor>;
+interface Optimizers {
+  adamw: Record<'learningRate' | 'beta1' | 'beta2' | 'weightDecay' | 'maximumNorm', number> & {
+    parameters: Named;
+    gradients: Named[];
+    cases: {
+      epsilonStyle: 'pytorch' | 'tensorflow';
+      epsilon: number;
+      gradientNorms: number[];
+      parametersAfter: Named[];
+      moments: Record<keyof Named, { first: FixtureTensor; second: FixtureTensor }>;
+    }[];
+  };
+  schedules: Record<'totalSteps' | 'warmupSteps' | 'finalFraction', number> &
+    Record<'linear' | 'linearNoWarmup' | 'linearToFraction' | 'cosine' | 'cosineToFraction', number[]>;
+}
+
+const { adamw, schedules } = fixture<Optimizers>('optimizers.json');
+const names = Object.keys(adamw.parameters) as (keyof Named)[];
+const layout = layoutOf(names.map((name) => ({ name, shape: adamw.parameters[name].shape })));
+const concatenated = (from: Named): Float32Array => Float32Array.from(names.flatMap((name) => from[name].data));
+
+describe.each(lanesToTest())('AdamW on the %s lane', (lane) => {
+  beforeAll(async () => {
+    await useLane(lane);
+  });
+
+  it.each(adamw.cases)('makes ten clipped steps in $epsilonStyle style with epsilon $epsilon', (from) => {
+    const { beta1, beta2, weightDecay, learningRate, maximumNorm } = adamw;
+    const { epsilon, epsilonStyle } = from;
+    const parameters = parametersFrom(layout, concatenated(adamw.parameters));
+    const adam = createAdamW(layout, { beta1, beta2, weightDecay, epsilon, epsilonStyle });
+    adamw.gradients.forEach((gradients, step) => {
+      // The gradient of Σ g · p with respect to p is g.
+      const { gradientNorm } = updateParameters(
+        parameters,
+        adam,
+        [
+          (weights) => {
+            const products = names.map((name) => tf.sum(tf.mul(weights[name]!, upload(gradients[name]))));
+            return { loss: tf.addN(products) as Scalar, stats: {} };
+          },
+        ],
+        { learningRate, clipNorm: maximumNorm, where: `step ${step}` },
+      );
+      expect([gradientNorm]).toBeAllclose([from.gradientNorms[step]!], tolerance.byHand);
+      const values = readParameters(parameters);
+      for (const name of names) {
+        const expected = from.parametersAfter[step]![name].data;
+        expect(parameterValues(layout, values, name), `${name} after ${step}`).toBeAllclose(expected, tolerance.byHand);
+      }
+    });
+    const first = adam.firstMoment.dataSync() as Float32Array;
+    const second = adam.secondMoment.dataSync() as Float32Array;
+    for (const name of names) {
+      // Tiny numbers: the absolute part of the tolerance would hide them.
+      const relative = { rtol: 1e-4, atol: 1e-12 };
+      expect(parameterValues(layout, first, name)).toBeAllclose(from.moments[name].first.data, relative);
+      expect(parameterValues(layout, second, name)).toBeAllclose(from.moments[name].second.data, relative);
+    }
+    disposeAdamW(adam);
+    parameters.flat.dispose();
+  });
+});
+
+describe('schedules', () => {
+  const { totalSteps, warmupSteps, finalFraction } = schedules;
+  it.each([
+    ['linear', 'linear', warmupSteps, 0],
+    ['linearNoWarmup', 'linear', 0, 0],
+    ['linearToFraction', 'linear', warmupSteps, finalFraction],
+    ['cosine', 'cosine', warmupSteps, 0],
+    ['cosineToFraction', 'cosine', warmupSteps, finalFraction],
+  ] as const)('%s equals transformers’ at every step', (name, schedule, warmup, finalRate) => {
+    const settings = { learningRate: 1, schedule, warmupSteps: warmup, finalRate };
+    const found = schedules[name].map((_, step) => learningRateAt(settings, step, totalSteps));
+    expect(found).toBeAllclose(schedules[name], { rtol: 1e-9, atol: 1e-9 });
+  });
+});

@@ -1,0 +1,79 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { openParent } from '../../src/run/parents.ts';
+import { openRunFolder } from '../../src/run/run-folder.ts';
+import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
+
+const path = useTemporaryFolder();
+const lane = { name: 'cpu', device: 'cpu', versions: {} };
+// sha256 of "tokens" and of "weights", from coreutils' sha256sum.
+const TOKENS = 'sha256:c51e455b41df6c017327e16001dd064b8b6733faeaa69b23d9bd79c8079237d5';
+const WEIGHTS = 'sha256:9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c';
+
+function writeModel(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'config.json'), '{}');
+  writeFileSync(join(folder, 'model.safetensors'), 'weights');
+  writeFileSync(join(folder, 'tokenizer.json'), 'tokens');
+}
+
+async function makeRun(status: 'finished' | 'interrupted' = 'finished', withModel = true): Promise<void> {
+  const request = { stage: 'instruct', config: {}, seed: 1, resume: false, freeKeys: [] };
+  const folder = await openRunFolder(path('run'), request, lane);
+  writeFileSync(path('templates.yaml'), 'a');
+  await folder.recordInput('templates', path('templates.yaml'));
+  if (withModel) {
+    writeModel(folder.file('checkpoint/best'));
+    await folder.recordOutput('model', 'checkpoint/best');
+  }
+  await folder.finish(status);
+}
+const problems = (...args: Parameters<typeof openParent>) => problemsOf(() => openParent(...args), path());
+
+describe('openParent', () => {
+  test('finds the model of a finished run', async () => {
+    await makeRun();
+    const parent = await openParent(path('run'), { role: 'policy', stages: ['instruct'], tokenizer: TOKENS });
+    expect(parent).toMatchObject({ path: path('run'), folder: path('run', 'checkpoint', 'best'), hash: WEIGHTS });
+    expect(parent.manifest?.stage).toBe('instruct');
+  });
+
+  test('takes a plain Hugging Face folder as it is', async () => {
+    writeModel(path('base'));
+    const parent = await openParent(path('base'), { role: 'policy', stages: ['pretrain'] });
+    expect(parent).toEqual({ path: path('base'), folder: path('base'), hash: WEIGHTS, manifest: undefined });
+  });
+
+  test('reports everything that does not fit at once', async () => {
+    await makeRun('interrupted');
+    writeFileSync(path('run', 'checkpoint', 'best', 'model.safetensors'), 'weighty');
+    const expectations = {
+      role: 'reward model',
+      stages: ['reward', 'ppo'],
+      tokenizer: 'sha256:ffff',
+      inputs: { templates: 'sha256:eeee', lexicon: 'sha256:dddd' },
+    };
+    expect(await problems(path('run'), expectations)).toEqual([
+      'reward model run: its run did not finish (interrupted). Continue it with --resume, or name another.',
+      'reward model run: expected a run of reward or ppo, received one of instruct. Name another.',
+      'reward model run: was made with other templates; expected sha256:eeee, received sha256:ca978112ca1b…. Make it again.',
+      'reward model run: was made with other lexicon; expected sha256:dddd, received none. Make it again.',
+      'reward model run: checkpoint/best is damaged or was changed after its run. Make the run again, or name run/checkpoint/best itself.',
+      `reward model run: was made with another tokenizer; expected sha256:ffff, received ${TOKENS.slice(0, 19)}…. Use checkpoints of one chain.`,
+    ]);
+  });
+
+  test('names a folder that is not there, has no model, or lacks files', async () => {
+    expect(await problems(path('none'), { role: 'policy' })).toEqual([
+      'policy none: there is no such folder. Run the stage that makes it, or correct the path.',
+    ]);
+    mkdirSync(path('other'));
+    writeFileSync(path('other', 'config.json'), '{}');
+    expect(await problems(path('other'), { role: 'policy' })).toEqual([
+      'policy other: model.safetensors, tokenizer.json missing in other; expected a run folder or a Hugging Face model folder.',
+    ]);
+    await makeRun('finished', false);
+    expect(await problems(path('run'), { role: 'policy' })).toEqual(['policy run: its run has made no model.']);
+  });
+});

@@ -1,0 +1,127 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { CheckpointError, DataError } from '../../src/errors.ts';
+import { breathe, Interrupted, watchInterrupts } from '../../src/run/interrupts.ts';
+import { checkConfig } from '../../src/run/load-config.ts';
+import { readManifest } from '../../src/run/manifest.ts';
+import { openProgress } from '../../src/run/progress.ts';
+import { openLaneFor, type RunContext, runStage } from '../../src/run/stage.ts';
+import type { Lane } from '../../src/tensor/lane.ts';
+import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
+import { TinyConfig, tiny } from './tiny-stage.ts';
+
+const path = useTemporaryFolder();
+let lane: Lane;
+beforeAll(async () => {
+  lane = await openLaneFor({ backend: 'cpu', device: 'auto' }, openProgress({ quiet: true }));
+});
+const configure = (changes: Record<string, unknown> = {}) =>
+  checkConfig(TinyConfig, { run: { folder: path('run') }, ...changes }, 'test');
+const run = (changes: Record<string, unknown> = {}, options: Parameters<typeof runStage>[2] = {}) =>
+  runStage(tiny, configure(changes), { quiet: true, lane, ...options });
+
+describe('runStage', () => {
+  test('returns the summary and stores it in the manifest', async () => {
+    expect(await run()).toEqual({ steps: 3 });
+    expect(readManifest(path('run'))).toMatchObject({
+      status: 'finished',
+      stage: 'instruct',
+      seed: 1,
+      summary: { steps: 3 },
+    });
+  });
+
+  test('does not run a finished stage again, and starts one that is not there', async () => {
+    expect(await run({}, { resume: 'where-possible' })).toEqual({ steps: 3 });
+    const before = readManifest(path('run'))!.finishedAt;
+    expect(await run({}, { resume: 'where-possible' })).toEqual({ steps: 3 });
+    expect(readManifest(path('run'))!.finishedAt).toBe(before);
+  });
+
+  test('marks a run that failed, and lets other errors through as they are', async () => {
+    expect(await problemsOf(() => run({ fail: 'user' }), path())).toEqual([
+      'rows.jsonl:3: no target; expected text. Add one.',
+    ]);
+    expect(readManifest(path('run'))!.status).toBe('failed');
+    await expect(run({ fail: 'bug', run: { folder: path('other') } })).rejects.toThrow(TypeError);
+  });
+
+  test('says that the last checkpoint is intact where the disk is full', async () => {
+    await expect(run({ fail: 'disk' })).rejects.toBeInstanceOf(CheckpointError);
+    expect(await problemsOf(() => run({ fail: 'disk' }), path())).toEqual([
+      'checkpoint/model.safetensors: could not be written. The disk is full.',
+      'run.folder run: the checkpoint saved before is intact. Free space, then continue with --resume.',
+    ]);
+    const failing = {
+      ...tiny,
+      run: () => Promise.reject(Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' })),
+    };
+    const other = { run: { folder: path('other') } };
+    expect(await problemsOf(() => runStage(failing, configure(other), { quiet: true, lane }), path())).toEqual([
+      'other: ENOSPC: no space left.',
+      'run.folder other: the checkpoint saved before is intact. Free space, then continue with --resume.',
+    ]);
+  });
+
+  test('marks an interrupted run and continues it where it stopped', async () => {
+    const stopping = {
+      ...tiny,
+      run: (config: ReturnType<typeof configure>, context: RunContext) =>
+        tiny.run(config, { ...context, interrupted: () => true }),
+    };
+    await expect(runStage(stopping, configure(), { quiet: true, lane })).rejects.toThrow('saved at step 1');
+    expect(readManifest(path('run'))!.status).toBe('interrupted');
+    expect(await run({}, { resume: true })).toEqual({ steps: 3 });
+  });
+
+  test('lets the path of data change on resume but not its content', async () => {
+    writeFileSync(path('a.txt'), 'abc');
+    const first = run({ data: path('a.txt'), fail: 'user' });
+    await expect(first).rejects.toThrow(DataError);
+    writeFileSync(path('b.txt'), 'abd');
+    expect(await problemsOf(() => run({ data: path('b.txt'), fail: 'user' }, { resume: true }), path())).toEqual([
+      'data b.txt: has changed since the run began; expected sha256:ba7816bf8f01…, received sha256:a52d159f262b…. Put the old content back, or start a new run with another run.folder.',
+    ]);
+  });
+
+  test('makes no folder where the lane cannot be had', async () => {
+    const config = configure({ runtime: { backend: 'cpu', device: 'gpu' } });
+    await expect(runStage(tiny, config, { quiet: true })).rejects.toThrow(/runtime\.backend cpu, runtime\.device gpu/);
+    expect(existsSync(path('run'))).toBe(false);
+  });
+
+  test('says so where a run goes on with another lane', async () => {
+    const lines: string[] = [];
+    const progress = { ...openProgress({ quiet: true }), say: (line: string) => lines.push(line) };
+    await expect(run({ fail: 'user' })).rejects.toThrow();
+    await expect(run({ fail: 'user' }, { resume: true, lane: { ...lane, name: 'wasm' }, progress })).rejects.toThrow();
+    expect(lines[0]).toBe(
+      'instruct: began on lane cpu and goes on with wasm; the numbers will differ in their last digits.',
+    );
+  });
+});
+
+describe('watchInterrupts', () => {
+  test('is asked by the first signal and ends the program at the second', async () => {
+    const said: string[] = [];
+    let killed = 0;
+    const watch = watchInterrupts(
+      (line) => said.push(line),
+      () => killed++,
+    );
+    expect(watch.interrupted()).toBe(false);
+    process.kill(process.pid, 'SIGINT');
+    while (!watch.interrupted()) await breathe();
+    expect(said).toEqual([
+      'stopping: the state is saved after this step. Press Ctrl-C again to stop at once and lose it.',
+    ]);
+    process.kill(process.pid, 'SIGINT');
+    while (killed === 0) await breathe();
+    watch.stop();
+    expect(killed).toBe(1);
+  });
+
+  test('an interrupt knows its step', () => {
+    expect(new Interrupted(12)).toMatchObject({ step: 12, message: 'saved at step 12', name: 'Interrupted' });
+  });
+});

@@ -1,0 +1,94 @@
+/** The conversation dataset: its splits, its styles, and how the gold scorer sees them. */
+
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { buildSeedFiles, worldSeed } from '../../scripts/build-seed.ts';
+import type { ChatRow } from '../../scripts/world/chat.ts';
+import { buildChat, chatCounts } from '../../scripts/world/chat.ts';
+import { styleShares } from '../../scripts/world/chat-responses.ts';
+import { countWords } from '../../scripts/world/language.ts';
+import { knownBySplit } from '../../scripts/world/tasks.ts';
+import { goldRequest, goldScore, parseGoldLexicon } from '../../src/evaluation/gold.ts';
+
+const known = knownBySplit(worldSeed);
+const rows: ChatRow[] = buildChat(worldSeed, known);
+const train = rows.filter((row) => row.split === 'train');
+const lexicon = parseGoldLexicon(
+  readFileSync(new URL('../../data/seed/lexicon.json', import.meta.url), 'utf8'),
+  'lexicon.json',
+);
+const gold = (row: ChatRow) => goldScore(goldRequest({ ...row }, lexicon, row.id), row.response);
+
+function meanAndSpread(values: readonly number[]): { mean: number; spread: number } {
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  return { mean, spread: Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length) };
+}
+
+describe('the conversation dataset', () => {
+  it('has the wanted number of prompts in each split, no prompt twice', () => {
+    for (const [split, count] of Object.entries(chatCounts)) {
+      expect(rows.filter((row) => row.split === split).length).toBe(count);
+    }
+    expect(new Set(rows.map((row) => row.prompt)).size).toBe(rows.length);
+  });
+
+  it('answers about half of the prompts from a note that holds the answer', () => {
+    const noted = rows.filter((row) => row.note !== '');
+    expect(noted.length / rows.length).toBeCloseTo(0.5, 1);
+    for (const row of noted) {
+      expect(row.prompt.startsWith(row.note)).toBe(true);
+      for (const group of row.answer_key)
+        expect(
+          group.some((key) => row.note.includes(key)),
+          row.id,
+        ).toBe(true);
+    }
+  });
+
+  it('asks in training only about people and goods of the closed-book training rows', () => {
+    const hidden = [...known.people.test, ...known.people.validation].map((who) => who.name);
+    const facts = train.filter((row) => row.note === '');
+    for (const row of facts)
+      expect(
+        row.subject.filter((word) => hidden.includes(word)),
+        row.id,
+      ).toEqual([]);
+  });
+
+  it('demonstrates only in the train split, in at most 36 words, with shares as documented', () => {
+    for (const row of rows) {
+      expect(row.response !== '').toBe(row.split === 'train');
+      expect(countWords(row.response), row.id).toBeLessThanOrEqual(36);
+    }
+    for (const [style, share] of Object.entries(styleShares)) {
+      const found = train.filter((row) => row.style === style).length / train.length;
+      expect(Math.abs(found - share / 100), style).toBeLessThan(0.03);
+    }
+  });
+
+  it('has wide gold scores in the expected order of styles', () => {
+    const byStyle = (style: string): number =>
+      meanAndSpread(train.filter((row) => row.style === style).map((row) => gold(row).total)).mean;
+    const all = meanAndSpread(train.map((row) => gold(row).total));
+    process.stdout.write(
+      `gold over demonstrations: mean ${all.mean.toFixed(3)}, standard deviation ${all.spread.toFixed(3)}\n`,
+    );
+    const order = ['warm', 'plain', 'empty', 'curt', 'rambling', 'wrong'];
+    expect([...order].sort((a, b) => byStyle(b) - byStyle(a))).toEqual(order);
+    expect((byStyle('warm') - all.mean) / all.spread).toBeGreaterThan(1.3);
+  });
+
+  it('takes warm, plain and curt demonstrations for answers, wrong and empty ones for none', () => {
+    for (const row of train) {
+      if (['warm', 'plain', 'curt'].includes(row.style)) expect(gold(row).answered, row.id).toBe(1);
+      if (row.style === 'empty') expect(gold(row).answered, row.id).toBe(0);
+    }
+    const wrong = train.filter((row) => row.style === 'wrong');
+    expect(wrong.filter((row) => gold(row).answered === 1).length / wrong.length).toBeLessThan(0.05);
+  });
+
+  it('is what the seed script writes', () => {
+    const written = buildSeedFiles(worldSeed).get('seed/chat.jsonl') ?? '';
+    expect(written).toBe(rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  });
+});
