@@ -11,6 +11,7 @@
 import { loadModelFolder } from '../src/checkpoint/model-folder.ts';
 import { writeTable } from '../src/data/arrow-file.ts';
 import { bool, float32, int32List, utf8 } from '../src/data/columns.ts';
+import { decodeResponse } from '../src/data/instruction.ts';
 import type { PreferenceRow } from '../src/data/preference.ts';
 import { writePreferences } from '../src/data/preference.ts';
 import { DataError } from '../src/errors.ts';
@@ -26,7 +27,6 @@ import { breathe, Interrupted } from '../src/run/interrupts.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
-import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { PreferencesConfig } from './preferences.config.ts';
 
@@ -76,7 +76,7 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
     );
     responses.forEach(({ ids, ended }, i) => {
       const prompt = part[i] as ChatPrompt;
-      const text = tokenizer.decode(ids);
+      const text = decodeResponse(ids, tokenizer);
       answers.push({ prompt, ids, text, ended, gold: goldScore(prompt.gold, text).total });
     });
     bar.update(answers.length, { gold: meanAndDeviation(answers.map(({ gold }) => gold)).mean.toFixed(3) });
@@ -91,7 +91,7 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
   const heldOut = new Set(order.slice(0, Math.max(1, Math.round(config.heldOutShare * order.length))));
   const pairs = prompts.flatMap((prompt) => {
     const own = answers.filter((answer) => answer.prompt === prompt && answer.ids.length > 0);
-    return pairUp(own, config, random).map((pair) => toRow(pair, heldOut.has(prompt) ? 'test' : 'train', tokenizer));
+    return pairUp(own, config, random).map((pair) => toRow(pair, heldOut.has(prompt) ? 'test' : 'train'));
   });
   const train = pairs.filter(({ split }) => split === 'train');
   const test = pairs.filter(({ split }) => split === 'test');
@@ -137,13 +137,13 @@ function pairUp(answers: readonly Answer[], config: PreferencesConfig, random: R
     });
 }
 
-function toRow({ better, worse, flipped }: LabelledPair, split: string, tokenizer: Tokenizer): PreferenceRow {
+function toRow({ better, worse, flipped }: LabelledPair, split: string): PreferenceRow {
   const [chosen, rejected] = flipped ? [worse, better] : [better, worse];
   const whole = ({ prompt, ids }: Answer): Int32Array => Int32Array.of(...prompt.promptIds, ...ids);
   return {
     prompt: better.prompt.prompt,
-    chosen: tokenizer.decode(chosen.ids),
-    rejected: tokenizer.decode(rejected.ids),
+    chosen: chosen.text,
+    rejected: rejected.text,
     chosen_ids: whole(chosen),
     rejected_ids: whole(rejected),
     prompt_length: better.prompt.promptIds.length,

@@ -28,7 +28,8 @@ export function showTable(path: string, options: ShowOptions): string {
   if (!Number.isInteger(options.rows) || options.rows < 0) {
     throw new DataError(`--rows: expected a whole number of at least 0, received ${options.rows}. Correct it.`);
   }
-  const paint = (style: Style, text: string): string => (options.color ? styleText(style, text) : text);
+  const paint = (style: Style, text: string): string =>
+    options.color ? styleText(style, text, { validateStream: false }) : text;
   const { columns, metadata, rowCount, row } = inspectTable(path);
   const widest = Math.max(0, ...columns.map(({ name }) => name.length));
   const lines = [`${path}: ${rowCount} rows, ${columns.length} columns`, ''];

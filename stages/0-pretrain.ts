@@ -6,14 +6,13 @@
  *   Run     npx tsx stages/0-pretrain.ts configs/pretrain/base.yaml
  *   After   Radford et al. 2019 (GPT-2); Touvron et al. 2023 (arXiv:2302.13971)
  */
-import { listCheckpoints, saveCheckpoint } from '../src/checkpoint/checkpoint-list.ts';
-import { loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
-import { readOptimizer, readState, writeOptimizer, writeState } from '../src/checkpoint/training-state.ts';
+import { writeModelFolder } from '../src/checkpoint/model-folder.ts';
+import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { encodeDocument, readCorpus } from '../src/data/corpus.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
 import type { PackedRows } from '../src/data/packing.ts';
-import { packSequences, takeRows } from '../src/data/packing.ts';
+import { packSequences, splitRows, takeRows } from '../src/data/packing.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { gpt2Style, llamaStyle, parameterCount } from '../src/model/dimensions.ts';
 import type { Model } from '../src/model/model.ts';
@@ -26,8 +25,7 @@ import type { RunContext, Stage } from '../src/run/stage.ts';
 import { nextTokenLoss, nextTokenUpdate } from '../src/steps/language-model.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
-import type { AdamW } from '../src/training/adamw.ts';
-import { createAdamW, disposeAdamW } from '../src/training/adamw.ts';
+import { disposeAdamW } from '../src/training/adamw.ts';
 import { learningRateAt } from '../src/training/schedule.ts';
 import { PretrainConfig } from './0-pretrain.config.ts';
 
@@ -56,33 +54,28 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
   const rows = packCorpus(config.corpus, config.training.length, tokenizer);
   const heldOut = batchesOf(packCorpus(config.heldOut, config.training.length, tokenizer), config.training.rows);
 
-  // 2. A new model, or the one of the checkpoint to resume.
-  const start = startOrResume(config, context, tokenizer, rows.rows);
-  const { model, adam, cursor } = start;
-  progress.say(
-    `pretrain  ${parameterCount(model.dimensions, 'tokens')} parameters, ${rows.rows} rows of ${rows.length} tokens`,
+  // 2. A new model, or the checkpoint to resume.
+  const { model, adam, state } = startOrResume<State>(folder, config.optimizer, () =>
+    freshModel(config, tokenizer.vocabSize),
   );
-  const metrics = openMetrics(folder.file('metrics.arrow'), pretrainMetrics, { resumeFromStep: start.step });
+  const cursor = createCursor(rows.rows, state?.cursor ?? config.run.seed);
+  const first = state?.step ?? 0;
+  const parameters = parameterCount(model.dimensions, 'tokens');
+  progress.say(`pretrain  ${parameters} parameters, ${rows.rows} rows of ${rows.length} tokens`);
+  const metrics = openMetrics(folder.file('metrics.arrow'), pretrainMetrics, { resumeFromStep: first });
   const save = async (step: number): Promise<void> => {
     await metrics.flush();
-    await saveCheckpoint(folder.path, step, config.checkpoints.keepLast, (path) => {
-      writeModelFolder(path, model, { tokenizer });
-      writeOptimizer(`${path}/optimizer.safetensors`, model.parameters.layout, adam);
-      writeState(path, { step, cursor: cursor.state() } satisfies State);
-    });
+    const saved: State = { step, cursor: cursor.state() };
+    await saveTraining(folder.path, config.checkpoints.keepLast, { model, adam }, tokenizer, saved);
   };
 
   // 3. Minimise the cross-entropy of the next token.
   const { steps, accumulate } = config.training;
-  const bar = progress.phase('pretrain', steps, { unit: 'tokens', start: start.step });
+  const bar = progress.phase('pretrain', steps, { unit: 'tokens', start: first });
   let seen = 0;
-  let heldOutLoss = Number.NaN;
-  for (let step = start.step + 1; step <= steps; step++) {
-    const indices = cursor.next(config.training.rows);
-    const size = indices.length / accumulate;
-    const microBatches = Array.from({ length: accumulate }, (_, i) =>
-      takeRows(rows, indices.slice(i * size, (i + 1) * size)),
-    );
+  let heldOutLoss = nextTokenLoss(model, heldOut, tokenizer.padId);
+  for (let step = first + 1; step <= steps; step++) {
+    const microBatches = splitRows(rows, cursor.next(config.training.rows), accumulate);
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
     const update = nextTokenUpdate(model, adam, microBatches, tokenizer.padId, {
@@ -113,7 +106,7 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
   await folder.recordOutput('model', 'model');
   disposeModel(model);
   disposeAdamW(adam);
-  return { heldOutLoss, tokens: seen };
+  return { heldOutLoss, steps, parameters };
 }
 
 /** A corpus as packed rows of `length` tokens. */
@@ -136,29 +129,11 @@ function batchesOf(rows: PackedRows, size: number): PackedRows[] {
   return batches;
 }
 
-function startOrResume(
-  config: PretrainConfig,
-  context: RunContext,
-  tokenizer: Tokenizer,
-  rowCount: number,
-): { model: Model; adam: AdamW; cursor: ReturnType<typeof createCursor>; step: number } {
-  const last = context.folder.resumed ? listCheckpoints(context.folder.path).at(-1) : undefined;
-  if (last !== undefined) {
-    const state = readState<State>(last.path);
-    const { model } = loadModelFolder(last.path);
-    const adam = readOptimizer(
-      `${last.path}/optimizer.safetensors`,
-      model.parameters.layout,
-      config.optimizer,
-      state.step,
-    );
-    return { model, adam, cursor: createCursor(rowCount, state.cursor), step: state.step };
-  }
+/** A new decoder of the configured sizes. */
+function freshModel(config: PretrainConfig, vocab: number): Model {
   const { style, ...sizes } = config.model;
-  const dimensions = (style === 'gpt2' ? gpt2Style : llamaStyle)({ vocab: tokenizer.vocabSize, ...sizes });
-  const model = newModel(dimensions, 'tokens', seededRandom(config.run.seed, 'initialization'));
-  const adam = createAdamW(model.parameters.layout, config.optimizer);
-  return { model, adam, cursor: createCursor(rowCount, config.run.seed), step: 0 };
+  const dimensions = (style === 'gpt2' ? gpt2Style : llamaStyle)({ vocab, ...sizes });
+  return newModel(dimensions, 'tokens', seededRandom(config.run.seed, 'initialization'));
 }
 
 await program(import.meta.url, pretrain, 'Trains a small base model on a corpus by next-token prediction.');

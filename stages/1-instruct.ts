@@ -6,34 +6,35 @@
  *   Run     npx tsx stages/1-instruct.ts configs/instruct/tiny.yaml
  *   After   Wei et al. 2022 (FLAN, arXiv:2109.01652)
  */
-import { listCheckpoints, saveCheckpoint } from '../src/checkpoint/checkpoint-list.ts';
-import { checkVocabulary, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
-import { readOptimizer, readState, writeOptimizer, writeState } from '../src/checkpoint/training-state.ts';
+import { checkContext, checkVocabulary, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
+import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { bool, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
 import type { InstructRow } from '../src/data/instruction.ts';
 import { encodeExample, readInstruct, writeInstruct } from '../src/data/instruction.ts';
 import { sampleMixture } from '../src/data/mixture.ts';
-import { packSequences, takeRows } from '../src/data/packing.ts';
+import { packSequences, splitRows } from '../src/data/packing.ts';
 import type { Task } from '../src/data/tasks.ts';
 import { loadTasks } from '../src/data/tasks.ts';
 import { renderTemplate } from '../src/data/template.ts';
 import { accuracyByTask, answerTasks } from '../src/evaluation/answer-tasks.ts';
 import { taskItems } from '../src/evaluation/task-items.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
+import type { Model } from '../src/model/model.ts';
 import { disposeModel } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
 import { endStep } from '../src/run/end-step.ts';
 import { openMetrics } from '../src/run/metrics.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
+import type { RunFolder } from '../src/run/run-folder.ts';
 import { openSamples } from '../src/run/samples.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { nextTokenUpdate } from '../src/steps/language-model.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
-import { createAdamW, disposeAdamW } from '../src/training/adamw.ts';
+import { disposeAdamW } from '../src/training/adamw.ts';
 import { learningRateAt } from '../src/training/schedule.ts';
 import { InstructConfig } from './1-instruct.config.ts';
 
@@ -79,76 +80,48 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   await folder.recordOutput('dataset', 'instruct.arrow');
   const examples = readInstruct(table, tokenizer).map((row) => ({ inputIds: row.input_ids, lossMask: row.loss_mask }));
   const rows = packSequences(examples, config.sequence.length, tokenizer.padId);
-  const choice = { split: 'validation', rowsPerTask: config.evaluation.rowsPerTask, templates: 'train' } as const;
-  const items = taskItems(tasks, { ...choice, random: seededRandom(config.run.seed, 'validation') });
 
   // 2. The base model, or the checkpoint to resume.
-  const last = folder.resumed ? listCheckpoints(folder.path).at(-1) : undefined;
-  const state = last === undefined ? undefined : readState<State>(last.path);
-  const { model } = loadModelFolder(last?.path ?? parent.folder);
+  const { model, adam, state } = startOrResume<State>(
+    folder,
+    config.optimizer,
+    () => loadModelFolder(parent.folder).model,
+  );
   checkVocabulary(model, tokenizer, `base model ${config.model}`);
-  const { layout } = model.parameters;
-  const adam =
-    last === undefined || state === undefined
-      ? createAdamW(layout, config.optimizer)
-      : readOptimizer(`${last.path}/optimizer.safetensors`, layout, config.optimizer, state.step);
+  checkContext(model, config.sequence.length, `base model ${config.model}`);
+  const first = state?.step ?? 0;
   const cursor = createCursor(rows.rows, state?.cursor ?? config.run.seed);
-  let best = state?.best ?? { accuracy: -1, step: 0 };
-  const metrics = openMetrics(folder.file('metrics.arrow'), instructMetrics, { resumeFromStep: state?.step ?? 0 });
-  const samples = openSamples(folder.file('samples.arrow'), sampleColumns, { resumeFromStep: state?.step ?? 0 });
-
+  const metrics = openMetrics(folder.file('metrics.arrow'), instructMetrics, { resumeFromStep: first });
+  const validation = openValidation(config, folder, tasks, { model, tokenizer, state });
   const save = async (step: number): Promise<void> => {
     await metrics.flush();
-    await samples.flush();
-    await saveCheckpoint(folder.path, step, config.checkpoints.keepLast, (path) => {
-      writeModelFolder(path, model, { tokenizer });
-      writeOptimizer(`${path}/optimizer.safetensors`, layout, adam);
-      writeState(path, { step, cursor: cursor.state(), best } satisfies State);
-    });
-  };
-  const evaluate = async (step: number): Promise<number> => {
-    const answers = answerTasks(model, tokenizer, items);
-    for (const { item, prediction, correct } of answers) {
-      const { task, template, prompt, target } = item;
-      await samples.add({ step, task, template, prompt, target, prediction, correct });
-    }
-    const { mean } = accuracyByTask(answers);
-    if (mean > best.accuracy) {
-      best = { accuracy: mean, step };
-      await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer }));
-    }
-    return mean;
+    await validation.flush();
+    const saved: State = { step, cursor: cursor.state(), best: validation.best() };
+    await saveTraining(folder.path, config.checkpoints.keepLast, { model, adam }, tokenizer, saved);
   };
 
-  // 3. Masked cross-entropy on packed rows.
+  // 3. Masked cross-entropy on packed rows; the best checkpoint by validation accuracy is kept.
   const { rows: batchRows, accumulate, epochs } = config.training;
+  const { clipNorm } = config.optimizer;
   const steps = Math.max(1, Math.round((epochs * rows.rows) / batchRows));
   progress.say(
     `instruct  ${examples.length} examples of ${tasks.length} tasks in ${rows.rows} rows of ${rows.length} tokens, ${steps} steps`,
   );
-  const bar = progress.phase('instruct', steps, { unit: 'tokens', start: state?.step ?? 0 });
-  let seen = 0;
-  let accuracy = state === undefined ? await evaluate(0) : best.accuracy;
+  const bar = progress.phase('instruct', steps, { unit: 'tokens', start: first });
+  let accuracy = state === undefined ? await validation.measure(0) : state.best.accuracy;
   if (state === undefined) await metrics.add({ step: 0, 'accuracy/validation': accuracy });
-  for (let step = (state?.step ?? 0) + 1; step <= steps; step++) {
-    const indices = cursor.next(batchRows);
-    const size = batchRows / accumulate;
-    const microBatches = Array.from({ length: accumulate }, (_, i) =>
-      takeRows(rows, indices.slice(i * size, (i + 1) * size)),
-    );
+  for (let step = first + 1; step <= steps; step++) {
+    const microBatches = splitRows(rows, cursor.next(batchRows), accumulate);
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
-    const { clipNorm } = config.optimizer;
     const update = nextTokenUpdate(model, adam, microBatches, tokenizer.padId, {
       learningRate,
       clipNorm,
       where: `instruct step ${step}`,
     });
-    const tokens = batchRows * rows.length;
-    const speed = tokens / ((performance.now() - began) / 1000);
-    seen += tokens;
+    const speed = (batchRows * rows.length) / ((performance.now() - began) / 1000);
     const measure = step % config.evaluation.everySteps === 0 || step === steps;
-    if (measure) accuracy = await evaluate(step);
+    if (measure) accuracy = await validation.measure(step);
     await metrics.add({
       step,
       'loss/train': update.loss,
@@ -157,16 +130,52 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
       'optimizer/gradient_norm': update.gradientNorm,
       'speed/tokens_per_second': speed,
     });
-    bar.update(step, { loss: update.loss.toFixed(3), accuracy: accuracy.toFixed(3) }, seen);
+    bar.update(
+      step,
+      { loss: update.loss.toFixed(3), accuracy: accuracy.toFixed(3) },
+      (step - first) * batchRows * rows.length,
+    );
     await endStep(context, { step, steps, everySteps: config.checkpoints.everySteps }, save);
   }
+  const best = validation.best();
   bar.finish(`best validation accuracy ${best.accuracy.toFixed(3)} at step ${best.step}`);
 
-  // 4. The model to go on with is the best one by validation accuracy.
+  // 4. The model to go on with is the best one.
   await folder.recordOutput('model', 'best');
   disposeModel(model);
   disposeAdamW(adam);
   return { accuracy: best.accuracy, bestStep: best.step, steps, examples: examples.length };
+}
+
+/** Measures accuracy on validation rows, writes the answers down, and keeps the best model in `best/`. */
+function openValidation(
+  config: InstructConfig,
+  folder: RunFolder,
+  tasks: readonly Task[],
+  parts: { model: Model; tokenizer: Tokenizer; state: State | undefined },
+) {
+  const { model, tokenizer, state } = parts;
+  const choice = { split: 'validation', rowsPerTask: config.evaluation.rowsPerTask, templates: 'train' } as const;
+  const items = taskItems(tasks, { ...choice, random: seededRandom(config.run.seed, 'validation') });
+  const samples = openSamples(folder.file('samples.arrow'), sampleColumns, { resumeFromStep: state?.step ?? 0 });
+  let best = state?.best ?? { accuracy: -1, step: 0 };
+  return {
+    best: () => best,
+    flush: () => samples.flush(),
+    measure: async (step: number): Promise<number> => {
+      const answers = answerTasks(model, tokenizer, items);
+      for (const { item, prediction, correct } of answers) {
+        const { task, template, prompt, target } = item;
+        await samples.add({ step, task, template, prompt, target, prediction, correct });
+      }
+      const { mean: accuracy } = accuracyByTask(answers);
+      if (accuracy > best.accuracy) {
+        best = { accuracy, step };
+        await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer }));
+      }
+      return accuracy;
+    },
+  };
 }
 
 /** The training table: each example rendered with its template and tokenized with a loss mask. */

@@ -6,16 +6,15 @@
  *   Run     npx tsx stages/2-reward.ts configs/reward/tiny.yaml
  *   After   Christiano et al. 2017 (arXiv:1706.03741); Stiennon et al. 2020 (arXiv:2009.01325)
  */
-import { listCheckpoints, saveCheckpoint } from '../src/checkpoint/checkpoint-list.ts';
 import { checkVocabulary, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
-import { readOptimizer, readState, writeOptimizer, writeState } from '../src/checkpoint/training-state.ts';
+import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { writeTable } from '../src/data/arrow-file.ts';
 import { bool, float32, int32, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
 import type { PreferenceRow } from '../src/data/preference.ts';
 import { readPreferences } from '../src/data/preference.ts';
-import { calibration, pairAccuracy } from '../src/evaluation/calibration.ts';
+import { judgePairs, pairIds, scoreSequences } from '../src/evaluation/judge-pairs.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import type { Model } from '../src/model/model.ts';
@@ -25,14 +24,10 @@ import { endStep } from '../src/run/end-step.ts';
 import { openMetrics } from '../src/run/metrics.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
-import { openSamples } from '../src/run/samples.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
-import type { PromptResponse } from '../src/steps/response-batch.ts';
-import { responseBatch } from '../src/steps/response-batch.ts';
 import { rewardUpdate } from '../src/steps/reward-update.ts';
-import { responseScores } from '../src/steps/score-responses.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
-import { createAdamW, disposeAdamW } from '../src/training/adamw.ts';
+import { disposeAdamW } from '../src/training/adamw.ts';
 import { learningRateAt } from '../src/training/schedule.ts';
 import { RewardConfig } from './2-reward.config.ts';
 
@@ -84,15 +79,9 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const tokenizer = loadTokenizer(parent.folder);
 
   // 1. The trunk of the instruct model with a new scalar head, or the checkpoint to resume.
-  const last = folder.resumed ? listCheckpoints(folder.path).at(-1) : undefined;
-  const state = last === undefined ? undefined : readState<State>(last.path);
-  const model = last === undefined ? newRewardModel(parent.folder, config.run.seed) : loadModelFolder(last.path).model;
+  const trained = startOrResume<State>(folder, config.optimizer, () => newRewardModel(parent.folder, config.run.seed));
+  const { model, adam, state } = trained;
   checkVocabulary(model, tokenizer, `instruct model ${config.model}`);
-  const { layout } = model.parameters;
-  const adam =
-    last === undefined || state === undefined
-      ? createAdamW(layout, config.optimizer)
-      : readOptimizer(`${last.path}/optimizer.safetensors`, layout, config.optimizer, state.step);
 
   // 2. Pairs as ids. Held-out prompts never occur in training.
   const reader = { tokenizer, contextLength: model.dimensions.context };
@@ -100,23 +89,20 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const heldOut = readPreferences(config.heldOut, reader, 'npx tsx scripts/preferences.ts');
   const pairs = rows.map((row) => ({ ...pairIds(row), margin: config.loss.useMargin ? row.margin : 0 }));
   const cursor = createCursor(pairs.length, state?.cursor ?? config.run.seed);
-  const metrics = openMetrics(folder.file('metrics.arrow'), rewardMetrics, { resumeFromStep: state?.step ?? 0 });
-  const samples = openSamples(folder.file('samples.arrow'), sampleColumns, { resumeFromStep: state?.step ?? 0 });
+  const first = state?.step ?? 0;
+  const metrics = openMetrics(folder.file('metrics.arrow'), rewardMetrics, { resumeFromStep: first });
   const save = async (step: number): Promise<void> => {
     await metrics.flush();
-    await saveCheckpoint(folder.path, step, config.checkpoints.keepLast, (path) => {
-      writeModelFolder(path, model, { tokenizer });
-      writeOptimizer(`${path}/optimizer.safetensors`, layout, adam);
-      writeState(path, { step, cursor: cursor.state() } satisfies State);
-    });
+    const saved: State = { step, cursor: cursor.state() };
+    await saveTraining(folder.path, config.checkpoints.keepLast, { model, adam }, tokenizer, saved);
   };
 
   // 3. Bradley–Terry on the labelled pairs.
   const steps = Math.max(1, Math.round((config.training.epochs * pairs.length) / config.training.pairs));
   progress.say(`reward  ${pairs.length} pairs, ${heldOut.length} held out, ${steps} steps`);
-  const bar = progress.phase('reward', steps, { start: state?.step ?? 0 });
-  let quality = judge(model, heldOut, tokenizer.padId);
-  for (let step = (state?.step ?? 0) + 1; step <= steps; step++) {
+  const bar = progress.phase('reward', steps, { start: first });
+  let quality = judgePairs(model, heldOut, tokenizer.padId);
+  for (let step = first + 1; step <= steps; step++) {
     const batch = cursor.next(config.training.pairs).map((index) => pairs[index] as (typeof pairs)[number]);
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
@@ -124,13 +110,15 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
     const update = rewardUpdate(model, adam, batch, tokenizer.padId, { ...options, centring: config.loss.centring });
     const speed = batch.length / ((performance.now() - began) / 1000);
     const measure = step % config.evaluateEverySteps === 0 || step === steps;
-    if (measure) quality = judge(model, heldOut, tokenizer.padId);
+    if (measure) quality = judgePairs(model, heldOut, tokenizer.padId);
     await metrics.add({
       step,
       'loss/train': update.loss,
       'accuracy/train': update.stats.accuracy,
       'margin/train': update.stats.margin,
-      ...(measure ? qualityMetrics(quality) : {}),
+      'accuracy/held_out': measure ? quality.accuracy : null,
+      'accuracy/held_out_labels': measure ? quality.labelAccuracy : null,
+      'calibration/error': measure ? quality.calibrationError : null,
       'optimizer/learning_rate': learningRate,
       'optimizer/gradient_norm': update.gradientNorm,
       'speed/pairs_per_second': speed,
@@ -143,29 +131,23 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   );
 
   // 4. Normalise: over the training responses, scores have mean 0 and standard deviation 1. Stored with the model.
-  const all = rows.flatMap((row) => [pairIds(row).chosen, pairIds(row).rejected]);
-  const normalisation = meanAndDeviation(scoreAll(model, all, tokenizer.padId));
+  const normalisation = meanAndDeviation(
+    scoreSequences(
+      model,
+      pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]),
+      tokenizer.padId,
+    ),
+  );
   await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, { tokenizer, normalisation }));
   await folder.recordOutput('model', 'model');
   await writeTable(folder.file('calibration.arrow'), calibrationColumns, quality.bins);
-  for (const [index, { prompt, chosen, rejected, gold_chosen, gold_rejected, flipped }] of heldOut.entries()) {
-    const scores = quality.scores[index] ?? { chosen: 0, rejected: 0 };
-    const scored = { score_chosen: scores.chosen, score_rejected: scores.rejected };
-    await samples.add({ step: steps, prompt, chosen, rejected, ...scored, gold_chosen, gold_rejected, flipped });
-  }
-  await samples.flush();
+  const judged = heldOut.map((row, i) => judgedRow(row, quality.scores[i]));
+  await writeTable(folder.file('samples.arrow'), sampleColumns, judged);
   disposeModel(model);
   disposeAdamW(adam);
-  const { accuracy, labelAccuracy, calibrationError, shorterAccuracy } = quality;
-  return {
-    heldOutAccuracy: accuracy,
-    labelAccuracy,
-    ece: calibrationError,
-    shorterAccuracy,
-    rewardMean: normalisation.mean,
-    rewardSd: normalisation.deviation,
-    steps,
-  };
+  const { accuracy: heldOutAccuracy, labelAccuracy, calibrationError: ece, shorterAccuracy } = quality;
+  const { mean: rewardMean, deviation: rewardSd } = normalisation;
+  return { heldOutAccuracy, labelAccuracy, ece, shorterAccuracy, rewardMean, rewardSd, steps };
 }
 
 function newRewardModel(folder: string, seed: number): Model {
@@ -175,71 +157,11 @@ function newRewardModel(folder: string, seed: number): Model {
   return scored;
 }
 
-function pairIds(row: PreferenceRow): { chosen: PromptResponse; rejected: PromptResponse } {
-  const split = (ids: Int32Array): PromptResponse => ({
-    promptIds: ids.subarray(0, row.prompt_length),
-    responseIds: ids.subarray(row.prompt_length),
-  });
-  return { chosen: split(row.chosen_ids), rejected: split(row.rejected_ids) };
-}
-
-/** Sequences scored side by side. */
-const SCORE_BATCH = 64;
-
-function scoreAll(model: Model, sequences: readonly PromptResponse[], padId: number): number[] {
-  const scores: number[] = [];
-  for (let at = 0; at < sequences.length; at += SCORE_BATCH) {
-    scores.push(...responseScores(model, responseBatch(sequences.slice(at, at + SCORE_BATCH), padId)));
-  }
-  return scores;
-}
-
-/** How well the model judges held-out pairs. */
-interface Quality {
-  readonly scores: { chosen: number; rejected: number }[];
-  /** Against gold, without label noise. */
-  readonly accuracy: number;
-  readonly labelAccuracy: number;
-  /** Against gold, over the pairs whose better response is the shorter one: far below `accuracy` means length bias. */
-  readonly shorterAccuracy: number;
-  readonly calibrationError: number;
-  readonly bins: ReturnType<typeof calibration>['bins'];
-}
-
-function judge(model: Model, rows: readonly PreferenceRow[], padId: number): Quality {
-  const pairs = rows.map(pairIds);
-  const all = scoreAll(
-    model,
-    pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]),
-    padId,
-  );
-  const scores = rows.map((_, i) => ({ chosen: all[2 * i] as number, rejected: all[2 * i + 1] as number }));
-  const byGold = rows.map((row, i) => {
-    const { chosen, rejected } = scores[i] as { chosen: number; rejected: number };
-    return row.gold_chosen > row.gold_rejected ? { chosen, rejected } : { chosen: rejected, rejected: chosen };
-  });
-  const shorter = byGold.filter((_, i) => {
-    const row = rows[i] as PreferenceRow;
-    const difference = row.chosen_ids.length - row.rejected_ids.length;
-    return row.gold_chosen > row.gold_rejected ? difference < 0 : difference > 0;
-  });
-  const { bins, error } = calibration(scores);
-  return {
-    scores,
-    accuracy: pairAccuracy(byGold),
-    labelAccuracy: pairAccuracy(scores),
-    shorterAccuracy: pairAccuracy(shorter),
-    calibrationError: error,
-    bins,
-  };
-}
-
-function qualityMetrics(quality: Quality): Partial<Record<keyof typeof rewardMetrics, number>> {
-  return {
-    'accuracy/held_out': quality.accuracy,
-    'accuracy/held_out_labels': quality.labelAccuracy,
-    'calibration/error': quality.calibrationError,
-  };
+/** A held-out pair with what the model thinks of it. */
+function judgedRow(row: PreferenceRow, scores: { chosen: number; rejected: number } | undefined) {
+  const { prompt, chosen, rejected, gold_chosen, gold_rejected, flipped } = row;
+  const scored = { score_chosen: scores?.chosen ?? 0, score_rejected: scores?.rejected ?? 0 };
+  return { prompt, chosen, rejected, ...scored, gold_chosen, gold_rejected, flipped };
 }
 
 await program(import.meta.url, reward, 'Trains a reward model on preference pairs.');

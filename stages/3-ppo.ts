@@ -7,13 +7,13 @@
  *   After   Ziegler et al. 2019 (arXiv:1909.08593); Huang et al. 2024 (arXiv:2403.17031)
  */
 import { join } from 'node:path';
-import { listCheckpoints, saveCheckpoint } from '../src/checkpoint/checkpoint-list.ts';
 import { checkVocabulary, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
-import { readTrained, writePpoCheckpoint } from '../src/checkpoint/ppo-checkpoint.ts';
-import { readState } from '../src/checkpoint/training-state.ts';
+import { CRITIC_FOLDER, savePpo } from '../src/checkpoint/ppo-checkpoint.ts';
+import { lastCheckpoint, readTrained } from '../src/checkpoint/training-checkpoint.ts';
 import { float32, int32, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
+import { decodeResponse } from '../src/data/instruction.ts';
 import { answerPrompts } from '../src/evaluation/answer-prompts.ts';
 import type { ChatPrompt } from '../src/evaluation/chat-prompts.ts';
 import { loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
@@ -29,6 +29,7 @@ import { randomFromState, seededRandom } from '../src/random.ts';
 import type { PpoModels, Rollout } from '../src/rollout/collect.ts';
 import { collectRollout } from '../src/rollout/collect.ts';
 import { checkRollout } from '../src/rollout/invariants.ts';
+import type { RolloutNumbers } from '../src/rollout/ppo-metrics.ts';
 import { ppoMetrics, rolloutMetrics } from '../src/rollout/ppo-metrics.ts';
 import { updateOnRollout } from '../src/rollout/update-on-rollout.ts';
 import { endStep } from '../src/run/end-step.ts';
@@ -37,8 +38,7 @@ import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import { openSamples } from '../src/run/samples.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
-import { responseBatch } from '../src/steps/response-batch.ts';
-import { responseEntropy, responseScores } from '../src/steps/score-responses.ts';
+import { responseEntropy } from '../src/steps/score-responses.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { disposeAdamW } from '../src/training/adamw.ts';
@@ -55,6 +55,13 @@ const answerColumns = {
   length: int32('Tokens of the answer, EOS included.'),
 };
 
+/** Means over the held-out prompts. */
+interface HeldOut {
+  readonly gold: number;
+  readonly reward: number;
+  readonly kl: number;
+}
+
 interface State {
   readonly step: number;
   readonly cursor: CursorState;
@@ -62,6 +69,8 @@ interface State {
   readonly klWeight: number;
   /** Updates made by each optimizer. */
   readonly updates: { readonly policy: number; readonly critic: number };
+  /** The last measurement. */
+  readonly heldOut: HeldOut;
 }
 
 export const ppo: Stage<PpoConfig> = { name: 'ppo', schema: PpoConfig, run };
@@ -69,98 +78,65 @@ export const ppo: Stage<PpoConfig> = { name: 'ppo', schema: PpoConfig, run };
 async function run(config: PpoConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
   const { tokenizer, models, optimizers, state } = await openModels(config, context);
-  const room = models.policy.dimensions.context - config.sampling.maxNewTokens;
+  const { sampling, updates, runtime, kl } = config;
+  const { iterations, batch: rows, missingEosScore } = config.rollout;
+  const room = models.policy.dimensions.context - sampling.maxNewTokens;
   const prompts = loadChatPrompts(config.prompts, tokenizer, room);
-  const heldOut = loadChatPrompts(config.heldOut, tokenizer, room).slice(0, config.evaluation.prompts);
-  const longestPrompt = Math.max(...prompts.map(({ promptIds }) => promptIds.length));
+  const promptColumns = Math.max(...prompts.map(({ promptIds }) => promptIds.length));
   const cursor = createCursor(prompts.length, state?.cursor ?? config.run.seed);
   const random = state === undefined ? seededRandom(config.run.seed, 'rollouts') : randomFromState(state.random);
-  let klWeight = state?.klWeight ?? config.kl.weight;
+  let klWeight = state?.klWeight ?? kl.weight;
 
   const first = state?.step ?? 0;
-  const metrics = openMetrics(folder.file('metrics.arrow'), ppoMetrics, { resumeFromStep: first });
-  const samples = openSamples(folder.file('samples.arrow'), answerColumns, { resumeFromStep: first });
-  const rollouts = openSamples(folder.file('rollouts.arrow'), answerColumns, { resumeFromStep: first });
+  const log = openLog(context, first);
+  const heldOutPrompts = loadChatPrompts(config.heldOut, tokenizer, room).slice(0, config.evaluation.prompts);
+  const measureHeldOut = (step: number): Promise<HeldOut> =>
+    log.heldOut(step, models, heldOutPrompts, config, tokenizer);
   const save = async (step: number): Promise<void> => {
-    for (const log of [metrics, samples, rollouts]) await log.flush();
-    const updates = { policy: optimizers.policy.step, critic: optimizers.critic.step };
-    const saved: State = { step, cursor: cursor.state(), random: random.state(), klWeight, updates };
-    const policy = { model: models.policy, adam: optimizers.policy };
-    const critic = { model: models.critic, adam: optimizers.critic };
-    await saveCheckpoint(folder.path, step, config.checkpoints.keepLast, (path) => {
-      writePpoCheckpoint(path, { policy, critic, tokenizer, state: saved });
-    });
-  };
-  /** Answers to the held-out prompts; the same random numbers every time, so that runs and steps compare. */
-  const evaluate = async (step: number) => {
-    const answers = answerPrompts(
-      models.policy,
-      models,
-      heldOut,
-      config.sampling,
-      tokenizer,
-      seededRandom(config.run.seed, 'held-out'),
-    );
-    for (const { prompt, response, gold, reward, kl, length } of answers) {
-      await samples.add({ step, prompt: prompt.prompt, response, gold: gold.total, reward, kl, length });
-    }
-    const gold = meanAndDeviation(answers.map((answer) => answer.gold.total));
-    const reward = meanAndDeviation(answers.map((answer) => answer.reward)).mean;
-    return { gold: gold.mean, goldSd: gold.deviation, reward, kl: meanAndDeviation(answers.map(({ kl }) => kl)).mean };
+    await log.flush();
+    const trained = {
+      policy: { model: models.policy, adam: optimizers.policy },
+      critic: { model: models.critic, adam: optimizers.critic },
+    };
+    const made = { policy: optimizers.policy.step, critic: optimizers.critic.step };
+    const saved: State = { step, cursor: cursor.state(), random: random.state(), klWeight, updates: made, heldOut };
+    await savePpo(folder.path, config.checkpoints.keepLast, trained, tokenizer, saved);
   };
 
-  const { iterations } = config.rollout;
   progress.say(
-    `ppo  ${prompts.length} prompts, ${iterations} rollouts of ${config.rollout.batch} responses, ${config.updates.epochs} epochs each`,
+    `ppo  ${prompts.length} prompts, ${iterations} rollouts of ${rows} responses, ${updates.epochs} epochs each`,
   );
   const bar = progress.phase('ppo', iterations, { start: first });
-  let quality = await evaluate(first);
-  if (state === undefined) {
-    await metrics.add({
-      step: 0,
-      'held_out/gold': quality.gold,
-      'held_out/reward': quality.reward,
-      'held_out/kl': quality.kl,
-    });
-  }
+  let heldOut = state?.heldOut ?? (await measureHeldOut(0));
   for (let step = first + 1; step <= iterations; step++) {
     const began = performance.now();
     const where = `ppo iteration ${step}`;
-    const asked = cursor.next(config.rollout.batch).map((index) => prompts[index] as ChatPrompt);
+    const asked = cursor.next(rows).map((index) => prompts[index] as ChatPrompt);
 
     // 1. Sample responses with the policy; read log-probabilities, values and scores off the four models.
-    const rollout = collectRollout(
+    const promptIds = asked.map((prompt) => prompt.promptIds);
+    const rollout = collectRollout(models, promptIds, sampling, tokenizer, promptColumns, random);
+    const isFirst = step === 1;
+    checkRollout(
+      rollout,
       models,
-      asked.map(({ promptIds }) => promptIds),
-      config.sampling,
-      tokenizer,
-      longestPrompt,
-      random,
+      { promptIds, isFirst, padId: tokenizer.padId, checks: runtime.checks, where },
+      progress.say,
     );
-    checkInvariants(config, models, rollout, asked, {
-      where,
-      isFirst: step === 1,
-      padId: tokenizer.padId,
-      say: progress.say,
-    });
 
     // 2. Rewards: the score at the end of each response, minus a KL penalty on every token.
-    const grid = { batch: config.rollout.batch, response: rollout.batch.response };
-    const mask = rollout.batch.mask;
-    const parts = {
-      policyLogProbs: rollout.logProbs,
-      referenceLogProbs: rollout.referenceLogProbs,
-      responseMask: mask,
-      scores: rollout.scores,
-      ended: rollout.ended,
-    };
-    const shaping = { klWeight, klEstimator: config.kl.estimator, missingEosScore: config.rollout.missingEosScore };
-    const shaped = shapeRewards(grid, parts, shaping);
-    const rewards = config.updates.whitenRewards ? rescaleToUnitVariance(shaped.rewards, mask) : shaped.rewards;
+    const grid = { batch: rows, response: rollout.batch.response };
+    const { mask } = rollout.batch;
+    const shaped = shapeRewards(
+      grid,
+      { ...rollout, policyLogProbs: rollout.logProbs, responseMask: mask },
+      { klWeight, klEstimator: kl.estimator, missingEosScore },
+    );
+    const rewards = updates.whitenRewards ? rescaleToUnitVariance(shaped.rewards, mask) : shaped.rewards;
 
     // 3. Advantages by GAE, whitened over the rollout.
     const { advantages, returns } = estimateAdvantages(grid, rewards, rollout.values, mask, config.gae);
-    const targets = { advantages: config.updates.whitenAdvantages ? whiten(advantages, mask) : advantages, returns };
+    const targets = { advantages: updates.whitenAdvantages ? whiten(advantages, mask) : advantages, returns };
 
     // 4. Several epochs of clipped updates of policy and critic.
     const learningRate = learningRateAt(config.optimizer, step - 1, iterations);
@@ -170,68 +146,104 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
       rollout,
       targets,
       {
-        ...config.updates,
-        temperature: config.sampling.temperature,
-        learningRate,
-        valueLearningRate: learningRateAt(config.valueOptimizer, step - 1, iterations),
-        clipNorm: config.optimizer.clipNorm,
-        valueClipNorm: config.valueOptimizer.clipNorm,
-        checks: config.runtime.checks,
+        ...updates,
+        temperature: sampling.temperature,
+        policy: { learningRate, clipNorm: config.optimizer.clipNorm },
+        critic: {
+          learningRate: learningRateAt(config.valueOptimizer, step - 1, iterations),
+          clipNorm: config.valueOptimizer.clipNorm,
+        },
+        checks: runtime.checks,
         where,
         say: progress.say,
       },
       random,
     );
-
-    // 5. Steer β, and write down what happened.
-    const gold = asked.map(
-      ({ gold: request }, row) => goldScore(request, tokenizer.decode(rollout.responses[row] as Int32Array)).total,
-    );
-    const measure = step % config.evaluation.everyIterations === 0 || step === iterations;
     const seconds = (performance.now() - began) / 1000;
-    if (measure) quality = await evaluate(step);
-    const entropy = responseEntropy(models.policy, rollout.batch, config.sampling.temperature);
+
+    // 5. Steer β, and write down what happened. Gold is looked at, never used.
+    const answers = rollout.responses.map((ids) => decodeResponse(ids, tokenizer));
+    const gold = asked.map((prompt, row) => goldScore(prompt.gold, answers[row] as string).total);
+    const entropy = responseEntropy(models.policy, rollout.batch, sampling.temperature);
     const numbers = { scores: shaped.scores, kl: shaped.kl, klWeight, returns, gold, entropy, learningRate, seconds };
-    const held = measure
-      ? { 'held_out/gold': quality.gold, 'held_out/reward': quality.reward, 'held_out/kl': quality.kl }
-      : {};
     const row = rolloutMetrics(rollout, numbers, inner);
-    await metrics.add({ step, ...row, ...held });
-    for (const [index, ids] of rollout.responses.entries()) {
-      const prompt = asked[index]?.prompt ?? '';
-      const reward = shaped.scores[index] as number;
-      await rollouts.add({
-        step,
-        prompt,
-        response: tokenizer.decode(ids),
-        gold: gold[index] as number,
-        reward,
-        kl: shaped.kl[index] as number,
-        length: ids.length,
-      });
-    }
-    klWeight = nextKlWeight(
-      klWeight,
-      { ...config.kl, kind: config.kl.control },
-      row['kl/response'] ?? 0,
-      config.rollout.batch,
-    );
+    klWeight = nextKlWeight(klWeight, { ...kl, kind: kl.control }, row['kl/response'], rows);
+    const measure = step % config.evaluation.everyIterations === 0 || step === iterations;
+    await log.rollout(step, asked, answers, rollout, { ...numbers, row });
+    if (measure) heldOut = await measureHeldOut(step);
     bar.update(step, {
-      score: (row['reward/score'] ?? 0).toFixed(2),
-      gold: (row['reward/gold'] ?? 0).toFixed(3),
-      kl: (row['kl/response'] ?? 0).toFixed(2),
+      score: row['reward/score'].toFixed(2),
+      gold: row['reward/gold'].toFixed(3),
+      kl: row['kl/response'].toFixed(2),
     });
     await endStep(context, { step, steps: iterations, everySteps: config.checkpoints.everySteps }, save);
   }
   bar.finish(
-    `held-out gold ${quality.gold.toFixed(3)}, reward ${quality.reward.toFixed(2)}, KL ${quality.kl.toFixed(2)} nats a response`,
+    `held-out gold ${heldOut.gold.toFixed(3)}, reward ${heldOut.reward.toFixed(2)}, KL ${heldOut.kl.toFixed(2)} nats a response`,
   );
 
   await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, models.policy, { tokenizer }));
   await folder.recordOutput('model', 'model');
   for (const model of [models.policy, models.reference, models.critic, models.reward]) disposeModel(model);
   for (const adam of Object.values(optimizers)) disposeAdamW(adam);
-  return { gold: quality.gold, reward: quality.reward, klPerResponse: quality.kl, iterations };
+  return { gold: heldOut.gold, reward: heldOut.reward, klPerResponse: heldOut.kl, iterations };
+}
+
+/** The run's tables: metrics of every iteration, every rollout, and answers to the held-out prompts. */
+function openLog({ folder }: RunContext, first: number) {
+  const metrics = openMetrics(folder.file('metrics.arrow'), ppoMetrics, { resumeFromStep: first });
+  const samples = openSamples(folder.file('samples.arrow'), answerColumns, { resumeFromStep: first });
+  const rollouts = openSamples(folder.file('rollouts.arrow'), answerColumns, { resumeFromStep: first });
+  return {
+    flush: async (): Promise<void> => {
+      for (const table of [metrics, samples, rollouts]) await table.flush();
+    },
+    rollout: async (
+      step: number,
+      asked: readonly ChatPrompt[],
+      answers: readonly string[],
+      rollout: Rollout,
+      numbers: RolloutNumbers & { row: ReturnType<typeof rolloutMetrics> },
+    ): Promise<void> => {
+      for (const [index, response] of answers.entries()) {
+        const prompt = asked[index]?.prompt ?? '';
+        const [gold, reward, kl] = [numbers.gold[index], numbers.scores[index], numbers.kl[index]] as [
+          number,
+          number,
+          number,
+        ];
+        await rollouts.add({ step, prompt, response, gold, reward, kl, length: rollout.responses[index]?.length ?? 0 });
+      }
+      await metrics.add({ step, ...numbers.row });
+    },
+    /** The same random numbers every time, so that runs and steps compare. */
+    heldOut: async (
+      step: number,
+      models: PpoModels,
+      prompts: readonly ChatPrompt[],
+      config: PpoConfig,
+      tokenizer: Tokenizer,
+    ): Promise<HeldOut> => {
+      const random = seededRandom(config.run.seed, 'held-out');
+      const answers = answerPrompts(models.policy, models, prompts, config.sampling, tokenizer, random);
+      for (const { prompt, response, gold, reward, kl, length } of answers) {
+        await samples.add({ step, prompt: prompt.prompt, response, gold: gold.total, reward, kl, length });
+      }
+      const mean = (values: number[]): number => meanAndDeviation(values).mean;
+      const heldOut = {
+        gold: mean(answers.map((answer) => answer.gold.total)),
+        reward: mean(answers.map((answer) => answer.reward)),
+        kl: mean(answers.map((answer) => answer.kl)),
+      };
+      await metrics.add({
+        step,
+        'held_out/gold': heldOut.gold,
+        'held_out/reward': heldOut.reward,
+        'held_out/kl': heldOut.kl,
+      });
+      return heldOut;
+    },
+  };
 }
 
 /** Loads the four models and refuses parents that do not fit each other, before any weights are read. */
@@ -249,43 +261,15 @@ async function openModels(config: PpoConfig, context: RunContext) {
   await folder.recordInput('seed', config.prompts.seed);
   await folder.recordInput('templates', config.prompts.templates);
 
-  const last = folder.resumed ? listCheckpoints(folder.path).at(-1) : undefined;
-  const state = last === undefined ? undefined : readState<State>(last.path);
-  const policy = readTrained(last?.path ?? policyParent.folder, config.optimizer, state?.updates.policy);
-  const critic = readTrained(
-    last === undefined ? rewardParent.folder : join(last.path, 'critic'),
-    config.valueOptimizer,
-    state?.updates.critic,
-  );
+  const last = lastCheckpoint<State>(folder);
+  const policy = readTrained(last?.path ?? policyParent.folder, config.optimizer, last?.state.updates.policy);
+  const criticFolder = last === undefined ? rewardParent.folder : join(last.path, CRITIC_FOLDER);
+  const critic = readTrained(criticFolder, config.valueOptimizer, last?.state.updates.critic);
   checkVocabulary(policy.model, tokenizer, `policy ${config.policy}`);
   const { model: reference } = loadModelFolder(policyParent.folder);
   const { model: reward, normalisation } = loadModelFolder(rewardParent.folder);
   const models: PpoModels = { policy: policy.model, reference, critic: critic.model, reward, normalisation };
-  return { tokenizer, models, optimizers: { policy: policy.adam, critic: critic.adam }, state };
-}
-
-function checkInvariants(
-  config: PpoConfig,
-  models: PpoModels,
-  rollout: Rollout,
-  asked: readonly ChatPrompt[],
-  at: { where: string; isFirst: boolean; padId: number; say: (line: string) => void },
-): void {
-  if (config.runtime.checks === 'off') return;
-  const promptIds = asked[0]?.promptIds ?? new Int32Array();
-  const alone = responseBatch([{ promptIds, responseIds: rollout.responses[0] ?? new Int32Array() }], at.padId);
-  const { mean, deviation } = models.normalisation;
-  const facts = {
-    drawnLogProbs: rollout.drawnLogProbs,
-    policyLogProbs: rollout.logProbs,
-    referenceLogProbs: rollout.referenceLogProbs,
-    responseMask: rollout.batch.mask,
-    isFirst: at.isFirst,
-    scoreInBatch: rollout.scores[0] as number,
-    scoreAlone: ((responseScores(models.reward, alone)[0] as number) - mean) / deviation,
-    checks: config.runtime.checks,
-  };
-  checkRollout(facts, at.where, at.say);
+  return { tokenizer, models, optimizers: { policy: policy.adam, critic: critic.adam }, state: last?.state };
 }
 
 await program(import.meta.url, ppo, 'Trains a policy with PPO against a reward model.');

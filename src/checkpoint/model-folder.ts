@@ -66,3 +66,16 @@ export function checkVocabulary(model: Model, tokenizer: Tokenizer, where: strin
       'expected no more tokens than rows. Use the tokenizer the model was trained with.',
   );
 }
+
+/**
+ * Refuses sequences that a model cannot read.
+ * @throws CheckpointError when `length` is more than the model's context
+ */
+export function checkContext(model: Model, length: number, where: string): void {
+  const { context } = model.dimensions;
+  if (length <= context) return;
+  throw new CheckpointError(
+    `${where}: reads at most ${context} tokens and the configuration asks for sequences of ${length}. ` +
+      'Lower the sequence length, or use a model with a longer context.',
+  );
+}

@@ -44,12 +44,26 @@ export function encodePrompt(prompt: string, tokenizer: Tokenizer): Int32Array {
 }
 
 /**
- * One example as ids: BOS, prompt + "\n", target, EOS; the loss mask covers target and EOS exactly.
+ * Ids of a target or response as a model writes it, without EOS; options to rank are encoded the same way. It starts
+ * with a space, so that a word copied from the prompt is the same token in both places (arXiv:2403.17031 detail D4 does
+ * so too). An empty text has no tokens.
+ */
+export function encodeTarget(target: string, tokenizer: Tokenizer): Int32Array {
+  return target === '' ? new Int32Array() : tokenizer.encode(` ${target}`);
+}
+
+/** The text of a response: without special tokens and without the space it starts with. */
+export function decodeResponse(ids: ArrayLike<number>, tokenizer: Tokenizer): string {
+  return tokenizer.decode(ids).replace(/^ /, '');
+}
+
+/**
+ * One example as ids: BOS, prompt + "\n", " " + target, EOS; the loss mask covers target and EOS exactly.
  * Prompt and target are tokenized apart. Together, a token could span the boundary; then the mask would have to include
  * part of the prompt or leave out part of the target, and generation, which starts after the prompt's own tokens, would
  * see ids never trained on.
  *
- * prompt "a", target "b", byte tokens  ->  ids [BOS, a, \n, b, EOS], mask [0, 0, 0, 1, 1]
+ * prompt "a", target "b", byte tokens  ->  ids [BOS, a, \n, " ", b, EOS], mask [0, 0, 0, 1, 1, 1]
  *
  * @returns null where the policy is "drop" and the example is too long. "truncate_left" cuts the beginning of the
  *   prompt, never BOS, target or EOS
@@ -61,7 +75,7 @@ export function encodeExample(
   { maxLength, overlong, where }: EncodeOptions,
 ): EncodedExample | null {
   const promptIds = encodePrompt(prompt, tokenizer);
-  const targetIds = tokenizer.encode(target);
+  const targetIds = encodeTarget(target, tokenizer);
   if (targetIds.length === 0) {
     throw new DataError(
       `${where}: the target is empty, so nothing would be learned; expected text. Mend or remove the row.`,

@@ -130,3 +130,9 @@ export function takeRows(packed: PackedRows, indices: readonly number[]): Packed
     positions: take(packed.positions),
   };
 }
+
+/** The chosen rows as micro-batches of equal size: an update whose gradients are added up piece by piece. */
+export function splitRows(packed: PackedRows, indices: readonly number[], pieces: number): PackedRows[] {
+  const size = indices.length / pieces;
+  return Array.from({ length: pieces }, (_, i) => takeRows(packed, indices.slice(i * size, (i + 1) * size)));
+}

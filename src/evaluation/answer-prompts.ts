@@ -1,4 +1,5 @@
 /** Answers conversation prompts with a model and scores the answers by gold, reward model and KL to a reference. */
+import { decodeResponse } from '../data/instruction.ts';
 import type { Model } from '../model/model.ts';
 import type { Random } from '../random.ts';
 import type { GenerateOptions } from '../rollout/generate.ts';
@@ -60,7 +61,7 @@ export function answerPrompts(
     const scores = responseScores(judges.reward, batch);
     part.forEach(({ ids, ended }, row) => {
       const prompt = prompts[at + row] as ChatPrompt;
-      const response = tokenizer.decode(ids);
+      const response = decodeResponse(ids, tokenizer);
       let kl = 0;
       for (let t = row * batch.response; t < (row + 1) * batch.response; t++) {
         kl += (policyLogProbs[t] as number) - (referenceLogProbs[t] as number);

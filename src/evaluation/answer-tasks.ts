@@ -1,5 +1,5 @@
 /** Answers evaluation items: by ranking the options, or by greedy generation and exact match. */
-import { encodePrompt } from '../data/instruction.ts';
+import { decodeResponse, encodePrompt, encodeTarget } from '../data/instruction.ts';
 import type { Model } from '../model/model.ts';
 import { seededRandom } from '../random.ts';
 import { generate } from '../rollout/generate.ts';
@@ -37,7 +37,7 @@ export function answerTasks(
     const promptIds = encodePrompt(prompt, tokenizer);
     return options.map((option) => ({
       promptIds,
-      responseIds: Int32Array.of(...tokenizer.encode(option), tokenizer.eosId),
+      responseIds: Int32Array.of(...encodeTarget(option, tokenizer), tokenizer.eosId),
     }));
   });
   const scores = sequenceLogProbs(model, sequences, tokenizer.padId, (share) =>
@@ -51,12 +51,12 @@ export function answerTasks(
     answers.set(item, { item, prediction, correct: prediction === item.target, optionLogProbs });
   }
   const free = items.filter(({ options }) => options.length === 0);
-  const longest = Math.max(1, ...free.map(({ target }) => tokenizer.encode(target).length + 2));
+  const longest = Math.max(1, ...free.map(({ target }) => encodeTarget(target, tokenizer).length + 2));
   const prompts = free.map(({ prompt }) => encodePrompt(prompt, tokenizer));
   const greedy = { temperature: 0, topK: 0, topP: 1, maxNewTokens: longest, batchSize: SCORE_BATCH };
   generate(model, prompts, greedy, tokenizer, seededRandom(0)).forEach(({ ids }, index) => {
     const item = free[index] as TaskItem;
-    const prediction = tokenizer.decode(ids).trim();
+    const prediction = decodeResponse(ids, tokenizer).trim();
     answers.set(item, { item, prediction, correct: prediction === item.target.trim(), optionLogProbs: [] });
   });
   onProgress(items.length);

@@ -1,11 +1,14 @@
 /** What must hold while PPO runs; each is a bug that would otherwise go unseen for hours. */
 import { InvariantError } from '../errors.ts';
+import { responseBatch } from '../steps/response-batch.ts';
+import { responseScores } from '../steps/score-responses.ts';
+import type { PpoModels, Rollout } from './collect.ts';
 
 /** What happens when an invariant fails. */
 export type Checks = 'strict' | 'warn' | 'off';
 
-/** Largest difference of log-probabilities that float32 sums in another order explain, in nats. */
-const LOG_PROB_TOLERANCE = 2e-3;
+/** Largest difference that float32 sums in another order explain: nats of a log-probability, units of a score. */
+const TOLERANCE = 2e-3;
 
 /** One thing that should hold. */
 interface Invariant {
@@ -31,54 +34,50 @@ function report(checks: Checks, where: string, invariants: readonly Invariant[],
   for (const problem of problems) say(`warning: ${problem}`);
 }
 
-/** What is known once a rollout has been scored; arrays are [batch · response]. */
-export interface RolloutFacts {
-  /** As drawn, with the key/value cache and left padding. */
-  readonly drawnLogProbs: Float32Array;
-  /** By a full forward pass with right padding. */
-  readonly policyLogProbs: Float32Array;
-  readonly referenceLogProbs: Float32Array;
-  readonly responseMask: Float32Array;
-  /** The policy still is the reference: no update has been made. */
+/** Where a check is made, and how strictly. */
+export interface RolloutCheck {
+  readonly promptIds: readonly Int32Array[];
+  /** No update has been made: the policy still is the reference. */
   readonly isFirst: boolean;
-  /** Score of the first row within the batch and by itself. */
-  readonly scoreInBatch: number;
-  readonly scoreAlone: number;
+  readonly padId: number;
   readonly checks: Checks;
+  readonly where: string;
 }
 
-/** Cached decoding equals a full forward pass; left and right padding agree; KL is 0 at the start; scores ignore their batch. */
-export function checkRollout(facts: RolloutFacts, where: string, say: (line: string) => void): void {
-  const cache = largestDifference(facts.drawnLogProbs, facts.policyLogProbs, facts.responseMask);
-  const kl = facts.isFirst ? largestDifference(facts.policyLogProbs, facts.referenceLogProbs, facts.responseMask) : 0;
-  const score = Math.abs(facts.scoreInBatch - facts.scoreAlone);
-  const rows = rowsWithoutTokens(facts);
-  report(
-    facts.checks,
-    where,
-    [
-      {
-        name: 'log-probabilities of cached, left-padded decoding against a full, right-padded forward pass',
-        expected: `a difference of at most ${LOG_PROB_TOLERANCE}`,
-        received: cache.toExponential(2),
-        holds: cache <= LOG_PROB_TOLERANCE,
-      },
-      {
-        name: 'log-probabilities of policy and reference before the first update',
-        expected: `a difference of at most ${LOG_PROB_TOLERANCE} (KL 0)`,
-        received: kl.toExponential(2),
-        holds: kl <= LOG_PROB_TOLERANCE,
-      },
-      {
-        name: 'reward of a response by itself and within its batch',
-        expected: `a difference of at most ${LOG_PROB_TOLERANCE}`,
-        received: score.toExponential(2),
-        holds: score <= LOG_PROB_TOLERANCE,
-      },
-      { name: 'response mask', expected: 'a token in every row', received: rows, holds: rows === '' },
-    ],
-    say,
-  );
+/**
+ * Cached, left-padded decoding equals a full, right-padded forward pass; KL is 0 before the first update; a score does
+ * not depend on the other rows of its batch; every row has a response.
+ * @throws InvariantError listing all that fail, where checks are strict
+ */
+export function checkRollout(
+  rollout: Rollout,
+  models: PpoModels,
+  check: RolloutCheck,
+  say: (line: string) => void,
+): void {
+  if (check.checks === 'off') return;
+  const { mask } = rollout.batch;
+  const first = { promptIds: check.promptIds[0] as Int32Array, responseIds: rollout.responses[0] as Int32Array };
+  const { mean, deviation } = models.normalisation;
+  const alone = ((responseScores(models.reward, responseBatch([first], check.padId))[0] as number) - mean) / deviation;
+  const small = (name: string, difference: number): Invariant => ({
+    name,
+    expected: `a difference of at most ${TOLERANCE}`,
+    received: difference.toExponential(2),
+    holds: difference <= TOLERANCE,
+  });
+  const cache = largestDifference(rollout.drawnLogProbs, rollout.logProbs, mask);
+  const empty = rollout.responses.filter((ids) => ids.length === 0).length;
+  const found = [
+    small('log-probabilities of cached, left-padded decoding and of a full, right-padded pass', cache),
+    small('reward of a response alone and in its batch', Math.abs(alone - (rollout.scores[0] as number))),
+    { name: 'rows without a response', expected: '0', received: String(empty), holds: empty === 0 },
+  ];
+  if (check.isFirst) {
+    const kl = largestDifference(rollout.logProbs, rollout.referenceLogProbs, mask);
+    found.push(small('log-probabilities of policy and reference before the first update (KL 0)', kl));
+  }
+  report(check.checks, check.where, found, say);
 }
 
 /** In the first update of a rollout the policy is the one that sampled: ratio 1, KL 0, nothing clipped. */
@@ -115,8 +114,4 @@ function largestDifference(a: Float32Array, b: Float32Array, mask: Float32Array)
     if (!(difference <= largest)) largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
   }
   return largest;
-}
-
-function rowsWithoutTokens({ responseMask, scoreInBatch }: RolloutFacts): string {
-  return responseMask.some((flag) => flag === 1) && Number.isFinite(scoreInBatch) ? '' : 'none';
 }

@@ -65,7 +65,7 @@ export function rolloutMetrics(
   rollout: Rollout,
   numbers: RolloutNumbers,
   inner: InnerLoopResult,
-): Partial<Record<keyof typeof ppoMetrics, number>> {
+): Record<Exclude<keyof typeof ppoMetrics, `held_out/${string}`>, number> {
   const score = mean(numbers.scores);
   const kl = mean(numbers.kl);
   return {

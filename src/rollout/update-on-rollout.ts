@@ -18,10 +18,8 @@ export interface InnerLoopOptions {
   readonly valueClipRange: number;
   readonly targetKl: number | null;
   readonly temperature: number;
-  readonly learningRate: number;
-  readonly valueLearningRate: number;
-  readonly clipNorm: number | null;
-  readonly valueClipNorm: number | null;
+  readonly policy: { readonly learningRate: number; readonly clipNorm: number | null };
+  readonly critic: { readonly learningRate: number; readonly clipNorm: number | null };
   readonly checks: Checks;
   readonly where: string;
   readonly say: (line: string) => void;
@@ -127,21 +125,12 @@ export function updateOnRollout(
       const microBatches = chunk(order.slice(at, at + size), options.microBatchRows).map((rows) =>
         takeRows(rollout, targets, rows),
       );
-      const { clipRange, temperature, learningRate, clipNorm, where } = options;
-      const policy = policyUpdate(models.policy, optimizers.policy, microBatches, {
-        clipRange,
-        temperature,
-        learningRate,
-        clipNorm,
-        where: `${where} policy`,
-      });
+      const { clipRange, temperature, valueClipRange, where } = options;
+      const policyOptions = { ...options.policy, clipRange, temperature, where: `${where} policy` };
+      const policy = policyUpdate(models.policy, optimizers.policy, microBatches, policyOptions);
       if (updates === 0) checkFirstUpdate(options.checks, policy.stats, where, options.say);
-      const value = valueUpdate(models.critic, optimizers.critic, microBatches, {
-        clipRange: options.valueClipRange,
-        learningRate: options.valueLearningRate,
-        clipNorm: options.valueClipNorm,
-        where: `${where} value model`,
-      });
+      const criticOptions = { ...options.critic, clipRange: valueClipRange, where: `${where} value model` };
+      const value = valueUpdate(models.critic, optimizers.critic, microBatches, criticOptions);
       approxKl = policy.stats.approxKl;
       if (at === 0) approxKlByEpoch.push(approxKl);
       updates += 1;

@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { encodeTable } from '../../src/data/arrow-file.ts';
-import { encodeExample, encodePrompt, type InstructRow, readInstruct, writeInstruct } from '../../src/data/instruction.ts';
+import {
+  encodeExample,
+  encodePrompt,
+  type InstructRow,
+  readInstruct,
+  writeInstruct,
+} from '../../src/data/instruction.ts';
 import { atomicWrite } from '../../src/files/atomic-write.ts';
 import { byteTokenizer, trainedTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
@@ -18,8 +24,8 @@ const options = { maxLength: 64, overlong: 'error' as const, where: 'rows.jsonl:
 describe('encodeExample', () => {
   it('puts BOS, prompt and line break before target and EOS, and learns the latter', () => {
     const example = encodeExample({ prompt: 'a', target: 'b' }, bytes, options);
-    expect([...example!.inputIds]).toEqual([1, id('a'), id('\n'), id('b'), 2]);
-    expect([...example!.lossMask]).toEqual([0, 0, 0, 1, 1]);
+    expect([...example!.inputIds]).toEqual([1, id('a'), id('\n'), id(' '), id('b'), 2]);
+    expect([...example!.lossMask]).toEqual([0, 0, 0, 1, 1, 1]);
   });
 
   it('learns exactly target and EOS, whatever the texts', () => {
@@ -32,7 +38,7 @@ describe('encodeExample', () => {
         const learned = inputIds.filter((_, i) => lossMask[i] === 1);
         const given = inputIds.filter((_, i) => lossMask[i] === 0);
         expect(learned.at(-1)).toBe(merged.eosId);
-        expect(merged.decode(learned)).toBe(target);
+        expect(merged.decode(learned)).toBe(` ${target}`);
         expect(given).toEqual(encodePrompt(prompt, merged));
         expect(merged.decode(given)).toBe(`${prompt}\n`);
       }),
@@ -41,32 +47,37 @@ describe('encodeExample', () => {
   });
 
   it('has the same ids at the boundary as generation sees, even where a token could span it', () => {
-    const merged = trainedTokenizer(['x\n\ny', 'x\n\ny'], 270); // "\n\n" is one token here
-    expect(merged.encode('x\n\ny').length).toBeLessThan(merged.encode('x\n').length + merged.encode('\ny').length);
-    const { inputIds } = encodeExample({ prompt: 'x', target: '\ny' }, merged, options)!;
-    expect([...inputIds.subarray(0, 3)]).toEqual([...encodePrompt('x', merged)]);
+    const merged = trainedTokenizer(['x\n\n\ny', 'x\n\n\ny'], 270); // "\n\n" is one token here
+    expect(merged.encode('x\n\n\ny').length).toBeLessThan(merged.encode('x\n').length + merged.encode('\n\ny').length);
+    const { inputIds } = encodeExample({ prompt: 'x', target: '\n\ny' }, merged, options)!;
+    const promptIds = encodePrompt('x', merged);
+    expect([...inputIds.subarray(0, promptIds.length)]).toEqual([...promptIds]);
   });
 
   it('needs no BOS', () => {
     const { inputIds } = encodeExample({ prompt: 'a', target: 'b' }, { ...bytes, bosId: null }, options)!;
-    expect([...inputIds]).toEqual([id('a'), id('\n'), id('b'), 2]);
+    expect([...inputIds]).toEqual([id('a'), id('\n'), id(' '), id('b'), 2]);
   });
 
   it('drops, cuts the beginning of the prompt, or refuses what is too long', () => {
-    const long = { prompt: 'abcdef', target: 'yz' }; // 1 + 7 + 2 + 1 = 11 tokens
-    expect(encodeExample(long, bytes, { ...options, maxLength: 11 })!.inputIds.length).toBe(11);
-    expect(encodeExample(long, bytes, { ...options, maxLength: 10, overlong: 'drop' })).toBeNull();
-    const cut = encodeExample(long, bytes, { ...options, maxLength: 7, overlong: 'truncate_left' })!;
-    expect([...cut.inputIds]).toEqual([1, ...bytes.encode('ef\nyz'), 2]);
-    expect([...cut.lossMask]).toEqual([0, 0, 0, 0, 1, 1, 1]);
-    expect(() => encodeExample(long, bytes, { ...options, maxLength: 10 })).toThrowErrorMatchingInlineSnapshot(`[DataError: rows.jsonl:3: the example is too long; expected at most 10 tokens, received 8 of prompt and 3 of target and EOS. Raise the sequence length, shorten the row, or choose overlong: drop.]`);
-    const tight = { ...options, maxLength: 3, overlong: 'truncate_left' as const };
-    expect(() => encodeExample(long, bytes, tight)).toThrow('the example is too long; expected at most 3 tokens');
-    expect(encodeExample(long, bytes, { ...tight, maxLength: 4 })!.inputIds.at(-1)).toBe(2);
+    const long = { prompt: 'abcdef', target: 'yz' }; // 1 + 7 + 3 + 1 = 12 tokens: the target starts with a space
+    expect(encodeExample(long, bytes, { ...options, maxLength: 12 })!.inputIds.length).toBe(12);
+    expect(encodeExample(long, bytes, { ...options, maxLength: 11, overlong: 'drop' })).toBeNull();
+    const cut = encodeExample(long, bytes, { ...options, maxLength: 8, overlong: 'truncate_left' })!;
+    expect([...cut.inputIds]).toEqual([1, ...bytes.encode('ef\n yz'), 2]);
+    expect([...cut.lossMask]).toEqual([0, 0, 0, 0, 1, 1, 1, 1]);
+    expect(() => encodeExample(long, bytes, { ...options, maxLength: 11 })).toThrowErrorMatchingInlineSnapshot(
+      `[DataError: rows.jsonl:3: the example is too long; expected at most 11 tokens, received 8 of prompt and 4 of target and EOS. Raise the sequence length, shorten the row, or choose overlong: drop.]`,
+    );
+    const tight = { ...options, maxLength: 4, overlong: 'truncate_left' as const };
+    expect(() => encodeExample(long, bytes, tight)).toThrow('the example is too long; expected at most 4 tokens');
+    expect(encodeExample(long, bytes, { ...tight, maxLength: 5 })!.inputIds.at(-1)).toBe(2);
   });
 
   it('refuses an empty target', () => {
-    expect(() => encodeExample({ prompt: 'a', target: '' }, bytes, options)).toThrowErrorMatchingInlineSnapshot(`[DataError: rows.jsonl:3: the target is empty, so nothing would be learned; expected text. Mend or remove the row.]`);
+    expect(() => encodeExample({ prompt: 'a', target: '' }, bytes, options)).toThrowErrorMatchingInlineSnapshot(
+      `[DataError: rows.jsonl:3: the target is empty, so nothing would be learned; expected text. Mend or remove the row.]`,
+    );
   });
 });
 
@@ -111,7 +122,9 @@ describe('readInstruct', () => {
   it('refuses a file made with another tokenizer', async () => {
     const path = join(folder, 'other.arrow');
     await writeInstruct(path, [row([1, 5, 2], [0, 1, 1])], { ...bytes, hash: 'sha256:other' });
-    expect(message(path)).toContain(`other.arrow: made with another tokenizer; expected ${bytes.hash}, received sha256:other. Run`);
+    expect(message(path)).toContain(
+      `other.arrow: made with another tokenizer; expected ${bytes.hash}, received sha256:other. Run`,
+    );
     await atomicWrite(path, encodeTable(path, {}, []));
     expect(message(path)).toContain('column "input_ids" is missing');
   });

@@ -55,7 +55,12 @@ it('apportion gives whole numbers within one of each share, adding up', () => {
 });
 
 describe('sampleMixture', () => {
-  const options = (seed: number) => ({ cap: 20, examples: 120, random: seededRandom(seed), templateChoice: 'round_robin' as const });
+  const options = (seed: number) => ({
+    cap: 20,
+    examples: 120,
+    random: seededRandom(seed),
+    templateChoice: 'round_robin' as const,
+  });
 
   it('draws each task at its rate', () => {
     const items = sampleMixture(tasksOf(10, 20, 200), options(1));

@@ -1,0 +1,61 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { showTable } from '../../scripts/show.ts';
+import { writeInstruct } from '../../src/data/instruction.ts';
+import { atomicWrite } from '../../src/files/atomic-write.ts';
+import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'show-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const path = join(folder, 'instruct.arrow');
+
+async function write(hash?: string): Promise<void> {
+  const tokenizer = byteTokenizer();
+  for (const [name, text] of Object.entries(tokenizer.files)) await atomicWrite(join(folder, name), text);
+  const row = {
+    input_ids: Int32Array.of(1, ...tokenizer.encode('a\nb'), 2),
+    loss_mask: Int32Array.of(0, 0, 0, 1, 1),
+    task: 'trade',
+    cluster: 'qa',
+    template_id: 'plain',
+    split: 'train',
+    prompt: 'a',
+    target: 'b',
+    options: ['b', 'c'],
+  };
+  await writeInstruct(path, [row, row], { ...tokenizer, ...(hash !== undefined && { hash }) });
+}
+
+it('shows columns with descriptions, and rows with their tokens spelt out', async () => {
+  await write();
+  const text = showTable(path, { rows: 1, tokenizer: folder, color: false });
+  expect(text).toContain('2 rows, 9 columns');
+  expect(text).toMatch(
+    /loss_mask\s+List<Int32>\s+1 on the tokens that are learned: the target and EOS; 0 on BOS and prompt\./,
+  );
+  expect(text).toMatch(/tokenizer: sha256:[0-9a-f]{64}/);
+  expect(text).toMatch(/input_ids\s+<\|bos\|> a ↵ b <\|eos\|>\n/);
+  expect(text).toMatch(/loss_mask\s+0 0 0 1 1\n/);
+  expect(text).not.toContain('row 1');
+});
+
+it('colours learned tokens apart from the others', async () => {
+  await write();
+  const text = showTable(path, { rows: 1, tokenizer: folder, color: true });
+  expect(text).toContain('\u001b[32mb\u001b[39m \u001b[32m<|eos|>\u001b[39m');
+  expect(text).toContain('\u001b[90m<|bos|>\u001b[39m \u001b[90ma\u001b[39m');
+});
+
+it('shows ids where the tokenizer is another one, or none is given', async () => {
+  await write('sha256:other');
+  expect(showTable(path, { rows: 1, tokenizer: folder, color: false })).toMatch(/input_ids\s+1 \d+ \d+ \d+ 2\n/);
+  expect(showTable(path, { rows: 1, color: false })).toMatch(/input_ids\s+1 \d+ \d+ \d+ 2\n/);
+});
+
+it('refuses a number of rows that is none', () => {
+  expect(() => showTable(path, { rows: Number('many'), color: false })).toThrow(
+    '--rows: expected a whole number of at least 0, received NaN. Correct it.',
+  );
+});

@@ -1,0 +1,20 @@
+/** Checks that work leaves as many tensors behind as it found. */
+import { expect } from 'vitest';
+import { tensorCount } from '../../src/tensor/lane.ts';
+import type { Tensor } from '../../src/tensor/tf.ts';
+import { tf } from '../../src/tensor/tf.ts';
+
+/**
+ * Runs the work twice, the first time for what a backend sets up once, and compares counts around the second.
+ * The work disposes what it makes; tensors it returns are disposed here.
+ */
+export function expectNeutral(work: () => Tensor | readonly Tensor[] | void): void {
+  const run = (): void => {
+    const made = work();
+    if (made !== undefined) tf.dispose(made as Tensor[]);
+  };
+  run();
+  const before = { tensors: tf.memory().numTensors, lane: tensorCount() };
+  run();
+  expect({ tensors: tf.memory().numTensors, lane: tensorCount() }).toEqual(before);
+}
