@@ -13,7 +13,7 @@ import { buildTasks, heldOutTexts, knownBySplit } from './world/tasks.ts';
 export const worldSeed = 20260101;
 
 /** Documents for training and held out. */
-export const corpusSizes = { train: 7000, heldOut: 300 } as const;
+export const corpusSizes = { train: 10_000, heldOut: 300 } as const;
 
 const asLines = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 

@@ -63,7 +63,7 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
   // 1. Several answers to every prompt, each with its gold score.
   const random = seededRandom(config.run.seed, 'preferences');
   const jobs = prompts.flatMap((prompt) => Array.from({ length: config.responsesPerPrompt }, () => prompt));
-  const bar = progress.phase('preferences', jobs.length);
+  const bar = progress.phase('preferences', jobs.length, { unit: 'answers' });
   const answers: Answer[] = [];
   for (let at = 0; at < jobs.length; at += config.sampling.batchSize) {
     const part = jobs.slice(at, at + config.sampling.batchSize);

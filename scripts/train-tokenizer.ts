@@ -68,7 +68,7 @@ async function main(): Promise<void> {
       seed: { type: 'string', default: 'data/seed' },
       templates: { type: 'string', default: 'data/templates' },
       out: { type: 'string', default: 'data/base' },
-      vocab: { type: 'string', default: '1024' },
+      vocab: { type: 'string', default: '1536' },
       context: { type: 'string', default: '256' },
       force: { type: 'boolean', default: false },
     },

@@ -13,10 +13,23 @@ const README = fileURLToPath(new URL('../stages/README.md', import.meta.url));
 
 /** stages/README.md with its glossary as the code has it. */
 export function stagesReadme(): string {
-  const stages = { '0-pretrain': pretrainMetrics, '1-instruct': instructMetrics, '2-reward': rewardMetrics, '3-ppo': ppoMetrics };
-  const sections = Object.entries(stages).flatMap(([name, metrics]) => [`### ${name}`, '', ...metricGlossary(metrics), '']);
+  const stages = {
+    '0-pretrain': pretrainMetrics,
+    '1-instruct': instructMetrics,
+    '2-reward': rewardMetrics,
+    '3-ppo': ppoMetrics,
+  };
+  const sections = Object.entries(stages).flatMap(([name, metrics]) => [
+    `### ${name}`,
+    '',
+    ...metricGlossary(metrics),
+    '',
+  ]);
   const text = readFileSync(README, 'utf8');
-  return text.replace(/(<!-- metrics -->\n)[\s\S]*(<!-- \/metrics -->)/, (_, open, close) => `${open}\n${sections.join('\n')}\n${close}`);
+  return text.replace(
+    /(<!-- metrics -->\n)[\s\S]*(<!-- \/metrics -->)/,
+    (_, open, close) => `${open}\n${sections.join('\n')}\n${close}`,
+  );
 }
 
 await runMain(import.meta.url, () => atomicWrite(README, stagesReadme()));

@@ -14,6 +14,7 @@ import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
 import type { PreferenceRow } from '../src/data/preference.ts';
 import { readPreferences } from '../src/data/preference.ts';
+import { InvariantError } from '../src/errors.ts';
 import { judgePairs, pairIds, scoreSequences } from '../src/evaluation/judge-pairs.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
@@ -138,6 +139,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
       tokenizer.padId,
     ),
   );
+  checkSpread(normalisation.deviation);
   await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, { tokenizer, normalisation }));
   await folder.recordOutput('model', 'model');
   await writeTable(folder.file('calibration.arrow'), calibrationColumns, quality.bins);
@@ -155,6 +157,15 @@ function newRewardModel(folder: string, seed: number): Model {
   const scored = scoreModelFrom(model, seededRandom(seed, 'score head'));
   disposeModel(model);
   return scored;
+}
+
+/** Stage 3 divides by the deviation. */
+function checkSpread(deviation: number): void {
+  if (deviation > 0) return;
+  throw new InvariantError(
+    'reward: every training response has the same score, so scores cannot be normalised; expected some spread. ' +
+      'Train for longer or with a higher optimizer.learningRate.',
+  );
 }
 
 /** A held-out pair with what the model thinks of it. */

@@ -38,7 +38,6 @@ import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import { openSamples } from '../src/run/samples.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
-import { responseEntropy } from '../src/steps/score-responses.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { disposeAdamW } from '../src/training/adamw.ts';
@@ -164,8 +163,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     // 5. Steer β, and write down what happened. Gold is looked at, never used.
     const answers = rollout.responses.map((ids) => decodeResponse(ids, tokenizer));
     const gold = asked.map((prompt, row) => goldScore(prompt.gold, answers[row] as string).total);
-    const entropy = responseEntropy(models.policy, rollout.batch, sampling.temperature);
-    const numbers = { scores: shaped.scores, kl: shaped.kl, klWeight, returns, gold, entropy, learningRate, seconds };
+    const numbers = { scores: shaped.scores, kl: shaped.kl, klWeight, returns, gold, learningRate, seconds };
     const row = rolloutMetrics(rollout, numbers, inner);
     klWeight = nextKlWeight(klWeight, { ...kl, kind: kl.control }, row['kl/response'], rows);
     const measure = step % config.evaluation.everyIterations === 0 || step === iterations;

@@ -99,7 +99,7 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
   const prompts = loadChatPrompts(config.prompts, tokenizer, room).slice(0, config.promptCount);
 
   // 3. Answers of each model.
-  const bar = progress.phase('evaluate', modelNames.length * items.length);
+  const bar = progress.phase('evaluate', modelNames.length * items.length, { unit: 'rows' });
   const taskRows: Row<typeof taskColumns>[] = [];
   const answers = new Map<string, ScoredAnswer[]>();
   const accuracies = new Map<string, ReturnType<typeof splitAccuracy>>();

@@ -1,6 +1,6 @@
 /** config.json of Hugging Face's GPT-2 and Llama ↔ our dimensions. */
 import { readFileSync } from 'node:fs';
-import { CheckpointError, errorMessage } from '../errors.ts';
+import { CheckpointError, ConfigError, errorMessage } from '../errors.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
 import { checkDimensions } from '../model/dimensions.ts';
 import { familyOf } from './weight-names.ts';
@@ -95,6 +95,7 @@ export function readModelConfig(path: string): ModelConfig {
   let raw: Record<string, unknown>;
   try {
     raw = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    if (typeof raw !== 'object' || raw === null) throw new TypeError('it holds no object');
   } catch (error) {
     throw new CheckpointError(
       `${path}: cannot be read as JSON (${errorMessage(error)}). Copy or make the checkpoint again.`,
@@ -126,10 +127,19 @@ export function readModelConfig(path: string): ModelConfig {
   if (problems.length > 0) throw new CheckpointError(problems);
   const ours = raw.plumbline as { reward_normalisation?: RewardNormalisation } | undefined;
   return {
-    dimensions: checkDimensions(dimensions),
+    dimensions: checked(dimensions, path),
     head,
     normalisation: ours?.reward_normalisation ?? NO_NORMALISATION,
   };
+}
+
+function checked(dimensions: ModelDimensions, path: string): ModelDimensions {
+  try {
+    return checkDimensions(dimensions);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new CheckpointError(error.problems.map((problem) => `${path}: ${problem}`));
+  }
 }
 
 type ReadNumber = (key: string, fallback?: number) => number;

@@ -38,6 +38,7 @@ export function readSafetensors(path: string): Map<string, HostTensor> {
   let header: Record<string, HeaderEntry> = {};
   try {
     header = JSON.parse(bytes.toString('utf8', 8, 8 + headerBytes)) as Record<string, HeaderEntry>;
+    if (typeof header !== 'object' || header === null) throw new TypeError('it holds no object');
   } catch (error) {
     fail(`the header is not JSON (${errorMessage(error)}).`);
   }
@@ -45,7 +46,9 @@ export function readSafetensors(path: string): Map<string, HostTensor> {
   const tensors = new Map<string, HostTensor>();
   let end = 0;
   const entries = Object.entries(header).filter(([name]) => name !== '__metadata__');
-  entries.sort(([, a], [, b]) => (a.data_offsets?.[0] ?? 0) - (b.data_offsets?.[0] ?? 0));
+  // By start, then by end: an empty tensor may share its start with its neighbour.
+  const offset = (entry: HeaderEntry | null, end: 0 | 1): number => entry?.data_offsets?.[end] ?? 0;
+  entries.sort(([, a], [, b]) => offset(a, 0) - offset(b, 0) || offset(a, 1) - offset(b, 1));
   for (const [name, entry] of entries) {
     const problem = entryProblem(entry, end, data.length);
     if (problem !== undefined) fail(`tensor "${name}": ${problem}`);
@@ -69,7 +72,7 @@ function readBytes(path: string): Buffer {
 function entryProblem(entry: HeaderEntry, expectedStart: number, dataBytes: number): string | undefined {
   const isShape = Array.isArray(entry?.shape) && entry.shape.every((size) => Number.isSafeInteger(size) && size >= 0);
   if (!isShape || !Array.isArray(entry.data_offsets)) return 'shape or data_offsets are not lists of whole numbers.';
-  if (!(entry.dtype in BYTES))
+  if (!Object.hasOwn(BYTES, entry.dtype))
     return `element type ${entry.dtype} is not supported; expected ${Object.keys(BYTES).join(', ')}.`;
   const [from, to] = entry.data_offsets;
   const size = entry.shape.reduce((product, length) => product * length, 1) * BYTES[entry.dtype as FileType];

@@ -40,7 +40,7 @@ export function calibration(pairs: readonly JudgedPair[], binCount = 10): { bins
     if (group === undefined) continue;
     group.count += 1;
     group.confidence += confidence;
-    group.right += difference > 0 ? 1 : 0;
+    group.right += difference > 0 ? 1 : difference === 0 ? 0.5 : 0;
   }
   const bins = groups.map(({ count, confidence, right }, i) => ({
     from: 0.5 + i / (2 * binCount),

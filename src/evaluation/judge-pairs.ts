@@ -15,8 +15,9 @@ export interface PairQuality {
   readonly accuracy: number;
   /** Against the labels, noise included. */
   readonly labelAccuracy: number;
-  /** Against gold, over the pairs whose better response is the shorter one: far below `accuracy` means length bias. */
-  readonly shorterAccuracy: number;
+  /** Against gold, over the pairs whose better response is the shorter one: far below `accuracy` means length
+   * bias; null where there is no such pair. */
+  readonly shorterAccuracy: number | null;
   /** Expected calibration error against the labels. */
   readonly calibrationError: number;
   readonly bins: CalibrationBin[];
@@ -55,12 +56,13 @@ export function judgePairs(model: Model, rows: readonly PreferenceRow[], padId: 
     const pair = labelIsRight ? { chosen, rejected } : { chosen: rejected, rejected: chosen };
     return { ...pair, betterIsShorter: labelIsRight ? difference < 0 : difference > 0 };
   });
+  const shorter = byGold.filter(({ betterIsShorter }) => betterIsShorter);
   const { bins, error } = calibration(scores);
   return {
     scores,
     accuracy: pairAccuracy(byGold),
     labelAccuracy: pairAccuracy(scores),
-    shorterAccuracy: pairAccuracy(byGold.filter(({ betterIsShorter }) => betterIsShorter)),
+    shorterAccuracy: shorter.length === 0 ? null : pairAccuracy(shorter),
     calibrationError: error,
     bins,
   };

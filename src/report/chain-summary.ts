@@ -61,7 +61,7 @@ export function chainSummary(folder: string, lane: string, seed: number): ChainS
   });
   const summaryOf = (stage: (typeof STAGES)[number]): Record<string, unknown> =>
     manifests[STAGES.indexOf(stage)]?.summary ?? {};
-  const table = summaryOf('evaluate').table as EvaluationRow[];
+  const table = (summaryOf('evaluate').table ?? []) as EvaluationRow[];
   const row = (model: string): EvaluationRow => {
     const found = table.find((candidate) => candidate.model === model);
     if (found === undefined)

@@ -3,7 +3,12 @@ import type { Model } from '../model/model.ts';
 import type { Random } from '../random.ts';
 import type { ResponseBatch } from '../steps/response-batch.ts';
 import { responseBatch } from '../steps/response-batch.ts';
-import { responseLogProbs, responseScores, responseValues } from '../steps/score-responses.ts';
+import {
+  responseLogProbs,
+  responseLogProbsAndEntropy,
+  responseScores,
+  responseValues,
+} from '../steps/score-responses.ts';
 import type { GenerateOptions, StopIds } from './generate.ts';
 import { generate } from './generate.ts';
 
@@ -33,6 +38,8 @@ export interface Rollout {
   /** log π by a full forward pass: the "old" log-probabilities of the updates. */
   readonly logProbs: Float32Array;
   readonly referenceLogProbs: Float32Array;
+  /** Entropy of the distribution each token was drawn from, before top-k and top-p, in nats. */
+  readonly entropy: Float32Array;
   /** Value of the state before each token. */
   readonly values: Float32Array;
   /** [batch], normalised reward-model scores. */
@@ -63,7 +70,7 @@ export function collectRollout(
     responses: drawn.map(({ ids }) => ids),
     ended: Uint8Array.from(drawn, ({ ended }) => (ended ? 1 : 0)),
     drawnLogProbs,
-    logProbs: responseLogProbs(models.policy, batch, options.temperature),
+    ...responseLogProbsAndEntropy(models.policy, batch, options.temperature),
     referenceLogProbs: responseLogProbs(models.reference, batch, options.temperature),
     values: responseValues(models.critic, batch),
     scores: responseScores(models.reward, batch).map((score) => (score - mean) / deviation),

@@ -1,5 +1,6 @@
 /** Batched generation with a key/value cache. */
 import { padLeft } from '../data/batch.ts';
+import { ConfigError } from '../errors.ts';
 import type { KeyValues } from '../model/decoder.ts';
 import { decode, selectPositions } from '../model/decoder.ts';
 import { tokenLogits } from '../model/heads.ts';
@@ -49,6 +50,15 @@ export function generate(
   stop: StopIds,
   random: Random,
 ): Response[] {
+  const longest = prompts.reduce((most, ids) => Math.max(most, ids.length), 0);
+  const { context } = model.dimensions;
+  // The last token is drawn but never read, so one position less is needed.
+  if (longest + options.maxNewTokens - 1 > context) {
+    throw new ConfigError(
+      `generation: a prompt of ${longest} tokens and ${options.maxNewTokens} new ones do not fit the model's context of ${context}. ` +
+        'Lower sampling.maxNewTokens, or shorten the prompt.',
+    );
+  }
   const responses: Response[] = [];
   for (let at = 0; at < prompts.length; at += options.batchSize) {
     responses.push(...generateBatch(model, prompts.slice(at, at + options.batchSize), options, stop, random));

@@ -15,7 +15,8 @@ export const ppoMetrics = {
   'policy/approx_kl_first': 'The same at the first update: 0, or old and new log-probabilities do not fit.',
   'policy/clip_fraction': 'Mean over updates of the fraction of tokens where the clipped loss is the larger.',
   'policy/ratio': 'Mean over updates of mean π / π_old.',
-  'policy/entropy': 'Mean entropy of the next-token distribution at the sampling temperature, in nats.',
+  'policy/entropy':
+    'Mean entropy of the next-token distribution at the sampling temperature, at rollout time, in nats.',
   'policy/gradient_norm': 'Mean over updates of the global norm before clipping.',
   'policy/inner_epochs': 'Passes over the rollout before target_kl stopped them.',
   'loss/value': 'Mean over updates of ½ · max((V − R)², (clip(V) − R)²).',
@@ -42,7 +43,6 @@ export interface RolloutNumbers {
   readonly returns: Float32Array;
   /** [batch] */
   readonly gold: readonly number[];
-  readonly entropy: number;
   readonly learningRate: number;
   readonly seconds: number;
 }
@@ -79,7 +79,7 @@ export function rolloutMetrics(
     'policy/approx_kl_first': inner.approxKlByEpoch[0] ?? 0,
     'policy/clip_fraction': inner.clipFraction,
     'policy/ratio': inner.ratio,
-    'policy/entropy': numbers.entropy,
+    'policy/entropy': maskedMoments(rollout.entropy, rollout.batch.mask).mean,
     'policy/gradient_norm': inner.gradientNorm,
     'policy/inner_epochs': inner.epochs,
     'loss/value': inner.valueLoss,

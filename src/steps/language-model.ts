@@ -1,6 +1,8 @@
 /** Next-token training and evaluation on packed rows: the step of pre-training and of instruction tuning. */
+
 import type { PackedRows } from '../data/packing.ts';
 import { alignNextToken } from '../data/packing.ts';
+import { InvariantError } from '../errors.ts';
 import { decode, selectPositions } from '../model/decoder.ts';
 import { tokenLogits } from '../model/heads.ts';
 import type { DecoderInputs } from '../model/inputs.ts';
@@ -30,11 +32,6 @@ interface NextTokenBatch {
 
 /** Learned positions are padded to a multiple of this, so that few distinct shapes occur. */
 const POSITION_BUCKET = 128;
-
-/** Number of learned tokens in packed rows. */
-export function targetCount(rows: PackedRows, padId: number): number {
-  return alignNextToken(rows, padId).targetMask.reduce((sum, flag) => sum + flag, 0);
-}
 
 function upload(model: Model, rows: PackedRows, padId: number): NextTokenBatch {
   const { targets, targetMask } = alignNextToken(rows, padId);
@@ -86,6 +83,12 @@ export function nextTokenUpdate(
 ): UpdateResult<never> & { tokens: number } {
   const batches = microBatches.map((rows) => upload(model, rows, padId));
   const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
+  if (tokens === 0) {
+    for (const batch of batches) disposeBatch(batch);
+    throw new InvariantError(
+      `${options.where}: no token of this batch is learned; expected at least one. Look at the loss_mask of the data.`,
+    );
+  }
   const losses = batches.map((batch) => (weights: Weights) => ({
     loss: lossOf(model, weights, batch, tokens),
     stats: {},

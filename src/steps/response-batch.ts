@@ -1,6 +1,7 @@
 /** Prompts with their responses as one right-padded batch, and where in it the response tokens are predicted. Host only. */
 
 import { padRight } from '../data/batch.ts';
+import { DataError } from '../errors.ts';
 import type { TokenBatch } from '../model/inputs.ts';
 
 /** A prompt and what was answered, as ids; the response includes EOS where it ended. */
@@ -30,6 +31,8 @@ export interface ResponseBatch {
  *
  * prompt [5, 6], response [7, 2], seq 6, response columns 3
  *   ->  tokens [5, 6, 7, 2, 0, 0], ids [7, 2, 0], predictors [1, 2, 0], mask [1, 1, 0], last [3]
+ *
+ * @throws DataError when a sequence is longer than the sizes given
  */
 export function responseBatch(
   sequences: readonly PromptResponse[],
@@ -40,6 +43,12 @@ export function responseBatch(
   const padded = padRight(wholes, padId, sizes.seq ?? longest(wholes));
   const { batch, length: seq } = padded;
   const response = sizes.response ?? longest(sequences.map(({ responseIds }) => responseIds));
+  const longestResponse = longest(sequences.map(({ responseIds }) => responseIds));
+  if (longestResponse > response) {
+    throw new DataError(
+      `response batch: expected responses of at most ${response} tokens, received ${longestResponse}. Raise sampling.maxNewTokens.`,
+    );
+  }
   const ids = new Int32Array(batch * response).fill(padId);
   const predictors = new Int32Array(batch * response);
   const mask = new Float32Array(batch * response);

@@ -32,34 +32,36 @@ function read(
  */
 export function responseLogProbs(model: Model, batch: ResponseBatch, temperature: number): Float32Array {
   const values = read(model, batch, (weights, hidden) => {
-    const logits = tokenLogits(
-      model.dimensions,
-      weights,
-      selectPositions(hidden, tf.tensor1d(batch.predictors, 'int32')),
-    );
-    return tokenLogProbs(logits, tf.tensor1d(batch.ids, 'int32'), temperature);
+    return tokenLogProbs(responseLogits(model, batch, weights, hidden), tf.tensor1d(batch.ids, 'int32'), temperature);
   });
-  return values.map((value, i) => (batch.mask[i] ? value : 0));
+  return masked(values, batch);
 }
 
-/** Mean entropy of the next-token distribution over response tokens, in nats. */
-export function responseEntropy(model: Model, batch: ResponseBatch, temperature: number): number {
-  const values = read(model, batch, (weights, hidden) => {
-    const logits = tokenLogits(
-      model.dimensions,
-      weights,
-      selectPositions(hidden, tf.tensor1d(batch.predictors, 'int32')),
-    );
-    return tokenEntropy(logits, temperature);
+/**
+ * The same, with the entropy of the distribution each token was drawn from, in one forward pass.
+ * @returns both [batch · response], 0 where masked, in nats
+ */
+export function responseLogProbsAndEntropy(
+  model: Model,
+  batch: ResponseBatch,
+  temperature: number,
+): { logProbs: Float32Array; entropy: Float32Array } {
+  const both = read(model, batch, (weights, hidden) => {
+    const logits = responseLogits(model, batch, weights, hidden);
+    const logProbs = tokenLogProbs(logits, tf.tensor1d(batch.ids, 'int32'), temperature);
+    return tf.concat([logProbs, tokenEntropy(logits, temperature)]);
   });
-  let sum = 0;
-  let count = 0;
-  values.forEach((value, i) => {
-    if (!batch.mask[i]) return;
-    sum += value;
-    count++;
-  });
-  return sum / count;
+  const size = batch.ids.length;
+  return { logProbs: masked(both.subarray(0, size), batch), entropy: masked(both.subarray(size), batch) };
+}
+
+/** Logits that predict each response token: [batch · response, vocab]. */
+function responseLogits(model: Model, batch: ResponseBatch, weights: Weights, hidden: Tensor2D): Tensor2D {
+  return tokenLogits(model.dimensions, weights, selectPositions(hidden, tf.tensor1d(batch.predictors, 'int32')));
+}
+
+function masked(values: Float32Array, batch: ResponseBatch): Float32Array {
+  return values.map((value, i) => (batch.mask[i] ? value : 0));
 }
 
 /**
@@ -70,7 +72,7 @@ export function responseValues(critic: Model, batch: ResponseBatch): Float32Arra
   const values = read(critic, batch, (weights, hidden) => {
     return scores(weights, selectPositions(hidden, tf.tensor1d(batch.predictors, 'int32')));
   });
-  return values.map((value, i) => (batch.mask[i] ? value : 0));
+  return masked(values, batch);
 }
 
 /**

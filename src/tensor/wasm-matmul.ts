@@ -27,10 +27,10 @@ export function registerWasmMatMul(): void {
   const kernelFunc: KernelFunc = (call) => {
     const { a, b } = call.inputs as { a: TensorInfo; b: TensorInfo };
     const { transposeA, transposeB } = call.attrs as unknown as MatMulArguments;
-    const batchA = leadingSize(a.shape);
-    const plain = batchA === 1 && !transposeA && !transposeB;
+    const plain = leadingSize(a.shape) === 1 && !transposeA && !transposeB;
+    const sameBatch = a.shape.slice(0, -2).join() === b.shape.slice(0, -2).join();
     // Broadcast batches are left to the stock kernel: nothing here uses them.
-    if (plain || batchA !== leadingSize(b.shape)) return multiply(call);
+    if (plain || !sameBatch) return multiply(call);
     return batched(call.backend as WasmBackend, multiply, { a, b, transposeA, transposeB });
   };
   tf.unregisterKernel('BatchMatMul', 'wasm');

@@ -8,7 +8,7 @@ import { tf } from '../../src/tensor/tf.ts';
  * Runs the work twice, the first time for what a backend sets up once, and compares counts around the second.
  * The work disposes what it makes; tensors it returns are disposed here.
  */
-export function expectNeutral(work: () => Tensor | readonly Tensor[] | void): void {
+export function expectNeutral(work: () => Tensor | readonly Tensor[] | undefined): void {
   const run = (): void => {
     const made = work();
     if (made !== undefined) tf.dispose(made as Tensor[]);

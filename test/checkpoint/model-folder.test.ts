@@ -1,0 +1,116 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { checkContext, checkVocabulary, loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { CheckpointError } from '../../src/errors.ts';
+import { disposeModel } from '../../src/model/model.ts';
+import { readParameters } from '../../src/tensor/parameters.ts';
+import '../helpers/allclose.ts';
+import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
+import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { tinyModel, tinyStyles } from '../model/tiny-model.ts';
+import { expectNeutral } from '../tensor/neutral.ts';
+import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
+
+const inFolder = useTemporaryFolder();
+const tokenizer = byteTokenizer();
+const json = (name: string): unknown => JSON.parse(readFileSync(inFolder(name), 'utf8'));
+
+describe.each(lanesToTest())('on the %s lane', (lane) => {
+  beforeAll(async () => {
+    await useLane(lane);
+  });
+
+  it.each(tinyStyles)('%s comes back bit for bit in float32, with either head', (style) => {
+    for (const head of ['tokens', 'score'] as const) {
+      const model = tinyModel(style, head);
+      const folder = inFolder(head);
+      mkdirSync(folder);
+      writeModelFolder(folder, model, { tokenizer, normalisation: { mean: 0.25, deviation: 3 } });
+      const loaded = loadModelFolder(folder);
+      expect(loaded.model).toMatchObject({ dimensions: model.dimensions, head });
+      expect(readParameters(loaded.model.parameters)).toEqual(readParameters(model.parameters));
+      expect(loaded.normalisation).toEqual(head === 'score' ? { mean: 0.25, deviation: 3 } : { mean: 0, deviation: 1 });
+      disposeModel(model);
+      disposeModel(loaded.model);
+    }
+  });
+
+  it('holds the files of a Hugging Face folder, and generation settings for language models only', () => {
+    const [model, scored] = [tinyModel(), tinyModel('llama', 'score')];
+    const files = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
+    writeModelFolder(inFolder(), scored, { tokenizer });
+    expect(readdirSync(inFolder()).sort()).toEqual(files);
+    writeModelFolder(inFolder(), model, { tokenizer });
+    expect(readdirSync(inFolder()).sort()).toEqual([...files, 'generation_config.json'].sort());
+    expect(json('generation_config.json')).toEqual({
+      bos_token_id: tokenizer.bosId,
+      eos_token_id: tokenizer.eosId,
+      pad_token_id: tokenizer.padId,
+    });
+    expect(readFileSync(inFolder('tokenizer.json'), 'utf8')).toBe(tokenizer.files['tokenizer.json']);
+    disposeModel(model);
+    disposeModel(scored);
+  });
+
+  it('in bfloat16 is half as large, says so, and keeps three significant digits', () => {
+    const model = tinyModel();
+    const size = (dtype: 'float32' | 'bfloat16'): number => {
+      writeModelFolder(inFolder(), model, { tokenizer, dtype });
+      return readFileSync(inFolder('model.safetensors')).length;
+    };
+    const count = readParameters(model.parameters).length;
+    expect(size('float32') - size('bfloat16')).toBeGreaterThan(1.9 * count);
+    expect(json('config.json')).toMatchObject({ torch_dtype: 'bfloat16' });
+    const loaded = loadModelFolder(inFolder());
+    expect(readParameters(loaded.model.parameters)).toBeAllclose(readParameters(model.parameters), {
+      rtol: 1 / 256,
+      atol: 0,
+    });
+    disposeModel(model);
+    disposeModel(loaded.model);
+  });
+
+  it('without weights is refused by the name of the file', async () => {
+    const model = tinyModel();
+    writeModelFolder(inFolder(), model, { tokenizer });
+    disposeModel(model);
+    rmSync(join(inFolder(), 'model.safetensors'));
+    expect(await problemsOf(() => loadModelFolder(inFolder()), inFolder())).toEqual([
+      'model.safetensors: there is no such file; expected the weights of a checkpoint.',
+    ]);
+  });
+
+  it('refuses a tokenizer with more tokens than the embedding has rows', () => {
+    const model = tinyModel();
+    expect(() => checkVocabulary(model, tokenizer, 'instruct model runs/a')).toThrow(
+      new CheckpointError(
+        'instruct model runs/a: the tokenizer has 259 tokens and the embedding 32 rows; ' +
+          'expected no more tokens than rows. Use the tokenizer the model was trained with.',
+      ),
+    );
+    expect(checkVocabulary(model, { ...tokenizer, vocabSize: 32 }, 'x')).toBeUndefined();
+    disposeModel(model);
+  });
+
+  it('refuses sequences longer than the context', () => {
+    const model = tinyModel();
+    expect(() => checkContext(model, 25, 'base model runs/a')).toThrow(
+      new CheckpointError(
+        'base model runs/a: reads at most 24 tokens and the configuration asks for sequences of 25. ' +
+          'Lower the sequence length, or use a model with a longer context.',
+      ),
+    );
+    expect(checkContext(model, 24, 'x')).toBeUndefined();
+    disposeModel(model);
+  });
+
+  it('leaves no tensors behind', () => {
+    expectNeutral(() => {
+      const model = tinyModel();
+      writeModelFolder(inFolder(), model, { tokenizer });
+      disposeModel(loadModelFolder(inFolder()).model);
+      disposeModel(model);
+    });
+  });
+});

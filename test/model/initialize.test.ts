@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { gpt2Style, parameterSpecs } from '../../src/model/dimensions.ts';
+import { initialValues, scoreDeviation } from '../../src/model/initialize.ts';
+import { seededRandom } from '../../src/random.ts';
+import { layoutOf, parameterValues } from '../../src/tensor/parameters.ts';
+
+const dimensions = gpt2Style({ vocab: 200, context: 64, layers: 8, heads: 4, dModel: 128 });
+const layout = layoutOf(parameterSpecs(dimensions, 'score'));
+const values = initialValues(dimensions, 'score', seededRandom(1));
+
+describe('initial values', () => {
+  it.each([
+    ['embedding.tokens', 0.02],
+    ['embedding.positions', 0.02],
+    ['blocks.0.attention.qkv.weight', 0.02],
+    ['blocks.7.mlp.input.weight', 0.02],
+    // 0.02 / √(2 · 8)
+    ['blocks.0.attention.output.weight', 0.005],
+    ['blocks.7.mlp.output.weight', 0.005],
+    ['score.weight', 1 / Math.sqrt(129)],
+  ])('%s has mean 0 and standard deviation %f', (name, deviation) => {
+    const part = [...parameterValues(layout, values, name)];
+    const mean = part.reduce((sum, x) => sum + x, 0) / part.length;
+    const square = part.reduce((sum, x) => sum + x * x, 0) / part.length;
+    // Four standard errors: σ/√n of the mean, σ²·√(2/n) of the variance.
+    expect(Math.abs(mean)).toBeLessThan((4 * deviation) / Math.sqrt(part.length));
+    expect(Math.abs(square / deviation ** 2 - 1)).toBeLessThan(4 * Math.sqrt(2 / part.length));
+  });
+
+  it('are 1 for gains and 0 for biases', () => {
+    for (const { name } of layout.specs) {
+      const part = new Set(parameterValues(layout, values, name));
+      if (name.endsWith('.gain')) expect([...part], name).toEqual([1]);
+      if (name.endsWith('.bias')) expect([...part], name).toEqual([0]);
+    }
+  });
+
+  it('depend on the seed alone', () => {
+    expect(initialValues(dimensions, 'score', seededRandom(1))).toEqual(values);
+    expect(initialValues(dimensions, 'score', seededRandom(2))).not.toEqual(values);
+  });
+
+  it('take 1 / √(d_model + 1) as the deviation of a score head', () => {
+    expect(scoreDeviation({ ...dimensions, dModel: 15 })).toBe(0.25);
+  });
+});

@@ -1,0 +1,74 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { ShapeError } from '../../src/errors.ts';
+import { parameterSpecs } from '../../src/model/dimensions.ts';
+import { initialValues } from '../../src/model/initialize.ts';
+import type { Model } from '../../src/model/model.ts';
+import { cloneModel, disposeModel, modelFrom, modelWeights, newModel, scoreModelFrom } from '../../src/model/model.ts';
+import { seededRandom } from '../../src/random.ts';
+import { parameterValues, readParameters } from '../../src/tensor/parameters.ts';
+import { tf } from '../../src/tensor/tf.ts';
+import '../helpers/allclose.ts';
+import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { expectNeutral } from '../tensor/neutral.ts';
+import { tinyDimensions, tinyModel, tinyStyles } from './tiny-model.ts';
+
+const valuesOf = (model: Model, name: string): number[] => [
+  ...parameterValues(model.parameters.layout, readParameters(model.parameters), name),
+];
+
+describe.each(lanesToTest())('on the %s lane', (lane) => {
+  beforeAll(async () => {
+    await useLane(lane);
+  });
+
+  it('a new model holds the initial values', () => {
+    const model = newModel(tinyDimensions.llama, 'tokens', seededRandom(3));
+    expect(readParameters(model.parameters)).toEqual(initialValues(tinyDimensions.llama, 'tokens', seededRandom(3)));
+    disposeModel(model);
+  });
+
+  it('refuses another number of values', () => {
+    expect(() => modelFrom(tinyDimensions.llama, 'tokens', new Float32Array(3))).toThrow(ShapeError);
+  });
+
+  it('gives weights by name with the shapes of the specs', () => {
+    const model = tinyModel('gpt2');
+    tf.tidy(() => {
+      const weights = modelWeights(model);
+      const specs = parameterSpecs(model.dimensions, 'tokens');
+      expect(Object.entries(weights).map(([name, { shape }]) => ({ name, shape }))).toEqual(specs);
+    });
+    disposeModel(model);
+  });
+
+  it('a clone lives on when its model is gone', () => {
+    const model = tinyModel();
+    const before = readParameters(model.parameters).slice();
+    const clone = cloneModel(model);
+    disposeModel(model);
+    expect(readParameters(clone.parameters)).toEqual(before);
+    disposeModel(clone);
+  });
+
+  it.each(tinyStyles)('a score model keeps the trunk of %s and draws its head from N(0, 1/(d_model + 1))', (style) => {
+    const model = tinyModel(style);
+    const scored = scoreModelFrom(model, seededRandom(5));
+    expect(scored.head).toBe('score');
+    for (const { name } of scored.parameters.layout.specs) {
+      if (name !== 'score.weight') expect(valuesOf(scored, name), name).toEqual(valuesOf(model, name));
+    }
+    const random = seededRandom(5);
+    const drawn = Array.from({ length: 16 }, () => Math.fround(random.normal() / Math.sqrt(17)));
+    expect(valuesOf(scored, 'score.weight')).toBeAllclose(drawn);
+    disposeModel(model);
+    disposeModel(scored);
+  });
+
+  it('leaves no tensors behind', () => {
+    expectNeutral(() => {
+      const model = newModel(tinyDimensions.gpt2, 'tokens', seededRandom(1));
+      const others = [cloneModel(model), scoreModelFrom(model, seededRandom(1))];
+      for (const each of [model, ...others]) disposeModel(each);
+    });
+  });
+});

@@ -1,0 +1,71 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { seededRandom } from '../../src/random.ts';
+import { takeGridRows } from '../../src/rollout/collect.ts';
+import { generate } from '../../src/rollout/generate.ts';
+import { responseScores } from '../../src/steps/score-responses.ts';
+import '../helpers/allclose.ts';
+import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { tinyStop } from '../model/tiny-model.ts';
+import { expectNeutral } from '../tensor/neutral.ts';
+import { ppoWorld, promptColumns, promptIds, sampling } from './ppo-world.ts';
+
+describe('takeGridRows', () => {
+  it('picks rows in the order asked', () => {
+    expect([...takeGridRows(Float32Array.of(1, 2, 3, 4, 5, 6), [2, 0], 2)]).toEqual([5, 6, 1, 2]);
+  });
+});
+
+describe.each(lanesToTest())('a rollout on the %s lane', (lane) => {
+  beforeAll(async () => {
+    await useLane(lane);
+  });
+
+  it('holds what was drawn, laid out in fixed columns', () => {
+    const world = ppoWorld();
+    const rollout = world.rollout();
+    const drawn = generate(world.models.policy, promptIds, sampling, tinyStop, seededRandom(1));
+    const { batch } = rollout;
+    expect([batch.tokens.batch, batch.tokens.seq, batch.response]).toEqual([4, promptColumns + 6, 6]);
+    drawn.forEach(({ ids, ended, logProbs }, row) => {
+      expect(rollout.responses[row]).toEqual(ids);
+      expect(rollout.ended[row]).toBe(ended ? 1 : 0);
+      const at = (values: Float32Array): number[] => [...values.subarray(6 * row, 6 * row + 6)];
+      const padded = (values: ArrayLike<number>): number[] =>
+        Array.from({ length: 6 }, (_, t) => (t < ids.length ? values[t]! : 0));
+      expect(at(rollout.drawnLogProbs)).toEqual(padded(logProbs));
+      expect(at(batch.mask)).toEqual(padded(ids.map(() => 1)));
+    });
+    world.dispose();
+  });
+
+  it('has equal log-probabilities of policy and reference, however they were read; 0 where masked', () => {
+    const world = ppoWorld();
+    const rollout = world.rollout();
+    expect(rollout.referenceLogProbs).toBeAllclose(rollout.logProbs);
+    expect(rollout.drawnLogProbs).toBeAllclose(rollout.logProbs, { rtol: 1e-4, atol: 1e-4 });
+    for (const values of [rollout.drawnLogProbs, rollout.logProbs, rollout.entropy, rollout.values]) {
+      rollout.batch.mask.forEach((flag, i) => {
+        if (flag) expect(values[i]).not.toBe(0);
+        else expect(values[i]! + 0).toBe(0);
+      });
+    }
+    world.dispose();
+  });
+
+  it('normalises scores as (raw − mean) / deviation; the critic still is the reward model', () => {
+    const world = ppoWorld();
+    const rollout = world.rollout();
+    const raw = responseScores(world.models.reward, rollout.batch);
+    expect(rollout.scores).toBeAllclose(raw.map((x) => (x - 0.5) / 2));
+    expect(rollout.values.some((value) => value !== 0)).toBe(true);
+    world.dispose();
+  });
+
+  it('leaves no tensors behind', () => {
+    const world = ppoWorld();
+    expectNeutral(() => {
+      world.rollout();
+    });
+    world.dispose();
+  });
+});

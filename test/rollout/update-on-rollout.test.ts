@@ -1,0 +1,165 @@
+/** The inner loop: rows taken from a batch, epochs and minibatches, the target KL, and what it must not change. */
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { InvariantError } from '../../src/errors.ts';
+import { seededRandom } from '../../src/random.ts';
+import type { InnerLoopOptions, UpdateTargets } from '../../src/rollout/update-on-rollout.ts';
+import { takeBatchRows, updateOnRollout } from '../../src/rollout/update-on-rollout.ts';
+import { responseBatch } from '../../src/steps/response-batch.ts';
+import { responseLogProbs } from '../../src/steps/score-responses.ts';
+import { readParameters } from '../../src/tensor/parameters.ts';
+import { tolerance } from '../helpers/allclose.ts';
+import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { tinyIds } from '../model/tiny-model.ts';
+import { expectNeutral } from '../tensor/neutral.ts';
+import type { PpoWorld } from './ppo-world.ts';
+import { ppoWorld } from './ppo-world.ts';
+
+describe('takeBatchRows', () => {
+  const sequences = [1, 2, 3, 4].map((seed) => ({ promptIds: tinyIds(seed, seed), responseIds: tinyIds(5 - seed, 9) }));
+  const sizes = { seq: 9, response: 5 };
+
+  it('gives the batch that the same rows alone would make, in any order, also twice', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat({ max: 3 }), { minLength: 1, maxLength: 5 }), (rows) => {
+        const taken = takeBatchRows(responseBatch(sequences, 0, sizes), rows);
+        const alone = responseBatch(
+          rows.map((row) => sequences[row]!),
+          0,
+          sizes,
+        );
+        expect(taken).toEqual(alone);
+      }),
+      { seed: 1, numRuns: 50 },
+    );
+  });
+});
+
+const options: InnerLoopOptions = {
+  epochs: 2,
+  minibatches: 2,
+  microBatchRows: 1,
+  clipRange: 0.2,
+  valueClipRange: 0.2,
+  targetKl: null,
+  temperature: 0.8,
+  policy: { learningRate: 0.01, clipNorm: 1 },
+  critic: { learningRate: 0.01, clipNorm: 1 },
+  checks: 'strict',
+  where: 'ppo iteration 1',
+  say: () => undefined,
+};
+
+function withWorld<T>(work: (world: PpoWorld) => T): T {
+  const world = ppoWorld();
+  const result = work(world);
+  world.dispose();
+  return result;
+}
+
+/** One inner loop on a rollout of seed 1 with advantages that differ by row. */
+function learn(world: PpoWorld, changes: Partial<InnerLoopOptions> = {}, shuffleSeed = 5) {
+  const rollout = world.rollout();
+  const targets: UpdateTargets = {
+    advantages: rollout.batch.mask.map((flag, i) => flag * (Math.floor(i / 6) % 2 === 0 ? 1 : -1)),
+    returns: rollout.values.map((value, i) => rollout.batch.mask[i]! * (value + 1)),
+  };
+  const random = seededRandom(shuffleSeed);
+  return updateOnRollout(world.models, world.optimizers, rollout, targets, { ...options, ...changes }, random);
+}
+
+describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
+  beforeAll(async () => {
+    await useLane(lane);
+  });
+
+  it('makes epochs · minibatches updates of policy and critic; KL starts at 0 and rises', () => {
+    withWorld((world) => {
+      const result = learn(world, { epochs: 3, minibatches: 4 });
+      expect([result.epochs, result.updates]).toEqual([3, 12]);
+      expect([world.optimizers.policy.step, world.optimizers.critic.step]).toEqual([12, 12]);
+      expect(result.approxKlByEpoch[0]).toBeLessThan(1e-9);
+      expect(result.approxKlByEpoch[1]).toBeGreaterThan(1e-6);
+      expect(result.approxKlByEpoch.length).toBe(3);
+    });
+  });
+
+  it('changes neither the reference nor the reward model', () => {
+    withWorld((world) => {
+      const { reference, reward, policy, critic } = world.models;
+      const values = () => [reference, reward, policy, critic].map((model) => readParameters(model.parameters).slice());
+      const before = values();
+      learn(world);
+      const after = values();
+      expect(after.slice(0, 2)).toEqual(before.slice(0, 2));
+      expect(after[2]).not.toEqual(before[2]);
+      expect(after[3]).not.toEqual(before[3]);
+    });
+  });
+
+  it('uses each row once in an epoch: one minibatch of all rows does not depend on the shuffle', () => {
+    const run = (seed: number) => withWorld((world) => learn(world, { minibatches: 1, epochs: 2 }, seed));
+    const [a, b] = [run(1), run(2)];
+    expect([a.policyLoss, a.valueLoss, a.approxKl]).toBeAllclose(
+      [b.policyLoss, b.valueLoss, b.approxKl],
+      tolerance.trajectory,
+    );
+    const [c, d] = [1, 2].map((seed) => withWorld((world) => learn(world, { minibatches: 4, epochs: 1 }, seed)));
+    expect(c!.gradientNorm).not.toBe(d!.gradientNorm);
+  });
+
+  it('does not depend on the size of micro-batches', () => {
+    const values = (microBatchRows: number) =>
+      withWorld((world) => {
+        const result = learn(world, { microBatchRows, minibatches: 1 });
+        return [result.policyLoss, result.valueLoss, result.approxKl, result.gradientNorm, result.valueGradientNorm];
+      });
+    expect(values(3)).toBeAllclose(values(4), tolerance.trajectory);
+    expect(values(1)).toBeAllclose(values(4), tolerance.trajectory);
+  });
+
+  it('makes likelier what had an advantage', () => {
+    withWorld((world) => {
+      const rollout = world.rollout();
+      learn(world);
+      const gain = responseLogProbs(world.models.policy, rollout.batch, 0.8).reduce((sum, value, i) => {
+        return sum + (Math.floor(i / 6) % 2 === 0 ? 1 : -1) * (value - rollout.logProbs[i]!);
+      }, 0);
+      expect(gain).toBeGreaterThan(0);
+    });
+  });
+
+  it('stops once the KL passes its target, within an epoch', () => {
+    withWorld((world) => {
+      const result = learn(world, { epochs: 50, minibatches: 2, targetKl: 1e-4 });
+      expect(result.approxKl).toBeGreaterThan(1e-4);
+      expect(result.updates).toBeLessThan(100);
+      expect(result.epochs).toBe(Math.ceil(result.updates / 2));
+    });
+  });
+
+  it('says at once when the policy is not the one that sampled', () => {
+    withWorld((world) => {
+      expect(() => learn(world, { temperature: 1.5 })).toThrow(InvariantError);
+      const lines: string[] = [];
+      learn(world, { temperature: 1.5, checks: 'warn', say: (line) => lines.push(line) });
+      expect(lines.join('\n')).toMatch(/^warning: ppo iteration 1: ratio of the first update: expected 1, received /);
+    });
+  });
+
+  it('repeats itself bit for bit', () => {
+    const run = () => withWorld((world) => [learn(world), readParameters(world.models.policy.parameters).slice()]);
+    expect(run()).toEqual(run());
+  });
+
+  it('leaves no tensors behind', () => {
+    withWorld((world) => {
+      const rollout = world.rollout();
+      const targets = { advantages: rollout.batch.mask, returns: rollout.values };
+      expectNeutral(() => {
+        const unchecked = { ...options, checks: 'off' as const };
+        updateOnRollout(world.models, world.optimizers, rollout, targets, unchecked, seededRandom(1));
+      });
+    });
+  });
+});

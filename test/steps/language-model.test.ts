@@ -1,0 +1,121 @@
+/** The next-token step: what is learned, that splitting a batch changes nothing, and that it learns. */
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { EncodedExample } from '../../src/data/instruction.ts';
+import type { PackedRows } from '../../src/data/packing.ts';
+import { packSequences, splitRows, takeRows } from '../../src/data/packing.ts';
+import { InvariantError } from '../../src/errors.ts';
+import { disposeModel, modelFrom } from '../../src/model/model.ts';
+import { nextTokenLoss, nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { readParameters } from '../../src/tensor/parameters.ts';
+import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
+import { tolerance } from '../helpers/allclose.ts';
+import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { tinyDimensions, tinyIds, tinyModel, tinyStyles, tinyValues } from '../model/tiny-model.ts';
+import { expectNeutral } from '../tensor/neutral.ts';
+
+const adamOptions = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, epsilonStyle: 'pytorch', weightDecay: 0 } as const;
+const options = { learningRate: 0.01, clipNorm: 1, where: 'instruct step 3' };
+
+/** A sequence whose first `prompt` tokens are not learned. */
+function example(length: number, prompt: number, seed: number): EncodedExample {
+  const lossMask = Int32Array.from({ length }, (_, t) => (t < prompt ? 0 : 1));
+  return { inputIds: tinyIds(length, seed), lossMask };
+}
+
+const examples = [example(6, 2, 1), example(5, 3, 2), example(7, 1, 3), example(4, 2, 4)];
+const packed = packSequences(examples, 12, 0);
+const single = (one: EncodedExample): PackedRows => packSequences([one], one.inputIds.length, 0);
+
+describe.each(lanesToTest())('on the %s lane', (lane) => {
+  beforeAll(async () => {
+    await useLane(lane);
+  });
+
+  it.each(tinyStyles)('%s has the same loss packed as one by one, over learned tokens', (style) => {
+    const model = tinyModel(style);
+    const tokens = examples.map(({ lossMask }) => lossMask.reduce((sum, flag) => sum + flag, 0));
+    const sums = examples.map((one, i) => nextTokenLoss(model, [single(one)], 0) * tokens[i]!);
+    const expected = sums.reduce((sum, x) => sum + x, 0) / tokens.reduce((sum, x) => sum + x, 0);
+    expect([nextTokenLoss(model, [packed], 0)]).toBeAllclose([expected], tolerance.forward);
+    const rows = Array.from({ length: packed.rows }, (_, row) => takeRows(packed, [row]));
+    expect([nextTokenLoss(model, rows, 0)]).toBeAllclose([expected], tolerance.forward);
+    disposeModel(model);
+  });
+
+  it('is log vocab where the model knows nothing', () => {
+    const dimensions = tinyDimensions['llama-untied'];
+    const model = modelFrom(dimensions, 'tokens', tinyValues(dimensions, 'tokens').fill(0));
+    expect([nextTokenLoss(model, [packed], 0)]).toBeAllclose([Math.log(32)]);
+    disposeModel(model);
+  });
+
+  it('learns the tokens of the mask alone, and never the first of a sequence', () => {
+    const model = tinyModel();
+    const one = example(6, 5, 1);
+    const all = { ...one, lossMask: one.lossMask.map(() => 1) };
+    expect([nextTokenLoss(model, [single(one)], 0)]).not.toBeAllclose([nextTokenLoss(model, [single(all)], 0)], {
+      rtol: 1e-2,
+    });
+    // The first token of a sequence has nothing before it to predict it from.
+    const fromSecond = { ...one, lossMask: Int32Array.of(0, 1, 1, 1, 1, 1) };
+    expect(nextTokenLoss(model, [single(all)], 0)).toBe(nextTokenLoss(model, [single(fromSecond)], 0));
+    disposeModel(model);
+  });
+
+  it('makes the same update of a batch whole or in micro-batches', () => {
+    const updated = (microBatches: readonly PackedRows[]) => {
+      const model = tinyModel();
+      const adam = createAdamW(model.parameters.layout, { ...adamOptions, epsilon: 1e-3 });
+      const { loss, gradientNorm, tokens } = nextTokenUpdate(model, adam, microBatches, 0, options);
+      const values = readParameters(model.parameters).slice();
+      disposeAdamW(adam);
+      disposeModel(model);
+      return { loss, gradientNorm, tokens, values };
+    };
+    const rows = packSequences(examples, 7, 0);
+    expect(rows.rows).toBe(4);
+    const [whole, split] = [updated([rows]), updated(splitRows(rows, [3, 1, 0, 2], 4))];
+    expect([split.loss, split.gradientNorm]).toBeAllclose([whole.loss, whole.gradientNorm], tolerance.forward);
+    expect(split.tokens).toBe(whole.tokens);
+    expect(split.values).toBeAllclose(whole.values, { rtol: 1e-4, atol: 1e-5 });
+    // 4, 2, 6 and 2 tokens are learned.
+    expect(whole.tokens).toBe(14);
+  });
+
+  it('learns one batch by heart', () => {
+    const model = tinyModel();
+    const adam = createAdamW(model.parameters.layout, adamOptions);
+    const losses = Array.from({ length: 40 }, () => nextTokenUpdate(model, adam, [packed], 0, options).loss);
+    expect(losses[39]!).toBeLessThan(0.3 * losses[0]!);
+    expect([nextTokenLoss(model, [packed], 0)]).not.toBeAllclose([losses[0]!]);
+    disposeAdamW(adam);
+    disposeModel(model);
+  });
+
+  it('refuses a batch in which nothing is learned, and leaves the model alone', () => {
+    const model = tinyModel();
+    const adam = createAdamW(model.parameters.layout, adamOptions);
+    const nothing = single({ inputIds: tinyIds(4, 1), lossMask: new Int32Array(4) });
+    expectNeutral(() => {
+      expect(() => nextTokenUpdate(model, adam, [nothing], 0, options)).toThrow(
+        new InvariantError(
+          'instruct step 3: no token of this batch is learned; expected at least one. Look at the loss_mask of the data.',
+        ),
+      );
+    });
+    expect(readParameters(model.parameters)).toEqual(tinyValues(model.dimensions, 'tokens'));
+    disposeAdamW(adam);
+    disposeModel(model);
+  });
+
+  it('leaves no tensors behind', () => {
+    const model = tinyModel();
+    const adam = createAdamW(model.parameters.layout, adamOptions);
+    expectNeutral(() => {
+      nextTokenUpdate(model, adam, [packed, packed], 0, options);
+      nextTokenLoss(model, [packed], 0);
+    });
+    disposeAdamW(adam);
+    disposeModel(model);
+  });
+});

@@ -1,0 +1,105 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { ShapeError } from '../../src/errors.ts';
+import {
+  cloneParameters,
+  layoutOf,
+  parametersFrom,
+  parameterValues,
+  readParameters,
+  unflatten,
+  weight,
+} from '../../src/tensor/parameters.ts';
+import type { Tensor1D } from '../../src/tensor/tf.ts';
+import { tf } from '../../src/tensor/tf.ts';
+import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { expectNeutral } from './neutral.ts';
+
+const layout = layoutOf([
+  { name: 'matrix', shape: [2, 3] },
+  { name: 'scalar', shape: [] },
+  { name: 'vector', shape: [4] },
+]);
+const values = Float32Array.from({ length: 11 }, (_, i) => i);
+
+describe('a layout', () => {
+  it('lays parameters one after the other', () => {
+    expect(layout).toMatchObject({ sizes: [6, 1, 4], offsets: [0, 6, 7], total: 11 });
+  });
+
+  it('finds the values of one parameter as a view', () => {
+    const own = values.slice();
+    parameterValues(layout, own, 'vector')[0] = -1;
+    expect([...own]).toEqual([0, 1, 2, 3, 4, 5, 6, -1, 8, 9, 10]);
+  });
+
+  it('says which parameter is not there', () => {
+    expect(() => parameterValues(layout, values, 'bias')).toThrow(new ShapeError('parameters: there is no "bias".'));
+  });
+});
+
+describe.each(lanesToTest())('on the %s lane', (lane) => {
+  beforeAll(async () => {
+    await useLane(lane);
+  });
+
+  it('gives views by name, of the right shapes', () => {
+    const parameters = parametersFrom(layout, values);
+    const weights = unflatten(layout, parameters.flat);
+    expect(Object.entries(weights).map(([name, x]) => [name, x.shape, [...x.dataSync()]])).toEqual([
+      ['matrix', [2, 3], [0, 1, 2, 3, 4, 5]],
+      ['scalar', [], [6]],
+      ['vector', [4], [7, 8, 9, 10]],
+    ]);
+    tf.dispose([parameters.flat, ...Object.values(weights)]);
+  });
+
+  it('gives one gradient for all views, also where there is a single parameter', () => {
+    for (const specs of [layout.specs, [{ name: 'vector', shape: [11] }]]) {
+      const one = layoutOf(specs);
+      const parameters = parametersFrom(one, values);
+      const gradient = tf.grad((flat) => {
+        const found = unflatten(one, flat as Tensor1D).vector!;
+        return tf.sum(tf.square(found));
+      })(parameters.flat);
+      const expected = specs.length === 1 ? [...values].map((x) => 2 * x) : [0, 0, 0, 0, 0, 0, 0, 14, 16, 18, 20];
+      expect([...gradient.dataSync()]).toEqual(expected);
+      tf.dispose([gradient, parameters.flat]);
+    }
+  });
+
+  it('keeps its own copy of the values it was made from', () => {
+    const given = values.slice();
+    const parameters = parametersFrom(layout, given);
+    given.fill(-1);
+    expect([...readParameters(parameters)]).toEqual([...values]);
+    parameters.flat.dispose();
+  });
+
+  it('clones into storage of its own', () => {
+    const parameters = parametersFrom(layout, values);
+    const clone = cloneParameters(parameters);
+    parameters.flat.dispose();
+    expect([...readParameters(clone)]).toEqual([...values]);
+    clone.flat.dispose();
+  });
+
+  it('refuses another number of values', () => {
+    expect(() => parametersFrom(layout, new Float32Array(10))).toThrow(
+      new ShapeError('parameters: expected 11 values, received 10.'),
+    );
+  });
+
+  it('says which weight the model asked for in vain', () => {
+    expect(() => weight({}, 'head.weight')).toThrow(
+      new ShapeError('parameters: the model asked for "head.weight", which is not there.'),
+    );
+  });
+
+  it('leaves no tensors behind', () => {
+    expectNeutral(() => parametersFrom(layout, values).flat);
+    const parameters = parametersFrom(layout, values);
+    expectNeutral(() => cloneParameters(parameters).flat);
+    expectNeutral(() => Object.values(tf.tidy(() => unflatten(layout, parameters.flat))));
+    parameters.flat.dispose();
+  });
+});
