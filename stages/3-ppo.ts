@@ -81,7 +81,6 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
   const { iterations, batch: rows, missingEosScore } = config.rollout;
   const room = models.policy.dimensions.context - sampling.maxNewTokens;
   const prompts = loadChatPrompts(config.prompts, tokenizer, room);
-  const promptColumns = Math.max(...prompts.map(({ promptIds }) => promptIds.length));
   const cursor = createCursor(prompts.length, state?.cursor ?? config.run.seed);
   const random = state === undefined ? seededRandom(config.run.seed, 'rollouts') : randomFromState(state.random);
   let klWeight = state?.klWeight ?? kl.weight;
@@ -114,7 +113,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
 
     // 1. Sample responses with the policy; read log-probabilities, values and scores off the four models.
     const promptIds = asked.map((prompt) => prompt.promptIds);
-    const rollout = collectRollout(models, promptIds, sampling, tokenizer, promptColumns, random);
+    const rollout = collectRollout(models, promptIds, sampling, tokenizer, random);
     const isFirst = step === 1;
     checkRollout(
       rollout,

@@ -45,7 +45,7 @@ const answerColumns = {
   model: utf8('Which checkpoint answered: base, instruct or ppo.'),
   prompt: utf8('Rendered prompt.'),
   response: utf8('Sampled answer.'),
-  gold: float32('Gold score, the weighted mean of its five parts.'),
+  gold: float32('Gold score, the mean of its five parts.'),
   gold_answered: float32('Answers what was asked.'),
   gold_friendly: float32('Friendly tone.'),
   gold_sentences: float32('Complete sentences.'),

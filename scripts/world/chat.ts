@@ -10,7 +10,7 @@ import { drawStyle, respond } from './chat-responses.ts';
 import { goods, people } from './facts.ts';
 import type { Known } from './knowledge-tasks.ts';
 
-export const chatCounts = { train: 1600, reward: 800, ppo: 500, test: 150 } as const;
+export const chatCounts = { train: 1600, reward: 2400, ppo: 500, test: 150 } as const;
 export type ChatSplit = keyof typeof chatCounts;
 
 /** One prompt; `response` and `style` are empty outside the train split. */

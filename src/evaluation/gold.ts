@@ -12,7 +12,7 @@ export interface GoldRequest {
   readonly knownWords: ReadonlySet<string>;
 }
 
-/** The parts and their weighted mean, all in [0, 1]; see `goldScore`. */
+/** The five parts and their mean, all in [0, 1]; see `goldScore`. */
 export interface GoldScore {
   readonly total: number;
   readonly answered: number;
@@ -21,9 +21,6 @@ export interface GoldScore {
   readonly repetition: number;
   readonly length: number;
 }
-
-/** What each part counts in the total. */
-export const goldWeights = { answered: 2, friendly: 1.5, sentences: 1, repetition: 1, length: 1 } as const;
 
 const wordList = (text: string): ReadonlySet<string> => new Set(text.split(' '));
 
@@ -101,17 +98,17 @@ function length(count: number): number {
 }
 
 /**
- * Scores one answer. Every part is in [0, 1]; `total` is their mean with the weights of `goldWeights`.
+ * Scores one answer. Every part is in [0, 1]; `total` is their mean.
  *
- * - answered (2): names what was asked, and no other answer of the same kind
- * - friendly (1.5): two different friendly words; more than three are too many
- * - sentences (1): share of complete sentences made of known words
- * - repetition (1): 1 without repeated words and word pairs
- * - length (1): 1 for 8 to 18 words
+ * - answered: names what was asked, and no other answer of the same kind
+ * - friendly: two different friendly words; more than three are too many
+ * - sentences: share of complete sentences made of known words
+ * - repetition: 1 without repeated words and word pairs
+ * - length: 1 for 8 to 18 words
  *
  * An answer without any word scores 0 in every part.
  *
- * key 7, "A hat costs 7 coins." (5 words)  ->  1, 0, 1, 1, 0.5: total (2 + 0 + 1 + 1 + 0.5) / 6.5 = 0.692
+ * key 7, "A hat costs 7 coins." (5 words)  ->  1, 0, 1, 1, 0.5: total 3.5 / 5 = 0.7
  */
 export function goldScore(request: GoldRequest, response: string): GoldScore {
   const words = wordsOf(response);
@@ -123,12 +120,8 @@ export function goldScore(request: GoldRequest, response: string): GoldScore {
     repetition: isEmpty ? 0 : repetition(words),
     length: length(words.length),
   };
-  const weights = Object.values(goldWeights).reduce((sum, weight) => sum + weight, 0);
-  const sum = (Object.keys(goldWeights) as (keyof typeof parts)[]).reduce(
-    (s, key) => s + goldWeights[key] * parts[key],
-    0,
-  );
-  return { total: sum / weights, ...parts };
+  const values = Object.values(parts);
+  return { total: values.reduce((sum, value) => sum + value, 0) / values.length, ...parts };
 }
 
 /** The words of the world, and what answers of each kind can name. */

@@ -12,6 +12,9 @@ import {
 import type { GenerateOptions, StopIds } from './generate.ts';
 import { generate } from './generate.ts';
 
+/** Columns come in multiples of this. */
+const LENGTH_BUCKET = 16;
+
 /** The four models of PPO. */
 export interface PpoModels {
   /** Trained. */
@@ -47,21 +50,22 @@ export interface Rollout {
 }
 
 /**
- * Samples and scores.
- * @param promptColumns tokens of the longest prompt of the data set, so that every rollout has the same shapes
+ * Samples and scores. Sequences and responses are padded to multiples of `LENGTH_BUCKET`, so that few distinct shapes
+ * occur and little is computed for padding.
  */
 export function collectRollout(
   models: PpoModels,
   prompts: readonly Int32Array[],
   options: GenerateOptions,
   stop: StopIds,
-  promptColumns: number,
   random: Random,
 ): Rollout {
   const drawn = generate(models.policy, prompts, options, stop, random);
   const sequences = drawn.map(({ ids }, row) => ({ promptIds: prompts[row] as Int32Array, responseIds: ids }));
-  const sizes = { seq: promptColumns + options.maxNewTokens, response: options.maxNewTokens };
-  const batch = responseBatch(sequences, stop.padId, sizes);
+  const bucket = (lengths: number[]): number => Math.ceil(Math.max(...lengths) / LENGTH_BUCKET) * LENGTH_BUCKET;
+  const response = bucket(drawn.map(({ ids }) => ids.length));
+  const seq = bucket(sequences.map(({ promptIds, responseIds }) => promptIds.length + responseIds.length));
+  const batch = responseBatch(sequences, stop.padId, { seq, response });
   const drawnLogProbs = new Float32Array(batch.mask.length);
   for (const [row, { logProbs }] of drawn.entries()) drawnLogProbs.set(logProbs, row * batch.response);
   const { mean, deviation } = models.normalisation;

@@ -63,6 +63,8 @@ describe('what transformers wrote', () => {
       ...{ kvHeads: 2, headDim: 4, normEpsilon: 1e-6, ropeTheta: 10_000, tiedHead: false },
     });
     expect(read({ ...llama, rope_theta: 5e5 }).dimensions.ropeTheta).toBe(5e5);
+    const version5 = { ...llama, rope_parameters: { rope_type: 'default', rope_theta: 7e4 } };
+    expect(read(version5).dimensions.ropeTheta).toBe(7e4);
   });
 });
 

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { GoldRequest } from '../../src/evaluation/gold.ts';
-import { friendlyWords, goldRequest, goldScore, goldWeights, parseGoldLexicon } from '../../src/evaluation/gold.ts';
+import { friendlyWords, goldRequest, goldScore, parseGoldLexicon } from '../../src/evaluation/gold.ts';
 
 const world =
   'a hat costs 7 8 coins or it is not hello my dear friend neighbor welcome lovely gladly enjoy thanks your day have the in fern';
@@ -69,8 +69,7 @@ describe('goldScore', () => {
     const score = goldScore(request, response);
     expect(score).toMatchObject({ answered, friendly, sentences, repetition });
     expect(score.length).toBeCloseTo(length, 12);
-    // The weights of the documentation, written out.
-    expect(score.total).toBeCloseTo((2 * answered + 1.5 * friendly + sentences + repetition + length) / 6.5, 12);
+    expect(score.total).toBeCloseTo((answered + friendly + sentences + repetition + length) / 5, 12);
   });
 
   it('gives nothing at all to an answer without words', () => {
@@ -104,10 +103,7 @@ describe('goldScore', () => {
             expect(value).toBeGreaterThanOrEqual(0);
             expect(value).toBeLessThanOrEqual(1);
           }
-          const weighted = (Object.keys(goldWeights) as (keyof typeof goldWeights)[]).map(
-            (key) => goldWeights[key] * parts[key],
-          );
-          expect(total).toBeCloseTo(weighted.reduce((a, b) => a + b) / 6.5, 12);
+          expect(total).toBeCloseTo(Object.values(parts).reduce((a, b) => a + b) / 5, 12);
         },
       ),
       { seed: 1 },

@@ -1,13 +1,14 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { disposeModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
-import { takeGridRows } from '../../src/rollout/collect.ts';
+import { collectRollout, takeGridRows } from '../../src/rollout/collect.ts';
 import { generate } from '../../src/rollout/generate.ts';
-import { responseScores } from '../../src/steps/score-responses.ts';
+import { responseLogProbs, responseScores, responseValues } from '../../src/steps/score-responses.ts';
 import '../helpers/allclose.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
-import { tinyStop } from '../model/tiny-model.ts';
+import { tinyModel, tinyStop } from '../model/tiny-model.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
-import { ppoWorld, promptColumns, promptIds, sampling } from './ppo-world.ts';
+import { ppoWorld, promptIds, sampling } from './ppo-world.ts';
 
 describe('takeGridRows', () => {
   it('picks rows in the order asked', () => {
@@ -20,18 +21,18 @@ describe.each(lanesToTest())('a rollout on the %s lane', (lane) => {
     await useLane(lane);
   });
 
-  it('holds what was drawn, laid out in fixed columns', () => {
+  it('holds what was drawn, laid out in columns that are multiples of 16', () => {
     const world = ppoWorld();
     const rollout = world.rollout();
     const drawn = generate(world.models.policy, promptIds, sampling, tinyStop, seededRandom(1));
     const { batch } = rollout;
-    expect([batch.tokens.batch, batch.tokens.seq, batch.response]).toEqual([4, promptColumns + 6, 6]);
+    expect([batch.tokens.batch, batch.tokens.seq, batch.response]).toEqual([4, 16, 16]);
     drawn.forEach(({ ids, ended, logProbs }, row) => {
       expect(rollout.responses[row]).toEqual(ids);
       expect(rollout.ended[row]).toBe(ended ? 1 : 0);
-      const at = (values: Float32Array): number[] => [...values.subarray(6 * row, 6 * row + 6)];
+      const at = (values: Float32Array): number[] => [...values.subarray(16 * row, 16 * row + 16)];
       const padded = (values: ArrayLike<number>): number[] =>
-        Array.from({ length: 6 }, (_, t) => (t < ids.length ? values[t]! : 0));
+        Array.from({ length: 16 }, (_, t) => (t < ids.length ? values[t]! : 0));
       expect(at(rollout.drawnLogProbs)).toEqual(padded(logProbs));
       expect(at(batch.mask)).toEqual(padded(ids.map(() => 1)));
     });
@@ -58,6 +59,23 @@ describe.each(lanesToTest())('a rollout on the %s lane', (lane) => {
     const raw = responseScores(world.models.reward, rollout.batch);
     expect(rollout.scores).toBeAllclose(raw.map((x) => (x - 0.5) / 2));
     expect(rollout.values.some((value) => value !== 0)).toBe(true);
+    world.dispose();
+  });
+
+  it('reads each number off its own model once policy and critic have moved', () => {
+    const world = ppoWorld();
+    const [reference, critic] = [tinyModel('llama', 'tokens', 8), tinyModel('llama', 'score', 9)];
+    const models = { ...world.models, reference, critic };
+    const rollout = collectRollout(models, promptIds, sampling, tinyStop, seededRandom(1));
+    const { batch } = rollout;
+    const { temperature } = sampling;
+    expect(rollout.logProbs).toEqual(responseLogProbs(world.models.policy, batch, temperature));
+    expect(rollout.referenceLogProbs).toEqual(responseLogProbs(reference, batch, temperature));
+    expect(rollout.referenceLogProbs).not.toBeAllclose(rollout.logProbs);
+    expect(rollout.values).toEqual(responseValues(critic, batch));
+    expect(rollout.values).not.toBeAllclose(responseValues(world.models.reward, batch));
+    disposeModel(reference);
+    disposeModel(critic);
     world.dispose();
   });
 

@@ -12,7 +12,6 @@ const adamOptions = { beta1: 0.9, beta2: 0.99, epsilon: 1e-5, epsilonStyle: 'ten
 
 export const sampling = { temperature: 0.8, topK: 0, topP: 1, maxNewTokens: 6, batchSize: 3 };
 export const promptIds = [4, 2, 7, 3].map((length, seed) => tinyIds(length, seed));
-export const promptColumns = 8;
 
 export interface PpoWorld {
   readonly models: PpoModels;
@@ -31,7 +30,7 @@ export function ppoWorld(): PpoWorld {
   return {
     models,
     optimizers,
-    rollout: (seed = 1) => collectRollout(models, promptIds, sampling, tinyStop, promptColumns, seededRandom(seed)),
+    rollout: (seed = 1) => collectRollout(models, promptIds, sampling, tinyStop, seededRandom(seed)),
     dispose: () => {
       for (const model of [policy, reference, critic, reward]) disposeModel(model);
       for (const adam of Object.values(optimizers)) disposeAdamW(adam);

@@ -36,8 +36,8 @@ describe('sampleToken', () => {
   });
 
   it('with top-k and top-p draws from what is left in the old proportions', () => {
-    const found = counts(logits(0.4, 0.1, 0.3, 0.2), { ...plain, topK: 3, topP: 0.7 }, 7000);
-    // The three likeliest are 0, 2, 3 with 4/9, 3/9, 2/9; two of them reach 0.7.
+    const found = counts(logits(0.4, 0.1, 0.3, 0.2), { ...plain, topK: 3, topP: 0.75 }, 7000);
+    // The three likeliest are 0, 2, 3 with 4/9, 3/9, 2/9; two of them reach 0.75 (of all tokens they would not).
     expect([found[1], found[3]]).toEqual([0, 0]);
     // Four standard errors of a binomial count.
     expect(Math.abs(found[0]! - 4000)).toBeLessThan(4 * Math.sqrt(7000 * (4 / 7) * (3 / 7)));

@@ -3,8 +3,10 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { InvariantError } from '../../src/errors.ts';
 import { seededRandom } from '../../src/random.ts';
+import type { Rollout } from '../../src/rollout/collect.ts';
 import type { InnerLoopOptions, UpdateTargets } from '../../src/rollout/update-on-rollout.ts';
 import { takeBatchRows, updateOnRollout } from '../../src/rollout/update-on-rollout.ts';
+import { policyUpdate, valueUpdate } from '../../src/steps/ppo-update.ts';
 import { responseBatch } from '../../src/steps/response-batch.ts';
 import { responseLogProbs } from '../../src/steps/score-responses.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
@@ -57,15 +59,19 @@ function withWorld<T>(work: (world: PpoWorld) => T): T {
   return result;
 }
 
-/** One inner loop on a rollout of seed 1 with advantages that differ by row. */
-function learn(world: PpoWorld, changes: Partial<InnerLoopOptions> = {}, shuffleSeed = 5) {
-  const rollout = world.rollout();
-  const targets: UpdateTargets = {
+/** Advantages that differ by row, and returns 1 above the values. */
+function targetsOf(rollout: Rollout): UpdateTargets {
+  return {
     advantages: rollout.batch.mask.map((flag, i) => flag * (Math.floor(i / 6) % 2 === 0 ? 1 : -1)),
     returns: rollout.values.map((value, i) => rollout.batch.mask[i]! * (value + 1)),
   };
-  const random = seededRandom(shuffleSeed);
-  return updateOnRollout(world.models, world.optimizers, rollout, targets, { ...options, ...changes }, random);
+}
+
+/** One inner loop on a rollout of seed 1. */
+function learn(world: PpoWorld, changes: Partial<InnerLoopOptions> = {}, random = seededRandom(5)) {
+  const rollout = world.rollout();
+  const all = { ...options, ...changes };
+  return updateOnRollout(world.models, world.optimizers, rollout, targetsOf(rollout), all, random);
 }
 
 describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
@@ -84,6 +90,28 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
     });
   });
 
+  it('reports the numbers of the updates: of one, its own', () => {
+    const found = withWorld((world) => learn(world, { epochs: 1, minibatches: 1, microBatchRows: 4 }));
+    const [policy, value] = withWorld((world) => {
+      const { batch, logProbs, values } = world.rollout();
+      const rows = { batch, oldLogProbs: logProbs, oldValues: values, ...targetsOf(world.rollout()) };
+      const { clipRange, temperature, where } = options;
+      const { policy, critic } = world.models;
+      return [
+        policyUpdate(policy, world.optimizers.policy, [rows], { ...options.policy, clipRange, temperature, where }),
+        valueUpdate(critic, world.optimizers.critic, [rows], { ...options.critic, clipRange, where }),
+      ] as const;
+    });
+    expect([found.policyLoss, found.gradientNorm, found.ratio, found.clipFraction]).toBeAllclose(
+      [policy.loss, policy.gradientNorm, policy.stats.ratio, policy.stats.clipFraction],
+      tolerance.trajectory,
+    );
+    expect([found.valueLoss, found.valueGradientNorm, found.valueClipFraction]).toBeAllclose(
+      [value.loss, value.gradientNorm, value.stats.clipFraction],
+      tolerance.trajectory,
+    );
+  });
+
   it('changes neither the reference nor the reward model', () => {
     withWorld((world) => {
       const { reference, reward, policy, critic } = world.models;
@@ -98,13 +126,15 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
   });
 
   it('uses each row once in an epoch: one minibatch of all rows does not depend on the shuffle', () => {
-    const run = (seed: number) => withWorld((world) => learn(world, { minibatches: 1, epochs: 2 }, seed));
+    const run = (seed: number) => withWorld((world) => learn(world, { minibatches: 1, epochs: 2 }, seededRandom(seed)));
     const [a, b] = [run(1), run(2)];
     expect([a.policyLoss, a.valueLoss, a.approxKl]).toBeAllclose(
       [b.policyLoss, b.valueLoss, b.approxKl],
       tolerance.trajectory,
     );
-    const [c, d] = [1, 2].map((seed) => withWorld((world) => learn(world, { minibatches: 4, epochs: 1 }, seed)));
+    const [c, d] = [1, 2].map((seed) =>
+      withWorld((world) => learn(world, { minibatches: 4, epochs: 1 }, seededRandom(seed))),
+    );
     expect(c!.gradientNorm).not.toBe(d!.gradientNorm);
   });
 
@@ -135,6 +165,16 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
       expect(result.approxKl).toBeGreaterThan(1e-4);
       expect(result.updates).toBeLessThan(100);
       expect(result.epochs).toBe(Math.ceil(result.updates / 2));
+    });
+    // The first update sees KL 0, the second what the first did.
+    withWorld((world) => {
+      const random = seededRandom(5);
+      const result = learn(world, { epochs: 2, minibatches: 4, targetKl: 1e-8 }, random);
+      expect([result.updates, result.epochs]).toEqual([2, 1]);
+      // Nothing is drawn for passes that are not made.
+      const once = seededRandom(5);
+      once.shuffle([0, 1, 2, 3]);
+      expect(random.state()).toEqual(once.state());
     });
   });
 

@@ -73,8 +73,10 @@ describe('the conversation dataset', () => {
     process.stdout.write(
       `gold over demonstrations: mean ${all.mean.toFixed(3)}, standard deviation ${all.spread.toFixed(3)}\n`,
     );
-    const order = ['warm', 'plain', 'empty', 'curt', 'rambling', 'wrong'];
-    expect([...order].sort((a, b) => byStyle(b) - byStyle(a))).toEqual(order);
+    // Friendly without an answer and right without a tone lack one part each; the last three lack two or more.
+    const [middle, low] = [['plain', 'empty'].map(byStyle), ['curt', 'rambling', 'wrong'].map(byStyle)];
+    expect(byStyle('warm')).toBeGreaterThan(Math.max(...middle));
+    expect(Math.min(...middle)).toBeGreaterThan(Math.max(...low));
     expect((byStyle('warm') - all.mean) / all.spread).toBeGreaterThan(1.3);
   });
 

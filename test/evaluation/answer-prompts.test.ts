@@ -1,0 +1,69 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { decodeResponse, encodePrompt } from '../../src/data/instruction.ts';
+import { answerPrompts } from '../../src/evaluation/answer-prompts.ts';
+import type { ChatPrompt } from '../../src/evaluation/chat-prompts.ts';
+import { goldScore } from '../../src/evaluation/gold.ts';
+import { disposeModel } from '../../src/model/model.ts';
+import { seededRandom } from '../../src/random.ts';
+import { generate } from '../../src/rollout/generate.ts';
+import { responseBatch } from '../../src/steps/response-batch.ts';
+import { responseLogProbs, responseScores } from '../../src/steps/score-responses.ts';
+import '../helpers/allclose.ts';
+import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { expectNeutral } from '../tensor/neutral.ts';
+import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
+import { byteModel } from './byte-model.ts';
+
+const tokenizer = byteTokenizer();
+const gold = { answerKey: [['7']], rivals: ['7', '8'], knownWords: new Set(['a', 'hat']) };
+const prompts: ChatPrompt[] = ['What?', 'How much is a hat?', 'Hm', 'Who asks?', 'And now?'].map((prompt, i) => ({
+  ...{ id: `p${i}`, prompt, promptIds: encodePrompt(prompt, tokenizer), gold },
+}));
+const options = { temperature: 0.7, topK: 0, topP: 1, maxNewTokens: 6, batchSize: 2 };
+
+describe.each(lanesToTest())('answerPrompts on the %s lane', (lane) => {
+  beforeAll(async () => {
+    await useLane(lane);
+  });
+
+  it('gives each prompt the answer drawn for it, with gold, normalised reward and KL of its own', () => {
+    const [policy, reference, reward] = [byteModel('tokens', 1), byteModel('tokens', 2), byteModel('score', 3)];
+    const judges = { reference, reward, normalisation: { mean: 0.5, deviation: 4 } };
+    const answers = answerPrompts(policy, judges, prompts, options, tokenizer, seededRandom(1));
+    const promptIds = prompts.map((prompt) => prompt.promptIds);
+    const drawn = generate(policy, promptIds, options, tokenizer, seededRandom(1));
+    answers.forEach((answer, i) => {
+      const { ids, ended } = drawn[i]!;
+      const response = decodeResponse(ids, tokenizer);
+      expect(answer).toMatchObject({ prompt: prompts[i], response, ended, length: ids.length });
+      expect(answer.gold).toEqual(goldScore(gold, response));
+      const alone = responseBatch([{ promptIds: promptIds[i]!, responseIds: ids }], tokenizer.padId);
+      const sum = (values: Float32Array): number => values.reduce((total, x) => total + x, 0);
+      const [p, q] = [policy, reference].map((model) => sum(responseLogProbs(model, alone, options.temperature)));
+      expect([answer.kl, answer.reward]).toBeAllclose([p! - q!, (responseScores(reward, alone)[0]! - 0.5) / 4], {
+        rtol: 1e-3,
+        atol: 1e-3,
+      });
+    });
+    for (const model of [policy, reference, reward]) disposeModel(model);
+  });
+
+  it('has KL 0 where the policy is its own reference', () => {
+    const [policy, reward] = [byteModel(), byteModel('score')];
+    const judges = { reference: policy, reward, normalisation: { mean: 0, deviation: 1 } };
+    const answers = answerPrompts(policy, judges, prompts, options, tokenizer, seededRandom(1));
+    expect(answers.map(({ kl }) => kl)).toEqual([0, 0, 0, 0, 0]);
+    disposeModel(policy);
+    disposeModel(reward);
+  });
+
+  it('leaves no tensors behind', () => {
+    const [policy, reward] = [byteModel(), byteModel('score')];
+    const judges = { reference: policy, reward, normalisation: { mean: 0, deviation: 1 } };
+    expectNeutral(() => {
+      answerPrompts(policy, judges, prompts, options, tokenizer, seededRandom(1));
+    });
+    disposeModel(policy);
+    disposeModel(reward);
+  });
+});

@@ -1,0 +1,38 @@
+/** A tiny language model over bytes, and one that was trained to answer two questions. */
+import { encodeExample } from '../../src/data/instruction.ts';
+import { packSequences } from '../../src/data/packing.ts';
+import type { HeadKind } from '../../src/model/dimensions.ts';
+import { llamaStyle } from '../../src/model/dimensions.ts';
+import type { Model } from '../../src/model/model.ts';
+import { modelFrom, newModel } from '../../src/model/model.ts';
+import { seededRandom } from '../../src/random.ts';
+import { nextTokenUpdate } from '../../src/steps/language-model.ts';
+import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
+import { tinyValues } from '../model/tiny-model.ts';
+
+const dimensions = llamaStyle({ vocab: 259, context: 64, layers: 2, heads: 2, dModel: 32 });
+
+/** Random weights. */
+export function byteModel(head: HeadKind = 'tokens', seed = 1): Model {
+  return modelFrom(dimensions, head, tinyValues(dimensions, head, seed));
+}
+
+/** Has learned the given answers by heart. */
+export function trainedByteModel(tokenizer: Tokenizer, rows: readonly { prompt: string; target: string }[]): Model {
+  const model = newModel(dimensions, 'tokens', seededRandom(1));
+  const adam = createAdamW(model.parameters.layout, {
+    ...{ beta1: 0.9, beta2: 0.99, epsilon: 1e-8, epsilonStyle: 'pytorch', weightDecay: 0 },
+  });
+  const options = { maxLength: 64, overlong: 'error', where: 'test' } as const;
+  const packed = packSequences(
+    rows.map((row) => encodeExample(row, tokenizer, options)!),
+    64,
+    tokenizer.padId,
+  );
+  for (let step = 0; step < 60; step++) {
+    nextTokenUpdate(model, adam, [packed], tokenizer.padId, { learningRate: 0.01, clipNorm: 1, where: `step ${step}` });
+  }
+  disposeAdamW(adam);
+  return model;
+}

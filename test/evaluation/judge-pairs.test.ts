@@ -1,0 +1,83 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { PreferenceRow } from '../../src/data/preference.ts';
+import { calibration } from '../../src/evaluation/calibration.ts';
+import { judgePairs, pairIds, scoreSequences } from '../../src/evaluation/judge-pairs.ts';
+import { disposeModel } from '../../src/model/model.ts';
+import { tolerance } from '../helpers/allclose.ts';
+import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { tinyIds, tinyModel } from '../model/tiny-model.ts';
+import { expectNeutral } from '../tensor/neutral.ts';
+
+/** A pair with responses of given lengths and gold scores. */
+function row(seed: number, lengths: [number, number], gold: [number, number]): PreferenceRow {
+  const prompt = tinyIds(3, seed);
+  const ids = (length: number, shift: number): Int32Array => Int32Array.of(...prompt, ...tinyIds(length, seed + shift));
+  return {
+    ...{ prompt: '', chosen: '', rejected: '', margin: 0, split: 'test', flipped: gold[0] < gold[1] },
+    ...{ chosen_ids: ids(lengths[0], 100), rejected_ids: ids(lengths[1], 200), prompt_length: 3 },
+    ...{ gold_chosen: gold[0], gold_rejected: gold[1] },
+  };
+}
+
+describe('pairIds', () => {
+  it('cuts both sequences after the prompt they share', () => {
+    const pair = {
+      ...row(1, [2, 1], [1, 0]),
+      chosen_ids: Int32Array.of(1, 5, 6, 7),
+      rejected_ids: Int32Array.of(1, 5, 8),
+    };
+    const { chosen, rejected } = pairIds({ ...pair, prompt_length: 2 });
+    expect(
+      [chosen.promptIds, chosen.responseIds, rejected.promptIds, rejected.responseIds].map((ids) => [...ids]),
+    ).toEqual(
+      [[1, 5], [6, 7], [1, 5], [8]], // biome-ignore format: rows
+    );
+  });
+});
+
+describe.each(lanesToTest())('judgePairs on the %s lane', (lane) => {
+  beforeAll(async () => {
+    await useLane(lane);
+  });
+
+  it('judges labels, and gold where the label is turned, and the shorter of the better ones apart', () => {
+    const model = tinyModel('llama', 'score');
+    // More pairs than one batch of sequences holds, labels right and turned, lengths both ways.
+    const rows = Array.from({ length: 40 }, (_, i) => row(i, i % 2 ? [2, 5] : [5, 2], i % 3 ? [0.9, 0.1] : [0.1, 0.9]));
+    const alone = (side: 'chosen' | 'rejected'): number[] =>
+      rows.map((each) => scoreSequences(model, [pairIds(each)[side]], 0)[0]!);
+    const [chosen, rejected] = [alone('chosen'), alone('rejected')];
+    const found = judgePairs(model, rows, 0);
+    expect(found.scores.map((score) => score.chosen)).toBeAllclose(chosen, tolerance.forward);
+    expect(found.scores.map((score) => score.rejected)).toBeAllclose(rejected, tolerance.forward);
+    const share = (indices: number[], right: (i: number) => boolean): number =>
+      indices.filter(right).length / indices.length;
+    const all = rows.map((_, i) => i);
+    const byLabel = (i: number): boolean => chosen[i]! > rejected[i]!;
+    const byGold = (i: number): boolean => byLabel(i) === i % 3 > 0;
+    // The better response is the shorter one where label and lengths agree.
+    const shorter = all.filter((i) => (i % 2 === 1) === i % 3 > 0);
+    expect([found.labelAccuracy, found.accuracy, found.shorterAccuracy]).toEqual([
+      share(all, byLabel),
+      share(all, byGold),
+      share(shorter, byGold),
+    ]);
+    expect(found.calibrationError).toBe(calibration(found.scores).error);
+    expect(found.bins).toEqual(calibration(found.scores).bins);
+    disposeModel(model);
+  });
+
+  it('gives no number for shorter responses where there are none', () => {
+    const model = tinyModel('llama', 'score');
+    expect(judgePairs(model, [row(1, [5, 2], [1, 0])], 0).shorterAccuracy).toBeNull();
+    disposeModel(model);
+  });
+
+  it('leaves no tensors behind', () => {
+    const model = tinyModel('llama', 'score');
+    expectNeutral(() => {
+      judgePairs(model, [row(1, [5, 2], [1, 0])], 0);
+    });
+    disposeModel(model);
+  });
+});

@@ -1,0 +1,143 @@
+/** Stage 2 on a tiny world: what it writes, that it learns preferences, and that scores come out normalised. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { pairIds, scoreSequences } from '../../src/evaluation/judge-pairs.ts';
+import { disposeModel } from '../../src/model/model.ts';
+import type { Summary } from '../../src/run/stage.ts';
+import { runStage } from '../../src/run/stage.ts';
+import type { Lane } from '../../src/tensor/lane.ts';
+import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { reward, rewardMetrics } from '../../stages/2-reward.ts';
+import '../helpers/allclose.ts';
+import { rewardConfig } from '../helpers/tiny-configs.ts';
+import {
+  arrowColumns,
+  arrowRows,
+  checkedManifest,
+  namesIn,
+  readMetrics,
+  seriesOf,
+  useSharedFolder,
+} from '../helpers/tiny-runs.ts';
+import type { TinyWorld } from '../helpers/tiny-world.ts';
+import { makeTinyWorld, tinyPairs } from '../helpers/tiny-world.ts';
+import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+
+const path = useSharedFolder();
+let world: TinyWorld;
+beforeAll(async () => {
+  mkdirSync(path('world'));
+  world = await makeTinyWorld(path('world'));
+});
+
+describe.each(lanesToTest())('on the %s lane', (name) => {
+  let lane: Lane;
+  let summary: Summary;
+  beforeAll(async () => {
+    lane = await useLane(name);
+    summary = await run('run', { training: { epochs: 8 } });
+  });
+  const at = (folder: string): string => path(name, folder);
+  const run = (folder: string, changes = {}) =>
+    runStage(reward, rewardConfig(world, world.base, at(folder), changes), { lane, quiet: true });
+
+  it('writes what it says it writes, and a manifest whose hashes are those on disk', async () => {
+    expect(namesIn(at('run'))).toEqual([
+      'calibration.arrow',
+      'checkpoints',
+      'config.yaml',
+      'manifest.json',
+      'metrics.arrow',
+      'model',
+      'samples.arrow',
+    ]);
+    const { manifest, wrong } = await checkedManifest(at('run'));
+    expect(wrong).toEqual([]);
+    expect(manifest).toMatchObject({ stage: 'reward', status: 'finished', lane: name, seed: 1, summary });
+    expect(manifest.parents).toMatchObject([{ role: 'model', path: world.base }]);
+    expect(manifest.inputs.map(({ role, path: file }) => [role, file])).toEqual([
+      ['pairs', world.pairs],
+      ['heldOut', world.heldOutPairs],
+    ]);
+    expect(manifest.outputs.map(({ role, path: file }) => [role, file])).toEqual([['model', 'model']]);
+    // 6 pairs, 3 an update, 8 passes.
+    expect(readMetrics(at('run'), rewardMetrics).map(({ step }) => step)).toEqual(
+      Array.from({ length: 16 }, (_, i) => i + 1),
+    );
+  });
+
+  it('learns which of two responses is preferred', () => {
+    const rows = readMetrics(at('run'), rewardMetrics);
+    const losses = seriesOf(rows, 'loss/train');
+    expect(losses[0]).toBeGreaterThan(0.3);
+    expect(losses.at(-1)).toBeLessThan(0.1);
+    expect(seriesOf(rows, 'accuracy/train').at(-1)).toBe(1);
+    expect(seriesOf(rows, 'margin/train').at(-1)).toBeGreaterThan(2);
+  });
+
+  it('stores the mean and deviation that normalise the training responses', () => {
+    const { model, normalisation } = loadModelFolder(at('run/model'));
+    const tokenizer = loadTokenizer(world.tokenizer);
+    const sequences = tinyPairs(world, tokenizer)
+      .slice(0, 6)
+      .flatMap((row) => Object.values(pairIds(row)));
+    const scores = scoreSequences(model, sequences, tokenizer.padId).map(
+      (score) => (score - normalisation.mean) / normalisation.deviation,
+    );
+    expect([scores.reduce((sum, score) => sum + score, 0) / 12]).toBeAllclose([0], { atol: 1e-4 });
+    expect([scores.reduce((sum, score) => sum + score ** 2, 0) / 11]).toBeAllclose([1], { rtol: 1e-4 });
+    expect(summary).toMatchObject({ rewardMean: normalisation.mean, rewardSd: normalisation.deviation });
+    disposeModel(model);
+  });
+
+  it('judges every held-out pair once', () => {
+    const samples = arrowRows(at('run/samples.arrow'));
+    expect(samples).toHaveLength(2);
+    const right = samples.filter(({ score_chosen, score_rejected }) => Number(score_chosen) > Number(score_rejected));
+    expect(summary.heldOutAccuracy).toBe(right.length / 2);
+    const bins = arrowRows(at('run/calibration.arrow'));
+    expect(bins).toHaveLength(10);
+    expect(bins.reduce((sum, { count }) => sum + Number(count), 0)).toBe(2);
+    const error = bins.reduce(
+      (sum, { count, accuracy, confidence }) =>
+        sum + (Number(count) / 2) * Math.abs(Number(accuracy) - Number(confidence)),
+      0,
+    );
+    expect([summary.ece as number]).toBeAllclose([error]);
+  });
+
+  it('asks for the margin of a pair where it is told to', async () => {
+    await run('plain', { training: { epochs: 0.5 }, loss: { centring: 0 } });
+    await run('margin', { training: { epochs: 0.5 }, loss: { centring: 0, useMargin: true } });
+    await run('centred', { training: { epochs: 0.5 }, loss: { centring: 1 } });
+    const [plain, margin, centred] = ['plain', 'margin', 'centred'].map(
+      (folder) => seriesOf(readMetrics(at(folder), rewardMetrics), 'loss/train')[0]!,
+    );
+    // −log σ has slope −1 … 0, so a margin of 0.5 raises the loss by less than 0.5.
+    expect(margin! - plain!).toBeGreaterThan(0.05);
+    expect(margin! - plain!).toBeLessThan(0.5);
+    expect(centred).toBeGreaterThan(plain!);
+  });
+});
+
+it('describes every column', () => {
+  const folder = path(lanesToTest()[0]!, 'run');
+  expect(arrowColumns(join(folder, 'metrics.arrow'))).toEqual([
+    'step: Int32',
+    ...Object.keys(rewardMetrics).map((column) => `${column}: Float64`),
+  ]);
+  expect(arrowColumns(join(folder, 'samples.arrow'))).toEqual([
+    ...['prompt', 'chosen', 'rejected'].map((column) => `${column}: Utf8`),
+    ...['score_chosen', 'score_rejected', 'gold_chosen', 'gold_rejected'].map((column) => `${column}: Float32`),
+    'flipped: Bool',
+  ]);
+  expect(arrowColumns(join(folder, 'calibration.arrow'))).toEqual([
+    'from: Float32',
+    'to: Float32',
+    'count: Int32',
+    'confidence: Float32',
+    'accuracy: Float32',
+  ]);
+});
