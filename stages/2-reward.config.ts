@@ -21,6 +21,11 @@ export const RewardConfig = z.strictObject({
   training: z
     .strictObject({
       pairs: z.int().positive().default(32).describe('Pairs an update.'),
+      microBatchPairs: z
+        .int()
+        .positive()
+        .default(16)
+        .describe('Pairs of one forward and backward pass; bounds memory.'),
       epochs: z.number().positive().default(1).describe('Passes over the pairs.'),
     })
     .prefault({}),

@@ -107,8 +107,13 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
     const batch = cursor.next(config.training.pairs).map((index) => pairs[index] as (typeof pairs)[number]);
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
-    const options = { learningRate, clipNorm: config.optimizer.clipNorm, where: `reward step ${step}` };
-    const update = rewardUpdate(model, adam, batch, tokenizer.padId, { ...options, centring: config.loss.centring });
+    const update = rewardUpdate(model, adam, batch, tokenizer.padId, {
+      learningRate,
+      clipNorm: config.optimizer.clipNorm,
+      where: `reward step ${step}`,
+      centring: config.loss.centring,
+      microBatchPairs: config.training.microBatchPairs,
+    });
     const speed = batch.length / ((performance.now() - began) / 1000);
     const measure = step % config.evaluateEverySteps === 0 || step === steps;
     if (measure) quality = judgePairs(model, heldOut, tokenizer.padId);

@@ -91,7 +91,7 @@ export const PpoConfig = z
         prompts: z.int().positive().default(64).describe('Held-out prompts.'),
       })
       .prefault({}),
-    checkpoints: Checkpoints.prefault({ everySteps: 5 }),
+    checkpoints: withDefaults(Checkpoints, { everySteps: 5 }).prefault({}),
   })
   .superRefine(({ rollout, updates }, context) => {
     if (rollout.batch % updates.minibatches === 0) return;

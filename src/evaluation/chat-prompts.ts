@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodePrompt } from '../data/instruction.ts';
+import type { Task } from '../data/tasks.ts';
 import { loadTasks, rowsOf } from '../data/tasks.ts';
 import { renderTemplate } from '../data/template.ts';
 import { DataError, hasCode } from '../errors.ts';
@@ -34,9 +35,7 @@ export interface PromptSource {
  * @throws DataError for missing or wrong files, a split without rows, or naming every prompt that is too long
  */
 export function loadChatPrompts(source: PromptSource, tokenizer: Tokenizer, limit: number): ChatPrompt[] {
-  const [task] = loadTasks(source.seed, source.templates, ['chat']);
-  if (task === undefined)
-    throw new DataError(`${source.templates}: there is no chat.yaml; expected the conversation templates.`);
+  const task = loadTasks(source.seed, source.templates, ['chat'])[0] as Task;
   const lexicon = readLexicon(join(source.seed, 'lexicon.json'));
   const templates = task.templates.templates.filter(({ inverted, split }) => !inverted && split === 'train');
   const rows = rowsOf(task, source.split);

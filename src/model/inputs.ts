@@ -79,16 +79,6 @@ function withPositions(dimensions: ModelDimensions, tokens: TokenBatch, bias: Te
   };
 }
 
-/** Positions 0, 1, 2, … over the visible tokens of each row: cumulative sum of the mask − 1, and 0 on padding. */
-export function positionsFromMask(attentionMask: ArrayLike<number>, batch: number, seq: number): Int32Array {
-  const positions = new Int32Array(batch * seq);
-  for (let row = 0; row < batch; row++) {
-    let next = 0;
-    for (let t = 0; t < seq; t++) if (attentionMask[row * seq + t]) positions[row * seq + t] = next++;
-  }
-  return positions;
-}
-
 /** Frees the tensors of decoder inputs. */
 export function disposeInputs(inputs: DecoderInputs): void {
   tf.dispose([inputs.ids, inputs.positions, inputs.bias]);

@@ -23,11 +23,6 @@ export function modelFrom(dimensions: ModelDimensions, head: HeadKind, values: F
   return { dimensions, head, parameters: parametersFrom(layoutOf(parameterSpecs(dimensions, head)), values) };
 }
 
-/** The same weights in storage of their own. */
-export function cloneModel(model: Model): Model {
-  return modelFrom(model.dimensions, model.head, readParameters(model.parameters));
-}
-
 /**
  * A scalar-score model with the trunk of a language model; the token head, if it has one of its own, is dropped and
  * the score head drawn from N(0, 1/(d_model + 1)).

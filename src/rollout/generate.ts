@@ -52,8 +52,7 @@ export function generate(
 ): Response[] {
   const longest = prompts.reduce((most, ids) => Math.max(most, ids.length), 0);
   const { context } = model.dimensions;
-  // The last token is drawn but never read, so one position less is needed.
-  if (longest + options.maxNewTokens - 1 > context) {
+  if (longest + options.maxNewTokens > context) {
     throw new ConfigError(
       `generation: a prompt of ${longest} tokens and ${options.maxNewTokens} new ones do not fit the model's context of ${context}. ` +
         'Lower sampling.maxNewTokens, or shorten the prompt.',

@@ -6,7 +6,7 @@ import type { InnerLoopResult } from './update-on-rollout.ts';
 /** Every metric stage 3 writes; "response" means per response, otherwise means are over response tokens. */
 export const ppoMetrics = {
   'reward/score': 'Mean normalised reward-model score of the rollout, missing-EOS score put in.',
-  'reward/rlhf': 'Mean over responses of score − β · Σ kl: what PPO maximises.',
+  'reward/rlhf': 'Mean over responses of score − β · Σ_t (log π − log π_ref): the objective with the k1 penalty.',
   'reward/gold': 'Mean gold score of the rollout. Never trained on, never selected by.',
   'kl/response': 'Mean over responses of Σ_t log π − log π_ref (k1), in nats.',
   'kl/weight': 'β of the rollout.',

@@ -1,10 +1,12 @@
 /** The reward model's step: both responses of each pair in one batch, scores at the last token, Bradley–Terry. */
 import { decode, selectPositions } from '../model/decoder.ts';
 import { scores } from '../model/heads.ts';
+import type { DecoderInputs } from '../model/inputs.ts';
 import { decoderInputs, disposeInputs } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
 import { bradleyTerry } from '../objectives/bradley-terry.ts';
 import type { Weights } from '../tensor/parameters.ts';
+import type { Scalar, Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { AdamW } from '../training/adamw.ts';
 import type { UpdateOptions, UpdateResult } from '../training/update.ts';
@@ -23,33 +25,57 @@ export interface PairIds {
 /** Sequences are padded to a multiple of this, so that few distinct shapes occur. */
 const LENGTH_BUCKET = 16;
 
-/** One update on a batch of pairs. */
+/** Some pairs on the device. */
+interface Uploaded {
+  readonly inputs: DecoderInputs;
+  /** [2 · pairs], position of each sequence's last token, chosen first. */
+  readonly last: Tensor1D;
+  /** [pairs] */
+  readonly margin: Tensor1D;
+  readonly pairs: number;
+}
+
+function upload(model: Model, pairs: readonly PairIds[], padId: number): Uploaded {
+  const sequences = [...pairs.map(({ chosen }) => chosen), ...pairs.map(({ rejected }) => rejected)];
+  const longest = Math.max(...sequences.map(({ promptIds, responseIds }) => promptIds.length + responseIds.length));
+  const seq = Math.ceil(longest / LENGTH_BUCKET) * LENGTH_BUCKET;
+  const batch = responseBatch(sequences, padId, { seq });
+  return {
+    inputs: decoderInputs(model.dimensions, batch.tokens),
+    last: tf.tensor1d(batch.last, 'int32'),
+    margin: tf.tensor1d(pairs.map((pair) => pair.margin)),
+    pairs: pairs.length,
+  };
+}
+
+/**
+ * One update on a batch of pairs, in pieces of at most `microBatchPairs`: each piece's mean counts by its share of the
+ * batch, so the pieces give the gradient of the whole.
+ */
 export function rewardUpdate(
   model: Model,
   adam: AdamW,
   pairs: readonly PairIds[],
   padId: number,
-  options: UpdateOptions & { centring: number },
+  options: UpdateOptions & { centring: number; microBatchPairs?: number },
 ): UpdateResult<'accuracy' | 'margin'> {
-  const sequences = [...pairs.map(({ chosen }) => chosen), ...pairs.map(({ rejected }) => rejected)];
-  const longest = Math.max(...sequences.map(({ promptIds, responseIds }) => promptIds.length + responseIds.length));
-  const seq = Math.min(model.dimensions.context, Math.ceil(longest / LENGTH_BUCKET) * LENGTH_BUCKET);
-  const batch = responseBatch(sequences, padId, { seq });
-  const inputs = decoderInputs(model.dimensions, batch.tokens);
-  const last = tf.tensor1d(batch.last, 'int32');
-  const margin = tf.tensor1d(pairs.map((pair) => pair.margin));
-  const loss = (weights: Weights) => {
-    const { hidden } = decode(model.dimensions, weights, inputs);
-    const all = scores(weights, selectPositions(hidden, last)); // [2 · pairs], chosen first
-    const chosen = tf.slice(all, 0, pairs.length);
-    const rejected = tf.slice(all, pairs.length, pairs.length);
-    const terms = bradleyTerry(chosen, rejected, { margin, centring: options.centring });
-    return { loss: terms.loss, stats: { accuracy: terms.accuracy, margin: terms.margin } };
-  };
+  const size = options.microBatchPairs ?? pairs.length;
+  const count = Math.ceil(pairs.length / size);
+  const uploaded = Array.from({ length: count }, (_, i) => upload(model, pairs.slice(i * size, (i + 1) * size), padId));
+  const losses = uploaded.map((part) => (weights: Weights) => {
+    const { hidden } = decode(model.dimensions, weights, part.inputs);
+    const all = scores(weights, selectPositions(hidden, part.last)); // [2 · pairs], chosen first
+    const [chosen, rejected] = tf.split(all, 2) as [Tensor1D, Tensor1D];
+    const terms = bradleyTerry(chosen, rejected, { margin: part.margin, centring: options.centring });
+    const share = (mean: Scalar): Scalar => tf.mul(mean, part.pairs / pairs.length);
+    return { loss: share(terms.loss), stats: { accuracy: share(terms.accuracy), margin: share(terms.margin) } };
+  });
   try {
-    return updateParameters(model.parameters, adam, [loss], options);
+    return updateParameters(model.parameters, adam, losses, options);
   } finally {
-    tf.dispose([last, margin]);
-    disposeInputs(inputs);
+    for (const { inputs, last, margin } of uploaded) {
+      tf.dispose([last, margin]);
+      disposeInputs(inputs);
+    }
   }
 }

@@ -65,11 +65,6 @@ export function parametersFrom(layout: ParameterLayout, values: Float32Array): P
   return { layout, flat: tf.tensor1d(values.slice()) };
 }
 
-/** A copy that lives on its own. */
-export function cloneParameters(parameters: Parameters): Parameters {
-  return parametersFrom(parameters.layout, readParameters(parameters));
-}
-
 /** Reads all values back to the host, [total]. */
 export function readParameters(parameters: Parameters): Float32Array {
   return parameters.flat.dataSync() as Float32Array;

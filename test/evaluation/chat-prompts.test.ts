@@ -98,6 +98,13 @@ describe('loadChatPrompts', () => {
     expect(() => loadChatPrompts(source, tokenizer, 99)).toThrow(/EISDIR/);
   });
 
+  it('refuses templates that all turn the question round', async () => {
+    const source = world();
+    const inverted = yaml.replaceAll('split: train, input', 'split: train, inverted: true, input');
+    writeFileSync(inFolder('templates', 'chat.yaml'), inverted);
+    expect(await problems(source)).toEqual(['templates/chat.yaml: no template to train on.']);
+  });
+
   it('refuses a row that gold cannot judge', async () => {
     const [problem] = await problems(world([{ ...row('a'), answer_kind: 'weather' }]));
     expect(problem).toBe('seed/chat.jsonl:1: answer_kind: expected one of health, received "weather". Mend the row.');

@@ -15,7 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   checkpoint: ['model', 'training', 'tensor', 'tokenizer', 'files'],
   data: ['tokenizer', 'files', 'random'],
   steps: ['model', 'objectives', 'training', 'data', 'tensor', 'random'],
-  rollout: ['steps', 'model', 'objectives', 'tokenizer', 'data', 'tensor', 'random'],
+  rollout: ['steps', 'model', 'objectives', 'training', 'tokenizer', 'data', 'tensor', 'random'],
   evaluation: ['rollout', 'steps', 'model', 'objectives', 'checkpoint', 'tokenizer', 'data', 'tensor', 'random'],
   run: ['data', 'files', 'tensor', 'lanes'],
   report: ['run', 'data'],

@@ -1,15 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { decoderInputs, disposeInputs, positionsFromMask, stepInputs } from '../../src/model/inputs.ts';
+import { decoderInputs, disposeInputs, stepInputs } from '../../src/model/inputs.ts';
 import { MASKED_SCORE } from '../../src/tensor/attention.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
 import { tinyDimensions } from './tiny-model.ts';
-
-describe('positionsFromMask', () => {
-  it('counts visible tokens from 0, whichever side the padding is on', () => {
-    expect([...positionsFromMask([1, 1, 0, 0, 0, 0, 1, 1], 2, 4)]).toEqual([0, 1, 0, 0, 0, 0, 0, 1]);
-  });
-});
 
 describe.each(lanesToTest())('on the %s lane', (lane) => {
   beforeAll(async () => {

@@ -4,7 +4,7 @@ import { decode, selectPositions } from '../../src/model/decoder.ts';
 import type { ModelDimensions } from '../../src/model/dimensions.ts';
 import { scores, tokenLogits } from '../../src/model/heads.ts';
 import type { DecoderInputs } from '../../src/model/inputs.ts';
-import { decoderInputs, positionsFromMask } from '../../src/model/inputs.ts';
+import { decoderInputs } from '../../src/model/inputs.ts';
 import { maskedCrossEntropy } from '../../src/objectives/cross-entropy.ts';
 import type { Weights } from '../../src/tensor/parameters.ts';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '../../src/tensor/tf.ts';
@@ -90,4 +90,14 @@ export function scoresAt(dimensions: ModelDimensions, weights: Weights, inputs: 
 /** Frees every tensor of a record. */
 export function disposeTensors(record: object): void {
   tf.dispose(Object.values(record).filter((value) => value instanceof tf.Tensor) as Tensor[]);
+}
+
+/** Positions 0, 1, 2, … over the visible tokens of each row: cumulative sum of the mask − 1, and 0 on padding. */
+function positionsFromMask(attentionMask: ArrayLike<number>, batch: number, seq: number): Int32Array {
+  const positions = new Int32Array(batch * seq);
+  for (let row = 0; row < batch; row++) {
+    let next = 0;
+    for (let t = 0; t < seq; t++) if (attentionMask[row * seq + t]) positions[row * seq + t] = next++;
+  }
+  return positions;
 }

@@ -123,12 +123,12 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
 
   it('fills the context to its last position and refuses what does not fit', () => {
     const model = tinyModel('gpt2');
-    const prompt = [tinyIds(17, 1)];
+    const prompt = [tinyIds(16, 1)];
     const [response] = generate(model, prompt, greedy, { padId: 0, eosId: -1 }, seededRandom(1));
     expect(response!.ids.length).toBe(8);
     expect(() => generate(model, prompt, { ...greedy, maxNewTokens: 9 }, tinyStop, seededRandom(1))).toThrow(
       new ConfigError(
-        "generation: a prompt of 17 tokens and 9 new ones do not fit the model's context of 24. " +
+        "generation: a prompt of 16 tokens and 9 new ones do not fit the model's context of 24. " +
           'Lower sampling.maxNewTokens, or shorten the prompt.',
       ),
     );

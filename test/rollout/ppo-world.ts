@@ -1,6 +1,6 @@
 /** Four tiny models and the settings of a rollout and of its inner loop. */
 import type { Model } from '../../src/model/model.ts';
-import { cloneModel, disposeModel } from '../../src/model/model.ts';
+import { disposeModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
 import type { PpoModels, Rollout } from '../../src/rollout/collect.ts';
 import { collectRollout } from '../../src/rollout/collect.ts';
@@ -23,7 +23,7 @@ export interface PpoWorld {
 /** The reference is a copy of the policy and the critic one of the reward model, as at the start of PPO. */
 export function ppoWorld(): PpoWorld {
   const [policy, reward] = [tinyModel('llama', 'tokens'), tinyModel('llama', 'score', 2)];
-  const [reference, critic] = [cloneModel(policy), cloneModel(reward)];
+  const [reference, critic] = [tinyModel('llama', 'tokens'), tinyModel('llama', 'score', 2)];
   const models = { policy, reference, critic, reward, normalisation: { mean: 0.5, deviation: 2 } };
   const optimizer = (model: Model): AdamW => createAdamW(model.parameters.layout, adamOptions);
   const optimizers = { policy: optimizer(policy), critic: optimizer(critic) };

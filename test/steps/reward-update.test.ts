@@ -67,6 +67,25 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     disposeModel(model);
   });
 
+  it('gives the same update in pieces as in one, also where the last piece is smaller', () => {
+    const run = (microBatchPairs?: number) => {
+      const model = tinyModel('llama', 'score');
+      const adam = createAdamW(model.parameters.layout, adamOptions);
+      const { loss, stats, gradientNorm } = rewardUpdate(model, adam, pairs, 0, {
+        ...options,
+        centring: 0.1,
+        ...(microBatchPairs === undefined ? {} : { microBatchPairs }),
+      });
+      const moved = [...adam.firstMoment.dataSync()];
+      disposeAdamW(adam);
+      disposeModel(model);
+      return { numbers: [loss, gradientNorm, stats.accuracy, stats.margin], moved };
+    };
+    const [whole, pieces] = [run(), run(2)];
+    expect(pieces.numbers).toBeAllclose(whole.numbers, tolerance.forward);
+    expect(pieces.moved).toBeAllclose(whole.moved, tolerance.gradient);
+  });
+
   it('leaves no tensors behind', () => {
     const model = tinyModel('llama', 'score');
     const adam = createAdamW(model.parameters.layout, adamOptions);

@@ -1,7 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ShapeError } from '../../src/errors.ts';
 import {
-  cloneParameters,
   layoutOf,
   parametersFrom,
   parameterValues,
@@ -75,14 +74,6 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     parameters.flat.dispose();
   });
 
-  it('clones into storage of its own', () => {
-    const parameters = parametersFrom(layout, values);
-    const clone = cloneParameters(parameters);
-    parameters.flat.dispose();
-    expect([...readParameters(clone)]).toEqual([...values]);
-    clone.flat.dispose();
-  });
-
   it('refuses another number of values', () => {
     expect(() => parametersFrom(layout, new Float32Array(10))).toThrow(
       new ShapeError('parameters: expected 11 values, received 10.'),
@@ -98,7 +89,6 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   it('leaves no tensors behind', () => {
     expectNeutral(() => parametersFrom(layout, values).flat);
     const parameters = parametersFrom(layout, values);
-    expectNeutral(() => cloneParameters(parameters).flat);
     expectNeutral(() => Object.values(tf.tidy(() => unflatten(layout, parameters.flat))));
     parameters.flat.dispose();
   });

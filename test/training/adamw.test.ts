@@ -40,7 +40,10 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   it('puts epsilon after the correction (pytorch) or before it (tensorflow)', () => {
     // g = 1, t = 1: √v = 0.1, correction √(1 − 0.99) = 0.1, m̂ = 1.
     // pytorch: 1 / (0.1/0.1 + 0.1) = 1/1.1; tensorflow: 0.1 · 1 / (0.1 + 0.1) = 1/2.
-    for (const [epsilonStyle, expected] of [['pytorch', 1 - 1 / 1.1], ['tensorflow', 0.5]] as const) { // biome-ignore format: table
+    for (const [epsilonStyle, expected] of [
+      ['pytorch', 1 - 1 / 1.1],
+      ['tensorflow', 0.5],
+    ] as const) {
       const parameters = parametersFrom(layout, Float32Array.of(1, 1, 1, 1));
       const adam = createAdamW(layout, { ...options, epsilon: 0.1, epsilonStyle });
       expect(apply(adam, parameters, [1, 1, 1, 1], 1)).toBeAllclose([expected, expected, expected, expected]);
