@@ -31,7 +31,7 @@ export const PreferencesConfig = z
         tie: z
           .number()
           .nonnegative()
-          .default(0.05)
+          .default(0.1)
           .describe('Pairs whose gold scores differ by no more than this are dropped.'),
       })
       .prefault({}),

@@ -1,0 +1,177 @@
+/** The whole chain on a tiny world: its summary and report, and that it goes on where it was stopped. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { AlignConfig } from '../../scripts/align.config.ts';
+import { align } from '../../scripts/align.ts';
+import type { ChainSummary } from '../../src/report/chain-summary.ts';
+import { Interrupted } from '../../src/run/interrupts.ts';
+import { checkConfig } from '../../src/run/load-config.ts';
+import { readManifest } from '../../src/run/manifest.ts';
+import type { Changes } from '../helpers/tiny-configs.ts';
+import {
+  evaluateSettings,
+  instructSettings,
+  ppoSettings,
+  preferencesSettings,
+  rewardSettings,
+  tinyRuns,
+} from '../helpers/tiny-configs.ts';
+import { filesBelow, namesIn, useSharedFolder, watchProgress } from '../helpers/tiny-runs.ts';
+import type { TinyWorld } from '../helpers/tiny-world.ts';
+import { makeTinyWorld } from '../helpers/tiny-world.ts';
+import { lanesToTest } from '../helpers/use-lane.ts';
+
+const path = useSharedFolder();
+const stages = ['instruct', 'preferences', 'reward', 'ppo', 'evaluate'] as const;
+const backend = lanesToTest()[0]!;
+let world: TinyWorld;
+
+beforeAll(async () => {
+  mkdirSync(path('world'));
+  mkdirSync(path('configs'));
+  world = await makeTinyWorld(path('world'));
+  const runs = tinyRuns('set by the chain');
+  const settings: Record<(typeof stages)[number], Changes> = {
+    instruct: instructSettings(world, 'set by the chain'),
+    // Several batches, so that a signal has time to arrive.
+    preferences: preferencesSettings(world, runs.instruct, 'set by the chain', { sampling: { batchSize: 8 } }),
+    reward: rewardSettings(world, runs.instruct, 'set by the chain'),
+    ppo: ppoSettings(world, runs, 'set by the chain', { checkpoints: { everySteps: 1 } }),
+    evaluate: evaluateSettings(world, runs, 'set by the chain'),
+  };
+  for (const stage of stages) writeFileSync(path('configs', `${stage}.yaml`), JSON.stringify(settings[stage]));
+});
+
+function config(folder: string, changes: Changes = {}): AlignConfig {
+  const settings = {
+    run: { folder: path(folder), seed: 5 },
+    runtime: { backend },
+    base: world.base,
+    stages: Object.fromEntries(stages.map((stage) => [stage, path('configs', `${stage}.yaml`)])),
+    overrides: { reward: ['training.epochs=1'] },
+    ...changes,
+  };
+  return checkConfig(AlignConfig, settings as never, 'test');
+}
+
+const said: string[] = [];
+const progress = watchProgress({ say: (line) => said.push(line) });
+let summary: ChainSummary;
+beforeAll(async () => {
+  summary = await align(config('chain'), progress);
+}, 120_000);
+
+describe('the chain', () => {
+  it('writes every stage, a summary and a report', () => {
+    expect(namesIn(path('chain'))).toEqual([...stages, 'report.md', 'summary.json'].sort());
+    for (const stage of stages) {
+      expect(readManifest(path('chain', stage))).toMatchObject({ stage, status: 'finished', seed: 5, lane: backend });
+    }
+  });
+
+  it('gives stages their parents, and what the configuration overrides', () => {
+    const parents = (stage: string) =>
+      readManifest(path('chain', stage))!.parents.map(({ role, path: folder }) => [role, folder.replace(path('/'), '')]);
+    expect(parents('instruct')).toEqual([['model', 'world/base']]);
+    expect(parents('preferences')).toEqual([['model', 'chain/instruct']]);
+    expect(parents('reward')).toEqual([['model', 'chain/instruct']]);
+    expect(parents('ppo')).toEqual([
+      ['policy', 'chain/instruct'],
+      ['reward', 'chain/reward'],
+    ]);
+    const pairs = readManifest(path('chain/reward'))!.inputs;
+    const made = readManifest(path('chain/preferences'))!.outputs;
+    expect(pairs.map(({ hash }) => hash)).toEqual(made.slice(0, 2).map(({ hash }) => hash));
+    expect(readFileSync(path('chain/reward/config.yaml'), 'utf8')).toMatch(/epochs: 1\n/);
+  });
+
+  it('has every number of the issue in summary.json, taken from the manifests of its stages', () => {
+    const stored = JSON.parse(readFileSync(path('chain/summary.json'), 'utf8')) as ChainSummary;
+    expect(stored).toEqual(summary);
+    expect(summary).toMatchObject({ lane: backend, seed: 5 });
+    const { instruct, reward, ppo, seconds, peakRssMb } = stored;
+    expect(Object.keys(instruct).sort()).toEqual(['accuracy', 'accuracyBase', 'accuracyUnseenTemplates']);
+    expect(reward).toMatchObject({ heldOutAccuracy: expect.any(Number), ece: expect.any(Number) });
+    expect(Object.keys(ppo).sort()).toEqual([
+      'goldAfter',
+      'goldBefore',
+      'goldSdBefore',
+      'klPerResponse',
+      'proxyAfter',
+      'proxyBefore',
+      'winRate',
+    ]);
+    for (const value of [seconds, peakRssMb, ...[instruct, reward, ppo].flatMap((part) => Object.values(part))]) {
+      expect(Number.isFinite(value)).toBe(true);
+    }
+    const total = stages.reduce((sum, stage) => sum + readManifest(path('chain', stage))!.seconds, 0);
+    expect(Math.abs(seconds - total)).toBeLessThan(0.1);
+    expect(reward.heldOutAccuracy).toBe(readManifest(path('chain/reward'))!.summary.heldOutAccuracy);
+    const row = (model: string) => stored.table.find((candidate) => candidate.model === model)!;
+    expect(instruct).toEqual({
+      accuracyBase: row('base').accuracy,
+      accuracy: row('instruct').accuracy,
+      accuracyUnseenTemplates: row('instruct').accuracy_unseen_templates,
+    });
+    expect(ppo).toMatchObject({
+      goldBefore: row('instruct').gold,
+      goldAfter: row('ppo').gold,
+      winRate: row('ppo').win_rate,
+    });
+  });
+
+  it('shows a table, answers side by side and where to look', () => {
+    const report = readFileSync(path('chain/report.md'), 'utf8');
+    expect(report).toContain('# Report of a chain');
+    expect(report).toMatch(/\| 3 ppo \| gold score \(hidden\) \|/);
+    expect(said).toEqual(expect.arrayContaining(['Answers to held-out prompts, with gold scores:', 'Where to look:']));
+    expect(said.some((line) => line.includes(join(path('chain'), 'summary.json')))).toBe(true);
+  });
+});
+
+describe('the same command again', () => {
+  it('runs nothing of a chain that is finished and changes none of its files', async () => {
+    const before = filesBelow(path('chain'));
+    let steps = 0;
+    const lines: string[] = [];
+    const watch = watchProgress({ say: (line) => lines.push(line), step: () => steps++ });
+    expect(await align(config('chain'), watch)).toEqual(summary);
+    expect(steps).toBe(0);
+    expect(lines.filter((line) => line.includes('already finished'))).toHaveLength(5);
+    expect(filesBelow(path('chain'))).toEqual(before);
+  });
+
+  it('goes on where Ctrl-C stopped it, stage by stage, to the same result', async () => {
+    // Every stage but the last is interrupted once: in its first step, by a real signal.
+    const stopIn = ['instruct', 'preferences', 'reward', 'ppo'];
+    const begun: string[] = [];
+    const step = (phase: string): void => {
+      if (!stopIn.includes(phase)) return;
+      stopIn.splice(stopIn.indexOf(phase), 1);
+      begun.push(phase);
+      process.kill(process.pid, 'SIGINT');
+    };
+    for (let round = 0; round < 4; round++) {
+      await expect(align(config('stopped'), watchProgress({ step }))).rejects.toThrow(Interrupted);
+    }
+    expect(begun).toEqual(['instruct', 'preferences', 'reward', 'ppo']);
+    const resumed = await align(config('stopped'), watchProgress({}));
+    const lasting = ({ seconds, secondsByStage, peakRssMb, ...rest }: ChainSummary) => rest;
+    expect(lasting(resumed)).toEqual(lasting(summary));
+    const files = ['instruct/best', 'reward/model', 'ppo/model'].map((folder) => [
+      filesBelow(path('chain', folder)),
+      filesBelow(path('stopped', folder)),
+    ]);
+    for (const [whole, again] of files) {
+      expect(Object.keys(whole!).filter((name) => whole![name] !== again![name])).toEqual([]);
+    }
+  });
+
+  it('is refused where the settings of a stage were changed', async () => {
+    const changed = config('chain', { overrides: { reward: ['training.epochs=1'], ppo: ['kl.weight=0.2'] } });
+    await expect(align(changed, watchProgress({}))).rejects.toThrow(
+      /kl\.weight: the run to resume has 0\.05, received 0\.2\./,
+    );
+  });
+});
