@@ -13,7 +13,7 @@ import { ConfigError, errorMessage } from '../../src/errors.ts';
 import { atomicWrite } from '../../src/files/atomic-write.ts';
 import type { ModelDimensions } from '../../src/model/dimensions.ts';
 import { parameterCount } from '../../src/model/dimensions.ts';
-import { formatTable } from '../../src/report/table.ts';
+import { formatNumber, formatTable } from '../../src/report/table.ts';
 import { checkConfig } from '../../src/run/load-config.ts';
 import { codeVersion } from '../../src/run/manifest.ts';
 import { runMain } from '../../src/run/program.ts';
@@ -84,7 +84,7 @@ function measureLane(lane: Lane, dimensions: ModelDimensions, say: (line: string
     const measure = make();
     try {
       const result = time(measure, lane);
-      say(`  ${result.name}: ${result.median.toPrecision(3)} ${result.unit}`);
+      say(`  ${result.name}: ${formatNumber(result.median)} ${result.unit}`);
       return result;
     } finally {
       measure.close();

@@ -72,7 +72,10 @@ describe('the chain', () => {
 
   it('gives stages their parents, and what the configuration overrides', () => {
     const parents = (stage: string) =>
-      readManifest(path('chain', stage))!.parents.map(({ role, path: folder }) => [role, folder.replace(path('/'), '')]);
+      readManifest(path('chain', stage))!.parents.map(({ role, path: folder }) => [
+        role,
+        folder.replace(path('/'), ''),
+      ]);
     expect(parents('instruct')).toEqual([['model', 'world/base']]);
     expect(parents('preferences')).toEqual([['model', 'chain/instruct']]);
     expect(parents('reward')).toEqual([['model', 'chain/instruct']]);

@@ -72,7 +72,11 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     const rows = readMetrics(at('run'), instructMetrics);
     expect(rows.map(({ step }) => step)).toEqual(rows.map((_, step) => step));
     const measured = rows.filter((row) => row['accuracy/validation'] !== null);
-    expect(measured.map(({ step }) => step)).toEqual([0, 2, 4, 6]);
+    const steps = summary.steps as number;
+    expect(rows).toHaveLength(steps + 1);
+    expect(measured.map(({ step }) => step)).toEqual(
+      rows.map(({ step }) => step).filter((step) => step! % 2 === 0 || step === steps),
+    );
     const best = measured.reduce((a, b) => (b['accuracy/validation']! > a['accuracy/validation']! ? b : a));
     const { manifest } = await checkedManifest(at('run'));
     expect(manifest.summary).toMatchObject({ accuracy: best['accuracy/validation'], bestStep: best.step });
@@ -89,7 +93,6 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
   it('lowers the loss on the targets', async () => {
     await run('longer', { training: { epochs: 10 }, evaluation: { everySteps: 100 } });
     const losses = seriesOf(readMetrics(at('longer'), instructMetrics), 'loss/train');
-    expect(losses).toHaveLength(30);
     expect(losses[0]).toBeGreaterThan(5.9);
     expect(losses.at(-1)).toBeLessThan(4.5);
   });

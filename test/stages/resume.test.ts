@@ -38,7 +38,7 @@ let world: TinyWorld;
 beforeAll(async () => {
   mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
-  // Ten rows, four an update: the third update takes rows of two passes.
+  // About ten rows, four an update: a pass ends within the third update.
   const documents = readFileSync(world.corpus, 'utf8').split('\n').slice(0, 3);
   writeFileSync(world.corpus, documents.join('\n'));
 });
@@ -75,21 +75,24 @@ function expectSame(found: ReturnType<typeof resultOf>, expected: ReturnType<typ
 interface Case<Config extends StageConfig> {
   readonly stage: Stage<Config>;
   readonly metrics: MetricDescriptions;
-  readonly steps: number;
   config(folder: string): Config;
 }
 
 /** Runs a stage whole, interrupted, and killed after its last checkpoint, and compares. */
 async function compareResumed<Config extends StageConfig>(
-  { stage, metrics, steps, config }: Case<Config>,
+  { stage, metrics, config }: Case<Config>,
   at: (name: string) => string,
   options: RunOptions,
 ): Promise<void> {
   const run = (name: string, extra: RunOptions = {}, what = stage): Promise<Summary> =>
     runStage(what, config(at(name)), { ...options, ...extra });
   const whole = resultOf(at('whole'), metrics, await run('whole'));
-  expect(whole.last).toBe(`step-${String(steps).padStart(6, '0')}`);
-  expect(whole.metrics.at(-1)?.step).toBe(steps);
+  // The run begins a new pass over its data after the checkpoint that the others go on from.
+  const passes = ['step-000002', whole.last].map((name) => {
+    const state = readFileSync(join(at('whole'), 'checkpoints', name, 'state.json'), 'utf8');
+    return (JSON.parse(state) as { cursor: { epoch: number } }).cursor.epoch;
+  });
+  expect(passes[1]).toBeGreaterThan(passes[0] ?? 0);
 
   await expect(run('stopped', {}, interruptedAt(stage, 3))).rejects.toThrow(new Interrupted(3));
   expect(readManifest(at('stopped'))?.status).toBe('interrupted');
@@ -121,27 +124,21 @@ describe.each(lanesToTest())('resuming on the %s lane', (name) => {
   it('pretrain', async () => {
     const changes = { checkpoints, training: { steps: 5 }, optimizer: { warmupSteps: 2 } };
     const config = (folder: string) => pretrainConfig(world, folder, changes);
-    const stage = { stage: pretrain, metrics: pretrainMetrics, steps: 5, config };
-    await compareResumed(stage, at('pretrain'), options());
-    const states = [2, 5].map((step) => {
-      const state = readFileSync(at('pretrain')(`stopped/checkpoints/step-00000${step}/state.json`), 'utf8');
-      return (JSON.parse(state) as { cursor: { epoch: number } }).cursor.epoch;
-    });
-    expect(states[1]).toBeGreaterThan(states[0]!);
+    await compareResumed({ stage: pretrain, metrics: pretrainMetrics, config }, at('pretrain'), options());
   });
 
   it('instruct', async () => {
-    // Twelve rows, four an update: a pass has three updates.
+    // About twelve rows, four an update.
     const changes = { checkpoints, training: { epochs: 5 / 3 }, evaluation: { everySteps: 2 } };
     const config = (folder: string) => instructConfig(world, folder, changes);
-    await compareResumed({ stage: instruct, metrics: instructMetrics, steps: 5, config }, at('instruct'), options());
+    await compareResumed({ stage: instruct, metrics: instructMetrics, config }, at('instruct'), options());
   });
 
   it('reward', async () => {
     // Six pairs, four an update.
     const changes = { checkpoints, training: { pairs: 4, epochs: 10 / 3 } };
     const config = (folder: string) => rewardConfig(world, world.base, folder, changes);
-    await compareResumed({ stage: reward, metrics: rewardMetrics, steps: 5, config }, at('reward'), options());
+    await compareResumed({ stage: reward, metrics: rewardMetrics, config }, at('reward'), options());
   });
 
   it('ppo', async () => {
@@ -149,13 +146,13 @@ describe.each(lanesToTest())('resuming on the %s lane', (name) => {
     const kl = { control: 'adaptive', target: 0.5, horizon: 60 };
     const changes = { checkpoints, kl, rollout: { iterations: 4 } };
     const config = (folder: string) => ppoConfig(world, runs, folder, changes);
-    await compareResumed({ stage: ppo, metrics: ppoMetrics, steps: 4, config }, at('ppo'), options());
+    await compareResumed({ stage: ppo, metrics: ppoMetrics, config }, at('ppo'), options());
   });
 });
 
 describe('stopping', () => {
   const settings = (folder: string, changes: Changes = {}): Changes =>
-    pretrainSettings(world, folder, { checkpoints, training: { steps: 8, accumulate: 4 }, ...changes });
+    pretrainSettings(world, folder, { checkpoints, training: { steps: 20, accumulate: 4 }, ...changes });
 
   it('a real SIGINT is obeyed after the step it came in, and the run goes on from there', async () => {
     const lane = await useLane();
@@ -191,7 +188,7 @@ describe('stopping', () => {
     const configure = (folder: string) =>
       pretrainConfig(world, folder, {
         checkpoints,
-        training: { steps: 8, accumulate: 4 },
+        training: { steps: 20, accumulate: 4 },
         runtime: { backend: 'wasm' },
       });
     const resumed = await runStage(pretrain, configure(path('killed')), { lane, quiet: true, resume: true });
