@@ -8,7 +8,7 @@
  * The label noise is that of the Bradley–Terry model, P(label right) = σ(|gold difference| / noise), so that the truth
  * is known and a well-fitted reward model is calibrated. The synthetic-gold set-up follows Gao et al. 2022, arXiv:2210.10760.
  */
-import { loadModelFolder } from '../src/checkpoint/model-folder.ts';
+import { checkModelFolder, loadModelFolder } from '../src/checkpoint/model-folder.ts';
 import { writeTable } from '../src/data/arrow-file.ts';
 import { bool, float32, int32List, utf8 } from '../src/data/columns.ts';
 import { decodeResponse } from '../src/data/instruction.ts';
@@ -57,6 +57,7 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
   await folder.recordInput('seed', config.prompts.seed);
   await folder.recordInput('templates', config.prompts.templates);
   const tokenizer = loadTokenizer(parent.folder);
+  checkModelFolder(parent.folder, { where: `instruct model ${config.model}`, head: 'tokens', tokenizer });
   const { model } = loadModelFolder(parent.folder);
   const prompts = loadChatPrompts(config.prompts, tokenizer, model.dimensions.context - config.sampling.maxNewTokens);
 

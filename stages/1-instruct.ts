@@ -6,7 +6,7 @@
  *   Run     npx tsx stages/1-instruct.ts configs/instruct/tiny.yaml
  *   After   Wei et al. 2022 (FLAN, arXiv:2109.01652)
  */
-import { checkContext, checkVocabulary, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
+import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { bool, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
@@ -72,23 +72,23 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   await folder.recordInput('seed', config.data.seed);
   await folder.recordInput('templates', config.data.templates);
   const tokenizer = loadTokenizer(parent.folder);
+  const where = `base model ${config.model}`;
+  checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer, length: config.sequence.length });
   const tasks = loadTasks(config.data.seed, config.data.templates, config.data.tasks);
 
-  // 1. Mix tasks, render templates, tokenize; loss on the target only. The table is what a notebook opens.
-  const table = folder.file('instruct.arrow');
-  await writeInstruct(table, renderMixture(config, tasks, tokenizer), tokenizer);
-  await folder.recordOutput('dataset', 'instruct.arrow');
-  const examples = readInstruct(table, tokenizer).map((row) => ({ inputIds: row.input_ids, lossMask: row.loss_mask }));
-  const rows = packSequences(examples, config.sequence.length, tokenizer.padId);
-
-  // 2. The base model, or the checkpoint to resume.
+  // 1. The base model, or the checkpoint to resume.
   const { model, adam, state } = startOrResume<State>(
     folder,
     config.optimizer,
     () => loadModelFolder(parent.folder).model,
   );
-  checkVocabulary(model, tokenizer, `base model ${config.model}`);
-  checkContext(model, config.sequence.length, `base model ${config.model}`);
+
+  // 2. Mix tasks, render templates, tokenize; loss on the target only. The table is what a notebook opens.
+  const table = folder.file('instruct.arrow');
+  await writeInstruct(table, renderMixture(config, tasks, tokenizer), tokenizer);
+  await folder.recordOutput('dataset', 'instruct.arrow');
+  const examples = readInstruct(table, tokenizer).map((row) => ({ inputIds: row.input_ids, lossMask: row.loss_mask }));
+  const rows = packSequences(examples, config.sequence.length, tokenizer.padId);
   const first = state?.step ?? 0;
   const cursor = createCursor(rows.rows, state?.cursor ?? config.run.seed);
   const metrics = openMetrics(folder.file('metrics.arrow'), instructMetrics, { resumeFromStep: first });

@@ -6,7 +6,7 @@
  *   Run     npx tsx stages/2-reward.ts configs/reward/tiny.yaml
  *   After   Christiano et al. 2017 (arXiv:1706.03741); Stiennon et al. 2020 (arXiv:2009.01325)
  */
-import { checkVocabulary, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
+import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { writeTable } from '../src/data/arrow-file.ts';
 import { bool, float32, int32, utf8 } from '../src/data/columns.ts';
@@ -78,11 +78,11 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   await folder.recordInput('pairs', config.pairs);
   await folder.recordInput('heldOut', config.heldOut);
   const tokenizer = loadTokenizer(parent.folder);
+  checkModelFolder(parent.folder, { where: `instruct model ${config.model}`, head: 'tokens', tokenizer });
 
   // 1. The trunk of the instruct model with a new scalar head, or the checkpoint to resume.
   const trained = startOrResume<State>(folder, config.optimizer, () => newRewardModel(parent.folder, config.run.seed));
   const { model, adam, state } = trained;
-  checkVocabulary(model, tokenizer, `instruct model ${config.model}`);
 
   // 2. Pairs as ids. Held-out prompts never occur in training.
   const reader = { tokenizer, contextLength: model.dimensions.context };

@@ -7,9 +7,9 @@
  *   After   Ziegler et al. 2019 (arXiv:1909.08593); Huang et al. 2024 (arXiv:2403.17031)
  */
 import { join } from 'node:path';
-import { checkVocabulary, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
+import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { CRITIC_FOLDER, savePpo } from '../src/checkpoint/ppo-checkpoint.ts';
-import { lastCheckpoint, readTrained } from '../src/checkpoint/training-checkpoint.ts';
+import { lastCheckpoint, readTrained, resumeFrom } from '../src/checkpoint/training-checkpoint.ts';
 import { float32, int32, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
@@ -79,7 +79,9 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
   const { tokenizer, models, optimizers, state } = await openModels(config, context);
   const { sampling, updates, runtime, kl } = config;
   const { iterations, batch: rows, missingEosScore } = config.rollout;
-  const room = models.policy.dimensions.context - sampling.maxNewTokens;
+  // Policy and reward model both read prompt and response.
+  const shortest = Math.min(models.policy.dimensions.context, models.reward.dimensions.context);
+  const room = shortest - sampling.maxNewTokens;
   const prompts = loadChatPrompts(config.prompts, tokenizer, room);
   const cursor = createCursor(prompts.length, state?.cursor ?? config.run.seed);
   const random = state === undefined ? seededRandom(config.run.seed, 'rollouts') : randomFromState(state.random);
@@ -253,16 +255,23 @@ async function openModels(config: PpoConfig, context: RunContext) {
     stages: ['reward'],
     tokenizer: tokenizer.hash,
   });
+  const policyWhere = `policy ${config.policy}`;
+  const rewardWhere = `reward model ${config.reward}`;
+  checkModelFolder(policyParent.folder, { where: policyWhere, head: 'tokens', tokenizer });
+  checkModelFolder(rewardParent.folder, { where: rewardWhere, head: 'score', tokenizer });
   await folder.recordParent('policy', policyParent);
   await folder.recordParent('reward', rewardParent);
   await folder.recordInput('seed', config.prompts.seed);
   await folder.recordInput('templates', config.prompts.templates);
 
   const last = lastCheckpoint<State>(folder);
-  const policy = readTrained(last?.path ?? policyParent.folder, config.optimizer, last?.state.updates.policy);
+  const policyFolder = last?.path ?? policyParent.folder;
   const criticFolder = last === undefined ? rewardParent.folder : join(last.path, CRITIC_FOLDER);
-  const critic = readTrained(criticFolder, config.valueOptimizer, last?.state.updates.critic);
-  checkVocabulary(policy.model, tokenizer, `policy ${config.policy}`);
+  const read = () => ({
+    policy: readTrained(policyFolder, config.optimizer, last?.state.updates.policy),
+    critic: readTrained(criticFolder, config.valueOptimizer, last?.state.updates.critic),
+  });
+  const { policy, critic } = last === undefined ? read() : resumeFrom(last.path, read);
   const { model: reference } = loadModelFolder(policyParent.folder);
   const { model: reward, normalisation } = loadModelFolder(rewardParent.folder);
   const models: PpoModels = { policy: policy.model, reference, critic: critic.model, reward, normalisation };

@@ -5,7 +5,7 @@
  *   Writes  <run.folder>/{config.yaml, tasks.arrow, answers.arrow, table.arrow, manifest.json}
  *   Run     npx tsx stages/4-evaluate.ts configs/evaluate/tiny.yaml
  */
-import { loadModelFolder } from '../src/checkpoint/model-folder.ts';
+import { checkModelFolder, loadModelFolder } from '../src/checkpoint/model-folder.ts';
 import { writeTable } from '../src/data/arrow-file.ts';
 import type { Row } from '../src/data/columns.ts';
 import { bool, float32, float32List, float64, int32, utf8, utf8List } from '../src/data/columns.ts';
@@ -78,11 +78,15 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
   // 1. Every checkpoint must speak the same tokenizer.
   const first = await openParent(config.base, { role: 'base' });
   const tokenizer = loadTokenizer(first.folder);
+  let shortest = Number.POSITIVE_INFINITY;
   const folders = { base: first.folder, instruct: '', ppo: '', reward: '' };
   for (const role of ['base', 'instruct', 'ppo', 'reward'] as const) {
     const parent = await openParent(config[role], { role, tokenizer: tokenizer.hash });
     folders[role] = parent.folder;
     await folder.recordParent(role, parent);
+    const head = role === 'reward' ? 'score' : 'tokens';
+    const dimensions = checkModelFolder(parent.folder, { where: `${role} ${config[role]}`, head, tokenizer });
+    shortest = Math.min(shortest, dimensions.context);
   }
   await folder.recordInput('seed', config.data.seed);
   await folder.recordInput('templates', config.data.templates);
@@ -93,10 +97,11 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
   const items = (['train', 'unseen'] as const).flatMap((templates) =>
     taskItems(tasks, { split, rowsPerTask, templates, random: seededRandom(config.run.seed, 'task rows') }),
   );
+  // Every model reads the answers of every other.
+  const room = shortest - config.sampling.maxNewTokens;
+  const prompts = loadChatPrompts(config.prompts, tokenizer, room).slice(0, config.promptCount);
   const { model: reference } = loadModelFolder(folders.instruct);
   const { model: reward, normalisation } = loadModelFolder(folders.reward);
-  const room = reference.dimensions.context - config.sampling.maxNewTokens;
-  const prompts = loadChatPrompts(config.prompts, tokenizer, room).slice(0, config.promptCount);
 
   // 3. Answers of each model.
   const bar = progress.phase('evaluate', modelNames.length * items.length, { unit: 'rows' });

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
+import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
 import type { Model } from '../model/model.ts';
 import { modelFrom } from '../model/model.ts';
 import { readParameters } from '../tensor/parameters.ts';
@@ -55,27 +56,42 @@ export function loadModelFolder(folder: string): LoadedModel {
   return { model: modelFrom(dimensions, head, values), normalisation };
 }
 
-/**
- * Refuses a tokenizer that does not fit a model.
- * @throws CheckpointError when an id would lie outside the embedding
- */
-export function checkVocabulary(model: Model, tokenizer: Tokenizer, where: string): void {
-  if (tokenizer.vocabSize <= model.dimensions.vocab) return;
-  throw new CheckpointError(
-    `${where}: the tokenizer has ${tokenizer.vocabSize} tokens and the embedding ${model.dimensions.vocab} rows; ` +
-      'expected no more tokens than rows. Use the tokenizer the model was trained with.',
-  );
+/** What a stage asks of a checkpoint before it loads the weights. */
+export interface ModelExpectations {
+  /** Names the checkpoint in messages: "policy data/runs/tiny/instruct". */
+  readonly where: string;
+  readonly head: HeadKind;
+  readonly tokenizer: Tokenizer;
+  /** Longest sequence it will be asked to read. */
+  readonly length?: number;
 }
 
 /**
- * Refuses sequences that a model cannot read.
- * @throws CheckpointError when `length` is more than the model's context
+ * Reads config.json and refuses a model that does not fit.
+ * @returns the model's dimensions
+ * @throws CheckpointError listing everything: a reward model for a language model or the other way round, a tokenizer
+ *   with more tokens than the embedding has rows, a context that is too short
  */
-export function checkContext(model: Model, length: number, where: string): void {
-  const { context } = model.dimensions;
-  if (length <= context) return;
-  throw new CheckpointError(
-    `${where}: reads at most ${context} tokens and the configuration asks for sequences of ${length}. ` +
-      'Lower the sequence length, or use a model with a longer context.',
-  );
+export function checkModelFolder(folder: string, expected: ModelExpectations): ModelDimensions {
+  const { dimensions, head } = readModelConfig(join(folder, 'config.json'));
+  const { where, tokenizer, length } = expected;
+  const problems: string[] = [];
+  if (head !== expected.head) {
+    const kinds = { tokens: 'a language model', score: 'a reward model' };
+    problems.push(`${where}: is ${kinds[head]}; expected ${kinds[expected.head]}. Name another checkpoint.`);
+  }
+  if (tokenizer.vocabSize > dimensions.vocab) {
+    problems.push(
+      `${where}: the tokenizer has ${tokenizer.vocabSize} tokens and the embedding ${dimensions.vocab} rows; ` +
+        'expected no more tokens than rows. Use the tokenizer the model was trained with.',
+    );
+  }
+  if (length !== undefined && length > dimensions.context) {
+    problems.push(
+      `${where}: reads at most ${dimensions.context} tokens and the configuration asks for sequences of ${length}. ` +
+        'Lower the sequence length, or use a model with a longer context.',
+    );
+  }
+  if (problems.length > 0) throw new CheckpointError(problems);
+  return dimensions;
 }

@@ -1,5 +1,6 @@
 /** Saving and resuming a run that trains one model. */
 import { join } from 'node:path';
+import { CheckpointError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { AdamW, AdamWOptions } from '../training/adamw.ts';
@@ -37,6 +38,18 @@ export function lastCheckpoint<State>(run: {
   return last === undefined ? undefined : { path: last.path, state: readState<State>(last.path) };
 }
 
+/** Adds to the error of a damaged checkpoint what to do about it. */
+export function resumeFrom<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error;
+    throw new CheckpointError([...error.problems, `Remove ${path} to resume from the checkpoint before it.`], {
+      cause: error,
+    });
+  }
+}
+
 /**
  * What a stage trains: from the last checkpoint of its run, exactly as it was, or new.
  * @throws CheckpointError when the checkpoint is damaged
@@ -47,7 +60,8 @@ export function startOrResume<State extends { readonly step: number }>(
   fresh: () => Model,
 ): Trained & { readonly state: State | undefined } {
   const last = lastCheckpoint<State>(run);
-  if (last !== undefined) return { ...readTrained(last.path, options, last.state.step), state: last.state };
+  if (last !== undefined)
+    return { ...resumeFrom(last.path, () => readTrained(last.path, options, last.state.step)), state: last.state };
   const model = fresh();
   return { model, adam: createAdamW(model.parameters.layout, options), state: undefined };
 }

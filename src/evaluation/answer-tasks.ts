@@ -1,5 +1,6 @@
 /** Answers evaluation items: by ranking the options, or by greedy generation and exact match. */
 import { decodeResponse, encodePrompt, encodeTarget } from '../data/instruction.ts';
+import { DataError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import { seededRandom } from '../random.ts';
 import { generate } from '../rollout/generate.ts';
@@ -24,6 +25,7 @@ const SCORE_BATCH = 32;
 /**
  * Items with options: the option with the highest sum of token log-probabilities, EOS included (T0's rule,
  * arXiv:2110.08207 section 5). Free text: greedy generation, right when equal to the target after trimming.
+ * @throws DataError naming the tasks whose prompts do not fit the model, before anything is scored
  */
 export function answerTasks(
   model: Model,
@@ -40,6 +42,19 @@ export function answerTasks(
       responseIds: Int32Array.of(...encodeTarget(option, tokenizer), tokenizer.eosId),
     }));
   });
+  const { context } = model.dimensions;
+  const long = ranked.filter(({ prompt }, i) => {
+    const room = context - encodePrompt(prompt, tokenizer).length;
+    return (ranked[i]?.options ?? []).some((option) => encodeTarget(option, tokenizer).length + 1 > room);
+  });
+  if (long.length > 0) {
+    throw new DataError(
+      [...new Set(long.map(({ task }) => task))].map(
+        (task) =>
+          `${task}: a prompt with its options does not fit the model's context of ${context} tokens. Use a model with a longer context, or leave the task out.`,
+      ),
+    );
+  }
   const scores = sequenceLogProbs(model, sequences, tokenizer.padId, (share) =>
     onProgress(Math.floor(share * ranked.length)),
   );

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { checkContext, checkVocabulary, loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { checkModelFolder, loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { CheckpointError } from '../../src/errors.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
@@ -81,28 +81,23 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     ]);
   });
 
-  it('refuses a tokenizer with more tokens than the embedding has rows', () => {
+  it('is refused before its weights are read: another kind, more tokens than rows, a short context, all at once', () => {
     const model = tinyModel();
-    expect(() => checkVocabulary(model, tokenizer, 'instruct model runs/a')).toThrow(
-      new CheckpointError(
-        'instruct model runs/a: the tokenizer has 259 tokens and the embedding 32 rows; ' +
+    writeModelFolder(inFolder(), model, { tokenizer });
+    disposeModel(model);
+    rmSync(join(inFolder(), 'model.safetensors'));
+    const where = 'reward model runs/a';
+    expect(() => checkModelFolder(inFolder(), { where, head: 'score', tokenizer, length: 25 })).toThrow(
+      new CheckpointError([
+        'reward model runs/a: is a language model; expected a reward model. Name another checkpoint.',
+        'reward model runs/a: the tokenizer has 259 tokens and the embedding 32 rows; ' +
           'expected no more tokens than rows. Use the tokenizer the model was trained with.',
-      ),
-    );
-    expect(checkVocabulary(model, { ...tokenizer, vocabSize: 32 }, 'x')).toBeUndefined();
-    disposeModel(model);
-  });
-
-  it('refuses sequences longer than the context', () => {
-    const model = tinyModel();
-    expect(() => checkContext(model, 25, 'base model runs/a')).toThrow(
-      new CheckpointError(
-        'base model runs/a: reads at most 24 tokens and the configuration asks for sequences of 25. ' +
+        'reward model runs/a: reads at most 24 tokens and the configuration asks for sequences of 25. ' +
           'Lower the sequence length, or use a model with a longer context.',
-      ),
+      ]),
     );
-    expect(checkContext(model, 24, 'x')).toBeUndefined();
-    disposeModel(model);
+    const fitting = { where, head: 'tokens', tokenizer: { ...tokenizer, vocabSize: 32 }, length: 24 } as const;
+    expect(checkModelFolder(inFolder(), fitting).context).toBe(24);
   });
 
   it('leaves no tensors behind', () => {

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { encodePrompt } from '../../src/data/instruction.ts';
+import { DataError } from '../../src/errors.ts';
 import { accuracyByTask, answerTasks } from '../../src/evaluation/answer-tasks.ts';
 import type { TaskItem } from '../../src/evaluation/task-items.ts';
 import { disposeModel } from '../../src/model/model.ts';
@@ -54,6 +55,21 @@ describe.each(lanesToTest())('answerTasks on the %s lane', (lane) => {
       expect(answers[i]!.prediction).toBe(options[sums.indexOf(Math.max(...sums))]);
       expect(answers[i]!.correct).toBe(answers[i]!.prediction === target);
     });
+    disposeModel(model);
+  });
+
+  it('refuses tasks whose prompts do not fit the model, all at once, before anything is scored', () => {
+    const model = byteModel();
+    const { context } = model.dimensions;
+    const long = 'x'.repeat(context);
+    const items = [
+      item('Ada', 'no', ['yes', 'no'], 'short'),
+      item(long, 'no', ['yes', 'no'], 'a'),
+      item(long, 'no', ['no'], 'b'),
+    ];
+    const message = (task: string): string =>
+      `${task}: a prompt with its options does not fit the model's context of ${context} tokens. Use a model with a longer context, or leave the task out.`;
+    expect(() => answerTasks(model, tokenizer, items)).toThrow(new DataError([message('a'), message('b')]));
     disposeModel(model);
   });
 

@@ -21,8 +21,7 @@ export async function refusal<Config extends StageConfig>(
   const problems = await problemsOf(() => runStage(stage, config, { lane, progress }), folder);
   if (steps.length > 0) throw new Error(`steps were made: ${steps.join(', ')}`);
   if (problems.length === 0) throw new Error('the stage ran');
-  // Stage 1 writes its table before it reads the weights.
-  const allowed = ['config.yaml', 'manifest.json', 'instruct.arrow'];
+  const allowed = ['config.yaml', 'manifest.json'];
   const left = existsSync(config.run.folder) ? readdirSync(config.run.folder) : [];
   const work = left.filter((name) => !allowed.includes(name));
   if (work.length > 0) throw new Error(`left behind: ${work.join(', ')}`);

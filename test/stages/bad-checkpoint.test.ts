@@ -200,7 +200,8 @@ describe('a run folder', () => {
     const last = join(folder, 'checkpoints', 'step-000003');
     truncateSync(join(last, 'optimizer.safetensors'), 9000);
     const resume = () => runStage(pretrain, config, { lane, quiet: true, resume: true });
-    const [found = ''] = await problemsOf(resume, path());
+    const [found = '', remedy] = await problemsOf(resume, path());
+    expect(remedy).toMatch(/^Remove .*checkpoints\/step-\d{6} to resume from the checkpoint before it\.$/);
     expect(found).toMatch(
       /^damaged\/checkpoints\/step-000003\/optimizer\.safetensors: .*The file is damaged or was cut short/,
     );
