@@ -78,31 +78,30 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     }),
   };
 
-  it.each(Object.keys(spoiled) as (keyof typeof spoiled)[])(
-    'stops when %s is not finite: weights, moments and step are as before',
-    (part) => {
-      const { parameters, adam, dispose } = make();
-      updateParameters(parameters, adam, [slope(1, 2)], options);
-      const state = () => [
-        [...readParameters(parameters)],
-        [...adam.firstMoment.dataSync()],
-        [...adam.secondMoment.dataSync()],
-        adam.step,
-      ];
-      const before = state();
-      const [loss, norm] = part === 'the loss' ? ['NaN', '1.41421'] : ['NaN|-?[\\d.e-]+', 'Infinity|NaN'];
-      expect(() => updateParameters(parameters, adam, [slope(0, 0), spoiled[part]], options)).toThrow(InvariantError);
-      expect(() => updateParameters(parameters, adam, [spoiled[part]], options)).toThrow(
-        new RegExp(
-          `^instruct step 120: the loss is (${loss}) and the gradient norm (${norm})\\d*; expected finite numbers. ` +
-            'The weights of the last good checkpoint are kept. Lower optimizer.learningRate or optimizer.clipNorm, ' +
-            'and look at the last rows of metrics.arrow.$',
-        ),
-      );
-      expect(state()).toEqual(before);
-      dispose();
-    },
-  );
+  it.each(
+    Object.keys(spoiled) as (keyof typeof spoiled)[],
+  )('stops when %s is not finite: weights, moments and step are as before', (part) => {
+    const { parameters, adam, dispose } = make();
+    updateParameters(parameters, adam, [slope(1, 2)], options);
+    const state = () => [
+      [...readParameters(parameters)],
+      [...adam.firstMoment.dataSync()],
+      [...adam.secondMoment.dataSync()],
+      adam.step,
+    ];
+    const before = state();
+    const [loss, norm] = part === 'the loss' ? ['NaN', '1.41421'] : ['NaN|-?[\\d.e-]+', 'Infinity|NaN'];
+    expect(() => updateParameters(parameters, adam, [slope(0, 0), spoiled[part]], options)).toThrow(InvariantError);
+    expect(() => updateParameters(parameters, adam, [spoiled[part]], options)).toThrow(
+      new RegExp(
+        `^instruct step 120: the loss is (${loss}) and the gradient norm (${norm})\\d*; expected finite numbers. ` +
+          'The weights of the last good checkpoint are kept. Lower optimizer.learningRate or optimizer.clipNorm, ' +
+          'and look at the last rows of metrics.arrow.$',
+      ),
+    );
+    expect(state()).toEqual(before);
+    dispose();
+  });
 
   it('refuses an update without micro-batches', () => {
     const { parameters, adam, dispose } = make();
