@@ -61,6 +61,9 @@ interface HeldOut {
   readonly kl: number;
 }
 
+/** Where to cut the tables of a run without a checkpoint: before step 0, whose rows are written again. */
+const NOTHING = -1;
+
 interface State {
   readonly step: number;
   readonly cursor: CursorState;
@@ -88,7 +91,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
   let klWeight = state?.klWeight ?? kl.weight;
 
   const first = state?.step ?? 0;
-  const log = openLog(context, first);
+  const log = openLog(context, state?.step ?? NOTHING);
   const heldOutPrompts = loadChatPrompts(config.heldOut, tokenizer, room).slice(0, config.evaluation.prompts);
   const measureHeldOut = (step: number): Promise<HeldOut> =>
     log.heldOut(step, models, heldOutPrompts, config, tokenizer);
