@@ -62,7 +62,7 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
   const first = state?.step ?? 0;
   const parameters = parameterCount(model.dimensions, 'tokens');
   progress.say(`pretrain  ${parameters} parameters, ${rows.rows} rows of ${rows.length} tokens`);
-  const metrics = openMetrics(folder.file('metrics.arrow'), pretrainMetrics, { resumeFromStep: first });
+  const metrics = openMetrics(folder.file('metrics.arrow'), pretrainMetrics, { resumeFromStep: state?.step });
   const save = async (step: number): Promise<void> => {
     await metrics.flush();
     const saved: State = { step, cursor: cursor.state() };

@@ -56,9 +56,6 @@ const sampleColumns = {
   correct: bool('Whether they are equal.'),
 };
 
-/** Where to cut the tables of a run without a checkpoint: before step 0, whose rows are written again. */
-const NOTHING = -1;
-
 interface State {
   readonly step: number;
   readonly cursor: CursorState;
@@ -95,7 +92,7 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   const first = state?.step ?? 0;
   const cursor = createCursor(rows.rows, state?.cursor ?? config.run.seed);
   const metrics = openMetrics(folder.file('metrics.arrow'), instructMetrics, {
-    resumeFromStep: state?.step ?? NOTHING,
+    resumeFromStep: state?.step,
   });
   const validation = openValidation(config, folder, tasks, { model, tokenizer, state });
   const save = async (step: number): Promise<void> => {
@@ -162,7 +159,7 @@ function openValidation(
   const { model, tokenizer, state } = parts;
   const choice = { split: 'validation', rowsPerTask: config.evaluation.rowsPerTask, templates: 'train' } as const;
   const items = taskItems(tasks, { ...choice, random: seededRandom(config.run.seed, 'validation') });
-  const samples = openSamples(folder.file('samples.arrow'), sampleColumns, { resumeFromStep: state?.step ?? NOTHING });
+  const samples = openSamples(folder.file('samples.arrow'), sampleColumns, { resumeFromStep: state?.step });
   let best = state?.best ?? { accuracy: -1, step: 0 };
   return {
     best: () => best,

@@ -91,7 +91,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const pairs = rows.map((row) => ({ ...pairIds(row), margin: config.loss.useMargin ? row.margin : 0 }));
   const cursor = createCursor(pairs.length, state?.cursor ?? config.run.seed);
   const first = state?.step ?? 0;
-  const metrics = openMetrics(folder.file('metrics.arrow'), rewardMetrics, { resumeFromStep: first });
+  const metrics = openMetrics(folder.file('metrics.arrow'), rewardMetrics, { resumeFromStep: state?.step });
   const save = async (step: number): Promise<void> => {
     await metrics.flush();
     const saved: State = { step, cursor: cursor.state() };

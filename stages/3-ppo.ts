@@ -61,9 +61,6 @@ interface HeldOut {
   readonly kl: number;
 }
 
-/** Where to cut the tables of a run without a checkpoint: before step 0, whose rows are written again. */
-const NOTHING = -1;
-
 interface State {
   readonly step: number;
   readonly cursor: CursorState;
@@ -91,7 +88,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
   let klWeight = state?.klWeight ?? kl.weight;
 
   const first = state?.step ?? 0;
-  const log = openLog(context, state?.step ?? NOTHING);
+  const log = openLog(context, state?.step);
   const heldOutPrompts = loadChatPrompts(config.heldOut, tokenizer, room).slice(0, config.evaluation.prompts);
   const measureHeldOut = (step: number): Promise<HeldOut> =>
     log.heldOut(step, models, heldOutPrompts, config, tokenizer);
@@ -192,10 +189,10 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
 }
 
 /** The run's tables: metrics of every iteration, every rollout, and answers to the held-out prompts. */
-function openLog({ folder }: RunContext, first: number) {
-  const metrics = openMetrics(folder.file('metrics.arrow'), ppoMetrics, { resumeFromStep: first });
-  const samples = openSamples(folder.file('samples.arrow'), answerColumns, { resumeFromStep: first });
-  const rollouts = openSamples(folder.file('rollouts.arrow'), answerColumns, { resumeFromStep: first });
+function openLog({ folder }: RunContext, resumeFromStep: number | undefined) {
+  const metrics = openMetrics(folder.file('metrics.arrow'), ppoMetrics, { resumeFromStep });
+  const samples = openSamples(folder.file('samples.arrow'), answerColumns, { resumeFromStep });
+  const rollouts = openSamples(folder.file('rollouts.arrow'), answerColumns, { resumeFromStep });
   return {
     flush: async (): Promise<void> => {
       for (const table of [metrics, samples, rollouts]) await table.flush();

@@ -35,18 +35,16 @@ export function answerTasks(
 ): TaskAnswer[] {
   const answers = new Map<TaskItem, TaskAnswer>();
   const ranked = items.filter(({ options }) => options.length > 0);
-  const sequences = ranked.flatMap(({ prompt, options }) => {
+  const sequences = ranked.flatMap(({ task, prompt, options }) => {
     const promptIds = encodePrompt(prompt, tokenizer);
     return options.map((option) => ({
+      task,
       promptIds,
       responseIds: Int32Array.of(...encodeTarget(option, tokenizer), tokenizer.eosId),
     }));
   });
   const { context } = model.dimensions;
-  const long = ranked.filter(({ prompt }, i) => {
-    const room = context - encodePrompt(prompt, tokenizer).length;
-    return (ranked[i]?.options ?? []).some((option) => encodeTarget(option, tokenizer).length + 1 > room);
-  });
+  const long = sequences.filter(({ promptIds, responseIds }) => promptIds.length + responseIds.length > context);
   if (long.length > 0) {
     throw new DataError(
       [...new Set(long.map(({ task }) => task))].map(
