@@ -16,7 +16,7 @@ import type { PreferenceRow } from '../src/data/preference.ts';
 import { writePreferences } from '../src/data/preference.ts';
 import { DataError } from '../src/errors.ts';
 import type { ChatPrompt } from '../src/evaluation/chat-prompts.ts';
-import { loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
+import { describePrompts, loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
 import { goldScore } from '../src/evaluation/gold.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { disposeModel } from '../src/model/model.ts';
@@ -24,6 +24,7 @@ import type { Random } from '../src/random.ts';
 import { seededRandom } from '../src/random.ts';
 import { generate } from '../src/rollout/generate.ts';
 import { breathe, Interrupted } from '../src/run/interrupts.ts';
+import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
@@ -48,18 +49,36 @@ const responseColumns = {
   gold: float32('Gold score in [0, 1].'),
 };
 
-export const preferences: Stage<PreferencesConfig> = { name: 'preferences', schema: PreferencesConfig, run };
+export const preferences: Stage<PreferencesConfig> = { name: 'preferences', schema: PreferencesConfig, check, run };
+
+/** The checkpoint whose answers are compared, its tokenizer, and the prompts; no weights are read. */
+async function prepare(config: PreferencesConfig, record: (parent: Parent) => Promise<void> = async () => undefined) {
+  const parent = await openParent(config.model, { role: 'instruct model', stages: ['instruct'] });
+  await record(parent);
+  const tokenizer = loadTokenizer(parent.folder);
+  const where = `instruct model ${config.model}`;
+  const { context } = checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer });
+  const prompts = loadChatPrompts(config.prompts, tokenizer, context - config.sampling.maxNewTokens);
+  return { parent, tokenizer, prompts };
+}
+
+async function check(config: PreferencesConfig): Promise<readonly string[]> {
+  const { prompts } = await prepare(config);
+  const { responsesPerPrompt, pairsPerPrompt, heldOutShare } = config;
+  return [
+    describePrompts('prompts', prompts),
+    `${prompts.length * responsesPerPrompt} answers, at most ${prompts.length * pairsPerPrompt} pairs, those of ${Math.max(1, Math.round(heldOutShare * prompts.length))} prompts held out`,
+  ];
+}
 
 async function run(config: PreferencesConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
-  const parent = await openParent(config.model, { role: 'instruct model', stages: ['instruct'] });
-  await folder.recordParent('model', parent);
-  await folder.recordInput('seed', config.prompts.seed);
-  await folder.recordInput('templates', config.prompts.templates);
-  const tokenizer = loadTokenizer(parent.folder);
-  checkModelFolder(parent.folder, { where: `instruct model ${config.model}`, head: 'tokens', tokenizer });
+  const { parent, tokenizer, prompts } = await prepare(config, async (found) => {
+    await folder.recordParent('model', found);
+    await folder.recordInput('seed', config.prompts.seed);
+    await folder.recordInput('templates', config.prompts.templates);
+  });
   const { model } = loadModelFolder(parent.folder);
-  const prompts = loadChatPrompts(config.prompts, tokenizer, model.dimensions.context - config.sampling.maxNewTokens);
 
   // 1. Several answers to every prompt, each with its gold score.
   const random = seededRandom(config.run.seed, 'preferences');
@@ -110,7 +129,7 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
   for (const name of ['train', 'held-out', 'responses']) await folder.recordOutput(name, `${name}.arrow`);
   const flipped = pairs.filter((pair) => pair.flipped).length / pairs.length;
   bar.finish(
-    `${train.length} training and ${test.length} held-out pairs, ${(100 * flipped).toFixed(0)} % of labels flipped, gold ${gold.mean.toFixed(3)} ± ${gold.deviation.toFixed(3)}`,
+    `${train.length} training and ${test.length} held-out pairs, ${(100 * flipped).toFixed(0)} % of labels flipped, gold ${gold.mean.toFixed(3)} (standard deviation ${gold.deviation.toFixed(3)})`,
   );
   return { trainPairs: train.length, heldOutPairs: test.length, flipped, goldMean: gold.mean, goldSd: gold.deviation };
 }

@@ -19,6 +19,8 @@ export interface TrainTokenizerOptions {
   out: string;
   vocabSize: number;
   contextLength: number;
+  /** Leave the tasks out and learn from the corpus alone. */
+  corpusOnly?: boolean;
   /** Replace the tokenizer of a folder that holds a model. */
   force: boolean;
 }
@@ -38,7 +40,8 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<st
     );
   }
   const documents = readCorpus(options.corpus).map(({ text }) => text);
-  const examples = loadTasks(options.seed, options.templates).flatMap(renderTask);
+  const tasks = options.corpusOnly === true ? [] : loadTasks(options.seed, options.templates);
+  const examples = tasks.flatMap(renderTask);
   const files = tokenizerFiles(trainBpe([...documents, ...examples], vocabSize), contextLength);
   const tokenizer = createTokenizer(files, out);
   for (const [name, text] of Object.entries(files)) await atomicWrite(join(out, name), text);
@@ -56,8 +59,8 @@ function renderTask(task: Task): string[] {
   return rowsOf(task, 'train').flatMap((row, i) => {
     const template = templates[i % templates.length];
     if (template === undefined) return [];
-    const { input, target } = renderTemplate(task.templates, template, row);
-    return [`${input}\n`, ...(target === null ? [] : [target])];
+    const { prompt, target } = renderTemplate(task.templates, template, row);
+    return [`${prompt}\n`, ...(target === null ? [] : [target])];
   });
 }
 
@@ -70,11 +73,12 @@ async function main(): Promise<void> {
       out: { type: 'string', default: 'data/base' },
       vocab: { type: 'string', default: '1536' },
       context: { type: 'string', default: '256' },
+      'corpus-only': { type: 'boolean', default: false },
       force: { type: 'boolean', default: false },
     },
   });
-  const { vocab, context, ...rest } = values;
-  console.log(await trainTokenizer({ ...rest, vocabSize: Number(vocab), contextLength: Number(context) }));
+  const { vocab, context, 'corpus-only': corpusOnly, ...rest } = values;
+  console.log(await trainTokenizer({ ...rest, corpusOnly, vocabSize: Number(vocab), contextLength: Number(context) }));
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

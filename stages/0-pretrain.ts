@@ -6,6 +6,7 @@
  *   Run     npx tsx stages/0-pretrain.ts configs/pretrain/base.yaml
  *   After   Radford et al. 2019 (GPT-2); Touvron et al. 2023 (arXiv:2302.13971)
  */
+import { join } from 'node:path';
 import { writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { encodeDocument, readCorpus } from '../src/data/corpus.ts';
@@ -43,16 +44,36 @@ interface State {
   readonly cursor: CursorState;
 }
 
-export const pretrain: Stage<PretrainConfig> = { name: 'pretrain', schema: PretrainConfig, run };
+export const pretrain: Stage<PretrainConfig> = { name: 'pretrain', schema: PretrainConfig, check, run };
+
+/** Documents as packed rows; attention never crosses from one document into another. */
+function readCorpora(config: PretrainConfig, tokenizer: Tokenizer): { rows: PackedRows; heldOut: PackedRows } {
+  const { length } = config.training;
+  return { rows: packCorpus(config.corpus, length, tokenizer), heldOut: packCorpus(config.heldOut, length, tokenizer) };
+}
+
+async function check(config: PretrainConfig): Promise<readonly string[]> {
+  const { rows, heldOut } = readCorpora(config, loadTokenizer(config.tokenizer));
+  const { steps, rows: batch } = config.training;
+  return [
+    `corpus    ${rows.rows} rows of ${rows.length} tokens`,
+    `held out  ${heldOut.rows} rows`,
+    `${steps} steps of ${batch} rows: ${((steps * batch) / rows.rows).toFixed(1)} passes`,
+  ];
+}
 
 async function run(config: PretrainConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
   const tokenizer = loadTokenizer(config.tokenizer);
-  for (const role of ['corpus', 'heldOut', 'tokenizer'] as const) await folder.recordInput(role, config[role]);
+  for (const role of ['corpus', 'heldOut'] as const) await folder.recordInput(role, config[role]);
+  // Not the folder: it may hold a model too, which this stage does not read.
+  await folder.recordInput('tokenizer', join(config.tokenizer, 'tokenizer.json'));
+  await folder.recordInput('tokenizer config', join(config.tokenizer, 'tokenizer_config.json'));
 
-  // 1. Documents as packed rows; attention never crosses from one document into another.
-  const rows = packCorpus(config.corpus, config.training.length, tokenizer);
-  const heldOut = batchesOf(packCorpus(config.heldOut, config.training.length, tokenizer), config.training.rows);
+  // 1. Documents as packed rows.
+  const corpora = readCorpora(config, tokenizer);
+  const { rows } = corpora;
+  const heldOut = batchesOf(corpora.heldOut, config.training.rows);
 
   // 2. A new model, or the checkpoint to resume.
   const { model, adam, state } = startOrResume<State>(folder, config.optimizer, () =>
@@ -75,7 +96,7 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
   let seen = 0;
   let heldOutLoss = nextTokenLoss(model, heldOut, tokenizer.padId);
   for (let step = first + 1; step <= steps; step++) {
-    const microBatches = splitRows(rows, cursor.next(config.training.rows), accumulate);
+    const microBatches = splitRows(takeRows(rows, cursor.next(config.training.rows)), accumulate);
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
     const update = nextTokenUpdate(model, adam, microBatches, tokenizer.padId, {

@@ -2,7 +2,34 @@
 import { z } from 'zod';
 import { overlongPolicies } from '../src/data/instruction.ts';
 import { templateChoices } from '../src/data/mixture.ts';
+import { mixtureRules } from '../src/data/mixture-rates.ts';
+import { templateKinds } from '../src/data/template-schema.ts';
 import { Checkpoints, filePath, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
+
+function names(description: string) {
+  return z.array(z.string()).default([]).describe(description);
+}
+
+/** One part of the mixture, e.g. few_shot: {share: 0.3, kinds: [direct], shots: [1, 2]}. */
+const MixturePart = z
+  .strictObject({
+    share: z.number().positive().describe('Weight among the parts.'),
+    kinds: z.array(z.enum(templateKinds)).min(1).default(['direct', 'inverted']).describe('Kinds of templates.'),
+    shots: z
+      .array(z.int().nonnegative())
+      .min(1)
+      .default([0])
+      .describe('Solved examples in front of the question: one of these numbers is drawn for each.'),
+    tasks: z
+      .array(z.string())
+      .min(1)
+      .optional()
+      .describe('Tasks of the part; all that have such templates when left out.'),
+  })
+  .refine(({ kinds, shots }) => !kinds.includes('dialogue') || shots.every((count) => count === 0), {
+    path: ['shots'],
+    message: 'expected [0] in a part with dialogues, which have no solved examples in front; make two parts',
+  });
 
 export const InstructConfig = z
   .strictObject({
@@ -10,28 +37,76 @@ export const InstructConfig = z
     runtime: Runtime.prefault({}),
     model: filePath('Checkpoint to start from: a run folder or a Hugging Face folder.'),
     data: z.strictObject({
-      seed: filePath('Folder with one <dataset>.jsonl a task.'),
-      templates: filePath('Folder with one <dataset>.yaml a task.'),
+      seed: filePath('Folder with the rows: one <dataset>.jsonl or <dataset>.arrow a task.'),
+      templates: filePath('Folder with one <dataset>.yaml a task, and clusters.yaml.'),
       tasks: z
         .array(z.string())
         .min(1)
         .optional()
         .describe('Tasks to train on; all that have templates when left out.'),
+      cache: filePath('Where tokenized datasets are kept, each under the hash of what it was made from.').default(
+        'data/build/cache',
+      ),
     }),
+    holdOut: z
+      .strictObject({
+        clusters: names('Clusters that are not trained, with those related to them in clusters.yaml.'),
+        datasets: names('Datasets that are not trained.'),
+        templates: names('Templates that are not trained, as dataset/template, beside those marked unseen.'),
+      })
+      .prefault({}),
     mixture: z
       .strictObject({
         examples: z.int().positive().default(8000).describe('Examples drawn in all.'),
+        rule: z
+          .enum(mixtureRules)
+          .default('proportional')
+          .describe('proportional to min(rows, cap)^(1 / temperature), or by the weights below.'),
         cap: z.int().positive().default(400).describe('Rows of a task that count towards its share (FLAN: 3,000).'),
+        temperature: z.number().positive().default(1).describe('Above 1, shares of small tasks grow.'),
+        maximumRate: z
+          .number()
+          .positive()
+          .max(1)
+          .nullable()
+          .default(null)
+          .describe('Largest share of one task within a part; null for no limit.'),
+        weights: z
+          .record(z.string(), z.number().nonnegative())
+          .default({})
+          .describe('Shares by task, for rule: weights.'),
+        rowCap: z
+          .int()
+          .positive()
+          .nullable()
+          .default(null)
+          .describe('First rows of a dataset that are used at all; null for all (FLAN: 30,000).'),
         templateChoice: z
           .enum(templateChoices)
           .default('round_robin')
           .describe('round_robin as FLAN’s code, random as its paper.'),
+        parts: z
+          .record(z.string(), MixturePart)
+          .refine((parts) => Object.keys(parts).length > 0, 'expected at least one part')
+          .default({ plain: { share: 1, kinds: ['direct', 'inverted'], shots: [0] } })
+          .describe('Mixtures of the mixture: zero-shot, few-shot, chain of thought, dialogue.'),
       })
       .prefault({}),
     sequence: z
       .strictObject({
         length: z.int().positive().default(160).describe('Tokens of a packed row.'),
-        overlong: z.enum(overlongPolicies).default('error').describe('What to do with an example longer than a row.'),
+        buckets: z
+          .array(z.int().positive())
+          .min(1)
+          .nullable()
+          .default(null)
+          .describe('Instead of packing: one example a row, batches padded to one of these lengths. null packs.'),
+        overlong: z
+          .enum(overlongPolicies)
+          .default('error')
+          .describe(
+            'An example longer than a row: stop, leave it out, or cut its beginning (left) or end (right, loses EOS).',
+          ),
       })
       .prefault({}),
     training: z
@@ -60,12 +135,20 @@ export const InstructConfig = z
       .prefault({}),
     checkpoints: Checkpoints.prefault({}),
   })
-  .superRefine(({ training }, context) => {
-    if (training.rows % training.accumulate === 0) return;
-    context.addIssue({
-      code: 'custom',
-      path: ['training', 'accumulate'],
-      message: `expected a divisor of training.rows ${training.rows}, received ${training.accumulate}`,
-    });
+  .superRefine(({ training, sequence }, context) => {
+    if (training.rows % training.accumulate !== 0) {
+      context.addIssue({
+        code: 'custom',
+        path: ['training', 'accumulate'],
+        message: `expected a divisor of training.rows ${training.rows}, received ${training.accumulate}`,
+      });
+    }
+    if (sequence.buckets !== null && Math.max(...sequence.buckets) !== sequence.length) {
+      context.addIssue({
+        code: 'custom',
+        path: ['sequence', 'buckets'],
+        message: `expected the largest bucket to be sequence.length ${sequence.length}, received ${sequence.buckets.join(', ')}`,
+      });
+    }
   });
 export type InstructConfig = z.infer<typeof InstructConfig>;

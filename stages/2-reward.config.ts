@@ -1,13 +1,50 @@
 /** Configuration of stage 2: a reward model from preference pairs. */
 import { z } from 'zod';
+import { pairOverlongPolicies } from '../src/data/preference.ts';
 import { Checkpoints, filePath, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
 
 export const RewardConfig = z.strictObject({
   run: Run,
   runtime: Runtime.prefault({}),
   model: filePath('Instruction-tuned checkpoint to start from: a run folder or a Hugging Face folder.'),
-  pairs: filePath('Arrow file of preference pairs to train on.'),
+  pairs: filePath(
+    'Arrow file of preference pairs to train on: prompt, chosen, rejected, as text or with token columns.',
+  ),
   heldOut: filePath('Arrow file of pairs whose prompts are not in `pairs`.'),
+  splits: z
+    .strictObject({
+      pairs: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe('Split of `pairs` to train on; null for the whole file.'),
+      heldOut: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe('Split of `heldOut` to hold out; null for the whole file.'),
+    })
+    .prefault({}),
+  groupBy: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe(
+      'Text column of the held-out pairs, as "topic", for which accuracy is also written apart; null for none.',
+    ),
+  sequence: z
+    .strictObject({
+      overlong: z
+        .enum(pairOverlongPolicies)
+        .default('error')
+        .describe(
+          'Pairs longer than the context: error stops; drop leaves them out; left cuts the beginning of the prompt and leaves out pairs whose response does not fit.',
+        ),
+    })
+    .prefault({}),
   loss: z
     .strictObject({
       useMargin: z.boolean().default(false).describe('Ask the chosen score to be higher by the pair’s margin column.'),

@@ -2,19 +2,22 @@
  * Stage 2: a reward model from preference pairs.
  *
  *   Reads   a stage-1 checkpoint, train.arrow and held-out.arrow of preference pairs
- *   Writes  <run.folder>/{config.yaml, metrics.arrow, samples.arrow, calibration.arrow, checkpoints/, model/, manifest.json}
+ *   Writes  <run.folder>/{config.yaml, metrics.arrow, samples.arrow, calibration.arrow, groups.arrow, checkpoints/, model/,
+ *           manifest.json}; groups.arrow where groupBy names a column
  *   Run     npx tsx stages/2-reward.ts configs/reward/tiny.yaml
  *   After   Christiano et al. 2017 (arXiv:1706.03741); Stiennon et al. 2020 (arXiv:2009.01325)
  */
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { writeTable } from '../src/data/arrow-file.ts';
-import { bool, float32, int32, utf8 } from '../src/data/columns.ts';
+import { bool, float32, int32, nullable, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
-import type { PreferenceRow } from '../src/data/preference.ts';
-import { readPreferences } from '../src/data/preference.ts';
+import type { PreferencePair } from '../src/data/preference.ts';
+import type { PreferenceSets } from '../src/data/preference-sets.ts';
+import { describePairs, readPreferenceSets } from '../src/data/preference-sets.ts';
 import { InvariantError } from '../src/errors.ts';
+import type { PairQuality } from '../src/evaluation/judge-pairs.ts';
 import { judgePairs, pairIds, scoreSequences } from '../src/evaluation/judge-pairs.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
@@ -23,6 +26,7 @@ import { disposeModel, scoreModelFrom } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
 import { endStep } from '../src/run/end-step.ts';
 import { openMetrics } from '../src/run/metrics.ts';
+import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
@@ -37,7 +41,8 @@ export const rewardMetrics = {
   'loss/train': 'Mean over the pairs of −log σ(r_chosen − r_rejected − margin), plus the centring term.',
   'accuracy/train': 'Fraction of the pairs of the update whose labelled choice scores higher.',
   'margin/train': 'Mean over the pairs of r_chosen − r_rejected.',
-  'accuracy/held_out': 'Fraction of held-out pairs whose better response by gold (without label noise) scores higher.',
+  'accuracy/held_out':
+    'Fraction of held-out pairs whose better response scores higher: by gold (without label noise) where there is gold, else by the label; pairs with equal gold are left out.',
   'accuracy/held_out_labels': 'Fraction of held-out pairs whose labelled choice (with label noise) scores higher.',
   'calibration/error': 'Expected calibration error of σ(|Δ|) against the held-out labels, ten bins.',
   'optimizer/learning_rate': 'Learning rate of the update.',
@@ -51,9 +56,15 @@ const sampleColumns = {
   rejected: utf8('The other response.'),
   score_chosen: float32('Raw score of the labelled choice.'),
   score_rejected: float32('Raw score of the other response.'),
-  gold_chosen: float32('Gold score of the labelled choice.'),
-  gold_rejected: float32('Gold score of the other response.'),
-  flipped: bool('Whether label noise swapped the two.'),
+  gold_chosen: nullable(float32('Gold score of the labelled choice; null where there is none.')),
+  gold_rejected: nullable(float32('Gold score of the other response; null where there is none.')),
+  flipped: nullable(bool('Whether label noise swapped the two; null where that is unknown.')),
+};
+
+const groupColumns = {
+  group: utf8('Value of the column that groupBy names.'),
+  pairs: int32('Held-out pairs of the group that were judged.'),
+  accuracy: float32('Fraction of them whose better response scores higher.'),
 };
 
 const calibrationColumns = {
@@ -69,25 +80,47 @@ interface State {
   readonly cursor: CursorState;
 }
 
-export const reward: Stage<RewardConfig> = { name: 'reward', schema: RewardConfig, run };
+export const reward: Stage<RewardConfig> = { name: 'reward', schema: RewardConfig, check, run };
+
+/** The checkpoint to start from, its tokenizer, and the pairs as ids; no weights are read. */
+async function prepare(config: RewardConfig, record: (parent: Parent) => Promise<void> = async () => undefined) {
+  const parent = await openParent(config.model, { role: 'instruct model', stages: ['instruct', 'pretrain'] });
+  await record(parent);
+  const tokenizer = loadTokenizer(parent.folder);
+  const where = `instruct model ${config.model}`;
+  const { context } = checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer });
+  const { pairs, heldOut, splits, groupBy, loss, sequence } = config;
+  const reader = { tokenizer, contextLength: context, overlong: sequence.overlong, groupBy };
+  return { parent, tokenizer, sets: readPreferenceSets({ pairs, heldOut, splits, useMargin: loss.useMargin }, reader) };
+}
+
+function figures({ train, heldOut }: PreferenceSets): string[] {
+  return [`train     ${describePairs(train)}`, `held out  ${describePairs(heldOut)}`];
+}
+
+async function check(config: RewardConfig): Promise<readonly string[]> {
+  const { sets } = await prepare(config);
+  return [...figures(sets), `${stepCount(config, sets.train.pairs.length)} steps`];
+}
+
+function stepCount({ training }: RewardConfig, pairs: number): number {
+  return Math.max(1, Math.round((training.epochs * pairs) / training.pairs));
+}
 
 async function run(config: RewardConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
-  const parent = await openParent(config.model, { role: 'instruct model', stages: ['instruct', 'pretrain'] });
-  await folder.recordParent('model', parent);
-  await folder.recordInput('pairs', config.pairs);
-  await folder.recordInput('heldOut', config.heldOut);
-  const tokenizer = loadTokenizer(parent.folder);
-  checkModelFolder(parent.folder, { where: `instruct model ${config.model}`, head: 'tokens', tokenizer });
+  // 1. Pairs as ids. Held-out prompts never occur in training.
+  const { parent, tokenizer, sets } = await prepare(config, async (found) => {
+    await folder.recordParent('model', found);
+    await folder.recordInput('pairs', config.pairs);
+    await folder.recordInput('heldOut', config.heldOut);
+  });
+  for (const line of figures(sets)) progress.say(line);
 
-  // 1. The trunk of the instruct model with a new scalar head, or the checkpoint to resume.
+  // 2. The trunk of the instruct model with a new scalar head, or the checkpoint to resume.
   const trained = startOrResume<State>(folder, config.optimizer, () => newRewardModel(parent.folder, config.run.seed));
   const { model, adam, state } = trained;
-
-  // 2. Pairs as ids. Held-out prompts never occur in training.
-  const reader = { tokenizer, contextLength: model.dimensions.context };
-  const rows = readPreferences(config.pairs, reader, 'npx tsx scripts/preferences.ts');
-  const heldOut = readPreferences(config.heldOut, reader, 'npx tsx scripts/preferences.ts');
+  const [rows, heldOut] = [sets.train.pairs, sets.heldOut.pairs];
   const pairs = rows.map((row) => ({ ...pairIds(row), margin: config.loss.useMargin ? row.margin : 0 }));
   const cursor = createCursor(pairs.length, state?.cursor ?? config.run.seed);
   const first = state?.step ?? 0;
@@ -99,7 +132,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   };
 
   // 3. Bradley–Terry on the labelled pairs.
-  const steps = Math.max(1, Math.round((config.training.epochs * pairs.length) / config.training.pairs));
+  const steps = stepCount(config, pairs.length);
   progress.say(`reward  ${pairs.length} pairs, ${heldOut.length} held out, ${steps} steps`);
   const bar = progress.phase('reward', steps, { start: first });
   let quality = judgePairs(model, heldOut, tokenizer.padId);
@@ -137,24 +170,36 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   );
 
   // 4. Normalise: over the training responses, scores have mean 0 and standard deviation 1. Stored with the model.
-  const normalisation = meanAndDeviation(
-    scoreSequences(
-      model,
-      pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]),
-      tokenizer.padId,
-    ),
-  );
+  const responses = pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]);
+  const normalisation = meanAndDeviation(scoreSequences(model, responses, tokenizer.padId));
   checkSpread(normalisation.deviation);
   await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, { tokenizer, normalisation }));
   await folder.recordOutput('model', 'model');
+  await writeJudgement(config, context, heldOut, quality);
+  disposeModel(model);
+  disposeAdamW(adam);
+  const { mean: rewardMean, deviation: rewardSd } = normalisation;
+  const data = { train: sets.train.statistics, heldOut: sets.heldOut.statistics };
+  return { ...summaryOf(quality), rewardMean, rewardSd, steps, data };
+}
+
+/** The tables of the held-out pairs: each pair, calibration, groups. */
+async function writeJudgement(
+  config: RewardConfig,
+  { folder }: RunContext,
+  heldOut: readonly PreferencePair[],
+  quality: PairQuality,
+): Promise<void> {
   await writeTable(folder.file('calibration.arrow'), calibrationColumns, quality.bins);
   const judged = heldOut.map((row, i) => judgedRow(row, quality.scores[i]));
   await writeTable(folder.file('samples.arrow'), sampleColumns, judged);
-  disposeModel(model);
-  disposeAdamW(adam);
-  const { accuracy: heldOutAccuracy, labelAccuracy, calibrationError: ece, shorterAccuracy } = quality;
-  const { mean: rewardMean, deviation: rewardSd } = normalisation;
-  return { heldOutAccuracy, labelAccuracy, ece, shorterAccuracy, rewardMean, rewardSd, steps };
+  if (config.groupBy !== null) await writeTable(folder.file('groups.arrow'), groupColumns, quality.groups);
+}
+
+/** The numbers that matter. Groups count equally in `groupAccuracy`, whatever their size. */
+function summaryOf({ accuracy, labelAccuracy, calibrationError, shorterAccuracy, groups }: PairQuality) {
+  const groupAccuracy = groups.length === 0 ? null : meanAndDeviation(groups.map((group) => group.accuracy)).mean;
+  return { heldOutAccuracy: accuracy, labelAccuracy, ece: calibrationError, shorterAccuracy, groupAccuracy };
 }
 
 function newRewardModel(folder: string, seed: number): Model {
@@ -174,7 +219,7 @@ function checkSpread(deviation: number): void {
 }
 
 /** A held-out pair with what the model thinks of it. */
-function judgedRow(row: PreferenceRow, scores: { chosen: number; rejected: number } | undefined) {
+function judgedRow(row: PreferencePair, scores: { chosen: number; rejected: number } | undefined) {
   const { prompt, chosen, rejected, gold_chosen, gold_rejected, flipped } = row;
   const scored = { score_chosen: scores?.chosen ?? 0, score_rejected: scores?.rejected ?? 0 };
   return { prompt, chosen, rejected, ...scored, gold_chosen, gold_rejected, flipped };

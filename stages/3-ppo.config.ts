@@ -93,9 +93,14 @@ export const PpoConfig = z
       .prefault({}),
     checkpoints: withDefaults(Checkpoints, { everySteps: 5 }).prefault({}),
   })
-  .superRefine(({ rollout, updates }, context) => {
-    if (rollout.batch % updates.minibatches === 0) return;
-    const message = `expected a divisor of rollout.batch ${rollout.batch}, received ${updates.minibatches}`;
-    context.addIssue({ code: 'custom', path: ['updates', 'minibatches'], message });
+  .superRefine(({ rollout, updates, prompts, heldOut }, context) => {
+    if (rollout.batch % updates.minibatches !== 0) {
+      const message = `expected a divisor of rollout.batch ${rollout.batch}, received ${updates.minibatches}`;
+      context.addIssue({ code: 'custom', path: ['updates', 'minibatches'], message });
+    }
+    if (prompts.seed === heldOut.seed && prompts.split === heldOut.split) {
+      const message = `expected another split than prompts.split, received ${heldOut.split}: its prompts are trained on`;
+      context.addIssue({ code: 'custom', path: ['heldOut', 'split'], message });
+    }
   });
 export type PpoConfig = z.infer<typeof PpoConfig>;

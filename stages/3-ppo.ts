@@ -9,6 +9,7 @@
 import { join } from 'node:path';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { CRITIC_FOLDER, savePpo } from '../src/checkpoint/ppo-checkpoint.ts';
+import type { Trained } from '../src/checkpoint/training-checkpoint.ts';
 import { lastCheckpoint, readTrained, resumeFrom } from '../src/checkpoint/training-checkpoint.ts';
 import { float32, int32, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
@@ -16,31 +17,31 @@ import { createCursor } from '../src/data/cursor.ts';
 import { decodeResponse } from '../src/data/instruction.ts';
 import { answerPrompts } from '../src/evaluation/answer-prompts.ts';
 import type { ChatPrompt } from '../src/evaluation/chat-prompts.ts';
-import { loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
+import { describePrompts, loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
 import { goldScore } from '../src/evaluation/gold.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
-import { disposeModel } from '../src/model/model.ts';
-import { estimateAdvantages, rescaleToUnitVariance, whiten } from '../src/objectives/gae.ts';
+import { disposeModel, scaleScores } from '../src/model/model.ts';
 import { nextKlWeight } from '../src/objectives/kl.ts';
-import { shapeRewards } from '../src/objectives/shape-rewards.ts';
 import type { RandomState } from '../src/random.ts';
 import { randomFromState, seededRandom } from '../src/random.ts';
 import type { PpoModels, Rollout } from '../src/rollout/collect.ts';
 import { collectRollout } from '../src/rollout/collect.ts';
 import { checkRollout } from '../src/rollout/invariants.ts';
+import { learningTargets } from '../src/rollout/learning-targets.ts';
 import type { RolloutNumbers } from '../src/rollout/ppo-metrics.ts';
 import { ppoMetrics, rolloutMetrics } from '../src/rollout/ppo-metrics.ts';
 import { updateOnRollout } from '../src/rollout/update-on-rollout.ts';
 import { endStep } from '../src/run/end-step.ts';
 import { openMetrics } from '../src/run/metrics.ts';
+import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import { openSamples } from '../src/run/samples.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
-import { disposeAdamW } from '../src/training/adamw.ts';
+import { createAdamW, disposeAdamW } from '../src/training/adamw.ts';
 import { learningRateAt } from '../src/training/schedule.ts';
 import { PpoConfig } from './3-ppo.config.ts';
 
@@ -72,24 +73,37 @@ interface State {
   readonly heldOut: HeldOut;
 }
 
-export const ppo: Stage<PpoConfig> = { name: 'ppo', schema: PpoConfig, run };
+export const ppo: Stage<PpoConfig> = { name: 'ppo', schema: PpoConfig, check, run };
+
+async function check(config: PpoConfig): Promise<readonly string[]> {
+  const { prompts, heldOutPrompts } = await prepare(config, async () => undefined);
+  const { iterations, batch } = config.rollout;
+  return [
+    describePrompts('train   ', prompts),
+    describePrompts('held out', heldOutPrompts),
+    `${iterations} rollouts of ${batch} responses: ${((iterations * batch) / prompts.length).toFixed(1)} passes`,
+  ];
+}
 
 async function run(config: PpoConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
-  const { tokenizer, models, optimizers, state } = await openModels(config, context);
+  const { policyParent, rewardParent, tokenizer, prompts, heldOutPrompts } = await prepare(config, folder.recordParent);
+  for (const [role, { seed, templates }] of [
+    ['', config.prompts],
+    ['held-out ', config.heldOut],
+  ] as const) {
+    await folder.recordInput(`${role}seed`, seed);
+    await folder.recordInput(`${role}templates`, templates);
+  }
+  const { models, optimizers, state } = loadModels(config, folder, policyParent, rewardParent);
   const { sampling, updates, runtime, kl } = config;
-  const { iterations, batch: rows, missingEosScore } = config.rollout;
-  // Policy and reward model both read prompt and response.
-  const shortest = Math.min(models.policy.dimensions.context, models.reward.dimensions.context);
-  const room = shortest - sampling.maxNewTokens;
-  const prompts = loadChatPrompts(config.prompts, tokenizer, room);
+  const { iterations, batch: rows } = config.rollout;
   const cursor = createCursor(prompts.length, state?.cursor ?? config.run.seed);
   const random = state === undefined ? seededRandom(config.run.seed, 'rollouts') : randomFromState(state.random);
   let klWeight = state?.klWeight ?? kl.weight;
 
   const first = state?.step ?? 0;
   const log = openLog(context, state?.step);
-  const heldOutPrompts = loadChatPrompts(config.heldOut, tokenizer, room).slice(0, config.evaluation.prompts);
   const measureHeldOut = (step: number): Promise<HeldOut> =>
     log.heldOut(step, models, heldOutPrompts, config, tokenizer);
   const save = async (step: number): Promise<void> => {
@@ -116,55 +130,29 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     // 1. Sample responses with the policy; read log-probabilities, values and scores off the four models.
     const promptIds = asked.map((prompt) => prompt.promptIds);
     const rollout = collectRollout(models, promptIds, sampling, tokenizer, random);
-    const isFirst = step === 1;
-    checkRollout(
-      rollout,
-      models,
-      { promptIds, isFirst, padId: tokenizer.padId, checks: runtime.checks, where },
-      progress.say,
-    );
+    const checked = { promptIds, isFirst: step === 1, padId: tokenizer.padId, checks: runtime.checks, where };
+    checkRollout(rollout, models, checked, progress.say);
 
     // 2. Rewards: the score at the end of each response, minus a KL penalty on every token.
-    const grid = { batch: rows, response: rollout.batch.response };
-    const { mask } = rollout.batch;
-    const shaped = shapeRewards(
-      grid,
-      { ...rollout, policyLogProbs: rollout.logProbs, responseMask: mask },
-      { klWeight, klEstimator: kl.estimator, missingEosScore },
-    );
-    const rewards = updates.whitenRewards ? rescaleToUnitVariance(shaped.rewards, mask) : shaped.rewards;
-
     // 3. Advantages by GAE, whitened over the rollout.
-    const { advantages, returns } = estimateAdvantages(grid, rewards, rollout.values, mask, config.gae);
-    const targets = { advantages: updates.whitenAdvantages ? whiten(advantages, mask) : advantages, returns };
+    const {
+      gae,
+      rollout: { missingEosScore },
+    } = config;
+    const options = { klWeight, klEstimator: kl.estimator, missingEosScore, gae, ...updates };
+    const { shaped, targets } = learningTargets(rollout, options);
 
     // 4. Several epochs of clipped updates of policy and critic.
-    const learningRate = learningRateAt(config.optimizer, step - 1, iterations);
-    const inner = updateOnRollout(
-      models,
-      optimizers,
-      rollout,
-      targets,
-      {
-        ...updates,
-        temperature: sampling.temperature,
-        policy: { learningRate, clipNorm: config.optimizer.clipNorm },
-        critic: {
-          learningRate: learningRateAt(config.valueOptimizer, step - 1, iterations),
-          clipNorm: config.valueOptimizer.clipNorm,
-        },
-        checks: runtime.checks,
-        where,
-        say: progress.say,
-      },
-      random,
-    );
+    const settings = { ...innerSettings(config, step), where, say: progress.say };
+    const inner = updateOnRollout(models, optimizers, rollout, targets, settings, random);
     const seconds = (performance.now() - began) / 1000;
 
     // 5. Steer β, and write down what happened. Gold is looked at, never used.
     const answers = rollout.responses.map((ids) => decodeResponse(ids, tokenizer));
     const gold = asked.map((prompt, row) => goldScore(prompt.gold, answers[row] as string).total);
-    const numbers = { scores: shaped.scores, kl: shaped.kl, klWeight, returns, gold, learningRate, seconds };
+    const { learningRate } = settings.policy;
+    const { scores, kl: responseKl } = shaped;
+    const numbers = { scores, kl: responseKl, klWeight, returns: targets.returns, gold, learningRate, seconds };
     const row = rolloutMetrics(rollout, numbers, inner);
     klWeight = nextKlWeight(klWeight, { ...kl, kind: kl.control }, row['kl/response'], rows);
     const measure = step % config.evaluation.everyIterations === 0 || step === iterations;
@@ -186,6 +174,21 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
   for (const model of [models.policy, models.reference, models.critic, models.reward]) disposeModel(model);
   for (const adam of Object.values(optimizers)) disposeAdamW(adam);
   return { gold: heldOut.gold, reward: heldOut.reward, klPerResponse: heldOut.kl, iterations };
+}
+
+/** Settings of the updates on the rollout of a step. */
+function innerSettings(config: PpoConfig, step: number) {
+  const of = (optimizer: PpoConfig['optimizer']) => ({
+    learningRate: learningRateAt(optimizer, step - 1, config.rollout.iterations),
+    clipNorm: optimizer.clipNorm,
+  });
+  return {
+    ...config.updates,
+    temperature: config.sampling.temperature,
+    policy: of(config.optimizer),
+    critic: of(config.valueOptimizer),
+    checks: config.runtime.checks,
+  };
 }
 
 /** The run's tables: metrics of every iteration, every rollout, and answers to the held-out prompts. */
@@ -245,37 +248,45 @@ function openLog({ folder }: RunContext, resumeFromStep: number | undefined) {
   };
 }
 
-/** Loads the four models and refuses parents that do not fit each other, before any weights are read. */
-async function openModels(config: PpoConfig, context: RunContext) {
-  const { folder } = context;
+/** The parents and the prompts; refuses what does not fit together. No weights are read. */
+async function prepare(config: PpoConfig, record: (role: string, parent: Parent) => Promise<void>) {
   const policyParent = await openParent(config.policy, { role: 'policy', stages: ['instruct'] });
   const tokenizer: Tokenizer = loadTokenizer(policyParent.folder);
-  const rewardParent = await openParent(config.reward, {
-    role: 'reward model',
-    stages: ['reward'],
-    tokenizer: tokenizer.hash,
-  });
+  const expected = { role: 'reward model', stages: ['reward'], tokenizer: tokenizer.hash };
+  const rewardParent = await openParent(config.reward, expected);
   const policyWhere = `policy ${config.policy}`;
   const rewardWhere = `reward model ${config.reward}`;
-  checkModelFolder(policyParent.folder, { where: policyWhere, head: 'tokens', tokenizer });
-  checkModelFolder(rewardParent.folder, { where: rewardWhere, head: 'score', tokenizer });
-  await folder.recordParent('policy', policyParent);
-  await folder.recordParent('reward', rewardParent);
-  await folder.recordInput('seed', config.prompts.seed);
-  await folder.recordInput('templates', config.prompts.templates);
+  const policy = checkModelFolder(policyParent.folder, { where: policyWhere, head: 'tokens', tokenizer });
+  const reward = checkModelFolder(rewardParent.folder, { where: rewardWhere, head: 'score', tokenizer });
+  await record('policy', policyParent);
+  await record('reward', rewardParent);
+  // Policy and reward model both read prompt and response.
+  const room = Math.min(policy.context, reward.context) - config.sampling.maxNewTokens;
+  const prompts = loadChatPrompts(config.prompts, tokenizer, room);
+  const heldOutPrompts = loadChatPrompts(config.heldOut, tokenizer, room).slice(0, config.evaluation.prompts);
+  return { policyParent, rewardParent, tokenizer, prompts, heldOutPrompts };
+}
 
+/** Loads the four models, or those of the checkpoint to resume. */
+function loadModels(config: PpoConfig, folder: RunContext['folder'], policyParent: Parent, rewardParent: Parent) {
   const last = lastCheckpoint<State>(folder);
   const policyFolder = last?.path ?? policyParent.folder;
-  const criticFolder = last === undefined ? rewardParent.folder : join(last.path, CRITIC_FOLDER);
-  const read = () => ({
-    policy: readTrained(policyFolder, config.optimizer, last?.state.updates.policy),
-    critic: readTrained(criticFolder, config.valueOptimizer, last?.state.updates.critic),
-  });
-  const { policy, critic } = last === undefined ? read() : resumeFrom(last.path, read);
   const { model: reference } = loadModelFolder(policyParent.folder);
   const { model: reward, normalisation } = loadModelFolder(rewardParent.folder);
+  const readCritic = (): Trained => {
+    if (last !== undefined)
+      return readTrained(join(last.path, CRITIC_FOLDER), config.valueOptimizer, last.state.updates.critic);
+    // Returns are on the scale of normalised scores; a critic on another would begin worse than a constant.
+    const model = scaleScores(reward, 1 / normalisation.deviation);
+    return { model, adam: createAdamW(model.parameters.layout, config.valueOptimizer) };
+  };
+  const read = () => ({
+    policy: readTrained(policyFolder, config.optimizer, last?.state.updates.policy),
+    critic: readCritic(),
+  });
+  const { policy, critic } = last === undefined ? read() : resumeFrom(last.path, read);
   const models: PpoModels = { policy: policy.model, reference, critic: critic.model, reward, normalisation };
-  return { tokenizer, models, optimizers: { policy: policy.adam, critic: critic.adam }, state: last?.state };
+  return { models, optimizers: { policy: policy.adam, critic: critic.adam }, state: last?.state };
 }
 
 await program(import.meta.url, ppo, 'Trains a policy with PPO against a reward model.');

@@ -1,27 +1,77 @@
 /** Configuration of stage 4: base, instruct and PPO checkpoints on the same held-out rows and prompts. */
 import { z } from 'zod';
+import { rankingRules } from '../src/evaluation/rank-options.ts';
 import { filePath, PromptsSection, Run, Runtime, SamplingSection } from '../src/run/sections.ts';
 
-export const EvaluateConfig = z.strictObject({
-  run: Run,
-  runtime: Runtime.prefault({}),
-  base: filePath('Base checkpoint.'),
-  instruct: filePath('Checkpoint of stage 1; also the reference of KL and win rate.'),
-  ppo: filePath('Checkpoint of stage 3.'),
-  reward: filePath('Reward model of stage 2.'),
-  data: z.strictObject({
-    seed: filePath('Folder with one <dataset>.jsonl a task.'),
-    templates: filePath('Folder with one <dataset>.yaml a task.'),
-    tasks: z.array(z.string()).min(1).optional().describe('Tasks to answer; all that have templates when left out.'),
-  }),
-  split: z.string().default('test').describe('Split of the task rows; none of them may have been trained on.'),
-  rowsPerTask: z
-    .int()
-    .positive()
-    .default(40)
-    .describe('Rows of each task, with trained and again with unseen templates.'),
-  prompts: PromptsSection,
-  promptCount: z.int().positive().default(150).describe('Conversation prompts.'),
-  sampling: SamplingSection.prefault({}),
-});
+export const EvaluateConfig = z
+  .strictObject({
+    run: Run,
+    runtime: Runtime.prefault({}),
+    base: filePath('Base checkpoint.'),
+    instruct: filePath('Checkpoint of stage 1; also the reference of KL and win rate. Its run says what was trained.'),
+    ppo: filePath('Checkpoint of stage 3. Left out, only base and instruct are compared.').optional(),
+    reward: filePath('Reward model of stage 2, which scores the conversations.').optional(),
+    data: z.strictObject({
+      seed: filePath('Folder with the rows: one <dataset>.jsonl or <dataset>.arrow a task.'),
+      templates: filePath('Folder with one <dataset>.yaml a task.'),
+      tasks: z.array(z.string()).min(1).optional().describe('Tasks to answer; all that have templates when left out.'),
+    }),
+    split: z.string().default('test').describe('Split of the task rows; none of them may have been trained on.'),
+    rowsPerTask: z
+      .int()
+      .positive()
+      .default(40)
+      .describe('Rows of each task, with trained and again with unseen templates.'),
+    templates: z
+      .enum(['turns', 'all'])
+      .default('turns')
+      .describe('turns: each row with one template. all: each row with each template, as FLAN reports it.'),
+    shots: z
+      .array(z.int().nonnegative())
+      .min(1)
+      .default([0])
+      .describe('Solved examples in front of the question: everything is asked once for each number.'),
+    ranking: z.enum(rankingRules).default('sum').describe('How options are compared; all rules are in tasks.arrow.'),
+    chainOfThought: z
+      .strictObject({
+        samples: z
+          .int()
+          .nonnegative()
+          .default(0)
+          .describe('0: not asked. 1: one greedy chain of thought. More: that many samples vote.'),
+        temperature: z.number().positive().default(0.7).describe('Of the samples that vote.'),
+        maxNewTokens: z.int().positive().default(64).describe('Longest chain of thought, EOS included.'),
+      })
+      .prefault({}),
+    dev: z
+      .strictObject({
+        split: z.string().default('validation').describe('Split of the rows that templates are chosen on.'),
+        rowsPerTask: z.int().nonnegative().default(0).describe('Rows of each task; 0 for no choice (FLAN: 200).'),
+      })
+      .prefault({}),
+    bootstrap: z
+      .strictObject({
+        samples: z.int().positive().default(1000).describe('Resamples of the rows.'),
+        level: z.number().min(0.5).lt(1).default(0.95).describe('Probability that an interval is to cover.'),
+      })
+      .prefault({}),
+    contaminationWords: z
+      .int()
+      .positive()
+      .default(8)
+      .describe('Words in a row that count as an overlap of held-out rows with training examples (GPT-3: 13).'),
+    prompts: PromptsSection.optional().describe('Conversation prompts; needs ppo and reward.'),
+    promptCount: z.int().positive().default(150).describe('Conversation prompts.'),
+    sampling: SamplingSection.prefault({}),
+  })
+  .superRefine(({ ppo, reward, prompts }, context) => {
+    const given = { ppo, reward, prompts };
+    const missing = (Object.keys(given) as (keyof typeof given)[]).filter((key) => given[key] === undefined);
+    if (missing.length === 0 || missing.length === 3) return;
+    for (const key of missing) {
+      const message =
+        'ppo, reward and prompts belong together: give all three, or none to compare base and instruct alone';
+      context.addIssue({ code: 'custom', path: [key], message });
+    }
+  });
 export type EvaluateConfig = z.infer<typeof EvaluateConfig>;

@@ -1,255 +1,251 @@
 /**
- * Stage 4: base, instruct and PPO checkpoints side by side, on the same held-out rows and prompts.
+ * Stage 4: checkpoints side by side on the same held-out rows and prompts: what was trained, and what was not.
  *
- *   Reads   the checkpoints of stages 0 to 3, data/seed, data/templates
- *   Writes  <run.folder>/{config.yaml, tasks.arrow, answers.arrow, table.arrow, manifest.json}
+ *   Reads   the checkpoints of stages 0 to 3, the rows and templates of the tasks, what stage 1 trained (instruct.arrow)
+ *   Writes  <run.folder>/{config.yaml, tasks.arrow, protocol.arrow, contamination.arrow, answers.arrow, table.arrow, manifest.json}
  *   Run     npx tsx stages/4-evaluate.ts configs/evaluate/tiny.yaml
+ *   After   Wei et al. 2022 (FLAN, arXiv:2109.01652) section 2.2; Brown et al. 2020 (GPT-3, arXiv:2005.14165) section 2.4
  */
+import { join } from 'node:path';
 import { checkModelFolder, loadModelFolder } from '../src/checkpoint/model-folder.ts';
-import { writeTable } from '../src/data/arrow-file.ts';
+import { readTable, writeTable } from '../src/data/arrow-file.ts';
 import type { Row } from '../src/data/columns.ts';
-import { bool, float32, float32List, float64, int32, utf8, utf8List } from '../src/data/columns.ts';
-import { loadTasks } from '../src/data/tasks.ts';
+import { utf8 } from '../src/data/columns.ts';
+import type { Task } from '../src/data/tasks.ts';
+import { loadTasks, rowsOf } from '../src/data/tasks.ts';
+import { CheckpointError } from '../src/errors.ts';
 import type { ScoredAnswer } from '../src/evaluation/answer-prompts.ts';
 import { answerPrompts } from '../src/evaluation/answer-prompts.ts';
 import type { TaskAnswer } from '../src/evaluation/answer-tasks.ts';
-import { accuracyByTask, answerTasks } from '../src/evaluation/answer-tasks.ts';
+import { answerTasks } from '../src/evaluation/answer-tasks.ts';
 import { loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
-import { meanAndDeviation, winRate } from '../src/evaluation/statistics.ts';
-import { taskItems } from '../src/evaluation/task-items.ts';
+import type { Overlap } from '../src/evaluation/contamination.ts';
+import { ngramOverlap } from '../src/evaluation/contamination.ts';
+import {
+  answerColumns,
+  answerRow,
+  contaminationColumns,
+  protocolColumns,
+  protocolRow,
+  tableColumns,
+  tableRow,
+  taskColumns,
+  taskRow,
+} from '../src/evaluation/evaluation-tables.ts';
+import type { AnswerSet, ProtocolResult, Seen } from '../src/evaluation/protocol.ts';
+import { readSeen, summarise } from '../src/evaluation/protocol.ts';
+import type { QuestionSet } from '../src/evaluation/question-sets.ts';
+import { questionSets } from '../src/evaluation/question-sets.ts';
+import type { Model } from '../src/model/model.ts';
 import { disposeModel } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
-import { formatTable } from '../src/report/table.ts';
+import { contaminationLines, protocolLines, summaryLines, taskLines } from '../src/report/evaluation-report.ts';
 import { breathe, Interrupted } from '../src/run/interrupts.ts';
+import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
+import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { EvaluateConfig } from './4-evaluate.config.ts';
 
-const taskColumns = {
-  model: utf8('Which checkpoint answered: base, instruct or ppo.'),
-  task: utf8('Dataset of the row.'),
-  cluster: utf8('Cluster of the dataset.'),
-  template: utf8('Template it was rendered with.'),
-  templates: utf8('train: the template was trained with; unseen: it was held out.'),
-  prompt: utf8('Rendered prompt.'),
-  target: utf8('Right answer.'),
-  prediction: utf8('Answer of the model.'),
-  correct: bool('Whether they are equal.'),
-  options: utf8List('Answers that were ranked; empty for free text.'),
-  option_log_probs: float32List('log p(option, EOS | prompt) of each, in nats.'),
-};
+type ModelName = 'base' | 'instruct' | 'ppo';
 
-const answerColumns = {
-  model: utf8('Which checkpoint answered: base, instruct or ppo.'),
-  prompt: utf8('Rendered prompt.'),
-  response: utf8('Sampled answer.'),
-  gold: float32('Gold score, the mean of its five parts.'),
-  gold_answered: float32('Answers what was asked.'),
-  gold_friendly: float32('Friendly tone.'),
-  gold_sentences: float32('Complete sentences.'),
-  gold_repetition: float32('1 without repetition.'),
-  gold_length: float32('1 for the right length.'),
-  reward: float32('Normalised reward-model score.'),
-  kl: float32('Σ_t log π − log π_instruct over the answer, in nats.'),
-  length: int32('Tokens of the answer, EOS included.'),
-  ended: bool('Whether EOS was drawn.'),
-};
+export const evaluate: Stage<EvaluateConfig> = { name: 'evaluate', schema: EvaluateConfig, check, run };
 
-const tableColumns = {
-  model: utf8('Checkpoint.'),
-  accuracy: float64('Mean over tasks of the fraction of right answers, trained templates.'),
-  accuracy_unseen_templates: float64('The same rows with templates that were never trained.'),
-  gold: float64('Mean gold score of the answers.'),
-  gold_sd: float64('Standard deviation of the gold score.'),
-  reward: float64('Mean normalised reward-model score.'),
-  kl: float64('Mean KL to the instruct model a response, in nats.'),
-  length: float64('Mean tokens of an answer.'),
-  win_rate: float64('Fraction of prompts whose answer beats the instruct model’s by gold; ties count half.'),
-};
+/** Checkpoints, tasks and questions, checked against each other; nothing that needs weights or a lane. */
+async function prepare(config: EvaluateConfig) {
+  const first = await openParent(config.base, { role: 'base' });
+  const tokenizer = loadTokenizer(first.folder);
+  const parents = new Map<ModelName | 'reward', Parent>();
+  let context = Number.POSITIVE_INFINITY;
+  for (const role of ['base', 'instruct', 'ppo', 'reward'] as const) {
+    const path = config[role];
+    if (path === undefined) continue;
+    const parent = await openParent(path, { role, tokenizer: tokenizer.hash });
+    parents.set(role, parent);
+    const head = role === 'reward' ? 'score' : 'tokens';
+    context = Math.min(context, checkModelFolder(parent.folder, { where: `${role} ${path}`, head, tokenizer }).context);
+  }
+  checkKinship(parents);
+  // Every model reads the answers of every other.
+  const { prompts: source, promptCount } = config;
+  const free = context - config.sampling.maxNewTokens;
+  const prompts = source === undefined ? [] : loadChatPrompts(source, tokenizer, free).slice(0, promptCount);
+  const tasks = loadTasks(config.data.seed, config.data.templates, config.data.tasks);
+  const seen = readSeen(config.instruct);
+  const { samples, maxNewTokens: chain } = config.chainOfThought;
+  const room = { context, chain };
+  const sets = questionSets(tasks, seen, { ...config, seed: config.run.seed, chains: samples > 0, room }, tokenizer);
+  return { parents, tokenizer, tasks, seen, sets, prompts };
+}
 
-const modelNames = ['base', 'instruct', 'ppo'] as const;
+/** A policy or reward model that was made from another instruct model would be compared with the wrong reference. */
+function checkKinship(parents: ReadonlyMap<string, Parent>): void {
+  const instruct = parents.get('instruct');
+  const recorded = { ppo: 'policy', reward: 'model' } as const;
+  const problems = (['ppo', 'reward'] as const).flatMap((role) => {
+    const made = parents.get(role)?.manifest?.parents.find((parent) => parent.role === recorded[role]);
+    if (made === undefined || instruct === undefined || made.hash === instruct.hash) return [];
+    return [
+      `${role} ${parents.get(role)?.path}: was made from another instruct model (${made.path}) than ${instruct.path}. ` +
+        'Name checkpoints of one chain.',
+    ];
+  });
+  if (problems.length > 0) throw new CheckpointError(problems);
+}
 
-export const evaluate: Stage<EvaluateConfig> = { name: 'evaluate', schema: EvaluateConfig, run };
+async function check(config: EvaluateConfig): Promise<string[]> {
+  const { sets, prompts, tasks, seen } = await prepare(config);
+  const known = tasks.filter(({ name }) => seen?.tasks.has(name));
+  const trained = seen === undefined ? 'training data unknown' : `${known.length} of them trained`;
+  const questions = sets.map(({ items, shots }) => `${items.length} with ${shots} shots`).join(', ');
+  return [`${tasks.length} tasks, ${trained}; questions: ${questions}; ${prompts.length} conversation prompts`];
+}
 
 async function run(config: EvaluateConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
-  // 1. Every checkpoint must speak the same tokenizer.
-  const first = await openParent(config.base, { role: 'base' });
-  const tokenizer = loadTokenizer(first.folder);
-  let shortest = Number.POSITIVE_INFINITY;
-  const folders = { base: first.folder, instruct: '', ppo: '', reward: '' };
-  for (const role of ['base', 'instruct', 'ppo', 'reward'] as const) {
-    const parent = await openParent(config[role], { role, tokenizer: tokenizer.hash });
-    folders[role] = parent.folder;
-    await folder.recordParent(role, parent);
-    const head = role === 'reward' ? 'score' : 'tokens';
-    const dimensions = checkModelFolder(parent.folder, { where: `${role} ${config[role]}`, head, tokenizer });
-    shortest = Math.min(shortest, dimensions.context);
-  }
+  // 1. Every checkpoint must speak the same tokenizer and belong to one chain.
+  const { parents, tokenizer, tasks, seen, sets, prompts } = await prepare(config);
+  for (const [role, parent] of parents) await folder.recordParent(role, parent);
   await folder.recordInput('seed', config.data.seed);
   await folder.recordInput('templates', config.data.templates);
+  if (config.prompts !== undefined) {
+    await folder.recordInput('prompt seed', config.prompts.seed);
+    await folder.recordInput('prompt templates', config.prompts.templates);
+  }
 
-  // 2. The same rows and prompts for all.
-  const { rowsPerTask, split } = config;
-  const tasks = loadTasks(config.data.seed, config.data.templates, config.data.tasks);
-  const items = (['train', 'unseen'] as const).flatMap((templates) =>
-    taskItems(tasks, { split, rowsPerTask, templates, random: seededRandom(config.run.seed, 'task rows') }),
-  );
-  // Every model reads the answers of every other.
-  const room = shortest - config.sampling.maxNewTokens;
-  const prompts = loadChatPrompts(config.prompts, tokenizer, room).slice(0, config.promptCount);
-  const { model: reference } = loadModelFolder(folders.instruct);
-  const { model: reward, normalisation } = loadModelFolder(folders.reward);
-
-  // 3. Answers of each model.
-  const bar = progress.phase('evaluate', modelNames.length * items.length, { unit: 'rows' });
-  const taskRows: Row<typeof taskColumns>[] = [];
-  const answers = new Map<string, ScoredAnswer[]>();
-  const accuracies = new Map<string, ReturnType<typeof splitAccuracy>>();
-  for (const [index, name] of modelNames.entries()) {
-    const { model } = loadModelFolder(folders[name]);
-    const answered = answerTasks(model, tokenizer, items, (done) =>
-      bar.update(index * items.length + done, { model: name }),
-    );
-    taskRows.push(...answered.map((answer) => taskRow(name, answer)));
-    accuracies.set(name, splitAccuracy(answered));
-    const judges = { reference, reward, normalisation };
-    answers.set(
-      name,
-      answerPrompts(model, judges, prompts, config.sampling, tokenizer, seededRandom(config.run.seed, 'answers')),
-    );
+  // 2. The same questions and prompts for all.
+  const names = (['base', 'instruct', 'ppo'] as const).filter((name) => parents.has(name));
+  const total = sets.reduce((sum, { items, dev }) => sum + items.length + dev.length, 0);
+  const bar = progress.phase('evaluate', names.length * total, { unit: 'rows' });
+  const judges = openJudges(parents);
+  const answerSets: AnswerSet[] = [];
+  const answers = new Map<ModelName, ScoredAnswer[]>();
+  for (const [index, name] of names.entries()) {
+    const { model } = loadModelFolder((parents.get(name) as Parent).folder);
+    const report = (done: number): void => bar.update(index * total + done, { model: name });
+    answerSets.push(...answerAll(model, name, sets, config, tokenizer, report));
+    if (judges !== undefined) {
+      const random = seededRandom(config.run.seed, 'answers');
+      answers.set(name, answerPrompts(model, judges, prompts, config.sampling, tokenizer, random));
+    }
     disposeModel(model);
     await breathe();
-    if (context.interrupted()) throw new Interrupted(index);
+    if (context.interrupted()) throw new Interrupted(0);
   }
-  disposeModel(reference);
-  disposeModel(reward);
+  for (const model of [judges?.reference, judges?.reward]) if (model !== undefined) disposeModel(model);
   bar.finish();
 
-  // 4. Everything into Arrow, the summary as a table.
-  const answerRows = [...answers].flatMap(([name, list]) => list.map((answer) => answerRow(name, answer)));
+  // 3. By protocol, against the base model on the same questions; and how far held-out rows overlap with training.
+  const random = seededRandom(config.run.seed, 'bootstrap');
+  const results = answerSets.flatMap((set) => {
+    const base = answerSets.find((other) => other.model === 'base' && other.shots === set.shots) as AnswerSet;
+    return summarise(set, { seen, base, bootstrap: config.bootstrap, random });
+  });
+  const overlaps = contamination(config, tasks);
+
+  // 4. Everything into Arrow, the summary as tables.
   const instructGold = (answers.get('instruct') ?? []).map(({ gold }) => gold.total);
-  const table = modelNames.map((name) => summaryRow(name, answers.get(name) ?? [], accuracies.get(name), instructGold));
-  await writeTable(folder.file('tasks.arrow'), taskColumns, taskRows, { tokenizer: tokenizer.hash });
-  await writeTable(folder.file('answers.arrow'), answerColumns, answerRows, { tokenizer: tokenizer.hash });
-  await writeTable(folder.file('table.arrow'), tableColumns, table);
-  for (const name of ['tasks', 'answers', 'table']) await folder.recordOutput(name, `${name}.arrow`);
-  for (const line of [...summaryTable(table), '', ...taskTable(accuracies)]) progress.say(line);
-  return {
-    table,
-    tasks: Object.fromEntries([...accuracies].map(([name, { tasks: byTask }]) => [name, Object.fromEntries(byTask)])),
+  const table = names.map((name) => {
+    const own = results.filter(({ model }) => model === name);
+    return tableRow(name, own, answers.get(name) ?? [], instructGold);
+  });
+  const write = async (name: string, work: (path: string) => Promise<void>): Promise<void> => {
+    await work(folder.file(`${name}.arrow`));
+    await folder.recordOutput(name, `${name}.arrow`);
   };
+  const about = { tokenizer: tokenizer.hash };
+  await write('tasks', (path) => writeTable(path, taskColumns, taskRows(answerSets, config.split, seen), about));
+  const answerRows = [...answers].flatMap(([name, list]) => list.map((answer) => answerRow(name, answer)));
+  if (judges !== undefined) await write('answers', (path) => writeTable(path, answerColumns, answerRows, about));
+  await write('protocol', (path) => writeTable(path, protocolColumns, results.map(protocolRow)));
+  await write('contamination', (path) => writeTable(path, contaminationColumns, overlaps.map(overlapRow)));
+  await write('table', (path) => writeTable(path, tableColumns, table));
+  const lines = [summaryLines(table), protocolLines(results), taskLines(results)];
+  for (const part of [...lines, contaminationLines(overlaps, config.contaminationWords)]) {
+    for (const line of [...part, '']) progress.say(line);
+  }
+  return { table, tasks: taskScores(results) };
 }
 
-function taskRow(model: string, { item, prediction, correct, optionLogProbs }: TaskAnswer): Row<typeof taskColumns> {
-  const { task, cluster, template, templates, prompt, target, options } = item;
-  const scores = Float32Array.from(optionLogProbs);
-  return {
-    model,
-    task,
-    cluster,
-    template,
-    templates,
-    prompt,
-    target,
-    prediction,
-    correct,
-    options,
-    option_log_probs: scores,
-  };
+/** The instruct model as reference and the reward model; undefined where there are no conversations. */
+function openJudges(parents: ReadonlyMap<string, Parent>) {
+  const [instruct, scorer] = [parents.get('instruct'), parents.get('reward')];
+  if (instruct === undefined || scorer === undefined) return undefined;
+  const { model: reference } = loadModelFolder(instruct.folder);
+  const { model: reward, normalisation } = loadModelFolder(scorer.folder);
+  return { reference, reward, normalisation };
 }
 
-function answerRow(model: string, answer: ScoredAnswer): Row<typeof answerColumns> {
-  const { prompt, response, gold, reward, kl, length, ended } = answer;
-  return {
-    model,
-    prompt: prompt.prompt,
-    response,
-    gold: gold.total,
-    gold_answered: gold.answered,
-    gold_friendly: gold.friendly,
-    gold_sentences: gold.sentences,
-    gold_repetition: gold.repetition,
-    gold_length: gold.length,
-    reward,
-    kl,
-    length,
-    ended,
-  };
+/** A model's answers to every set of questions. */
+function answerAll(
+  model: Model,
+  name: ModelName,
+  sets: readonly QuestionSet[],
+  config: EvaluateConfig,
+  tokenizer: Tokenizer,
+  report: (done: number) => void,
+): AnswerSet[] {
+  let before = 0;
+  return sets.map(({ shots, items, dev }): AnswerSet => {
+    const random = seededRandom(config.run.seed, `chains ${shots}`);
+    const options = { ranking: config.ranking, chains: config.chainOfThought, random };
+    const ask = (asked: QuestionSet['items']): TaskAnswer[] => {
+      const given = answerTasks(model, tokenizer, asked, options, (done) => report(before + done));
+      before += asked.length;
+      return given;
+    };
+    return { model: name, shots, answers: ask(items), dev: ask(dev) };
+  });
 }
 
-function splitAccuracy(answers: readonly TaskAnswer[]): { seen: number; unseen: number; tasks: Map<string, number> } {
-  const seen = accuracyByTask(answers.filter(({ item }) => item.templates === 'train'));
-  const unseen = accuracyByTask(answers.filter(({ item }) => item.templates === 'unseen'));
-  return { seen: seen.mean, unseen: unseen.mean, tasks: seen.tasks };
+function taskRows(sets: readonly AnswerSet[], split: string, seen: Seen | undefined): Row<typeof taskColumns>[] {
+  return sets.flatMap(({ model, shots, answers }) => {
+    return answers.map((answer) => taskRow(answer, { model, split, shots, seen }));
+  });
 }
 
-function summaryRow(
-  model: string,
-  answers: readonly ScoredAnswer[],
-  accuracy: { seen: number; unseen: number } | undefined,
-  instructGold: readonly number[],
-): Row<typeof tableColumns> {
-  const own = answers.map(({ gold }) => gold.total);
-  const gold = meanAndDeviation(own);
-  return {
-    model,
-    accuracy: accuracy?.seen ?? 0,
-    accuracy_unseen_templates: accuracy?.unseen ?? 0,
-    gold: gold.mean,
-    gold_sd: gold.deviation,
-    reward: meanAndDeviation(answers.map(({ reward }) => reward)).mean,
-    kl: meanAndDeviation(answers.map(({ kl }) => kl)).mean,
-    length: meanAndDeviation(answers.map(({ length }) => length)).mean,
-    win_rate: winRate(own, instructGold),
-  };
-}
-
-function summaryTable(table: readonly Row<typeof tableColumns>[]): string[] {
-  const headers = [
-    'model',
-    'accuracy',
-    'unseen templates',
-    'gold',
-    'gold sd',
-    'reward',
-    'KL to instruct',
-    'length',
-    'win rate',
-  ];
-  return formatTable(
-    headers,
-    table.map((row) => [
-      row.model,
-      percent(row.accuracy),
-      percent(row.accuracy_unseen_templates),
-      row.gold.toFixed(3),
-      row.gold_sd.toFixed(3),
-      row.reward.toFixed(2),
-      row.kl.toFixed(2),
-      row.length.toFixed(1),
-      percent(row.win_rate),
-    ]),
+/** Held-out rows against the training examples; row fields are compared, so that the words of templates do not count. */
+function contamination(config: EvaluateConfig, tasks: readonly Task[]): Overlap[] {
+  if (readSeen(config.instruct) === undefined) return [];
+  const training = readTable(
+    join(config.instruct, 'instruct.arrow'),
+    { prompt: utf8(''), target: utf8('') },
+    'npx tsx stages/1-instruct.ts',
   );
+  const heldOut = tasks.flatMap((task) => {
+    const { columns, options } = task.templates;
+    const fields = columns.filter((name) => options === undefined || !('column' in options) || options.column !== name);
+    return rowsOf(task, config.split).flatMap((row) =>
+      fields.flatMap((name) => {
+        const text = row.fields[name];
+        // A word or a name alone says nothing about a row.
+        const isLong = typeof text === 'string' && text.split(/\s+/).length >= config.contaminationWords;
+        return isLong ? [{ group: task.name, text }] : [];
+      }),
+    );
+  });
+  const texts = training.rows.map(({ prompt, target }) => `${prompt}\n${target}`);
+  return ngramOverlap(heldOut, texts, config.contaminationWords);
 }
 
-function taskTable(accuracies: ReadonlyMap<string, { tasks: Map<string, number> }>): string[] {
-  const names = [...accuracies.keys()];
-  const tasks = [...(accuracies.get(names[0] ?? '')?.tasks.keys() ?? [])];
-  return formatTable(
-    ['task', ...names],
-    tasks.map((task) => [task, ...names.map((name) => percent(accuracies.get(name)?.tasks.get(task) ?? 0))]),
-  );
+function overlapRow({ group, texts, touched, overlap }: Overlap): Row<typeof contaminationColumns> {
+  return { task: group, texts, touched, overlap };
 }
 
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
+/** Mean score by model and task, direct questions without examples in front. */
+function taskScores(results: readonly ProtocolResult[]): Record<string, Record<string, number>> {
+  const scores: Record<string, Record<string, number>> = {};
+  for (const { model, task, mean, shots, kind, protocol } of results) {
+    if (task === 'all' || shots > 0 || kind !== 'direct' || protocol === 'unseen_template') continue;
+    scores[model] = { ...scores[model], [task]: mean };
+  }
+  return scores;
 }
 
 await program(
   import.meta.url,
   evaluate,
-  'Scores base, instruct and PPO checkpoints on the same held-out rows and prompts.',
+  'Scores checkpoints on the same held-out rows and prompts: seen and unseen tasks, templates and clusters.',
 );

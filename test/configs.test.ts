@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { configSchemas } from '../scripts/write-config-schemas.ts';
-import { loadConfig } from '../src/run/load-config.ts';
-import { isRecord, schemaFields } from '../src/run/schema-fields.ts';
+import { loadConfig } from '../src/yaml/load-config.ts';
+import { isRecord, schemaFields } from '../src/yaml/schema-fields.ts';
 import { useTemporaryFolder } from './helpers/temporary-folder.ts';
 
 const path = useTemporaryFolder();

@@ -14,11 +14,11 @@ import { atomicWrite } from '../../src/files/atomic-write.ts';
 import type { ModelDimensions } from '../../src/model/dimensions.ts';
 import { parameterCount } from '../../src/model/dimensions.ts';
 import { formatNumber, formatTable } from '../../src/report/table.ts';
-import { checkConfig } from '../../src/run/load-config.ts';
 import { codeVersion } from '../../src/run/manifest.ts';
 import { runMain } from '../../src/run/program.ts';
 import type { Lane, LaneName } from '../../src/tensor/lane.ts';
 import { laneNames, openLane } from '../../src/tensor/lane.ts';
+import { checkConfig } from '../../src/yaml/load-config.ts';
 import { InstructConfig } from '../../stages/1-instruct.config.ts';
 import { PpoConfig } from '../../stages/3-ppo.config.ts';
 import type { Measure } from './measures.ts';
@@ -67,7 +67,14 @@ function defaults() {
     // The configurations of the default chain sample at temperature 1.
     ppo: checkConfig(
       PpoConfig,
-      { run, policy: 'none', reward: 'none', prompts, heldOut: prompts, sampling: { temperature: 1 } },
+      {
+        run,
+        policy: 'none',
+        reward: 'none',
+        prompts,
+        heldOut: { ...prompts, split: 'validation' },
+        sampling: { temperature: 1 },
+      },
       'bench',
     ),
   };

@@ -1,8 +1,8 @@
 /** Demonstrations for the conversation dataset: answers of six styles, from warm and right to off the point. */
 
 import type { Random } from '../../src/random.ts';
-import type { Question } from './chat-questions.ts';
-import { foods, goods, people, towns } from './facts.ts';
+import type { Askable, Question } from './chat-questions.ts';
+import { foods, goods, towns } from './facts.ts';
 import { capitalize, countWords, say, sayOne } from './language.ts';
 import { personSentence, priceSentence, townSentence } from './sentences.ts';
 
@@ -113,14 +113,14 @@ function curt(random: Random, question: Question): string {
   ]);
 }
 
-function wrong(random: Random, question: Question): string {
+function wrong(random: Random, question: Question, known: Askable): string {
   switch (random.integer(4)) {
     case 0:
       return random.pick(shrugs);
     case 1:
       return sayOne(random, [
-        priceSentence(random, random.pick(goods)),
-        personSentence(random, random.pick(people)),
+        priceSentence(random, random.pick(known.goods)),
+        personSentence(random, random.pick(known.people)),
         townSentence(random, random.pick(towns)),
         `I like ${random.pick(foods)} best.`,
       ]);
@@ -129,7 +129,7 @@ function wrong(random: Random, question: Question): string {
   }
 }
 
-function rambling(random: Random, question: Question): string {
+function rambling(random: Random, question: Question, known: Askable): string {
   const parts = [right(random, question)];
   const again = [
     () => say(random, `[yes|I said it|as I said|once more], ${lowerUnlessName(right(random, question), question)}`),
@@ -141,7 +141,7 @@ function rambling(random: Random, question: Question): string {
         'Now let me tell you more and more.',
         'That is what people say, and people say much.',
       ]),
-    () => personSentence(random, random.pick(people)),
+    () => personSentence(random, random.pick(known.people)),
     () => townSentence(random, random.pick(towns)),
   ];
   const wanted = 25 + random.integer(7);
@@ -160,10 +160,10 @@ function empty(random: Random): string {
   ]);
 }
 
-/** A demonstration in the given style. */
-export function respond(random: Random, question: Question, style: Style): string {
+/** A demonstration in the given style; where it strays, it tells of the people and goods in `known` only. */
+export function respond(random: Random, question: Question, style: Style, known: Askable): string {
   const write = { warm, plain: right, curt, wrong, rambling, empty }[style];
-  return write(random, question);
+  return write(random, question, known);
 }
 
 /** A style drawn by the shares. */

@@ -1,4 +1,4 @@
-/** The conversation dataset: prompts of four splits, demonstrations of mixed quality for the train split. */
+/** The conversation dataset: prompts of five splits, demonstrations of mixed quality for the train split. */
 
 import type { Random } from '../../src/random.ts';
 import { seededRandom } from '../../src/random.ts';
@@ -7,11 +7,10 @@ import { noteQuestions } from './chat-note-questions.ts';
 import type { AnswerKind, Askable, Question } from './chat-questions.ts';
 import type { Style } from './chat-responses.ts';
 import { drawStyle, respond } from './chat-responses.ts';
-import { goods, people } from './facts.ts';
+import type { ChatSplit } from './chat-split.ts';
+import { askableIn, chatCounts, splitOfFact } from './chat-split.ts';
 import type { Known } from './knowledge-tasks.ts';
-
-export const chatCounts = { train: 1600, reward: 2400, ppo: 500, test: 150 } as const;
-export type ChatSplit = keyof typeof chatCounts;
+import type { InCorpus } from './task-rows.ts';
 
 /** One prompt; `response` and `style` are empty outside the train split. */
 export interface ChatRow {
@@ -38,20 +37,28 @@ function drawPrompt(random: Random, askable: Askable, index: number): { question
 }
 
 /**
- * All rows, no prompt twice. The train split asks only about the people and goods that the closed-book tasks train on,
- * so that their held-out facts stay known from the corpus alone; the other splits ask about everybody.
+ * All rows: no prompt twice, no note and no question about a fact in two splits, no held-out note in the corpus. Train,
+ * reward and ppo never ask about the people and goods of the closed-book test rows, so that these stay known from the
+ * corpus alone; train does not ask about those of the validation rows either.
  */
-export function buildChat(seed: number, known: Known): ChatRow[] {
+export function buildChat(seed: number, known: Known, inCorpus: InCorpus): ChatRow[] {
   const random = seededRandom(seed, 'chat');
-  const seen = new Set<string>();
-  const everybody: Askable = { people, goods };
-  const trained: Askable = { people: known.people.train, goods: known.goods.train };
+  const prompts = new Set<string>();
+  const splitOfNote = new Map<string, ChatSplit>();
+  const mayAsk = (question: Question, split: ChatSplit): boolean => {
+    if (question.note === '') return splitOfFact(seed, known, question) === split;
+    const isHeldOut = split !== 'train';
+    if ((splitOfNote.get(question.note) ?? split) !== split || (isHeldOut && inCorpus(question.note))) return false;
+    splitOfNote.set(question.note, split);
+    return true;
+  };
   const rows: ChatRow[] = [];
   for (const [split, count] of Object.entries(chatCounts) as [ChatSplit, number][]) {
+    const askable = askableIn(split, known);
     for (let index = 0; index < count; ) {
-      const { question, prompt } = drawPrompt(random, split === 'train' ? trained : everybody, index);
-      if (seen.has(prompt)) continue;
-      seen.add(prompt);
+      const { question, prompt } = drawPrompt(random, askable, index);
+      if (prompts.has(prompt) || !mayAsk(question, split)) continue;
+      prompts.add(prompt);
       const style = split === 'train' ? drawStyle(random) : '';
       rows.push({
         id: `chat-${split}-${String(index).padStart(4, '0')}`,
@@ -63,7 +70,7 @@ export function buildChat(seed: number, known: Known): ChatRow[] {
         subject: question.subject,
         answer_key: question.answerKey,
         answer_kind: question.answerKind,
-        response: style === '' ? '' : respond(random, question, style),
+        response: style === '' ? '' : respond(random, question, style, askable),
         style,
       });
       index++;

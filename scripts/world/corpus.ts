@@ -66,3 +66,9 @@ export function leakDetector(heldOut: readonly string[]): (text: string) => bool
     return false;
   };
 }
+
+/** A test whether a text stands word for word in one of the documents. */
+export function corpusSearch(documents: readonly CorpusRow[]): (text: string) => boolean {
+  const all = documents.map((each) => each.text).join('\n');
+  return (text) => all.includes(text);
+}

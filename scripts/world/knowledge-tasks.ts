@@ -3,7 +3,7 @@
 import type { Random } from '../../src/random.ts';
 import type { Good, Person } from './facts.ts';
 import { goods, people, towns, trades } from './facts.ts';
-import { coins, pickSome, say, withArticle } from './language.ts';
+import { capitalize, coins, pickSome, say, withArticle } from './language.ts';
 import type { Split, TaskRow } from './task-rows.ts';
 import { byTurns, drawRows, usualCounts } from './task-rows.ts';
 
@@ -78,7 +78,8 @@ export function cheaper(random: Random): TaskRow[] {
     // By turns the cheaper one stands first, and by other turns it is the first option.
     const [first, second] = index % 2 === 0 ? [low, high] : [high, low];
     const options = index % 4 < 2 ? [low.name, high.name] : [high.name, low.name];
-    const fields = { first: withArticle(first.name), second: withArticle(second.name), answer: low.name, options };
+    const why = `${capitalize(withArticle(first.name))} costs ${coins(first.price)}, and ${withArticle(second.name)} costs ${coins(second.price)}.`;
+    const fields = { first: withArticle(first.name), second: withArticle(second.name), answer: low.name, options, why };
     return { key: [one.name, other.name].sort().join(' '), fields };
   });
 }
@@ -97,7 +98,8 @@ export function totalPrice(random: Random): TaskRow[] {
         `${who.name} buys ${count} ${good.plural} at ${coins(good.price)} each.`,
       ]),
     );
-    const fields = { note, name: who.name, total: coins(count * good.price) };
+    const why = `One ${good.name} costs ${coins(good.price)}. ${Array(count).fill(good.price).join(' and ')} are ${count * good.price}.`;
+    const fields = { note, name: who.name, total: coins(count * good.price), why };
     return { key: `${who.name} ${count} ${good.name}`, fields };
   });
 }

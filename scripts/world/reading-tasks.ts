@@ -2,7 +2,7 @@
 
 import type { Random } from '../../src/random.ts';
 import type { Event } from './events.ts';
-import { canonical, drawEvents, eventSentence, restated, twoEventSentences } from './events.ts';
+import { canonical, clause, drawEvents, eventSentence, restated, twoEventSentences } from './events.ts';
 import { goods, people } from './facts.ts';
 import type { Sentiment } from './feelings.ts';
 import { moodMessage, moods, review, sentiments, topicNote, topics } from './feelings.ts';
@@ -54,7 +54,8 @@ export function noteEntailment(random: Random): TaskRow[] {
       index >> 1,
     );
     const claim = restated(random, answer === 'yes' ? told : wrong);
-    return { key: note, fields: { note, claim, answer } };
+    const why = `The note says: ${clause(told)}.`;
+    return { key: note, fields: { note, claim, answer, why } };
   });
 }
 

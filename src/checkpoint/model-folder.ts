@@ -9,6 +9,7 @@ import { readParameters } from '../tensor/parameters.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { RewardNormalisation } from './model-config.ts';
 import { huggingFaceConfig, NO_NORMALISATION, readModelConfig } from './model-config.ts';
+import type { HostTensor } from './safetensors.ts';
 import { encodeSafetensors, readSafetensors } from './safetensors.ts';
 import { fromHuggingFace, toHuggingFace } from './weight-names.ts';
 
@@ -47,13 +48,26 @@ export interface LoadedModel {
 
 /**
  * Loads a model from a Hugging Face folder.
- * @throws CheckpointError when a file is missing, damaged, or of an architecture this decoder is not
+ * @throws CheckpointError when a file is missing, damaged, of an architecture this decoder is not, or holds a weight that
+ *   is not finite
  */
 export function loadModelFolder(folder: string): LoadedModel {
   const { dimensions, head, normalisation } = readModelConfig(join(folder, 'config.json'));
   const weights = join(folder, 'model.safetensors');
-  const values = fromHuggingFace(dimensions, head, readSafetensors(weights), weights);
+  const tensors = readSafetensors(weights);
+  checkFinite(tensors, weights);
+  const values = fromHuggingFace(dimensions, head, tensors, weights);
   return { model: modelFrom(dimensions, head, values), normalisation };
+}
+
+/** One NaN makes every number that is computed from it NaN; better said here than at the first step. */
+function checkFinite(tensors: ReadonlyMap<string, HostTensor>, where: string): void {
+  const problems = [...tensors].flatMap(([name, { values }]) => {
+    const bad = values.findIndex((value) => !Number.isFinite(value));
+    return bad === -1 ? [] : [`${where}: tensor "${name}": element ${bad} is ${values[bad]}; expected finite numbers.`];
+  });
+  if (problems.length === 0) return;
+  throw new CheckpointError([...problems.slice(0, 10), 'Its training went wrong: use an earlier checkpoint.']);
 }
 
 /** What a stage asks of a checkpoint before it loads the weights. */

@@ -135,7 +135,7 @@ function decodeScalars(kind: ColumnKind, data: Data): unknown[] {
 }
 
 /** Offsets of a list or string column, after checking that they rise and stay within the memory they point into. */
-function checkedOffsets(data: Data, limit: number): ArrayLike<number | bigint> {
+export function checkedOffsets(data: Data, limit: number): ArrayLike<number | bigint> {
   const offsets = data.valueOffsets as ArrayLike<number | bigint>;
   if (offsets.length < data.length + 1) throw new RangeError('its memory ends early');
   let previous = 0;

@@ -1,23 +1,13 @@
 /** Tables as files: Arrow IPC in `file` format, written whole or not at all, checked column by column when read. */
 import { readFileSync } from 'node:fs';
-import {
-  type Data,
-  type Field,
-  makeData,
-  RecordBatch,
-  RecordBatchReader,
-  Schema,
-  Struct,
-  Table,
-  tableToIPC,
-} from 'apache-arrow';
+import { type Data, type RecordBatch, RecordBatchReader, Table, tableToIPC } from 'apache-arrow';
 import { DataError, errorMessage, hasCode } from '../errors.ts';
 import { atomicWrite } from '../files/atomic-write.ts';
-import { arrowField, decodeColumn, encodeColumn, isReadableAs } from './arrow-columns.ts';
-import { type Columns, checkValue, huggingFaceFeatures, type Row } from './columns.ts';
+import { arrowBatch, arrowSchema, batchRows, rowProblems, type TableMetadata } from './arrow-batch.ts';
+import { decodeColumn, isReadableAs } from './arrow-columns.ts';
+import type { Columns, Row } from './columns.ts';
 
-/** Facts about a whole table, stored in its schema: tokenizer hash, counts, how it was made. */
-export type TableMetadata = Readonly<Record<string, string>>;
+export type { TableMetadata };
 
 /** A table read from a file. */
 export interface ReadTable<C extends Columns> {
@@ -32,8 +22,6 @@ export interface FoundColumn {
   description: string;
 }
 
-// Readers load one record batch at a time; a thousand rows of a few hundred tokens are about a megabyte.
-const batchRows = 1000;
 const magic = 'ARROW1';
 
 /**
@@ -63,21 +51,10 @@ export function encodeTable<C extends Columns>(
   metadata: TableMetadata = {},
 ): Uint8Array {
   checkRows(where, columns, rows);
-  const entries = Object.entries(columns);
-  const fields = entries.map(([name, column]) => arrowField(name, column));
-  const schema = new Schema(
-    fields,
-    new Map([['huggingface', huggingFaceFeatures(columns)], ...Object.entries(metadata)]),
-  );
+  const schema = arrowSchema(columns, metadata);
   const batches: RecordBatch[] = [];
   for (let start = 0; start === 0 || start < rows.length; start += batchRows) {
-    const part = rows.slice(start, start + batchRows);
-    const children = entries.map(([name, { kind }], i) => {
-      const values = part.map((row) => row[name]);
-      return encodeColumn(kind, (fields[i] as Field).type, values);
-    });
-    const data = makeData({ type: new Struct(fields), length: part.length, nullCount: 0, children });
-    batches.push(new RecordBatch(schema, data));
+    batches.push(arrowBatch(schema, columns, rows.slice(start, start + batchRows)));
   }
   return tableToIPC(new Table(schema, batches), 'file');
 }
@@ -85,10 +62,7 @@ export function encodeTable<C extends Columns>(
 function checkRows<C extends Columns>(where: string, columns: C, rows: readonly Row<C>[]): void {
   const problems: string[] = [];
   for (const [index, row] of rows.entries()) {
-    for (const [name, column] of Object.entries(columns)) {
-      const problem = checkValue(column, row[name]);
-      if (problem !== null) problems.push(`${where}: row ${index}, column "${name}": ${problem}. Not written.`);
-    }
+    problems.push(...rowProblems(where, columns, row, index));
     if (problems.length >= 10) break;
   }
   if (problems.length > 0) throw new DataError(problems);

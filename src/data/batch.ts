@@ -52,7 +52,9 @@ export function groupByBucket(
   const groups = new Map<number, number[]>();
   for (const [index, size] of lengths.entries()) {
     const bucket = bucketLength(size, buckets);
-    groups.set(bucket, [...(groups.get(bucket) ?? []), index]);
+    const group = groups.get(bucket);
+    if (group === undefined) groups.set(bucket, [index]);
+    else group.push(index);
   }
   return [...groups].sort(([a], [b]) => a - b).map(([length, indices]) => ({ length, indices }));
 }

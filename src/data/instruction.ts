@@ -1,32 +1,36 @@
-/** Instruction examples: a rendered prompt and target as token ids with a loss mask, and the Arrow table of them. */
+/** Instruction examples: rendered prompts and targets as token ids with a loss mask. */
 import { DataError } from '../errors.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { readTable, writeTable } from './arrow-file.ts';
-import { int32List, type Row, utf8, utf8List } from './columns.ts';
+import type { Turn } from './template.ts';
 
-/** What to do with examples longer than the context. */
-export const overlongPolicies = ['error', 'drop', 'truncate_left'] as const;
+/**
+ * What to do with examples longer than a row: stop, leave them out, cut the beginning of the prompt (left) or the end of
+ * the target (right). Right loses EOS, which is counted and shown.
+ */
+export const overlongPolicies = ['error', 'drop', 'left', 'right'] as const;
 export type OverlongPolicy = (typeof overlongPolicies)[number];
-
-/** Columns of `instruct.arrow`. */
-export const instructColumns = {
-  input_ids: int32List('Token ids: BOS, prompt and line break, target, EOS.'),
-  loss_mask: int32List('1 on the tokens that are learned: the target and EOS; 0 on BOS and prompt.'),
-  task: utf8('Dataset the row comes from.'),
-  cluster: utf8('Cluster of the dataset.'),
-  template_id: utf8('Template the row was rendered with.'),
-  split: utf8('Split of the row: train, validation or test.'),
-  prompt: utf8('Rendered prompt, without the line break after it.'),
-  target: utf8('Rendered target.'),
-  options: utf8List('Answers to rank; empty for free text.'),
-};
-
-export type InstructRow = Row<typeof instructColumns>;
 
 /** Token ids and loss mask of one sequence, of equal length. */
 export interface EncodedExample {
-  inputIds: Int32Array;
-  lossMask: Int32Array;
+  readonly inputIds: Int32Array;
+  /** 1 on the tokens that are learned: every response and its EOS. */
+  readonly lossMask: Int32Array;
+}
+
+/** An example that was made to fit. */
+export interface FittedExample extends EncodedExample {
+  /** Tokens that were cut off. */
+  readonly cutTokens: number;
+  /** False where the end of the target was cut, and EOS with it. */
+  readonly endsInEos: boolean;
+}
+
+/** What is to be encoded. */
+export interface ExampleText {
+  /** Earlier turns of a dialogue, learned too. */
+  readonly history?: readonly Turn[];
+  readonly prompt: string;
+  readonly target: string;
 }
 
 export interface EncodeOptions {
@@ -37,10 +41,26 @@ export interface EncodeOptions {
   where: string;
 }
 
-/** Ids of a prompt as a model reads it before it answers: BOS, text, line break. */
-export function encodePrompt(prompt: string, tokenizer: Tokenizer): Int32Array {
-  const text = tokenizer.encode(`${prompt}\n`);
-  return tokenizer.bosId === null ? text : Int32Array.of(tokenizer.bosId, ...text);
+/** Ids of a prompt as a model reads it before it answers: BOS, earlier turns with their EOS, text, line break. */
+export function encodePrompt(prompt: string, tokenizer: Tokenizer, history: readonly Turn[] = []): Int32Array {
+  return encodeTurns(history, prompt, tokenizer).inputIds;
+}
+
+/** BOS, every turn as prompt, line break, space + response, EOS; then the last prompt. */
+function encodeTurns(history: readonly Turn[], prompt: string, tokenizer: Tokenizer): EncodedExample {
+  const given = (ids: Int32Array): EncodedExample => ({ inputIds: ids, lossMask: new Int32Array(ids.length) });
+  const parts = tokenizer.bosId === null ? [] : [given(Int32Array.of(tokenizer.bosId))];
+  for (const turn of history) {
+    parts.push(given(tokenizer.encode(`${turn.prompt}\n`)), learned(encodeTarget(turn.target, tokenizer), tokenizer));
+  }
+  return joinParts([...parts, given(tokenizer.encode(`${prompt}\n`))]);
+}
+
+/** A response and the EOS after it, all of it learned. */
+function learned(response: Int32Array, { eosId }: Tokenizer): EncodedExample {
+  const inputIds = new Int32Array(response.length + 1).fill(eosId);
+  inputIds.set(response);
+  return { inputIds, lossMask: new Int32Array(inputIds.length).fill(1) };
 }
 
 /**
@@ -58,80 +78,62 @@ export function decodeResponse(ids: ArrayLike<number>, tokenizer: Tokenizer): st
 }
 
 /**
- * One example as ids: BOS, prompt + "\n", " " + target, EOS; the loss mask covers target and EOS exactly.
- * Prompt and target are tokenized apart. Together, a token could span the boundary; then the mask would have to include
- * part of the prompt or leave out part of the target, and generation, which starts after the prompt's own tokens, would
- * see ids never trained on.
+ * One example as ids: BOS, prompt + "\n", " " + target, EOS; the loss mask covers target and EOS exactly, and those of
+ * earlier turns. Prompt and target are tokenized apart. Together, a token could span the boundary; then the mask would
+ * have to include part of the prompt or leave out part of the target, and generation, which starts after the prompt's own
+ * tokens, would see ids never trained on.
  *
  * prompt "a", target "b", byte tokens  ->  ids [BOS, a, \n, " ", b, EOS], mask [0, 0, 0, 1, 1, 1]
  *
- * @returns null where the policy is "drop" and the example is too long. "truncate_left" cuts the beginning of the
- *   prompt, never BOS, target or EOS
- * @throws DataError when the target has no tokens, the example is too long under "error", or the target alone is
+ * @returns null where the policy is "drop" and the example is too long. "left" cuts the beginning of the prompt (of the
+ *   dialogue), never BOS, target or EOS; "right" cuts the end of the target, and EOS, never the last prompt
+ * @throws DataError when the target has no tokens, the example is too long under "error", or nothing of the prompt
+ *   (left) or of the target (right) would be left
  */
 export function encodeExample(
-  { prompt, target }: { prompt: string; target: string },
+  { history = [], prompt, target }: ExampleText,
   tokenizer: Tokenizer,
   { maxLength, overlong, where }: EncodeOptions,
-): EncodedExample | null {
-  const promptIds = encodePrompt(prompt, tokenizer);
+): FittedExample | null {
+  const before = encodeTurns(history, prompt, tokenizer);
   const targetIds = encodeTarget(target, tokenizer);
   if (targetIds.length === 0) {
     throw new DataError(
       `${where}: the target is empty, so nothing would be learned; expected text. Mend or remove the row.`,
     );
   }
+  const whole = joinParts([before, learned(targetIds, tokenizer)]);
+  const excess = whole.inputIds.length - maxLength;
+  if (excess <= 0) return { ...whole, cutTokens: 0, endsInEos: true };
+  if (overlong === 'drop') return null;
   const fixed = tokenizer.bosId === null ? 0 : 1;
-  const excess = promptIds.length + targetIds.length + 1 - maxLength;
-  if (excess > 0 && overlong === 'drop') return null;
-  if (excess > 0 && (overlong === 'error' || excess > promptIds.length - fixed)) {
+  const canCut = overlong === 'left' ? before.inputIds.length - fixed : targetIds.length;
+  if (overlong === 'error' || excess > canCut) {
     throw new DataError(
       `${where}: the example is too long; expected at most ${maxLength} tokens, received ` +
-        `${promptIds.length} of prompt and ${targetIds.length + 1} of target and EOS. ` +
+        `${before.inputIds.length} of prompt and ${targetIds.length + 1} of target and EOS. ` +
         'Raise the sequence length, shorten the row, or choose overlong: drop.',
     );
   }
-  const kept = excess > 0 ? [...promptIds.subarray(0, fixed), ...promptIds.subarray(fixed + excess)] : promptIds;
-  const inputIds = Int32Array.of(...kept, ...targetIds, tokenizer.eosId);
-  const lossMask = new Int32Array(inputIds.length).fill(1, kept.length);
-  return { inputIds, lossMask };
+  if (overlong === 'right') return { ...slice(whole, 0, maxLength), cutTokens: excess, endsInEos: false };
+  const kept = joinParts([slice(whole, 0, fixed), slice(whole, fixed + excess)]);
+  return { ...kept, cutTokens: excess, endsInEos: true };
 }
 
-/** Writes `instruct.arrow`. The tokenizer's hash goes into the schema, so that readers can refuse another tokenizer. */
-export async function writeInstruct(path: string, rows: readonly InstructRow[], tokenizer: Tokenizer): Promise<void> {
-  await writeTable(path, instructColumns, rows, { tokenizer: tokenizer.hash });
+function slice({ inputIds, lossMask }: EncodedExample, start: number, end?: number): EncodedExample {
+  return { inputIds: inputIds.slice(start, end), lossMask: lossMask.slice(start, end) };
 }
 
-/**
- * Reads `instruct.arrow` and checks every row.
- *
- * @throws DataError when the file was made with another tokenizer, or naming rows whose mask has another length than the
- *   ids, masks everything, or whose ids are not in the vocabulary (the first ten)
- */
-export function readInstruct(path: string, tokenizer: Tokenizer): InstructRow[] {
-  const writtenBy = 'npx tsx stages/1-instruct.ts';
-  const { rows, metadata } = readTable(path, instructColumns, writtenBy);
-  checkTokenizer(path, metadata.tokenizer, tokenizer, writtenBy);
-  const problems: string[] = [];
-  for (const [index, { input_ids: ids, loss_mask: mask }] of rows.entries()) {
-    const at = `${path}: row ${index}`;
-    if (mask.length !== ids.length) {
-      problems.push(
-        `${at}: loss_mask: expected ${ids.length} entries as input_ids, received ${mask.length}. Run ${writtenBy}.`,
-      );
-    } else if (!mask.includes(1)) {
-      problems.push(`${at}: loss_mask is 0 everywhere, so nothing would be learned; expected a 1. Remove the row.`);
-    }
-    const outside = ids.find((id) => id < 0 || id >= tokenizer.vocabSize);
-    if (outside !== undefined) {
-      problems.push(
-        `${at}: input_ids: expected ids below ${tokenizer.vocabSize}, received ${outside}. Run ${writtenBy}.`,
-      );
-    }
-    if (problems.length >= 10) break;
+function joinParts(parts: readonly EncodedExample[]): EncodedExample {
+  const length = parts.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
+  const joined = { inputIds: new Int32Array(length), lossMask: new Int32Array(length) };
+  let at = 0;
+  for (const { inputIds, lossMask } of parts) {
+    joined.inputIds.set(inputIds, at);
+    joined.lossMask.set(lossMask, at);
+    at += inputIds.length;
   }
-  if (problems.length > 0) throw new DataError(problems);
-  return rows;
+  return joined;
 }
 
 /**

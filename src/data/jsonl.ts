@@ -1,6 +1,7 @@
 /** JSON Lines files: one JSON object a line, every problem named by file and line. */
 import { readFileSync } from 'node:fs';
 import { DataError, errorMessage, hasCode } from '../errors.ts';
+import { openAtomicFile } from '../files/atomic-file.ts';
 
 /** One line of a JSONL file. */
 export interface JsonLine {
@@ -47,4 +48,38 @@ function readText(path: string, writtenBy: string): string {
     if (!hasCode(error, 'ENOENT')) throw error;
     throw new DataError(`${path}: the file is missing; expected a JSONL file. Run ${writtenBy}.`, { cause: error });
   }
+}
+
+/** A JSONL file that is written row by row. */
+export interface JsonLinesWriter {
+  /** Adds a row; keys stand in the row's order. */
+  append(row: Readonly<Record<string, unknown>>): void;
+  /** Writes what is left and gives the file its name. */
+  close(): Promise<void>;
+  /** Removes what was written, so that the path keeps its old content; does nothing after `close`. */
+  discard(): void;
+}
+
+/**
+ * Opens a JSONL file to be written row by row, in constant memory, whole or not at all.
+ *
+ * @throws UserError where it cannot be written
+ */
+export async function openJsonLinesWriter(path: string): Promise<JsonLinesWriter> {
+  const file = await openAtomicFile(path);
+  let lines: string[] = [];
+  const flush = (): void => {
+    if (lines.length > 0) file.write(Buffer.from(`${lines.join('\n')}\n`, 'utf8'));
+    lines = [];
+  };
+  return {
+    append: (row) => {
+      if (lines.push(JSON.stringify(row)) === 1000) flush();
+    },
+    close: async () => {
+      flush();
+      await file.commit();
+    },
+    discard: file.discard,
+  };
 }

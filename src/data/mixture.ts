@@ -1,108 +1,166 @@
-/** Mixing tasks: how many examples of each, which rows, and which template for each row. */
+/** Mixing tasks: parts of a mixture, how many examples of each task, which rows, which template and which shots. */
 import { DataError } from '../errors.ts';
 import type { Random } from '../random.ts';
+import { apportion, type Counted, mixtureRates, type RateRule } from './mixture-rates.ts';
 import { rowsOf, type Task, type TaskRow } from './tasks.ts';
 import type { Template } from './template-file.ts';
+import { suggestion } from './template-patterns.ts';
+import type { TemplateKind } from './template-schema.ts';
 
 /** How an example's template is found: each in turn (as FLAN's code does) or drawn (as its paper says). */
 export const templateChoices = ['round_robin', 'random'] as const;
 export type TemplateChoice = (typeof templateChoices)[number];
 
+/** One part of a mixture of mixtures: zero-shot, few-shot, chain of thought, dialogue (FLAN 2022, arXiv:2301.13688). */
+export interface MixturePart {
+  /** Weight among the parts; they need not add up to 1. */
+  readonly share: number;
+  /** Kinds of templates; a task without any of them is not in the part. */
+  readonly kinds: readonly TemplateKind[];
+  /** Numbers of solved examples in front, one drawn for each question; [0] for none. */
+  readonly shots: readonly number[];
+  /** Tasks of the part; all that have such templates when left out. */
+  readonly tasks?: readonly string[] | undefined;
+}
+
+export interface MixtureOptions extends RateRule {
+  /** Examples in all. */
+  readonly examples: number;
+  /** First rows of a dataset that are used at all; null for all (FLAN: 30,000). */
+  readonly rowCap: number | null;
+  readonly templateChoice: TemplateChoice;
+  readonly parts: Readonly<Record<string, MixturePart>>;
+}
+
 /** One example to render. */
 export interface MixtureItem {
-  task: Task;
-  row: TaskRow;
-  template: Template;
+  readonly part: string;
+  readonly task: Task;
+  readonly row: TaskRow;
+  readonly template: Template;
+  /** Rows to show solved in front; never the row itself. */
+  readonly shots: readonly TaskRow[];
 }
 
-export interface MixtureOptions {
-  /** Rows of a task that count towards its rate; larger tasks are not mixed in more often. */
-  cap: number;
-  /** Examples in all. */
-  examples: number;
-  random: Random;
-  templateChoice: TemplateChoice;
-  /** Rows to draw from; "train" when left out. */
-  split?: string;
-}
-
-/**
- * Examples-proportional mixing with a cap: rate_m = min(count_m, cap) / Σ_n min(count_n, cap).
- * Raffel et al. 2020, arXiv:1910.10683, section 3.5.2; FLAN uses a cap of 3000 (arXiv:2109.01652, section 2.1).
- *
- * counts [10, 100, 1000], cap 100  ->  [10/210, 100/210, 100/210]
- *
- * @throws DataError when a count or the cap is below 1 or not a whole number
- */
-export function mixtureRates(counts: readonly number[], cap: number): number[] {
-  const problems = [...counts.map((count, i) => [`count ${i}`, count] as const), ['cap', cap] as const]
-    .filter(([, value]) => !Number.isInteger(value) || value < 1)
-    .map(([name, value]) => `mixture: ${name}: expected a whole number of at least 1, received ${value}. Mend it.`);
-  if (problems.length > 0) throw new DataError(problems);
-  const capped = counts.map((count) => Math.min(count, cap));
-  const total = capped.reduce((sum, count) => sum + count, 0);
-  return capped.map((count) => count / total);
+/** What one part draws from one task. */
+export interface MixtureShare {
+  readonly part: string;
+  readonly task: Task;
+  /** Rows it is drawn from. */
+  readonly rows: readonly TaskRow[];
+  readonly templates: readonly Template[];
+  readonly shots: readonly number[];
+  /** Share of the whole mixture. */
+  readonly rate: number;
+  readonly examples: number;
 }
 
 /**
- * Whole numbers in proportion to rates that add up to `total`: each is its share rounded up or down
- * (largest remainders are rounded up; ties to the earlier).
- */
-export function apportion(rates: readonly number[], total: number): number[] {
-  const shares = rates.map((rate) => rate * total);
-  const whole = shares.map(Math.floor);
-  const left = total - whole.reduce((sum, count) => sum + count, 0);
-  const order = shares
-    .map((share, i) => ({ i, rest: share - Math.floor(share) }))
-    .sort((a, b) => b.rest - a.rest || a.i - b.i);
-  for (const { i } of order.slice(0, left)) whole[i] = (whole[i] ?? 0) + 1;
-  return whole;
-}
-
-/**
- * Draws examples for training: each task gets its exact share, its rows pass by in shuffled order as often as needed,
- * and only templates of split "train" are used. The result is shuffled across tasks.
- * The source draws the task anew for every example; exact shares have the same means without the noise.
+ * Who gets how many examples: first among parts by share, then within each part by the rule.
  *
- * @throws DataError when a task has no row in the split
+ * @throws DataError with all problems: tasks without training rows, parts without tasks, weights of tasks that are not
+ *   trained, and what `mixtureRates` says of each part
  */
-export function sampleMixture(tasks: readonly Task[], options: MixtureOptions): MixtureItem[] {
-  const { cap, examples, random, templateChoice, split = 'train' } = options;
-  const rows = tasks.map((task) => rowsOf(task, split));
-  const empty = tasks.filter((_, i) => rows[i]?.length === 0);
-  if (empty.length > 0) {
-    throw new DataError(
-      empty.map(
-        (task) => `${task.path}: no rows of split "${split}"; expected at least one. Add rows or leave the task out.`,
-      ),
-    );
-  }
-  const rates = mixtureRates(
-    rows.map((list) => list.length),
-    cap,
-  );
-  const items = apportion(rates, examples).flatMap((count, i) => {
-    const task = tasks[i];
-    return task === undefined ? [] : drawExamples(task, rows[i] ?? [], count, random.fork(task.name), templateChoice);
+export function planMixture(tasks: readonly Task[], options: MixtureOptions): MixtureShare[] {
+  const rows = new Map(tasks.map((task) => [task.name, rowsOf(task, 'train').slice(0, options.rowCap ?? undefined)]));
+  const problems = [...rowProblems(tasks, rows), ...weightNameProblems(tasks, options)];
+  const parts = Object.entries(options.parts).map(([name, part]) => {
+    const members = tasks.filter((task) => isMember(task, part));
+    problems.push(...memberProblems(name, part, members));
+    return { name, part, members };
   });
+  if (problems.length > 0) throw new DataError(problems);
+  const total = parts.reduce((sum, { part }) => sum + part.share, 0);
+  const shares = parts.map(({ part }) => part.share / total);
+  const counts = apportion(shares, options.examples);
+  const plan = parts.flatMap(({ name, part, members }, p) => {
+    const counted = members.map((task) => ({ name: task.name, count: rows.get(task.name)?.length ?? 0 }));
+    const rates = ratesOrProblems(counted, options, `mixture.parts.${name}`, problems);
+    const examples = apportion(rates, counts[p] ?? 0);
+    return members.map((task, i): MixtureShare => {
+      const own = { rows: rows.get(task.name) ?? [], templates: partTemplates(task, part), shots: part.shots };
+      return { part: name, task, ...own, rate: (shares[p] ?? 0) * (rates[i] ?? 0), examples: examples[i] ?? 0 };
+    });
+  });
+  if (problems.length > 0) throw new DataError(problems);
+  return plan;
+}
+
+/** The rates of a part; where there are none, what is wrong is added to the problems. */
+function ratesOrProblems(tasks: readonly Counted[], rule: RateRule, where: string, problems: string[]): number[] {
+  try {
+    return mixtureRates(tasks, rule, where);
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    problems.push(...error.problems);
+    return [];
+  }
+}
+
+function rowProblems(tasks: readonly Task[], rows: ReadonlyMap<string, readonly TaskRow[]>): string[] {
+  return tasks
+    .filter(({ name }) => rows.get(name)?.length === 0)
+    .map(({ path }) => `${path}: no rows of split "train"; expected at least one. Add rows or leave the task out.`);
+}
+
+function weightNameProblems(tasks: readonly Task[], { weights }: MixtureOptions): string[] {
+  const names = tasks.map(({ name }) => name);
+  return Object.keys(weights)
+    .filter((name) => !names.includes(name))
+    .map((name) => `mixture.weights: "${name}" is not a task that is trained. ${suggestion(name, names)}`);
+}
+
+function memberProblems(name: string, part: MixturePart, members: readonly Task[]): string[] {
+  const missing = (part.tasks ?? []).filter((task) => !members.some((member) => member.name === task));
+  if (missing.length === 0 && members.length > 0) return [];
+  const what = missing.length > 0 ? `${missing.join(', ')} cannot be in it` : 'no task is in it';
+  return [
+    `mixture.parts.${name}: ${what}; expected tasks that are trained and have training templates of kind ` +
+      `${part.kinds.join(' or ')}. Change kinds or tasks, or leave the part out.`,
+  ];
+}
+
+/**
+ * Draws the examples of a plan: each task gets its exact number, its rows pass by in shuffled order as often as needed.
+ * The result is shuffled across tasks and parts. The source draws the task anew for every example; exact shares have the
+ * same means without the noise.
+ */
+export function drawMixture(plan: readonly MixtureShare[], choice: TemplateChoice, random: Random): MixtureItem[] {
+  const items = plan.flatMap((share) => drawExamples(share, random.fork(share.task.name), choice));
   return random.shuffle(items);
 }
 
-function drawExamples(
-  task: Task,
-  rows: readonly TaskRow[],
-  count: number,
-  random: Random,
-  choice: TemplateChoice,
-): MixtureItem[] {
-  const templates = random.shuffle(task.templates.templates.filter((template) => template.split === 'train'));
+function isMember(task: Task, part: MixturePart): boolean {
+  return (part.tasks === undefined || part.tasks.includes(task.name)) && partTemplates(task, part).length > 0;
+}
+
+function partTemplates(task: Task, part: MixturePart): Template[] {
+  return task.templates.templates.filter(({ split, kind }) => split === 'train' && part.kinds.includes(kind));
+}
+
+function drawExamples(share: MixtureShare, random: Random, choice: TemplateChoice): MixtureItem[] {
+  const { part, task, rows, examples } = share;
+  const templates = random.shuffle(share.templates);
   const items: MixtureItem[] = [];
   let passing: TaskRow[] = [];
-  while (items.length < count) {
+  while (items.length < examples) {
     if (passing.length === 0) passing = random.shuffle(rows);
     const row = passing.pop();
     const template = choice === 'random' ? random.pick(templates) : templates[items.length % templates.length];
-    if (row !== undefined && template !== undefined) items.push({ task, row, template });
+    if (row === undefined || template === undefined) break;
+    items.push({ part, task, row, template, shots: drawShots(share, row, random) });
   }
   return items;
+}
+
+/** Different rows of the same task, the question itself left out. */
+function drawShots({ rows, shots }: MixtureShare, row: TaskRow, random: Random): TaskRow[] {
+  if (shots.every((count) => count === 0)) return [];
+  const wanted = Math.min(random.pick(shots), rows.length - 1);
+  const drawn = new Set<TaskRow>();
+  while (drawn.size < wanted) {
+    const candidate = random.pick(rows);
+    if (candidate !== row) drawn.add(candidate);
+  }
+  return [...drawn];
 }

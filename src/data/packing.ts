@@ -72,25 +72,32 @@ export function packSequences(sequences: readonly EncodedExample[], length: numb
     sequences.map(({ inputIds }) => inputIds.length),
     length,
   );
-  const size = plan.length * length;
+  return fillRows(
+    plan.map((indices) => indices.map((index) => sequences[index] as EncodedExample)),
+    length,
+    padId,
+  );
+}
+
+/** Lays sequences out in rows of `length` tokens, one list of sequences a row, each list no longer than a row. */
+export function fillRows(rows: readonly (readonly EncodedExample[])[], length: number, padId: number): PackedRows {
+  const size = rows.length * length;
   const packed: PackedRows = {
-    rows: plan.length,
+    rows: rows.length,
     length,
     inputIds: new Int32Array(size).fill(padId),
     lossMask: new Int32Array(size),
     segmentIds: new Int32Array(size),
     positions: new Int32Array(size),
   };
-  for (const [row, indices] of plan.entries()) {
+  for (const [row, sequences] of rows.entries()) {
     let at = row * length;
-    for (const [segment, index] of indices.entries()) {
-      const sequence = sequences[index];
-      if (sequence === undefined) continue;
-      packed.inputIds.set(sequence.inputIds, at);
-      packed.lossMask.set(sequence.lossMask, at);
-      packed.segmentIds.fill(segment + 1, at, at + sequence.inputIds.length);
-      for (let i = 0; i < sequence.inputIds.length; i++) packed.positions[at + i] = i;
-      at += sequence.inputIds.length;
+    for (const [segment, { inputIds, lossMask }] of sequences.entries()) {
+      packed.inputIds.set(inputIds, at);
+      packed.lossMask.set(lossMask, at);
+      packed.segmentIds.fill(segment + 1, at, at + inputIds.length);
+      for (let i = 0; i < inputIds.length; i++) packed.positions[at + i] = i;
+      at += inputIds.length;
     }
   }
   return packed;
@@ -131,8 +138,9 @@ export function takeRows(packed: PackedRows, indices: readonly number[]): Packed
   };
 }
 
-/** The chosen rows as micro-batches of equal size: an update whose gradients are added up piece by piece. */
-export function splitRows(packed: PackedRows, indices: readonly number[], pieces: number): PackedRows[] {
-  const size = indices.length / pieces;
-  return Array.from({ length: pieces }, (_, i) => takeRows(packed, indices.slice(i * size, (i + 1) * size)));
+/** Rows as micro-batches of equal size: an update whose gradients are added up piece by piece. */
+export function splitRows(packed: PackedRows, pieces: number): PackedRows[] {
+  const size = packed.rows / pieces;
+  const row = Array.from({ length: packed.rows }, (_, i) => i);
+  return Array.from({ length: pieces }, (_, i) => takeRows(packed, row.slice(i * size, (i + 1) * size)));
 }

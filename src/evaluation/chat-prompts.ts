@@ -37,25 +37,31 @@ export interface PromptSource {
 export function loadChatPrompts(source: PromptSource, tokenizer: Tokenizer, limit: number): ChatPrompt[] {
   const task = loadTasks(source.seed, source.templates, ['chat'])[0] as Task;
   const lexicon = readLexicon(join(source.seed, 'lexicon.json'));
-  const templates = task.templates.templates.filter(({ inverted, split }) => !inverted && split === 'train');
+  const templates = task.templates.templates.filter(({ kind, split }) => kind === 'direct' && split === 'train');
   const rows = rowsOf(task, source.split);
   if (rows.length === 0) throw new DataError(`${task.path}: no rows of split "${source.split}"; expected prompts.`);
   const problems: string[] = [];
   const prompts = rows.map((row, index): ChatPrompt => {
     const template = templates[index % templates.length];
     if (template === undefined) throw new DataError(`${task.templates.path}: no template to train on.`);
-    const { input } = renderTemplate(task.templates, template, row);
-    const promptIds = encodePrompt(input, tokenizer);
+    const { prompt } = renderTemplate(task.templates, template, row);
+    const promptIds = encodePrompt(prompt, tokenizer);
     if (promptIds.length > limit) {
       problems.push(
         `${row.where}: the prompt has ${promptIds.length} tokens and the context leaves ${limit} beside the response. ` +
           'Lower sampling.maxNewTokens or use a model with a longer context.',
       );
     }
-    return { id: row.id, prompt: input, promptIds, gold: goldRequest(row.fields, lexicon, row.where) };
+    return { id: row.id, prompt, promptIds, gold: goldRequest(row.fields, lexicon, row.where) };
   });
   if (problems.length > 0) throw new DataError(problems.slice(0, 10));
   return prompts;
+}
+
+/** A line of figures: "held out  150 prompts, longest 31 tokens". */
+export function describePrompts(name: string, prompts: readonly ChatPrompt[]): string {
+  const longest = prompts.reduce((most, { promptIds }) => Math.max(most, promptIds.length), 0);
+  return `${name}  ${prompts.length} prompts, longest ${longest} tokens`;
 }
 
 function readLexicon(path: string): ReturnType<typeof parseGoldLexicon> {

@@ -1,33 +1,47 @@
 /** How well a reward model judges preference pairs, against the labels and against gold. */
-import type { PreferenceRow } from '../data/preference.ts';
+import type { PreferencePair } from '../data/preference.ts';
+import { betterResponse } from '../data/preference-sets.ts';
 import type { Model } from '../model/model.ts';
 import type { PromptResponse } from '../steps/response-batch.ts';
 import { responseBatch } from '../steps/response-batch.ts';
 import { responseScores } from '../steps/score-responses.ts';
-import type { CalibrationBin } from './calibration.ts';
+import type { CalibrationBin, JudgedPair } from './calibration.ts';
 import { calibration, pairAccuracy } from './calibration.ts';
+
+/** Quality on the pairs of one group. */
+export interface GroupQuality {
+  readonly group: string;
+  /** Pairs with a better response. */
+  readonly pairs: number;
+  readonly accuracy: number;
+}
 
 /** Quality on a set of pairs. */
 export interface PairQuality {
   /** Raw scores, in the order of the pairs. */
   readonly scores: { chosen: number; rejected: number }[];
-  /** Against gold, without label noise. */
+  /** Against gold where a pair has gold scores, else against its label; pairs with equal gold are not counted. */
   readonly accuracy: number;
   /** Against the labels, noise included. */
   readonly labelAccuracy: number;
-  /** Against gold, over the pairs whose better response is the shorter one: far below `accuracy` means length
+  /** As `accuracy`, over the pairs whose better response is the shorter one: far below `accuracy` means length
    * bias; null where there is no such pair. */
   readonly shorterAccuracy: number | null;
   /** Expected calibration error against the labels. */
   readonly calibrationError: number;
   readonly bins: CalibrationBin[];
+  /** As `accuracy`, for each group by name; empty where pairs have no group. */
+  readonly groups: GroupQuality[];
 }
 
 /** Sequences scored side by side. */
 const SCORE_BATCH = 64;
 
 /** The two sequences of a pair as prompt and response. */
-export function pairIds(row: PreferenceRow): { chosen: PromptResponse; rejected: PromptResponse } {
+export function pairIds(row: Pick<PreferencePair, 'chosen_ids' | 'rejected_ids' | 'prompt_length'>): {
+  chosen: PromptResponse;
+  rejected: PromptResponse;
+} {
   const split = (ids: Int32Array): PromptResponse => ({
     promptIds: ids.subarray(0, row.prompt_length),
     responseIds: ids.subarray(row.prompt_length),
@@ -45,16 +59,17 @@ export function scoreSequences(model: Model, sequences: readonly PromptResponse[
 }
 
 /** Scores both responses of every pair and compares. */
-export function judgePairs(model: Model, rows: readonly PreferenceRow[], padId: number): PairQuality {
+export function judgePairs(model: Model, rows: readonly PreferencePair[], padId: number): PairQuality {
   const sequences = rows.map(pairIds).flatMap(({ chosen, rejected }) => [chosen, rejected]);
   const all = scoreSequences(model, sequences, padId);
   const scores = rows.map((_, i) => ({ chosen: all[2 * i] as number, rejected: all[2 * i + 1] as number }));
-  const byGold = rows.map(({ gold_chosen, gold_rejected, chosen_ids, rejected_ids }, i) => {
+  const byGold = rows.flatMap((row, i) => {
+    const better = betterResponse(row);
+    if (better === null) return [];
     const { chosen, rejected } = scores[i] as { chosen: number; rejected: number };
-    const labelIsRight = gold_chosen > gold_rejected;
-    const difference = chosen_ids.length - rejected_ids.length;
-    const pair = labelIsRight ? { chosen, rejected } : { chosen: rejected, rejected: chosen };
-    return { ...pair, betterIsShorter: labelIsRight ? difference < 0 : difference > 0 };
+    const difference = row.chosen_ids.length - row.rejected_ids.length;
+    const pair = better === 'chosen' ? { chosen, rejected } : { chosen: rejected, rejected: chosen };
+    return [{ ...pair, group: row.group, betterIsShorter: better === 'chosen' ? difference < 0 : difference > 0 }];
   });
   const shorter = byGold.filter(({ betterIsShorter }) => betterIsShorter);
   const { bins, error } = calibration(scores);
@@ -65,5 +80,19 @@ export function judgePairs(model: Model, rows: readonly PreferenceRow[], padId: 
     shorterAccuracy: shorter.length === 0 ? null : pairAccuracy(shorter),
     calibrationError: error,
     bins,
+    groups: accuracyByGroup(byGold),
   };
+}
+
+function accuracyByGroup(judged: readonly (JudgedPair & { readonly group: string | null })[]): GroupQuality[] {
+  const groups = new Map<string, JudgedPair[]>();
+  for (const pair of judged) {
+    if (pair.group === null) continue;
+    const known = groups.get(pair.group);
+    if (known === undefined) groups.set(pair.group, [pair]);
+    else known.push(pair);
+  }
+  return [...groups]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([group, pairs]) => ({ group, pairs: pairs.length, accuracy: pairAccuracy(pairs) }));
 }

@@ -58,7 +58,7 @@ export async function atomicFolder<T>(path: string, fill: (folder: string) => Pr
 }
 
 /** A hidden sibling on the same file system, so that the rename is one step; the process id tells whose it is. */
-function temporaryName(target: string): string {
+export function temporaryName(target: string): string {
   return join(dirname(target), `.${basename(target)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
 }
 
@@ -102,11 +102,11 @@ async function syncPath(path: string, flags: string): Promise<void> {
 }
 
 /** Makes a rename durable. Windows cannot open folders; there the rename alone must do. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   if (process.platform !== 'win32') await syncPath(folder, 'r');
 }
 
-function isSystemError(error: unknown): boolean {
+export function isSystemError(error: unknown): boolean {
   return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string';
 }
 
@@ -121,7 +121,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EEXIST: 'A part of the path is a file: choose another name or remove it.',
 };
 
-function describeFailure(path: string, error: unknown): UserError {
+export function describeFailure(path: string, error: unknown): UserError {
   const code = (error as NodeJS.ErrnoException)?.code ?? '';
   const remedy = REMEDIES[code] ?? 'Check the folder and run again.';
   return new UserError(`${path}: could not be written (${errorMessage(error)}). ${remedy}`, { cause: error });

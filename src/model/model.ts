@@ -47,6 +47,20 @@ export function scoreModelFrom(model: Model, random: Random): Model {
   return modelFrom(model.dimensions, 'score', values);
 }
 
+/**
+ * The same score model with every score multiplied by `factor`. The head has no bias, so scaling it scales the scores;
+ * the model given is not freed.
+ */
+export function scaleScores(model: Model, factor: number): Model {
+  const { layout } = model.parameters;
+  // A copy: what is read may be the tensor's own memory.
+  const values = readParameters(model.parameters).slice();
+  const head = layout.specs.findIndex(({ name }) => name === 'score.weight');
+  const start = layout.offsets[head] as number;
+  for (let i = start; i < start + (layout.sizes[head] as number); i++) values[i] = (values[i] as number) * factor;
+  return modelFrom(model.dimensions, model.head, values);
+}
+
 /** Weights by name; call inside `tf.tidy`. */
 export function modelWeights(model: Model): Weights {
   return unflatten(model.parameters.layout, model.parameters.flat);

@@ -21,12 +21,8 @@ function stageRows({ instruct, reward, ppo }: ChainSummary): string[][] {
     ['', 'accuracy with unseen templates', '', percent(instruct.accuracyUnseenTemplates)],
     ['2 reward', 'accuracy on held-out pairs', '50.0 %', percent(reward.heldOutAccuracy)],
     ['', 'calibration error', '', reward.ece.toFixed(3)],
-    [
-      '3 ppo',
-      'gold score (hidden)',
-      `${ppo.goldBefore.toFixed(3)} ± ${ppo.goldSdBefore.toFixed(3)}`,
-      ppo.goldAfter.toFixed(3),
-    ],
+    ['3 ppo', 'gold score (hidden)', ppo.goldBefore.toFixed(3), ppo.goldAfter.toFixed(3)],
+    ['', 'its standard deviation over prompts', ppo.goldSdBefore.toFixed(3), ''],
     ['', 'reward-model score', ppo.proxyBefore.toFixed(2), ppo.proxyAfter.toFixed(2)],
     ['', 'KL a response, nats', '0.00', ppo.klPerResponse.toFixed(2)],
     ['', 'win rate by gold', '50.0 %', percent(ppo.winRate)],
@@ -108,7 +104,8 @@ function markdownReport(
       line([prompt, before, gold[0].toFixed(2), after, gold[1].toFixed(2)]),
     ),
     '',
-    'Every number comes from `evaluate/table.arrow`; every answer is in `evaluate/answers.arrow`.',
+    'The numbers of stages 1 and 3 come from `evaluate/table.arrow`, those of stage 2 from the held-out pairs in ' +
+      '`reward/samples.arrow` and `reward/calibration.arrow`; every answer is in `evaluate/answers.arrow`.',
     '',
   ].join('\n');
 }

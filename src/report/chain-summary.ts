@@ -8,6 +8,9 @@ export interface EvaluationRow {
   readonly model: string;
   readonly accuracy: number;
   readonly accuracy_unseen_templates: number;
+  /** null where there was no such task. */
+  readonly accuracy_unseen_datasets: number | null;
+  readonly accuracy_unseen_clusters: number | null;
   readonly gold: number;
   readonly gold_sd: number;
   readonly reward: number;
@@ -18,6 +21,7 @@ export interface EvaluationRow {
 
 /** The content of summary.json. */
 export interface ChainSummary {
+  /** The lane the stages ran on; several, in the order of their first use, where a chain was continued on another. */
   readonly lane: string;
   /** Of all stages together; setting up the lane is not counted. */
   readonly seconds: number;
@@ -45,13 +49,16 @@ export interface ChainSummary {
   readonly table: readonly EvaluationRow[];
 }
 
+/** What the summary of a chain needs of every model. */
+const chainColumns = ['accuracy', 'accuracy_unseen_templates', 'gold', 'gold_sd', 'reward', 'kl', 'win_rate'] as const;
+
 const STAGES = ['instruct', 'preferences', 'reward', 'ppo', 'evaluate'] as const;
 
 /**
  * @param folder run folder of the chain
  * @throws CheckpointError when a stage has not finished
  */
-export function chainSummary(folder: string, lane: string, seed: number): ChainSummary {
+export function chainSummary(folder: string, seed: number): ChainSummary {
   const manifests = STAGES.map((stage) => {
     const manifest = readManifest(join(folder, stage));
     if (manifest?.status === 'finished') return manifest;
@@ -66,11 +73,19 @@ export function chainSummary(folder: string, lane: string, seed: number): ChainS
     const found = table.find((candidate) => candidate.model === model);
     if (found === undefined)
       throw new CheckpointError(`${folder}/evaluate: its table has no row for ${model}. Run stage 4 again.`);
+    const missing = chainColumns.filter((name) => typeof found[name] !== 'number');
+    if (missing.length > 0) {
+      throw new CheckpointError(
+        `${folder}/evaluate: its table has no ${missing.join(', ')} for ${model}; expected numbers. ` +
+          'Give stage 4 prompts, ppo and reward, and tasks that were trained.',
+      );
+    }
     return found;
   };
   const [base, instruct, ppo] = [row('base'), row('instruct'), row('ppo')];
+  const lanes = manifests.flatMap(({ sessions, lane }) => [...sessions.map((session) => session.lane), lane]);
   return {
-    lane,
+    lane: [...new Set(lanes)].join(', '),
     seconds: Math.round(10 * manifests.reduce((sum, { seconds }) => sum + seconds, 0)) / 10,
     secondsByStage: Object.fromEntries(STAGES.map((stage, i) => [stage, manifests[i]?.seconds ?? 0])),
     peakRssMb: Math.max(...manifests.map(({ peakRssMb }) => peakRssMb)),

@@ -21,12 +21,20 @@ export interface PpoModels {
   readonly policy: Model;
   /** Frozen copy of the policy's start: anchors the KL. */
   readonly reference: Model;
-  /** Trained; started as the reward model. */
+  /** Trained; started as the reward model on the scale of normalised scores. A value is its output − `valueOffset`. */
   readonly critic: Model;
   /** Frozen: scores responses. */
   readonly reward: Model;
   /** Scores are read as (raw − mean) / deviation. */
   readonly normalisation: { readonly mean: number; readonly deviation: number };
+}
+
+/**
+ * What the critic's output is above the value it stands for. Its head has no bias: divided by the deviation, a reward
+ * model's raw score is the normalised one + mean / deviation, and this constant stays outside the network.
+ */
+export function valueOffset({ normalisation: { mean, deviation } }: Pick<PpoModels, 'normalisation'>): number {
+  return mean / deviation;
 }
 
 /** Arrays are [batch · response] unless said otherwise; 0 where masked. */
@@ -76,7 +84,7 @@ export function collectRollout(
     drawnLogProbs,
     ...responseLogProbsAndEntropy(models.policy, batch, options.temperature),
     referenceLogProbs: responseLogProbs(models.reference, batch, options.temperature),
-    values: responseValues(models.critic, batch),
+    values: responseValues(models.critic, batch, valueOffset(models)),
     scores: responseScores(models.reward, batch).map((score) => (score - mean) / deviation),
   };
 }

@@ -5,7 +5,7 @@ import { policyUpdate, valueUpdate } from '../steps/ppo-update.ts';
 import type { ResponseBatch } from '../steps/response-batch.ts';
 import type { AdamW } from '../training/adamw.ts';
 import type { PpoModels, Rollout } from './collect.ts';
-import { takeGridRows } from './collect.ts';
+import { takeGridRows, valueOffset } from './collect.ts';
 import type { Checks } from './invariants.ts';
 import { checkFirstUpdate } from './invariants.ts';
 
@@ -50,16 +50,17 @@ export interface UpdateTargets {
   readonly returns: Float32Array;
 }
 
-/** Rows of a rollout with their targets, shapes as in the whole rollout. */
-function takeRows(rollout: Rollout, targets: UpdateTargets, rows: readonly number[]): PpoRows {
+/** Rows of a rollout with their targets, shapes as in the whole rollout; values and returns as the critic puts them out. */
+function takeRows(rollout: Rollout, targets: UpdateTargets, rows: readonly number[], offset: number): PpoRows {
   const { batch } = rollout;
   const take = (values: Float32Array): Float32Array => takeGridRows(values, rows, batch.response);
+  const takeValues = (values: Float32Array): Float32Array => take(values).map((value) => value + offset);
   return {
     batch: takeBatchRows(batch, rows),
     oldLogProbs: take(rollout.logProbs),
-    oldValues: take(rollout.values),
+    oldValues: takeValues(rollout.values),
     advantages: take(targets.advantages),
-    returns: take(targets.returns),
+    returns: takeValues(targets.returns),
   };
 }
 
@@ -106,6 +107,7 @@ export function updateOnRollout(
 ): InnerLoopResult {
   const rowCount = rollout.batch.tokens.batch;
   const size = rowCount / options.minibatches;
+  const offset = valueOffset(models);
   const sums = {
     policyLoss: 0,
     valueLoss: 0,
@@ -123,13 +125,14 @@ export function updateOnRollout(
     const order = random.shuffle(Array.from({ length: rowCount }, (_, row) => row));
     for (let at = 0; at < rowCount && !isFar(); at += size) {
       const microBatches = chunk(order.slice(at, at + size), options.microBatchRows).map((rows) =>
-        takeRows(rollout, targets, rows),
+        takeRows(rollout, targets, rows, offset),
       );
       const { clipRange, temperature, valueClipRange, where } = options;
       const policyOptions = { ...options.policy, clipRange, temperature, where: `${where} policy` };
       const policy = policyUpdate(models.policy, optimizers.policy, microBatches, policyOptions);
       if (updates === 0) checkFirstUpdate(options.checks, policy.stats, where, options.say);
-      const criticOptions = { ...options.critic, clipRange: valueClipRange, where: `${where} value model` };
+      const section = 'valueOptimizer';
+      const criticOptions = { ...options.critic, clipRange: valueClipRange, where: `${where} value model`, section };
       const value = valueUpdate(models.critic, optimizers.critic, microBatches, criticOptions);
       approxKl = policy.stats.approxKl;
       if (at === 0) approxKlByEpoch.push(approxKl);

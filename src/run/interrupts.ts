@@ -1,10 +1,10 @@
 /** Ctrl-C: the first asks a stage to save and stop, the second ends the program at once. */
 
-/** Thrown by a stage that has saved its state because it was asked to stop. */
+/** Thrown by a stage that stops because it was asked to: saved at a step, or at 0 where it keeps nothing half-done. */
 export class Interrupted extends Error {
   readonly step: number;
   constructor(step: number) {
-    super(`saved at step ${step}`);
+    super(step === 0 ? 'stopped; this stage saves nothing before its end' : `saved at step ${step}`);
     this.name = 'Interrupted';
     this.step = step;
   }
@@ -31,7 +31,7 @@ export function watchInterrupts(say: (line: string) => void, kill: () => void): 
       return;
     }
     seen = true;
-    say('stopping: the state is saved after this step. Press Ctrl-C again to stop at once and lose it.');
+    say('stopping after this step; a stage with checkpoints saves one first. Press Ctrl-C again to stop at once.');
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);

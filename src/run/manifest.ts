@@ -15,15 +15,29 @@ const Content = z.object({ role: z.string(), path: z.string(), hash: z.string() 
 /** A file or folder that a run read or made, by what it was for. */
 export type Content = z.infer<typeof Content>;
 
-const Manifest = z.object({
-  formatVersion: z.literal(FORMAT_VERSION),
-  stage: z.string(),
-  status: z.enum(['running', 'finished', 'interrupted', 'failed']),
+const Session = z.object({
+  startedAt: z.string(),
   codeVersion: z.string(),
   gitCommit: z.string().nullable(),
   lane: z.string(),
   device: z.string(),
   versions: z.record(z.string(), z.string()),
+});
+/** One start of a run: a run that was stopped and continued has several. */
+export type Session = z.infer<typeof Session>;
+
+const Manifest = z.object({
+  formatVersion: z.literal(FORMAT_VERSION),
+  stage: z.string(),
+  status: z.enum(['running', 'finished', 'interrupted', 'failed']),
+  /** Code, lane and library versions of the last session. */
+  codeVersion: z.string(),
+  gitCommit: z.string().nullable(),
+  lane: z.string(),
+  device: z.string(),
+  versions: z.record(z.string(), z.string()),
+  /** Every session, in order. */
+  sessions: z.array(Session).default([]),
   seed: z.number(),
   startedAt: z.string(),
   finishedAt: z.string().nullable(),
@@ -40,32 +54,30 @@ const Manifest = z.object({
 });
 export type Manifest = z.infer<typeof Manifest>;
 
+/** What a session works on. */
+export interface SessionFacts {
+  readonly lane: string;
+  readonly device: string;
+  readonly versions: Record<string, string>;
+}
+
 /** A manifest for a run that starts now. */
-export function newManifest(start: {
-  stage: string;
-  seed: number;
-  lane: string;
-  device: string;
-  versions: Record<string, string>;
-}): Manifest {
+export function newManifest(start: { stage: string; seed: number } & SessionFacts): Manifest {
+  const { stage, seed, ...lane } = start;
+  const empty = { seconds: 0, peakRssMb: 0, inputs: [], parents: [], outputs: [], summary: {} };
+  const facts = { ...codeVersion(), ...lane };
+  const startedAt = new Date().toISOString();
   return {
-    formatVersion: FORMAT_VERSION,
-    stage: start.stage,
-    status: 'running',
-    ...codeVersion(),
-    lane: start.lane,
-    device: start.device,
-    versions: start.versions,
-    seed: start.seed,
-    startedAt: new Date().toISOString(),
-    finishedAt: null,
-    seconds: 0,
-    peakRssMb: 0,
-    inputs: [],
-    parents: [],
-    outputs: [],
-    summary: {},
+    ...{ formatVersion: FORMAT_VERSION, stage, status: 'running', ...facts },
+    ...{ sessions: [{ startedAt, ...facts }], seed, startedAt, finishedAt: null, ...empty },
   };
+}
+
+/** The manifest of a run that goes on: it is running again, with one more session. */
+export function nextSession(previous: Manifest, lane: SessionFacts): Manifest {
+  const facts = { ...codeVersion(), ...lane };
+  const sessions = [...previous.sessions, { startedAt: new Date().toISOString(), ...facts }];
+  return { ...previous, ...facts, sessions, status: 'running', finishedAt: null };
 }
 
 /** The package's version, and the commit of its checkout (with "-dirty" where files were changed) if it is one. */

@@ -21,7 +21,7 @@ export interface Metrics<D extends MetricDescriptions> {
   series(name: keyof D): { step: number; value: number }[];
 }
 
-const STEP = 'Updates of the parameters done when the row was written.';
+const STEP = 'Steps done when the row was written: updates of the parameters, or, in PPO, rollouts with their updates.';
 
 /**
  * Opens `metrics.arrow`: column "step" and one nullable float64 column for each metric.

@@ -5,9 +5,9 @@ import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { z } from 'zod';
 import { ConfigError, UserError } from '../errors.ts';
+import { loadConfig } from '../yaml/load-config.ts';
 import { parseCommandLine, resumeCommand } from './command-line.ts';
 import { Interrupted } from './interrupts.ts';
-import { loadConfig } from './load-config.ts';
 import { openProgress } from './progress.ts';
 import { configHelp, describeChanges } from './show-config.ts';
 import { runStage, type Stage, type StageConfig } from './stage.ts';
@@ -45,7 +45,7 @@ export async function exitStatus(
     return 0;
   } catch (error) {
     if (error instanceof Interrupted) {
-      print(`${error.message}; continue with:\n  ${command}`);
+      print(`${error.message}; ${error.step === 0 ? 'start it again' : 'continue'} with:\n  ${command}`);
       return INTERRUPTED;
     }
     if (error instanceof UserError) print(error.problems.join('\n'));

@@ -4,10 +4,18 @@ import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
 import { atomicWrite } from '../files/atomic-write.ts';
-import { hashPath, type Manifest, newManifest, peakRssMb, readManifest, writeManifest } from './manifest.ts';
-import { flatten } from './schema-fields.ts';
+import { flatten } from '../yaml/schema-fields.ts';
+import { readYaml } from '../yaml/yaml-source.ts';
+import {
+  hashPath,
+  type Manifest,
+  newManifest,
+  nextSession,
+  peakRssMb,
+  readManifest,
+  writeManifest,
+} from './manifest.ts';
 import { stringifyConfig } from './show-config.ts';
-import { readYaml } from './yaml-source.ts';
 
 /** What identifies a run. */
 export interface RunRequest {
@@ -114,7 +122,7 @@ export async function openRunFolder(path: string, request: RunRequest, lane: Lan
   const laneFields = { lane: lane.name, device: lane.device, versions: lane.versions };
   const previous = state === 'resume' ? readManifest(path) : undefined;
   const manifest: Manifest = previous
-    ? { ...previous, ...laneFields, status: 'running', finishedAt: null }
+    ? nextSession(previous, laneFields)
     : newManifest({ stage: request.stage, seed: request.seed, ...laneFields });
   mkdirSync(path, { recursive: true });
   // A resumed run keeps the configuration it began with: what may differ does not change its results.

@@ -86,7 +86,7 @@ export const Checkpoints = z.strictObject({
     .positive()
     .default(100)
     .describe('Steps between checkpoints; one is saved at the end in any case.'),
-  keepLast: z.int().positive().default(2).describe('Latest checkpoints kept, beside the best one.'),
+  keepLast: z.int().positive().default(2).describe('Latest checkpoints kept; older ones are removed.'),
 });
 export type Checkpoints = z.infer<typeof Checkpoints>;
 

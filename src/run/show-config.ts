@@ -2,7 +2,7 @@
 
 import { stringify } from 'yaml';
 import type { z } from 'zod';
-import { flatten, schemaFields } from './schema-fields.ts';
+import { flatten, schemaFields } from '../yaml/schema-fields.ts';
 
 /**
  * One line for every value that differs from its default, e.g. "optimizer.learningRate  0.001  (default 0.0003)".

@@ -3,11 +3,12 @@
 import type { z } from 'zod';
 import { CheckpointError, hasCode, UserError } from '../errors.ts';
 import type { Lane, RuntimeOptions } from '../tensor/lane.ts';
+import { schemaFields } from '../yaml/schema-fields.ts';
 import { Interrupted, watchInterrupts } from './interrupts.ts';
 import { readManifest } from './manifest.ts';
 import { openProgress, type Progress } from './progress.ts';
 import { checkRunFolder, openRunFolder, type RunFolder, type RunRequest } from './run-folder.ts';
-import { schemaFields } from './schema-fields.ts';
+import { staleProblems } from './stale.ts';
 
 /** The parts of a configuration that running needs; every stage's schema has them. */
 export interface StageConfig {
@@ -27,10 +28,16 @@ export interface RunContext {
   interrupted(): boolean;
 }
 
-/** One program of the chain: a schema and a function. */
+/** One program of the chain: a schema, a check and a function. */
 export interface Stage<Config extends StageConfig> {
   readonly name: 'pretrain' | 'instruct' | 'preferences' | 'reward' | 'ppo' | 'evaluate';
   readonly schema: z.ZodType<Config>;
+  /**
+   * Looks at everything the stage would read, without weights and without a lane, and returns lines with figures; for
+   * `npm run validate`.
+   * @throws ConfigError, DataError or CheckpointError with all problems at once
+   */
+  check(config: Config): Promise<readonly string[]>;
   run(config: Config, context: RunContext): Promise<Summary>;
 }
 
@@ -47,7 +54,8 @@ export interface RunOptions {
 /**
  * Runs a stage to its end and returns its summary; a finished run that is resumed is not run again.
  *
- * @throws CheckpointError where the folder is taken or cannot be resumed; LaneError where the lane cannot be had;
+ * @throws CheckpointError where the folder is taken or cannot be resumed, or holds a finished run whose parents or
+ *   inputs have changed since; LaneError where the lane cannot be had;
  *   Interrupted after Ctrl-C; whatever the stage throws. The manifest then says interrupted or failed
  */
 export async function runStage<Config extends StageConfig>(
@@ -67,6 +75,8 @@ export async function runStage<Config extends StageConfig>(
   };
   // Before the lane is opened, which takes a second, and set up, which can take minutes.
   if (checkRunFolder(path, request) === 'finished') {
+    const stale = await staleProblems(path, config);
+    if (stale.length > 0) throw new CheckpointError([...stale, makeAgain([path])]);
     progress.say(`${stage.name}: already finished in ${path}`);
     return readManifest(path)?.summary ?? {};
   }
@@ -97,6 +107,11 @@ export async function runStage<Config extends StageConfig>(
   }
 }
 
+/** What to do about finished runs whose parents or inputs are others by now. */
+export function makeAgain(folders: readonly string[]): string {
+  return `Remove or rename ${folders.join(', ')} to make ${folders.length === 1 ? 'it' : 'them'} again, or put the old content back.`;
+}
+
 /** Sets up and opens the lane a configuration asks for, and prints which one it is. */
 export async function openLaneFor(runtime: RuntimeOptions, progress: Progress): Promise<Lane> {
   // Loaded here because TensorFlow.js takes a second to load, and --help or a misspelt key need not wait for it.
@@ -113,7 +128,7 @@ export async function openLaneFor(runtime: RuntimeOptions, progress: Progress): 
 /** Keys that a resumed run may change: paths (contents are compared by hash), the lane, when checkpoints are saved. */
 function freeKeys(schema: z.ZodType): string[] {
   const paths = schemaFields(schema).flatMap((field) => (field.isPath ? [field.path] : []));
-  return [...paths, 'run.folder', 'runtime', 'checkpoints', 'logging'];
+  return [...paths, 'run.folder', 'runtime', 'checkpoints'];
 }
 
 function isDiskFull(error: unknown): error is Error {

@@ -65,14 +65,17 @@ function masked(values: Float32Array, batch: ResponseBatch): Float32Array {
 }
 
 /**
- * The critic's value of the state before every response token.
+ * The critic's value of the state before every response token: its output less `offset`.
  * @returns [batch · response], 0 where masked
  */
-export function responseValues(critic: Model, batch: ResponseBatch): Float32Array {
-  const values = read(critic, batch, (weights, hidden) => {
+export function responseValues(critic: Model, batch: ResponseBatch, offset = 0): Float32Array {
+  const outputs = read(critic, batch, (weights, hidden) => {
     return scores(weights, selectPositions(hidden, tf.tensor1d(batch.predictors, 'int32')));
   });
-  return masked(values, batch);
+  return masked(
+    outputs.map((value) => value - offset),
+    batch,
+  );
 }
 
 /**

@@ -22,6 +22,8 @@ export interface UpdateOptions {
   readonly clipNorm: number | null;
   /** Where this is, for the error when a number is not finite: "instruct step 120". */
   readonly where: string;
+  /** Section of the configuration that sets rate and clipping, for the same error. */
+  readonly section?: string;
 }
 
 /**
@@ -53,10 +55,11 @@ export function updateParameters<Name extends string>(
   const gradient = total;
   const gradientNorm = tf.tidy(() => tf.sqrt(tf.sum(tf.square(gradient))).dataSync()[0] as number);
   if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+    const { section = 'optimizer' } = options;
     gradient.dispose();
     throw new InvariantError(
       `${options.where}: the loss is ${loss} and the gradient norm ${gradientNorm}; expected finite numbers. ` +
-        'The weights of the last good checkpoint are kept. Lower optimizer.learningRate or optimizer.clipNorm, ' +
+        `The weights of the last good checkpoint are kept. Lower ${section}.learningRate or ${section}.clipNorm, ` +
         'and look at the last rows of metrics.arrow.',
     );
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { CheckpointError } from '../../src/errors.ts';
-import { disposeModel } from '../../src/model/model.ts';
+import { disposeModel, modelFrom } from '../../src/model/model.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import '../helpers/allclose.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
@@ -34,6 +34,25 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       disposeModel(model);
       disposeModel(loaded.model);
     }
+  });
+
+  it('refuses weights that are not finite, naming the tensor', async () => {
+    const model = tinyModel('llama', 'score');
+    const specs = model.parameters.layout.specs.map(({ name }) => name);
+    const values = readParameters(model.parameters);
+    const at = model.parameters.layout.offsets[specs.indexOf('score.weight')]! + 2;
+    const broken = modelFrom(
+      model.dimensions,
+      'score',
+      values.map((value, i) => (i === at ? Number.NaN : value)),
+    );
+    writeModelFolder(inFolder(), broken, { tokenizer });
+    expect(await problemsOf(() => loadModelFolder(inFolder()), inFolder())).toEqual([
+      'model.safetensors: tensor "score.weight": element 2 is NaN; expected finite numbers.',
+      'Its training went wrong: use an earlier checkpoint.',
+    ]);
+    disposeModel(model);
+    disposeModel(broken);
   });
 
   it('holds the files of a Hugging Face folder, and generation settings for language models only', () => {

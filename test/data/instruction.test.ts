@@ -1,21 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
-import { encodeTable } from '../../src/data/arrow-file.ts';
-import {
-  encodeExample,
-  encodePrompt,
-  type InstructRow,
-  readInstruct,
-  writeInstruct,
-} from '../../src/data/instruction.ts';
-import { atomicWrite } from '../../src/files/atomic-write.ts';
+import { describe, expect, it } from 'vitest';
+import { encodeExample, encodePrompt } from '../../src/data/instruction.ts';
 import { byteTokenizer, trainedTokenizer } from '../tokenizer/tiny-tokenizer.ts';
-
-const folder = mkdtempSync(join(tmpdir(), 'instruct-'));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const bytes = byteTokenizer();
 const id = (character: string): number => bytes.encode(character)[0]!;
@@ -59,17 +45,61 @@ describe('encodeExample', () => {
     expect([...inputIds]).toEqual([id('a'), id('\n'), id(' '), id('b'), 2]);
   });
 
+  it('writes earlier turns of a dialogue in the same way, each with EOS, and learns all responses', () => {
+    const history = [{ prompt: 'a', target: 'b' }];
+    const { inputIds, lossMask } = encodeExample({ history, prompt: 'c', target: 'd' }, bytes, options)!;
+    expect([...inputIds]).toEqual([1, ...bytes.encode('a\n b'), 2, ...bytes.encode('c\n d'), 2]);
+    expect([...lossMask]).toEqual([0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1]);
+    expect([...inputIds.subarray(0, 8)]).toEqual([...encodePrompt('c', bytes, history)]);
+  });
+
+  it('cuts the first turns of a dialogue first, and never BOS, the last target or EOS', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', ' ', 'é'), minLength: 1, maxLength: 9 });
+    const turns = fc.array(fc.record({ prompt: text, target: text }), { maxLength: 3 });
+    fc.assert(
+      fc.property(turns, text, text, fc.integer({ min: 4, max: 60 }), (history, prompt, target, maxLength) => {
+        const whole = encodeExample({ history, prompt, target }, bytes, { ...options, maxLength: 999 })!;
+        const last = bytes.encode(` ${target}`).length + 1;
+        fc.pre(whole.inputIds.length > maxLength && last + 1 <= maxLength);
+        const cut = encodeExample({ history, prompt, target }, bytes, { ...options, maxLength, overlong: 'left' })!;
+        expect(cut.inputIds.length).toBe(maxLength);
+        expect(cut.inputIds[0]).toBe(1);
+        expect([...cut.inputIds.subarray(1)]).toEqual([
+          ...whole.inputIds.subarray(whole.inputIds.length - maxLength + 1),
+        ]);
+        expect([...cut.lossMask.subarray(1)]).toEqual([
+          ...whole.lossMask.subarray(whole.inputIds.length - maxLength + 1),
+        ]);
+        expect([...cut.lossMask.subarray(-last)]).toEqual(Array(last).fill(1));
+        expect(cut).toMatchObject({ cutTokens: whole.inputIds.length - maxLength, endsInEos: true });
+      }),
+      { seed: 3 },
+    );
+  });
+
+  it('cuts the end of the target where that is asked for, says that EOS is gone, and leaves the prompt whole', () => {
+    const long = { prompt: 'ab', target: 'wxyz' }; // 1 + 3 + 5 + 1 = 10 tokens
+    const cut = encodeExample(long, bytes, { ...options, maxLength: 7, overlong: 'right' })!;
+    expect([...cut.inputIds]).toEqual([1, ...bytes.encode('ab\n wx')]);
+    expect([...cut.lossMask]).toEqual([0, 0, 0, 0, 1, 1, 1]);
+    expect(cut).toMatchObject({ cutTokens: 3, endsInEos: false });
+    expect(encodeExample(long, bytes, { ...options, maxLength: 10, overlong: 'right' })!.endsInEos).toBe(true);
+    expect(() => encodeExample(long, bytes, { ...options, maxLength: 4, overlong: 'right' })).toThrow(
+      'the example is too long; expected at most 4 tokens',
+    );
+  });
+
   it('drops, cuts the beginning of the prompt, or refuses what is too long', () => {
     const long = { prompt: 'abcdef', target: 'yz' }; // 1 + 7 + 3 + 1 = 12 tokens: the target starts with a space
     expect(encodeExample(long, bytes, { ...options, maxLength: 12 })!.inputIds.length).toBe(12);
     expect(encodeExample(long, bytes, { ...options, maxLength: 11, overlong: 'drop' })).toBeNull();
-    const cut = encodeExample(long, bytes, { ...options, maxLength: 8, overlong: 'truncate_left' })!;
+    const cut = encodeExample(long, bytes, { ...options, maxLength: 8, overlong: 'left' })!;
     expect([...cut.inputIds]).toEqual([1, ...bytes.encode('ef\n yz'), 2]);
     expect([...cut.lossMask]).toEqual([0, 0, 0, 0, 1, 1, 1, 1]);
     expect(() => encodeExample(long, bytes, { ...options, maxLength: 11 })).toThrowErrorMatchingInlineSnapshot(
       `[DataError: rows.jsonl:3: the example is too long; expected at most 11 tokens, received 8 of prompt and 4 of target and EOS. Raise the sequence length, shorten the row, or choose overlong: drop.]`,
     );
-    const tight = { ...options, maxLength: 4, overlong: 'truncate_left' as const };
+    const tight = { ...options, maxLength: 4, overlong: 'left' as const };
     expect(() => encodeExample(long, bytes, tight)).toThrow('the example is too long; expected at most 4 tokens');
     expect(encodeExample(long, bytes, { ...tight, maxLength: 5 })!.inputIds.at(-1)).toBe(2);
   });
@@ -78,54 +108,5 @@ describe('encodeExample', () => {
     expect(() => encodeExample({ prompt: 'a', target: '' }, bytes, options)).toThrowErrorMatchingInlineSnapshot(
       `[DataError: rows.jsonl:3: the target is empty, so nothing would be learned; expected text. Mend or remove the row.]`,
     );
-  });
-});
-
-describe('readInstruct', () => {
-  const row = (inputIds: number[], lossMask: number[]): InstructRow => ({
-    input_ids: Int32Array.from(inputIds),
-    loss_mask: Int32Array.from(lossMask),
-    task: 'trade',
-    cluster: 'qa',
-    template_id: 'plain',
-    split: 'train',
-    prompt: 'a',
-    target: 'b',
-    options: ['b', 'c'],
-  });
-  const message = (path: string): string => {
-    try {
-      readInstruct(path, bytes);
-    } catch (error) {
-      return String(error).replaceAll(`${folder}/`, '');
-    }
-    return 'no error';
-  };
-
-  it('gives back what was written', async () => {
-    const path = join(folder, 'good.arrow');
-    const rows = [row([1, 5, 6, 2], [0, 0, 1, 1]), row([1, 7, 2], [0, 1, 1])];
-    await writeInstruct(path, rows, bytes);
-    expect(readInstruct(path, bytes)).toEqual(rows);
-  });
-
-  it('refuses rows that would teach nothing or crash later, naming each', async () => {
-    const path = join(folder, 'bad.arrow');
-    await writeInstruct(path, [row([1, 5, 2], [0, 0, 0]), row([1, 5, 2], [0, 1]), row([1, 999, 2], [0, 1, 1])], bytes);
-    expect(message(path)).toMatchInlineSnapshot(`
-      "DataError: bad.arrow: row 0: loss_mask is 0 everywhere, so nothing would be learned; expected a 1. Remove the row.
-      bad.arrow: row 1: loss_mask: expected 3 entries as input_ids, received 2. Run npx tsx stages/1-instruct.ts.
-      bad.arrow: row 2: input_ids: expected ids below 259, received 999. Run npx tsx stages/1-instruct.ts."
-    `);
-  });
-
-  it('refuses a file made with another tokenizer', async () => {
-    const path = join(folder, 'other.arrow');
-    await writeInstruct(path, [row([1, 5, 2], [0, 1, 1])], { ...bytes, hash: 'sha256:other' });
-    expect(message(path)).toContain(
-      `other.arrow: made with another tokenizer; expected ${bytes.hash}, received sha256:other. Run`,
-    );
-    await atomicWrite(path, encodeTable(path, {}, []));
-    expect(message(path)).toContain('column "input_ids" is missing');
   });
 });

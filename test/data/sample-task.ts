@@ -6,6 +6,7 @@ import { DataError } from '../../src/errors.ts';
 
 export const templateYaml = `dataset: trade
 cluster: closed_book_qa
+description: Somebody's trade.
 columns: [name, trade, options]
 options: {column: options}
 answer: {column: trade}
@@ -13,14 +14,13 @@ metric: accuracy
 templates:
   - id: plain
     split: train
-    inverted: false
     input: |
       What is {name}'s trade?
       {options_}
     target: "{trade}"
   - id: who
     split: train
-    inverted: true
+    kind: inverted
     input: "Name a {trade}."
     target: "{name}"
   - id: other

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { showTable } from '../../scripts/show.ts';
-import { writeInstruct } from '../../src/data/instruction.ts';
+import { writeInstruct } from '../../src/data/instruction-table.ts';
 import { atomicWrite } from '../../src/files/atomic-write.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
@@ -17,13 +17,18 @@ async function write(hash?: string): Promise<void> {
   const row = {
     input_ids: Int32Array.of(1, ...tokenizer.encode('a\nb'), 2),
     loss_mask: Int32Array.of(0, 0, 0, 1, 1),
+    part: 'plain',
     task: 'trade',
     cluster: 'qa',
     template_id: 'plain',
+    kind: 'direct',
+    shots: 0,
+    row_id: 'a',
     split: 'train',
     prompt: 'a',
     target: 'b',
     options: ['b', 'c'],
+    cut_tokens: 0,
   };
   await writeInstruct(path, [row, row], { ...tokenizer, ...(hash !== undefined && { hash }) });
 }
@@ -31,9 +36,9 @@ async function write(hash?: string): Promise<void> {
 it('shows columns with descriptions, and rows with their tokens spelt out', async () => {
   await write();
   const text = showTable(path, { rows: 1, tokenizer: folder, color: false });
-  expect(text).toContain('2 rows, 9 columns');
+  expect(text).toContain('2 rows, 14 columns');
   expect(text).toMatch(
-    /loss_mask\s+List<Int32>\s+1 on the tokens that are learned: the target and EOS; 0 on BOS and prompt\./,
+    /loss_mask\s+List<Int32>\s+1 on the tokens that are learned: responses and their EOS; 0 on BOS and prompts\./,
   );
   expect(text).toMatch(/tokenizer: sha256:[0-9a-f]{64}/);
   expect(text).toMatch(/input_ids\s+<\|bos\|> a ↵ b <\|eos\|>\n/);

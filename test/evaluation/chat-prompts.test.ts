@@ -10,13 +10,14 @@ const tokenizer = byteTokenizer();
 
 const yaml = `dataset: chat
 cluster: conversation
+description: Questions.
 columns: [prompt, response]
 answer: {column: response}
 prompt_only: [ppo]
 metric: gold
 templates:
   - {id: plain, split: train, input: "{prompt}", target: "{response}"}
-  - {id: back, split: train, inverted: true, input: "{response}", target: "{prompt}"}
+  - {id: back, split: train, kind: inverted, input: "{response}", target: "{prompt}"}
   - {id: ask, split: train, input: "Ada asks: {prompt}", target: "{response}"}
   - {id: other, split: unseen, input: "Unseen: {prompt}", target: "{response}"}
 `;
@@ -100,7 +101,7 @@ describe('loadChatPrompts', () => {
 
   it('refuses templates that all turn the question round', async () => {
     const source = world();
-    const inverted = yaml.replaceAll('split: train, input', 'split: train, inverted: true, input');
+    const inverted = yaml.replaceAll(/^.*(plain|ask), split: train.*\n/gm, '');
     writeFileSync(inFolder('templates', 'chat.yaml'), inverted);
     expect(await problems(source)).toEqual(['templates/chat.yaml: no template to train on.']);
   });

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { PreferenceRow } from '../../src/data/preference.ts';
+import type { PreferencePair } from '../../src/data/preference.ts';
 import { calibration } from '../../src/evaluation/calibration.ts';
 import { judgePairs, pairIds, scoreSequences } from '../../src/evaluation/judge-pairs.ts';
 import { disposeModel } from '../../src/model/model.ts';
@@ -9,11 +9,11 @@ import { tinyIds, tinyModel } from '../model/tiny-model.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
 
 /** A pair with responses of given lengths and gold scores. */
-function row(seed: number, lengths: [number, number], gold: [number, number]): PreferenceRow {
+function row(seed: number, lengths: [number, number], gold: [number, number] | [null, null]): PreferencePair {
   const prompt = tinyIds(3, seed);
   const ids = (length: number, shift: number): Int32Array => Int32Array.of(...prompt, ...tinyIds(length, seed + shift));
   return {
-    ...{ prompt: '', chosen: '', rejected: '', margin: 0, split: 'test', flipped: gold[0] < gold[1] },
+    ...{ prompt: '', chosen: '', rejected: '', margin: 0, group: null, flipped: gold[0] !== null && gold[0] < gold[1] },
     ...{ chosen_ids: ids(lengths[0], 100), rejected_ids: ids(lengths[1], 200), prompt_length: 3 },
     ...{ gold_chosen: gold[0], gold_rejected: gold[1] },
   };
@@ -64,6 +64,21 @@ describe.each(lanesToTest())('judgePairs on the %s lane', (lane) => {
     ]);
     expect(found.calibrationError).toBe(calibration(found.scores).error);
     expect(found.bins).toEqual(calibration(found.scores).bins);
+    disposeModel(model);
+  });
+
+  it('counts a pair without gold by its label, one with equal gold not at all, and groups apart', () => {
+    const model = tinyModel('llama', 'score');
+    const golds = [[1, 0], [0, 1], [0.5, 0.5], [null, null]] as [number, number][]; // biome-ignore format: rows
+    const rows = golds.map((gold, i) => ({ ...row(i, [4, 3], gold), group: i % 2 === 0 ? 'tea' : 'rain' }));
+    const found = judgePairs(model, rows, 0);
+    const chosenWins = found.scores.map(({ chosen, rejected }) => Number(chosen > rejected));
+    const right = [chosenWins[0]!, 1 - chosenWins[1]!, chosenWins[3]!];
+    expect(found.accuracy).toBeCloseTo((right[0]! + right[1]! + right[2]!) / 3, 12);
+    expect(found.groups).toEqual([
+      { group: 'rain', pairs: 2, accuracy: (right[1]! + right[2]!) / 2 },
+      { group: 'tea', pairs: 1, accuracy: right[0]! },
+    ]);
     disposeModel(model);
   });
 

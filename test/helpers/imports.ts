@@ -13,26 +13,29 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   objectives: ['tensor', 'random'],
   training: ['tensor', 'random'],
   checkpoint: ['model', 'training', 'tensor', 'tokenizer', 'files'],
-  data: ['tokenizer', 'files', 'random'],
+  yaml: [],
+  data: ['tokenizer', 'yaml', 'files', 'random'],
+  import: ['data', 'yaml', 'files', 'random'],
   steps: ['model', 'objectives', 'training', 'data', 'tensor', 'random'],
   rollout: ['steps', 'model', 'objectives', 'training', 'tokenizer', 'data', 'tensor', 'random'],
   evaluation: ['rollout', 'steps', 'model', 'objectives', 'checkpoint', 'tokenizer', 'data', 'tensor', 'random'],
-  run: ['data', 'files', 'tensor', 'lanes'],
-  report: ['run', 'data'],
+  run: ['data', 'yaml', 'files', 'tensor', 'lanes'],
+  report: ['evaluation', 'run', 'data'],
 };
 
 /** Where each third-party package may be imported: a folder ("src/tensor/") or a file. Tests may import anything. */
 const DOORS: readonly { package: RegExp; allowed: RegExp }[] = [
   { package: /^@tensorflow\//, allowed: /^src\/tensor\// },
   { package: /^webgpu$/, allowed: /^src\/(tensor|lanes)\// },
-  { package: /^apache-arrow$/, allowed: /^src\/data\/(arrow-[a-z]+|columns)\.ts$/ },
+  { package: /^apache-arrow(\/|$)/, allowed: /^src\/(data\/(arrow-[a-z-]+|columns)|import\/arrow-[a-z-]+)\.ts$/ },
+  { package: /^(csv-parse|@streamparser\/json|hyparquet|hyparquet-compressors|fzstd)$/, allowed: /^src\/import\// },
   { package: /^@huggingface\/tokenizers$/, allowed: /^src\/tokenizer\// },
   { package: /^cli-progress$/, allowed: /^src\/run\/display\.ts$/ },
-  { package: /^yaml$/, allowed: /^(src\/run\/|src\/data\/template|scripts\/)/ },
+  { package: /^yaml$/, allowed: /^(src\/(yaml|run)\/|scripts\/)/ },
   {
     package: /^zod$/,
     allowed:
-      /^(src\/run\/|src\/data\/template|(stages|scripts)\/[\w-]+\.config\.ts$|scripts\/write-config-schemas\.ts$)/,
+      /^(src\/(yaml|run)\/|src\/data\/(template|clusters)|(stages|scripts)\/[\w-]+\.config\.ts$|scripts\/write-config-schemas\.ts$)/,
   },
 ];
 

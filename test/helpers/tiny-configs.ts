@@ -1,7 +1,7 @@
 /** Configurations of every stage for a tiny world: a few steps each, everything else as the defaults have it. */
 import { join } from 'node:path';
 import { PreferencesConfig } from '../../scripts/preferences.config.ts';
-import { checkConfig } from '../../src/run/load-config.ts';
+import { checkConfig } from '../../src/yaml/load-config.ts';
 import { PretrainConfig } from '../../stages/0-pretrain.config.ts';
 import { InstructConfig } from '../../stages/1-instruct.config.ts';
 import { RewardConfig } from '../../stages/2-reward.config.ts';
@@ -47,7 +47,7 @@ export function instructSettings(world: TinyWorld, folder: string, changes: Chan
   const settings = {
     run: { folder },
     model: world.base,
-    data: { seed: world.seed, templates: world.templates },
+    data: { seed: world.seed, templates: world.templates, cache: join(world.path, 'cache') },
     mixture: { examples: 24 },
     sequence: { length: 144 },
     training: { rows: 4, epochs: 1 },
@@ -88,7 +88,7 @@ export function ppoSettings(world: TinyWorld, runs: TinyRuns, folder: string, ch
     policy: runs.instruct,
     reward: runs.reward,
     prompts: promptsOf(world, 'ppo'),
-    heldOut: promptsOf(world, 'test'),
+    heldOut: promptsOf(world, 'validation'),
     sampling: { maxNewTokens: 8, temperature: 1 },
     rollout: { iterations: 2, batch: 6 },
     updates: { epochs: 2, minibatches: 2 },

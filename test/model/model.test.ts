@@ -3,7 +3,7 @@ import { ShapeError } from '../../src/errors.ts';
 import { parameterSpecs } from '../../src/model/dimensions.ts';
 import { initialValues } from '../../src/model/initialize.ts';
 import type { Model } from '../../src/model/model.ts';
-import { disposeModel, modelFrom, modelWeights, newModel, scoreModelFrom } from '../../src/model/model.ts';
+import { disposeModel, modelFrom, modelWeights, newModel, scaleScores, scoreModelFrom } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
 import { parameterValues, readParameters } from '../../src/tensor/parameters.ts';
 import { tf } from '../../src/tensor/tf.ts';
@@ -39,6 +39,18 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       expect(Object.entries(weights).map(([name, { shape }]) => ({ name, shape }))).toEqual(specs);
     });
     disposeModel(model);
+  });
+
+  it.each(tinyStyles)('scaling the scores of %s changes the head alone', (style) => {
+    const model = tinyModel(style, 'score');
+    const scaled = scaleScores(model, 0.5);
+    expect(scaled).toMatchObject({ dimensions: model.dimensions, head: 'score' });
+    for (const { name } of scaled.parameters.layout.specs) {
+      const expected = valuesOf(model, name).map((value) => (name === 'score.weight' ? value / 2 : value));
+      expect(valuesOf(scaled, name), name).toEqual(expected);
+    }
+    disposeModel(model);
+    disposeModel(scaled);
   });
 
   it.each(tinyStyles)('a score model keeps the trunk of %s and draws its head from N(0, 1/(d_model + 1))', (style) => {

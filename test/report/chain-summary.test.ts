@@ -32,12 +32,12 @@ async function chain(changes: Record<string, Partial<Manifest>> = {}): Promise<v
     await writeManifest(inFolder(stage), { ...manifest, status: 'finished', ...parts, ...changes[stage] });
   }
 }
-const problems = (): Promise<string[]> => problemsOf(() => chainSummary(inFolder(), 'wasm', 7), inFolder());
+const problems = (): Promise<string[]> => problemsOf(() => chainSummary(inFolder(), 7), inFolder());
 
 describe('chainSummary', () => {
   it('gathers time, memory and the numbers of every stage', async () => {
     await chain();
-    expect(chainSummary(inFolder(), 'wasm', 7)).toEqual({
+    expect(chainSummary(inFolder(), 7)).toEqual({
       lane: 'wasm',
       seed: 7,
       seconds: 199.8,
@@ -53,10 +53,24 @@ describe('chainSummary', () => {
     });
   });
 
+  it('refuses an evaluation without conversations or trained tasks, naming what is missing', async () => {
+    const bare = table.map((each) => ({ ...each, accuracy: null, gold: null }));
+    await chain({ evaluate: { summary: { table: bare } } });
+    expect((await problems())[0]).toMatch(
+      /evaluate: its table has no accuracy, gold for base; expected numbers\. Give stage 4 prompts, ppo and reward, and tasks that were trained\.$/,
+    );
+  });
+
+  it('names every lane that a stage ran on', async () => {
+    const session = { startedAt: '', codeVersion: '', gitCommit: null, device: 'cpu', versions: {} };
+    await chain({ ppo: { lane: 'cpu', sessions: ['wasm', 'cpu'].map((lane) => ({ ...session, lane })) } });
+    expect(chainSummary(inFolder(), 7).lane).toBe('wasm, cpu');
+  });
+
   it('refuses a chain with a stage that has not finished, or has not begun', async () => {
     await chain({ ppo: { status: 'interrupted' } });
     expect(await problems()).toEqual(['ppo: this stage has not finished. Give the same command again to go on.']);
-    expect(() => chainSummary(inFolder('nowhere'), 'wasm', 7)).toThrow(CheckpointError);
+    expect(() => chainSummary(inFolder('nowhere'), 7)).toThrow(CheckpointError);
   });
 
   it.each([
@@ -82,7 +96,7 @@ describe('chainReport', () => {
   async function report(rows: ReturnType<typeof answer>[]) {
     await chain();
     await writeTable(inFolder('evaluate', 'answers.arrow'), columns, rows);
-    return chainReport(inFolder(), chainSummary(inFolder(), 'wasm', 7));
+    return chainReport(inFolder(), chainSummary(inFolder(), 7));
   }
 
   it('shows each stage before and after, and answers of both models to the same prompts', async () => {
@@ -96,7 +110,8 @@ describe('chainReport', () => {
     expect(text).toMatch(/^1 instruct\s+accuracy on unseen rows\s+25\.0 %\s+50\.0 %$/m);
     expect(text).toMatch(/^\s+accuracy with unseen templates\s+37\.5 %$/m);
     expect(text).toMatch(/^2 reward\s+accuracy on held-out pairs\s+50\.0 %\s+87\.5 %$/m);
-    expect(text).toMatch(/^3 ppo\s+gold score \(hidden\)\s+0\.375 ± 0\.250\s+0\.625$/m);
+    expect(text).toMatch(/^3 ppo\s+gold score \(hidden\)\s+0\.375\s+0\.625$/m);
+    expect(text).toMatch(/^\s+its standard deviation over prompts\s+0\.250$/m);
     expect(text).toMatch(/^\s+KL a response, nats\s+0\.00\s+3\.50$/m);
     expect(text).toContain('  Who? / Answer:\n    before  0.25  Ada\n    after   0.75  Ada, friend!');
     expect(text).not.toContain('Only here');

@@ -94,7 +94,10 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
     const found = withWorld((world) => learn(world, { epochs: 1, minibatches: 1, microBatchRows: 4 }));
     const [policy, value] = withWorld((world) => {
       const { batch, logProbs, values } = world.rollout();
-      const rows = { batch, oldLogProbs: logProbs, oldValues: values, ...targetsOf(world.rollout()) };
+      const { advantages, returns } = targetsOf(world.rollout());
+      // Mean 0.5 and deviation 2 of the world's scores: the critic puts out 0.25 more than the value.
+      const raised = { oldValues: values.map((value) => value + 0.25), returns: returns.map((value) => value + 0.25) };
+      const rows = { batch, oldLogProbs: logProbs, advantages, ...raised };
       const { clipRange, temperature, where } = options;
       const { policy, critic } = world.models;
       return [

@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { atomicWrite } from '../../src/files/atomic-write.ts';
-import { checkConfig } from '../../src/run/load-config.ts';
 import { openProgress } from '../../src/run/progress.ts';
 import { openLaneFor, type RunContext, runStage } from '../../src/run/stage.ts';
+import { checkConfig } from '../../src/yaml/load-config.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { TinyConfig, tiny } from './tiny-stage.ts';
 

@@ -24,7 +24,12 @@ describe('openMetrics', () => {
     await metrics.add({ step: 2, 'loss/policy': 0.25, 'policy/clip_fraction': null });
     await metrics.flush();
     expect(inspectTable(path('metrics.arrow')).columns).toEqual([
-      { name: 'step', type: 'Int32', description: 'Updates of the parameters done when the row was written.' },
+      {
+        name: 'step',
+        type: 'Int32',
+        description:
+          'Steps done when the row was written: updates of the parameters, or, in PPO, rollouts with their updates.',
+      },
       { name: 'loss/policy', type: 'Float64', description: descriptions['loss/policy'] },
       { name: 'policy/clip_fraction', type: 'Float64', description: descriptions['policy/clip_fraction'] },
     ]);
@@ -109,7 +114,7 @@ test('the glossary lists the step and every metric as a Markdown table', () => {
   expect(metricGlossary({ 'reward/score': 'Score | normalised.' })).toEqual([
     '| metric | meaning |',
     '|---|---|',
-    '| `step` | Updates of the parameters done when the row was written. |',
+    '| `step` | Steps done when the row was written: updates of the parameters, or, in PPO, rollouts with their updates. |',
     '| `reward/score` | Score \\| normalised. |',
   ]);
 });

@@ -70,7 +70,7 @@ describe('a stage as a command', () => {
     const { status, output, errors } = await finished;
     expect(status).toBe(130);
     expect(output).toContain(
-      'stopping: the state is saved after this step. Press Ctrl-C again to stop at once and lose it.',
+      'stopping after this step; a stage with checkpoints saves one first. Press Ctrl-C again to stop at once.',
     );
     expect(errors).toMatch(
       /^saved at step \d+; continue with:\n {2}npx tsx test\/run\/tiny-stage\.ts \S+tiny\.yaml steps=40 pauseMs=50 --resume\n$/,
@@ -153,6 +153,9 @@ describe('exitStatus', () => {
       status: 130,
       text: 'saved at step 7; continue with:\n  npx tsx a.ts --resume',
     });
+    expect((await ending(new Interrupted(0))).text).toBe(
+      'stopped; this stage saves nothing before its end; start it again with:\n  npx tsx a.ts --resume',
+    );
     expect(await ending(new DataError(['a: wrong.', 'b: wrong.']))).toEqual({
       status: 1,
       text: 'a: wrong.\nb: wrong.',

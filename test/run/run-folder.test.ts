@@ -118,6 +118,19 @@ describe('resuming', () => {
     expect(second.manifest().inputs).toHaveLength(1);
   });
 
+  test('keeps the code version and lane of every session', async () => {
+    await (await open()).finish('interrupted');
+    const other = { name: 'wasm', device: 'cpu', versions: { node: 'v22' } };
+    const second = await openRunFolder(path('run'), request({ resume: true }), other);
+    const { sessions, ...manifest } = second.manifest();
+    expect(manifest).toMatchObject({ lane: 'wasm', versions: { node: 'v22' } });
+    expect(sessions).toMatchObject([
+      { lane: 'cpu', codeVersion: '0.1.0', versions: { node: 'v20' } },
+      { lane: 'wasm', codeVersion: '0.1.0', versions: { node: 'v22' } },
+    ]);
+    expect(Date.parse(sessions[1]!.startedAt)).toBeGreaterThanOrEqual(Date.parse(sessions[0]!.startedAt));
+  });
+
   test('refuses data and parents that changed since the run began', async () => {
     writeFileSync(path('a.arrow'), 'abc');
     const first = await open();

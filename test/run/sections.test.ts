@@ -1,7 +1,7 @@
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { z } from 'zod';
-import { schemaFields } from '../../src/run/schema-fields.ts';
 import { Checkpoints, filePath, Optimizer, Runtime, withDefaults } from '../../src/run/sections.ts';
+import { schemaFields } from '../../src/yaml/schema-fields.ts';
 
 describe('withDefaults', () => {
   const Config = z.strictObject({

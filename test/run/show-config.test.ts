@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { schemaFields } from '../../src/run/schema-fields.ts';
 import { Optimizer, Run, Runtime } from '../../src/run/sections.ts';
 import { configHelp, describeChanges, stringifyConfig } from '../../src/run/show-config.ts';
-import { closest, editDistance } from '../../src/run/suggest.ts';
-import { parseYaml } from '../../src/run/yaml-source.ts';
+import { schemaFields } from '../../src/yaml/schema-fields.ts';
+import { closest, editDistance } from '../../src/yaml/suggest.ts';
+import { parseYaml } from '../../src/yaml/yaml-source.ts';
 
 const Config = z.strictObject({
   run: Run,

@@ -2,11 +2,11 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { CheckpointError, DataError } from '../../src/errors.ts';
 import { breathe, Interrupted, watchInterrupts } from '../../src/run/interrupts.ts';
-import { checkConfig } from '../../src/run/load-config.ts';
 import { readManifest } from '../../src/run/manifest.ts';
 import { openProgress } from '../../src/run/progress.ts';
 import { openLaneFor, type RunContext, runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
+import { checkConfig } from '../../src/yaml/load-config.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { TinyConfig, tiny } from './tiny-stage.ts';
 
@@ -36,6 +36,17 @@ describe('runStage', () => {
     const before = readManifest(path('run'))!.finishedAt;
     expect(await run({}, { resume: 'where-possible' })).toEqual({ steps: 3 });
     expect(readManifest(path('run'))!.finishedAt).toBe(before);
+  });
+
+  test('refuses a finished run whose data has changed since', async () => {
+    writeFileSync(path('a.txt'), 'abc');
+    await run({ data: path('a.txt') });
+    writeFileSync(path('a.txt'), 'abd');
+    // sha256 of "abc" and "abd".
+    expect(await problemsOf(() => run({ data: path('a.txt') }, { resume: 'where-possible' }), path())).toEqual([
+      'data a.txt: is not what run was made from; expected sha256:ba7816bf8f01…, received sha256:a52d159f262b….',
+      'Remove or rename run to make it again, or put the old content back.',
+    ]);
   });
 
   test('marks a run that failed, and lets other errors through as they are', async () => {
@@ -113,7 +124,7 @@ describe('watchInterrupts', () => {
     process.kill(process.pid, 'SIGINT');
     while (!watch.interrupted()) await breathe();
     expect(said).toEqual([
-      'stopping: the state is saved after this step. Press Ctrl-C again to stop at once and lose it.',
+      'stopping after this step; a stage with checkpoints saves one first. Press Ctrl-C again to stop at once.',
     ]);
     process.kill(process.pid, 'SIGINT');
     while (killed === 0) await breathe();
@@ -123,5 +134,6 @@ describe('watchInterrupts', () => {
 
   test('an interrupt knows its step', () => {
     expect(new Interrupted(12)).toMatchObject({ step: 12, message: 'saved at step 12', name: 'Interrupted' });
+    expect(new Interrupted(0).message).toBe('stopped; this stage saves nothing before its end');
   });
 });

@@ -59,6 +59,11 @@ function failAsAsked(fail: TinyConfig['fail']): void {
   }
 }
 
-export const tiny: Stage<TinyConfig> = { name: 'instruct', schema: TinyConfig, run };
+export const tiny: Stage<TinyConfig> = {
+  name: 'instruct',
+  schema: TinyConfig,
+  check: async (config) => [`${config.steps} steps`],
+  run,
+};
 
 await program(import.meta.url, tiny, 'Counts steps.');

@@ -1,13 +1,14 @@
 /** The whole chain on a tiny world: its summary and report, and that it goes on where it was stopped. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { AlignConfig } from '../../scripts/align.config.ts';
 import { align } from '../../scripts/align.ts';
 import type { ChainSummary } from '../../src/report/chain-summary.ts';
 import { Interrupted } from '../../src/run/interrupts.ts';
-import { checkConfig } from '../../src/run/load-config.ts';
-import { readManifest } from '../../src/run/manifest.ts';
+import { hashPath, readManifest, writeManifest } from '../../src/run/manifest.ts';
+import { checkConfig } from '../../src/yaml/load-config.ts';
+import { problemsOf } from '../helpers/temporary-folder.ts';
 import type { Changes } from '../helpers/tiny-configs.ts';
 import {
   evaluateSettings,
@@ -169,6 +170,34 @@ describe('the same command again', () => {
     for (const [whole, again] of files) {
       expect(Object.keys(whole!).filter((name) => whole![name] !== again![name])).toEqual([]);
     }
+  });
+
+  it('is refused where stage 1 was made again under later stages of old, naming all folders to make again', async () => {
+    cpSync(path('chain'), path('mixed'), { recursive: true });
+    // As another run of stage 1 would leave it: other weights, and a manifest that knows them.
+    const best = path('mixed/instruct/best');
+    const weights = readFileSync(join(best, 'model.safetensors'));
+    weights[weights.length - 4]! ^= 1;
+    writeFileSync(join(best, 'model.safetensors'), weights);
+    const manifest = readManifest(path('mixed/instruct'))!;
+    const outputs = manifest.outputs.filter(({ role }) => role !== 'model');
+    const model = { role: 'model', path: 'best', hash: await hashPath('model', best) };
+    await writeManifest(path('mixed/instruct'), { ...manifest, outputs: [...outputs, model] });
+
+    const problems = await problemsOf(() => align(config('mixed'), watchProgress({})), path());
+    const changed = (role: string) =>
+      new RegExp(
+        `^${role} mixed/instruct: is not what mixed/\\w+ was made from; expected sha256:\\w+…, received sha256:`,
+      );
+    for (const role of ['model', 'policy', 'instruct']) {
+      expect(
+        problems.some((line) => changed(role).test(line)),
+        role,
+      ).toBe(true);
+    }
+    expect(problems.at(-1)).toBe(
+      'Remove or rename mixed/preferences, mixed/reward, mixed/ppo, mixed/evaluate to make them again, or put the old content back.',
+    );
   });
 
   it('is refused where the settings of a stage were changed', async () => {

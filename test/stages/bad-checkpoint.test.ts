@@ -228,6 +228,19 @@ describe('a loss that is not finite', () => {
   });
 });
 
+describe('a value model whose loss is not finite', () => {
+  it('names its own optimizer', async () => {
+    const config = ppoConfig(world, runs, path('value nan'), {
+      valueOptimizer: { learningRate: 1e30 },
+      runtime: { checks: 'off' },
+    });
+    const found = await problemsOf(() => runStage(ppo, config, { lane, quiet: true }), path());
+    expect(found[0]).toMatch(
+      /^ppo iteration 1 value model: the loss is .* Lower valueOptimizer\.learningRate or valueOptimizer\.clipNorm, and/,
+    );
+  });
+});
+
 describe('a policy whose logits overflow', () => {
   /** The instruct model with a gain that is finite and far too large. */
   const broken = (): string => {

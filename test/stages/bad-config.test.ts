@@ -6,8 +6,8 @@ import { AlignConfig } from '../../scripts/align.config.ts';
 import { align } from '../../scripts/align.ts';
 import { PreferencesConfig } from '../../scripts/preferences.config.ts';
 import { ConfigError } from '../../src/errors.ts';
-import { checkConfig, loadConfig } from '../../src/run/load-config.ts';
 import { openProgress } from '../../src/run/progress.ts';
+import { checkConfig, loadConfig } from '../../src/yaml/load-config.ts';
 import { PretrainConfig } from '../../stages/0-pretrain.config.ts';
 import { InstructConfig } from '../../stages/1-instruct.config.ts';
 import { RewardConfig } from '../../stages/2-reward.config.ts';
@@ -57,7 +57,7 @@ describe('a misspelt key is named with its line and the key that was meant', () 
   it('in a section, beside other mistakes', async () => {
     const changes = { training: { epochs: -1, row: 4 }, sequence: { overlong: 'cut' } };
     expect(await problems(InstructConfig, instructSettings(nowhere, 'run', changes))).toEqual([
-      'config.yaml:5:36 sequence.overlong: expected one of "error", "drop", "truncate_left", received "cut".',
+      'config.yaml:5:36 sequence.overlong: expected one of "error", "drop", "left", "right", received "cut".',
       'config.yaml:6:30 training.epochs: expected a number above 0, received -1.',
       'config.yaml:6:33 training.row: unknown key. Did you mean training.rows?',
     ]);
@@ -121,6 +121,12 @@ describe('values that do not fit each other', () => {
         "config.yaml:8:36 updates.minibatches: expected a divisor of rollout.batch 6, received 4.",
       ]
     `);
+    const trainedOn = { heldOut: { split: 'ppo' } };
+    expect(await problems(PpoConfig, ppoSettings(nowhere, tinyRuns('r'), 'run', trainedOn))).toEqual([
+      expect.stringMatching(
+        /^config\.yaml:5:\d+ heldOut\.split: expected another split than prompts\.split, received ppo: its prompts are trained on\.$/,
+      ),
+    ]);
     const range = { updates: { clipRange: 1 }, gae: { lambda: 1.5 }, sampling: { topP: 0, temperature: 0 } };
     expect(await problems(PpoConfig, ppoSettings(nowhere, tinyRuns('r'), 'run', range))).toMatchInlineSnapshot(`
       [

@@ -2,14 +2,17 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { CheckpointError } from '../../src/errors.ts';
 import type { EvaluationRow } from '../../src/report/chain-summary.ts';
 import type { Summary } from '../../src/run/stage.ts';
 import { runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
+import { checkConfig } from '../../src/yaml/load-config.ts';
+import { EvaluateConfig } from '../../stages/4-evaluate.config.ts';
 import { evaluate } from '../../stages/4-evaluate.ts';
 import '../helpers/allclose.ts';
 import type { TinyRuns } from '../helpers/tiny-configs.ts';
-import { evaluateConfig } from '../helpers/tiny-configs.ts';
+import { evaluateConfig, evaluateSettings, tinyRuns } from '../helpers/tiny-configs.ts';
 import { makeParents } from '../helpers/tiny-parents.ts';
 import {
   arrowColumns,
@@ -48,7 +51,9 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     (summary.table as EvaluationRow[]).find((candidate) => candidate.model === model)!;
 
   it('writes what it says it writes, and a manifest whose hashes are those on disk', async () => {
-    expect(namesIn(folder())).toEqual(['answers.arrow', 'config.yaml', 'manifest.json', 'table.arrow', 'tasks.arrow']);
+    const tables = ['tasks', 'answers', 'protocol', 'contamination', 'table'];
+    const files = ['config.yaml', 'manifest.json', ...tables.map((table) => `${table}.arrow`)].sort();
+    expect(namesIn(folder())).toEqual(files);
     const { manifest, wrong } = await checkedManifest(folder());
     expect(wrong).toEqual([]);
     expect(manifest).toMatchObject({ stage: 'evaluate', status: 'finished', lane: name, seed: 1, summary });
@@ -58,7 +63,7 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
       ['ppo', runs.instruct],
       ['reward', runs.reward],
     ]);
-    expect(manifest.outputs.map(({ role }) => role)).toEqual(['tasks', 'answers', 'table']);
+    expect(manifest.outputs.map(({ role }) => role)).toEqual(tables);
   });
 
   it('finds an unchanged policy at KL 0, win rate one half, and the same scores', () => {
@@ -81,48 +86,187 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     }
   });
 
-  it('shows numbers that follow from its rows', () => {
+  it('shows answers that follow from the scores of their options, by every rule', () => {
     const tasks = arrowRows(join(folder(), 'tasks.arrow'));
+    const rules = {
+      by_sum: 'log_probs',
+      by_token: 'log_probs_per_token',
+      by_character: 'log_probs_per_character',
+      by_mutual_information: 'mutual_information',
+    };
     for (const each of tasks) {
       expect(each.correct).toBe(each.prediction === each.target);
-      const [options, logProbs] = [each.options as string[], each.option_log_probs as number[]];
-      expect(logProbs).toHaveLength(options.length);
-      if (options.length > 0) expect(each.prediction).toBe(options[logProbs.indexOf(Math.max(...logProbs))]);
-      expect(logProbs.every((value) => value < 0)).toBe(true);
+      if (each.metric === 'accuracy') expect(each.score).toBe(each.correct ? 1 : 0);
+      const options = each.options as string[];
+      for (const [best, column] of Object.entries(rules)) {
+        const scores = each[column] as number[];
+        expect(scores).toHaveLength(options.length);
+        expect(each[best]).toBe(options[scores.indexOf(Math.max(...scores))] ?? '');
+      }
+      expect((each.log_probs as number[]).every((value) => value < 0)).toBe(true);
+      if (options.length > 0) expect(each.prediction).toBe(each.by_sum);
     }
+  });
+
+  it('shows numbers that follow from its rows', () => {
+    const tasks = arrowRows(join(folder(), 'tasks.arrow'));
     const answers = arrowRows(join(folder(), 'answers.arrow'));
+    const protocol = arrowRows(join(folder(), 'protocol.arrow'));
+    const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
     for (const model of ['base', 'instruct', 'ppo']) {
-      for (const [templates, column] of [
-        ['train', 'accuracy'],
-        ['unseen', 'accuracy_unseen_templates'],
+      for (const [kind, column] of [
+        ['seen_task', 'accuracy'],
+        ['unseen_template', 'accuracy_unseen_templates'],
       ] as const) {
-        // Every task has as many rows, so the mean over tasks is the mean over rows.
-        const own = tasks.filter((each) => each.model === model && each.templates === templates);
-        expect([row(model)[column]]).toBeAllclose([own.filter(({ correct }) => correct).length / own.length]);
+        const own = tasks.filter((each) => each.model === model && each.protocol === kind);
+        const names = [...new Set(own.map(({ task }) => task))];
+        expect(names).toEqual(['cheaper', 'record_to_sentence', 'review_sentiment']);
+        const means = names.map((task) =>
+          mean(own.filter((each) => each.task === task).map(({ score }) => Number(score))),
+        );
+        const overall = mean(means);
+        expect([row(model)[column]]).toBeAllclose([overall]);
+        const lines = protocol.filter((each) => each.model === model && each.protocol === kind);
+        expect(lines.map(({ task }) => task)).toEqual(['all', ...names]);
+        expect(lines.map((line) => Number(line.mean))).toBeAllclose([overall, ...means]);
       }
       const own = answers.filter((each) => each.model === model);
       for (const column of ['gold', 'reward', 'kl', 'length'] as const) {
-        const mean = own.reduce((sum, each) => sum + Number(each[column]), 0) / own.length;
-        expect([row(model)[column]]).toBeAllclose([mean], { rtol: 1e-5, atol: 1e-6 });
+        const expected = mean(own.map((each) => Number(each[column])));
+        expect([row(model)[column]]).toBeAllclose([expected], { rtol: 1e-5, atol: 1e-6 });
       }
     }
     expect(arrowRows(join(folder(), 'table.arrow'))).toEqual(summary.table);
   });
 
+  it('measures the gain over base on the same questions, and none for base itself', () => {
+    for (const line of arrowRows(join(folder(), 'protocol.arrow'))) {
+      if (line.model === 'base') {
+        expect([line.gain, line.gain_low, line.gain_high]).toEqual([null, null, null]);
+        continue;
+      }
+      const base = arrowRows(join(folder(), 'protocol.arrow')).find(
+        (other) => other.model === 'base' && other.protocol === line.protocol && other.task === line.task,
+      );
+      expect([Number(line.gain)]).toBeAllclose([Number(line.mean) - Number(base!.mean)]);
+      expect(Number(line.gain_low)).toBeLessThanOrEqual(Number(line.gain));
+      expect(Number(line.gain_high)).toBeGreaterThanOrEqual(Number(line.gain));
+    }
+  });
+
   it('prints the table and the tasks', () => {
     expect(said.find((line) => line.startsWith('model'))).toContain('win rate');
     expect(said.filter((line) => /^(base|instruct|ppo) /.test(line))).toHaveLength(3);
-    expect(said.filter((line) => /^(cheaper|record_to_sentence|review_sentiment) /.test(line))).toHaveLength(3);
+    const asked = /^(cheaper|record_to_sentence|review_sentiment) +(seen task|unseen template)/;
+    expect(said.filter((line) => asked.test(line))).toHaveLength(6);
+    expect(said.filter((line) => /^(seen task|unseen template).*(base|instruct|ppo) /.test(line))).toHaveLength(6);
   });
+});
+
+it('asks with all templates, examples in front and chains of thought, where only base and instruct are there', async () => {
+  const name = lanesToTest()[0]!;
+  const lane = await useLane(name);
+  const {
+    ppo: _,
+    reward: __,
+    prompts: ___,
+    ...settings
+  } = evaluateSettings(world, tinyRuns(path(name)), path('all-kinds'), {
+    ...{ templates: 'all', shots: [0, 1], rowsPerTask: 2, dev: { rowsPerTask: 2 }, ranking: 'per_token' },
+    ...{ data: { tasks: ['cheaper', 'record_to_sentence'] }, bootstrap: { samples: 20 } },
+    chainOfThought: { samples: 3, maxNewTokens: 4 },
+  });
+  const config = checkConfig(EvaluateConfig, settings as never, 'test');
+  expect(await evaluate.check(config)).toEqual([
+    expect.stringMatching(/^2 tasks, 2 of them trained; questions: \d+ with 0 shots, \d+ with 1 shots; 0 conversation/),
+  ]);
+  const summary = await runStage(evaluate, config, { lane, quiet: true });
+  expect(namesIn(path('all-kinds'))).not.toContain('answers.arrow');
+  const [first, second, ...others] = summary.table as Record<string, unknown>[];
+  expect([first!.model, second!.model, others]).toEqual(['base', 'instruct', []]);
+  for (const column of ['gold', 'gold_sd', 'reward', 'kl', 'length', 'win_rate']) expect(first![column]).toBeNull();
+  const tasks = arrowRows(path('all-kinds', 'tasks.arrow'));
+  const asked = (shots: number, model: string): unknown[] =>
+    tasks
+      .filter((each) => each.shots_asked === shots && each.model === model)
+      .map(({ task, row_id, template, kind, protocol }) => [task, row_id, template, kind, protocol]);
+  expect(asked(1, 'instruct')).toEqual(asked(0, 'instruct'));
+  expect(asked(1, 'base')).toEqual(asked(0, 'instruct'));
+  expect(new Set(tasks.map(({ kind }) => kind))).toEqual(new Set(['direct', 'chain_of_thought']));
+  for (const each of tasks) {
+    const isChain = each.kind === 'chain_of_thought';
+    expect([0, 1 / 3, 2 / 3, 1].some((share) => Math.abs(share - Number(each.votes)) < 1e-6)).toBe(true);
+    if (!isChain) expect([each.votes, each.reasoning]).toEqual([1, '']);
+    if ((each.options as string[]).length > 0 && !isChain) expect(each.prediction).toBe(each.by_token);
+    expect(Number(each.shots)).toBeLessThanOrEqual(Number(each.shots_asked));
+  }
+  expect(tasks.some(({ shots }) => shots === 1)).toBe(true);
+  const protocol = arrowRows(path('all-kinds', 'protocol.arrow'));
+  for (const line of protocol) expect(typeof line.best_on_dev).toBe('number');
+  for (const line of protocol.filter(({ model }) => model === 'instruct')) {
+    const same = ['protocol', 'kind', 'shots', 'task'];
+    const base = protocol.find((other) => other.model === 'base' && same.every((name) => other[name] === line[name]));
+    expect([Number(line.gain)]).toBeAllclose([Number(line.mean) - Number(base!.mean)]);
+  }
+  // Chains were not trained, so they are unseen templates; the plain mixture has direct and inverted ones.
+  expect(protocol.filter(({ kind }) => kind === 'chain_of_thought').map((line) => line.protocol)).not.toContain(
+    'seen_task',
+  );
+});
+
+it('refuses a reward model that was made from another instruct model', async () => {
+  const runs = tinyRuns(path(lanesToTest()[0]!));
+  // A random model that stands where the instruct model of another chain would.
+  const strange = evaluateConfig(world, { ...runs, ppo: runs.instruct, instruct: world.base }, path('strange'));
+  await expect(evaluate.check(strange)).rejects.toThrow(
+    new CheckpointError(
+      `reward ${runs.reward}: was made from another instruct model (${runs.instruct}) than ${world.base}. Name checkpoints of one chain.`,
+    ),
+  );
+});
+
+it('does not claim to know what a checkpoint of another origin was trained on', async () => {
+  const name = lanesToTest()[0]!;
+  const lane = await useLane(name);
+  const {
+    ppo: _,
+    reward: __,
+    prompts: ___,
+    ...settings
+  } = evaluateSettings(world, { ...tinyRuns(path(name)), instruct: world.base }, path('unknown'), {
+    rowsPerTask: 2,
+    bootstrap: { samples: 20 },
+  });
+  const config = checkConfig(EvaluateConfig, settings as never, 'test');
+  expect(await evaluate.check(config)).toEqual([expect.stringContaining('training data unknown')]);
+  await runStage(evaluate, config, { lane, quiet: true });
+  const protocol = arrowRows(path('unknown', 'protocol.arrow'));
+  expect(new Set(protocol.map((line) => line.protocol))).toEqual(new Set(['unknown']));
+  expect(arrowRows(path('unknown', 'contamination.arrow'))).toEqual([]);
+  // Base against itself: no gain, and no doubt about it.
+  for (const line of protocol.filter(({ model }) => model === 'instruct')) {
+    expect([line.gain, line.gain_low, line.gain_high]).toEqual([0, 0, 0]);
+  }
 });
 
 it('describes every column', () => {
   const folder = path(lanesToTest()[0]!, 'evaluate');
-  for (const table of ['tasks', 'answers', 'table'])
-    expect(arrowColumns(join(folder, `${table}.arrow`))[0]).toBe('model: Utf8');
-  expect(arrowColumns(join(folder, 'tasks.arrow')).slice(-3)).toEqual([
+  for (const table of ['tasks', 'answers', 'protocol', 'table']) {
+    expect(arrowColumns(join(folder, `${table}.arrow`))).toContain('model: Utf8');
+  }
+  expect(arrowColumns(join(folder, 'contamination.arrow'))).toEqual([
+    'task: Utf8',
+    'texts: Int32',
+    'touched: Float64',
+    'overlap: Float64',
+  ]);
+  const tasks = arrowColumns(join(folder, 'tasks.arrow'));
+  for (const column of [
     'correct: Bool',
     'options: List<Utf8>',
-    'option_log_probs: List<Float32>',
-  ]);
+    'log_probs: List<Float32>',
+    'mutual_information: List<Float32>',
+  ]) {
+    expect(tasks).toContain(column);
+  }
 });

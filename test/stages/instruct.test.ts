@@ -51,6 +51,7 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
       'instruct.arrow',
       'manifest.json',
       'metrics.arrow',
+      'mixture.arrow',
       'samples.arrow',
     ]);
     const { manifest, wrong } = await checkedManifest(at('run'));
@@ -63,6 +64,7 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     ]);
     expect(manifest.outputs.map(({ role, path: file }) => [role, file])).toEqual([
       ['dataset', 'instruct.arrow'],
+      ['mixture', 'mixture.arrow'],
       ['model', 'best'],
     ]);
     expect(summary).toMatchObject({ examples: 24 });
@@ -111,13 +113,18 @@ describe('instruct.arrow', () => {
     expect(arrowColumns(file())).toEqual([
       'input_ids: List<Int32>',
       'loss_mask: List<Int32>',
+      'part: Utf8',
       'task: Utf8',
       'cluster: Utf8',
       'template_id: Utf8',
+      'kind: Utf8',
+      'shots: Int32',
+      'row_id: Utf8',
       'split: Utf8',
       'prompt: Utf8',
       'target: Utf8',
       'options: List<Utf8>',
+      'cut_tokens: Int32',
     ]);
     expect(arrowColumns(file().replace('instruct.arrow', 'samples.arrow'))).toEqual([
       'step: Int32',
@@ -151,6 +158,48 @@ describe('instruct.arrow', () => {
       const used = rows.filter((row) => row.task === task).map((row) => String(row.template_id));
       expect(used.filter((id) => !trained.includes(id))).toEqual([]);
     }
+  });
+
+  it('leaves out what is held out, says so in mixture.arrow, and shows solved examples in their part', async () => {
+    const lane = await useLane();
+    const changes = {
+      holdOut: { clusters: ['sentiment'], templates: ['cheaper/what'] },
+      mixture: {
+        parts: { plain: { share: 1 }, few_shot: { share: 1, kinds: ['direct'], shots: [1], tasks: ['cheaper'] } },
+      },
+      sequence: { length: 144 },
+      training: { epochs: 0.1 },
+    };
+    await runStage(instruct, instructConfig(world, path('parts'), changes), { lane, quiet: true });
+    const rows = arrowRows(path('parts/instruct.arrow'));
+    expect(rows.filter(({ part }) => part === 'few_shot').map(({ task, shots }) => [task, shots])).toEqual(
+      Array(12).fill(['cheaper', 1]),
+    );
+    expect(rows.filter(({ part }) => part === 'plain').every(({ shots }) => shots === 0)).toBe(true);
+    expect(rows.some(({ task }) => task === 'review_sentiment')).toBe(false);
+    expect(rows.some(({ task, template_id }) => task === 'cheaper' && template_id === 'what')).toBe(false);
+    const mixture = arrowRows(path('parts/mixture.arrow'));
+    expect(mixture.map(({ part, task, examples, held_out }) => [part, task, examples, held_out])).toEqual([
+      ['plain', 'chat', 4, ''],
+      ['plain', 'cheaper', 4, ''],
+      ['plain', 'record_to_sentence', 4, ''],
+      ['few_shot', 'cheaper', 12, ''],
+      ['', 'review_sentiment', 0, 'cluster sentiment'],
+    ]);
+    const tokensOf = (task: string) =>
+      rows.filter((row) => row.task === task).reduce((sum, row) => sum + (row.input_ids as number[]).length, 0);
+    expect(mixture.map(({ tokens }) => tokens as number).reduce((a, b) => a + b)).toBe(
+      ['chat', 'cheaper', 'record_to_sentence'].reduce((sum, task) => sum + tokensOf(task), 0),
+    );
+    const validated = new Set(arrowRows(path('parts/samples.arrow')).map(({ task }) => task));
+    expect([...validated].sort()).toEqual(['cheaper', 'record_to_sentence']);
+  });
+
+  it('is checked without weights: the figures are those of the run', async () => {
+    const lines = await instruct.check(instructConfig(world, path('checked')));
+    const tokens = arrowRows(file()).reduce((sum, { input_ids }) => sum + (input_ids as number[]).length, 0);
+    expect(lines[0]).toContain(`24 examples, ${tokens.toLocaleString('en-US')} tokens`);
+    expect(lines.join('\n')).toMatch(/plain +cheaper +commonsense +8 +25\.0 % +25\.0 % +6 /);
   });
 
   it('holds only the tasks that were asked for', async () => {

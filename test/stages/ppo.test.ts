@@ -70,7 +70,12 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
       { role: 'policy', path: runs.instruct },
       { role: 'reward', path: runs.reward },
     ]);
-    expect(manifest.inputs.map(({ role }) => role)).toEqual(['seed', 'templates']);
+    expect(manifest.inputs.map(({ role }) => role)).toEqual([
+      'seed',
+      'templates',
+      'held-out seed',
+      'held-out templates',
+    ]);
     expect(manifest.outputs.map(({ role, path: file }) => [role, file])).toEqual([['model', 'model']]);
   });
 

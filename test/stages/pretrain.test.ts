@@ -66,7 +66,8 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     expect(manifest.inputs.map(({ role, path: file }) => [role, file])).toEqual([
       ['corpus', world.corpus],
       ['heldOut', world.heldOut],
-      ['tokenizer', world.tokenizer],
+      ['tokenizer', `${world.tokenizer}/tokenizer.json`],
+      ['tokenizer config', `${world.tokenizer}/tokenizer_config.json`],
     ]);
     expect(manifest.outputs.map(({ role, path: file }) => [role, file])).toEqual([['model', 'model']]);
     // 448 · 32 of the embedding; a layer has norms, query, key and value for 4 + 2 · 2 heads of 8, output, gate, up and down.

@@ -166,7 +166,7 @@ describe('stopping', () => {
     });
     await expect(runStage(pretrain, config, { lane, progress })).rejects.toThrow(Interrupted);
     expect(said.at(-1)).toBe(
-      'stopping: the state is saved after this step. Press Ctrl-C again to stop at once and lose it.',
+      'stopping after this step; a stage with checkpoints saves one first. Press Ctrl-C again to stop at once.',
     );
     const [first] = namesIn(path('signal/checkpoints'));
     expect(['step-000001', 'step-000002']).toContain(first);

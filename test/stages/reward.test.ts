@@ -1,8 +1,10 @@
 /** Stage 2 on a tiny world: what it writes, that it learns preferences, and that scores come out normalised. */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { writeTable } from '../../src/data/arrow-file.ts';
+import { utf8 } from '../../src/data/columns.ts';
 import { pairIds, scoreSequences } from '../../src/evaluation/judge-pairs.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import type { Summary } from '../../src/run/stage.ts';
@@ -106,6 +108,38 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
       0,
     );
     expect([summary.ece as number]).toBeAllclose([error]);
+  });
+
+  it('trains on pairs of texts as on the same pairs with tokens, and judges groups apart', async () => {
+    const columns = { prompt: utf8('Prompt.'), chosen: utf8('Chosen.'), rejected: utf8('Rejected.') };
+    const rows = tinyPairs(world, loadTokenizer(world.tokenizer));
+    const [pairs, heldOut] = [path(name, 'texts.arrow'), path(name, 'held-out texts.arrow')];
+    await writeTable(pairs, columns, rows.slice(0, 6));
+    const topics = ['tea', 'rain'].map((topic, i) => ({ ...rows[6 + i]!, topic }));
+    await writeTable(heldOut, { ...columns, topic: utf8('Topic.') }, topics);
+    const found = await run('texts', { pairs, heldOut, groupBy: 'topic', training: { epochs: 8 } });
+    const losses = (folder: string) => seriesOf(readMetrics(at(folder), rewardMetrics), 'loss/train');
+    expect(losses('texts')).toEqual(losses('run'));
+    expect(found).toMatchObject({ data: { train: { pairs: 6, cut: 0, dropped: 0 }, heldOut: { pairs: 2 } } });
+    const samples = arrowRows(at('texts/samples.arrow'));
+    expect(samples.every(({ gold_chosen, flipped }) => gold_chosen === null && flipped === null)).toBe(true);
+    const right = samples.map(({ score_chosen, score_rejected }) =>
+      Number(Number(score_chosen) > Number(score_rejected)),
+    );
+    expect(arrowRows(at('texts/groups.arrow'))).toEqual([
+      { group: 'rain', pairs: 1, accuracy: right[1] },
+      { group: 'tea', pairs: 1, accuracy: right[0] },
+    ]);
+    expect(found.groupAccuracy).toBe((right[0]! + right[1]!) / 2);
+    expect(found.heldOutAccuracy).toBe(found.labelAccuracy);
+  });
+
+  it('says in figures what it would read, without a lane', async () => {
+    const lines = await reward.check(rewardConfig(world, world.base, at('unused'), { training: { epochs: 8 } }));
+    expect(lines[0]).toMatch(/^train {5}6 pairs, [\d,]+ tokens, longest \d+; 0 prompts cut, 0 pairs dropped$/);
+    expect(lines[1]).toMatch(/^held out {2}2 pairs, /);
+    expect(lines[2]).toBe('16 steps');
+    expect(existsSync(at('unused'))).toBe(false);
   });
 
   it('asks for the margin of a pair where it is told to', async () => {

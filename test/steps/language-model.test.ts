@@ -74,7 +74,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     };
     const rows = packSequences(examples, 7, 0);
     expect(rows.rows).toBe(4);
-    const [whole, split] = [updated([rows]), updated(splitRows(rows, [3, 1, 0, 2], 4))];
+    const [whole, split] = [updated([rows]), updated(splitRows(takeRows(rows, [3, 1, 0, 2]), 4))];
     expect([split.loss, split.gradientNorm]).toBeAllclose([whole.loss, whole.gradientNorm], tolerance.forward);
     expect(split.tokens).toBe(whole.tokens);
     expect(split.values).toBeAllclose(whole.values, { rtol: 1e-4, atol: 1e-5 });

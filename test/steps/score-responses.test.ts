@@ -87,6 +87,10 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       perToken(model, (value) => value[0]!),
       tolerance.forward,
     );
+    expect(responseValues(model, batch, 3)).toBeAllclose(
+      perToken(model, (value) => value[0]! - 3),
+      tolerance.forward,
+    );
     const last = sequences.map((sequence) => alone(model, sequence).at(-1)![0]!);
     expect(responseScores(model, batch)).toBeAllclose(last, tolerance.forward);
     expect(responseScores(model, responseBatch(sequences, 0))).toBeAllclose(last, tolerance.forward);

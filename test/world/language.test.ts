@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compose } from '../../scripts/world/compose.ts';
-import { leakDetector } from '../../scripts/world/corpus.ts';
+import { corpusSearch, leakDetector } from '../../scripts/world/corpus.ts';
 import { goods, people, townNamed, towns, tradeNamed } from '../../scripts/world/facts.ts';
 import {
   capitalize,
@@ -89,6 +89,24 @@ describe('drawRows', () => {
     expect(() => drawRows(seededRandom(1), 'toy', { train: 2, validation: 0, test: 0 }, draw)).toThrow(
       'toy, split "train": 2000 draws gave no new row; expected 2 rows, received 1. Ask for fewer or draw from more.',
     );
+  });
+});
+
+describe('drawRows beside a corpus', () => {
+  it('draws held-out rows again whose key stands there, and keeps such a train row', () => {
+    const texts = corpusSearch([{ id: 'c', kind: 'toy', text: 'Row 1 is told. Row 3 is told.' }]);
+    let next = 0;
+    const rows = drawRows(
+      seededRandom(1),
+      'toy',
+      { train: 1, validation: 2, test: 0 },
+      () => {
+        const key = `Row ${++next} is told.`;
+        return { key, fields: { key } };
+      },
+      texts,
+    );
+    expect(rows.map((row) => row.key).sort()).toEqual(['Row 1 is told.', 'Row 2 is told.', 'Row 4 is told.']);
   });
 });
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, expectTypeOf, test } from 'vitest';
 import { z } from 'zod';
 import { ConfigError } from '../../src/errors.ts';
-import { checkConfig, loadConfig } from '../../src/run/load-config.ts';
 import { Optimizer, Run, Runtime } from '../../src/run/sections.ts';
+import { checkConfig, loadConfig } from '../../src/yaml/load-config.ts';
 
 const Ppo = z.strictObject({
   clipRange: z.number().positive().lt(1).default(0.2).describe('Policy ratio clip.'),

@@ -1,0 +1,117 @@
+/** Configuration of an import: which files, which shape, which column from which field, and what happens to bad rows. */
+import { z } from 'zod';
+import { encodings } from '../src/import/bytes.ts';
+import { valueKinds } from '../src/import/column-value.ts';
+import { formats } from '../src/import/files.ts';
+import { rankedPairs } from '../src/import/pairs.ts';
+import { shapeNames } from '../src/import/shapes.ts';
+import { filePath } from '../src/run/sections.ts';
+
+const regularExpression = z.string().refine(isRegularExpression, 'expected a regular expression');
+
+function isRegularExpression(text: string): boolean {
+  try {
+    new RegExp(text, 'su');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const Column = z.union([
+  z.string().min(1),
+  z.int().nonnegative(),
+  z
+    .strictObject({
+      from: z
+        .union([z.string().min(1), z.int().nonnegative()])
+        .optional()
+        .describe('Field: name, number or path a.*.b.'),
+      constant: z.string().optional().describe('The same value for every row.'),
+      default: z.string().optional().describe('Stands in for a missing or empty field; without it the row is bad.'),
+      match: regularExpression.optional().describe('Regular expression whose first group is kept; no match: bad row.'),
+      replace: z.record(regularExpression, z.string()).optional().describe('Regular expression → text in its place.'),
+      map: z.record(z.string(), z.string()).optional().describe('Value → value; others stay.'),
+      thresholds: z
+        .array(z.strictObject({ below: z.number().optional(), is: z.string() }))
+        .min(1)
+        .optional()
+        .describe('A number becomes the `is` of the first entry it lies below.'),
+      split: z.string().min(1).optional().describe('Delimiter at which a text becomes a list.'),
+      kind: z.enum(valueKinds).optional().describe('What the column holds: text, list, integer or number.'),
+    })
+    .refine((spec) => (spec.from === undefined) !== (spec.constant === undefined), 'expected either from or constant'),
+]);
+
+const Input = z.strictObject({
+  path: filePath('File, folder of files, or Hugging Face save_to_disk folder; .gz is unpacked.').optional(),
+  files: z
+    .array(z.strictObject({ path: filePath('File or folder.'), split: z.string().min(1).optional() }))
+    .min(1)
+    .optional()
+    .describe('Several of them, each with the split of its rows, instead of path.'),
+  format: z.enum(formats).default('auto').describe('auto goes by the first bytes and the ending.'),
+  encoding: z.enum(encodings).default('utf-8').describe('How text is stored in JSONL, CSV and TSV.'),
+  delimiter: z.string().min(1).nullable().default(null).describe('CSV: sign between values; null: comma, in .tsv tab.'),
+  quote: z.string().min(1).nullable().default(null).describe('CSV: quote sign or none; null: ", in .tsv none.'),
+  header: z.boolean().default(true).describe('CSV: whether the first line names the columns.'),
+  explode: z.string().min(1).nullable().default(null).describe('Field with a list, whose entries become rows.'),
+});
+
+const Split = z.strictObject({
+  name: z.string().min(1).optional().describe('One split for all rows.'),
+  column: z.string().min(1).optional().describe('Column or field whose value is the split; $file, $split, $key too.'),
+  map: z.record(z.string(), z.string().min(1)).optional().describe('Value of that column → split.'),
+  otherwise: z.string().min(1).optional().describe('Split of values that map does not name.'),
+  fractions: z
+    .record(z.string(), z.number().positive())
+    .optional()
+    .describe('Split → share, drawn by hash; with column, divides its train rows.'),
+  by: z.array(z.string().min(1)).min(1).optional().describe('Columns hashed: rows alike in them stay together.'),
+  seed: z.int().default(1).describe('Seed of the hash.'),
+});
+
+export const ImportConfig = z
+  .strictObject({
+    input: Input,
+    shape: z.enum(shapeNames).describe('What a row is; decides the columns of the table.'),
+    columns: z.record(z.string(), Column).default({}).describe('Column of the table → field of the source.'),
+    messages: z
+      .strictObject({
+        role: z.string().min(1).default('role').describe('Key of the speaker in a message; "from" in ShareGPT files.'),
+        content: z.string().min(1).default('content').describe('Key of its text; "value" in ShareGPT files.'),
+      })
+      .prefault({}),
+    ranked: z
+      .strictObject({
+        pairs: z.enum(rankedPairs).default('all').describe('Pairs of a ranked group: every two, or best against rest.'),
+        tie: z.number().nonnegative().default(0).describe('Answers whose scores are this close give no pair.'),
+      })
+      .prefault({}),
+    split: Split.prefault({}),
+    badRows: z.enum(['fatal', 'skip']).default('fatal').describe('fatal names the first 20 and writes nothing.'),
+    limits: z
+      .strictObject({
+        field: z.int().positive().default(1_000_000).describe('Longest text in characters; a longer one is a bad row.'),
+      })
+      .prefault({}),
+    provenance: z
+      .strictObject({
+        source: z.string().min(1).describe('Where the files come from: address and commit.'),
+        licence: z.string().min(1).describe('Licence of the data.'),
+      })
+      .describe('Stored in the metadata of the table.'),
+    output: filePath('The .arrow table to write, or .jsonl.').regex(/\.(arrow|jsonl)$/, 'expected .arrow or .jsonl'),
+  })
+  .superRefine(({ input, split, shape, columns }, context) => {
+    const fail = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
+    if ((input.path === undefined) === (input.files === undefined)) fail(['input'], 'expected either path or files');
+    if (split.name !== undefined && (split.column ?? split.fractions) !== undefined) {
+      fail(['split'], 'expected either name, or column and fractions');
+    }
+    if (shape === 'task' && Object.keys(columns).length === 0) fail(['columns'], 'expected a column or more');
+    for (const name of ['split', 'source', 'source_row']) {
+      if (name in columns) fail(['columns', name], 'is written by the importer; expected another name');
+    }
+  });
+export type ImportConfig = z.infer<typeof ImportConfig>;

@@ -1,0 +1,61 @@
+/**
+ * Imports a dataset: JSONL, JSON, CSV, TSV, Parquet, Arrow or a Hugging Face folder → the canonical Arrow table.
+ *
+ *   Reads   the files that `input` names
+ *   Writes  `output`, whole or not at all, with provenance columns and the report in its metadata
+ *   Run     npx tsx scripts/import.ts configs/import/public/banking77.yaml
+ */
+import { hashText } from '../src/files/hash.ts';
+import { importDataset } from '../src/import/import-dataset.ts';
+import type { ImportReport } from '../src/import/import-report.ts';
+import { formatTable } from '../src/report/table.ts';
+import { watchInterrupts } from '../src/run/interrupts.ts';
+import { readArguments, runMain } from '../src/run/program.ts';
+import { stringifyConfig } from '../src/run/show-config.ts';
+import { ImportConfig } from './import.config.ts';
+
+/** Runs the import that a configuration describes. */
+export function runImport(config: ImportConfig, interrupted?: () => boolean): Promise<ImportReport> {
+  const { input, provenance, split } = config;
+  const { path, files, explode, ...read } = input;
+  const isUnset = split.name === undefined && split.column === undefined && split.fractions === undefined;
+  const options = {
+    files: files ?? [{ path: path ?? '' }],
+    read: { ...read, maximumField: config.limits.field },
+    explode,
+    shape: config.shape,
+    columns: config.columns,
+    rules: { ...config.messages, ...config.ranked },
+    split: isUnset ? { ...split, column: '$split' } : split,
+    badRows: config.badRows,
+    metadata: { ...provenance, config: hashText(stringifyConfig(config)) },
+    output: config.output,
+  };
+  return importDataset(options, interrupted);
+}
+
+/** The report as lines: rows in and out, splits, and every reason for which rows were left out. */
+export function describeImport({ rowsIn, rowsOut, splits, skipped }: ImportReport): string[] {
+  const count = Object.entries(splits).map(([split, rows]) => [`  ${split}`, rows]);
+  const reasons = Object.entries(skipped).map(([reason, entry]) => [`skipped: ${reason}`, entry.count]);
+  const lines = formatTable(['', 'rows'], [['in', rowsIn], ['out', rowsOut], ...count, ...reasons]);
+  const places = Object.values(skipped).flatMap(({ first }) => first.map((place) => `  ${place}`));
+  return places.length === 0 ? lines : [...lines, 'first of those skipped:', ...places];
+}
+
+await runMain(import.meta.url, async (argv) => {
+  const usage = 'Imports a dataset into the canonical Arrow table.';
+  const parsed = readArguments(ImportConfig, { argv, script: 'scripts/import.ts', usage });
+  if (parsed.help !== undefined) return console.log(parsed.help);
+  const watch = watchInterrupts(
+    () => process.stderr.write('stopping; nothing will be written\n'),
+    () => process.exit(130),
+  );
+  try {
+    const report = await runImport(parsed.config, watch.interrupted);
+    for (const line of describeImport(report)) console.log(line);
+    console.log(`wrote ${parsed.config.output}`);
+  } finally {
+    watch.stop();
+  }
+});

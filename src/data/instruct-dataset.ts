@@ -1,0 +1,80 @@
+/** The dataset of stage 1: mixture, rendering and tokens, made once for each content and kept in a cache. */
+import { join } from 'node:path';
+import { hashFile } from '../files/hash.ts';
+import { seededRandom } from '../random.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { readTable, writeTable } from './arrow-file.ts';
+import { openRandomAccess } from './arrow-random-access.ts';
+import { loadClusters } from './clusters.ts';
+import { cachedFolder } from './dataset-cache.ts';
+import { divideTasks, type HoldOut } from './hold-out.ts';
+import { type TokenStatistics, writeInstruct } from './instruction-table.ts';
+import { drawMixture, type MixtureOptions, type MixtureShare, planMixture } from './mixture.ts';
+import { type Fit, type MixtureRow, mixtureColumns, renderMixture } from './render-mixture.ts';
+import { loadTasks, type Task } from './tasks.ts';
+
+/** What the dataset is made from. */
+export interface InstructSource {
+  readonly data: { readonly seed: string; readonly templates: string; readonly tasks?: readonly string[] | undefined };
+  readonly holdOut: HoldOut;
+  readonly mixture: MixtureOptions;
+}
+
+/** Tasks divided into trained and held-out ones, and what is drawn from each. */
+export interface InstructPlan {
+  readonly trained: readonly Task[];
+  readonly heldOut: ReturnType<typeof divideTasks>['heldOut'];
+  readonly shares: readonly MixtureShare[];
+}
+
+/** A dataset on disk. */
+export interface InstructDataset {
+  /** Folder with `instruct.arrow` and `mixture.arrow`. */
+  readonly path: string;
+  /** False where it was there already. */
+  readonly fresh: boolean;
+  readonly statistics: TokenStatistics;
+  readonly mixture: readonly MixtureRow[];
+}
+
+/** Loads and checks tasks, hold-outs and shares; @throws DataError with all problems of each step. */
+export function planInstruct({ data, holdOut, mixture }: InstructSource): InstructPlan {
+  const tasks = loadTasks(data.seed, data.templates, data.tasks);
+  const { trained, heldOut } = divideTasks(tasks, loadClusters(data.templates), holdOut);
+  return { trained, heldOut, shares: planMixture(trained, mixture) };
+}
+
+/**
+ * The dataset of a plan, from the cache or made now.
+ *
+ * @param cache folder of prepared datasets
+ * @throws DataError naming rows that cannot be rendered or do not fit
+ */
+export async function prepareInstruct(
+  source: InstructSource,
+  plan: InstructPlan,
+  tokenizer: Tokenizer,
+  { cache, seed, fit }: { cache: string; seed: number; fit: Fit },
+): Promise<InstructDataset> {
+  const { data: _paths, ...settings } = source;
+  const parts: Record<string, string> = {
+    settings: JSON.stringify({ ...settings, seed, fit }),
+    tokenizer: tokenizer.hash,
+  };
+  for (const task of [...plan.trained, ...plan.heldOut.map((held) => held.task)]) {
+    parts[`rows ${task.name}`] = await hashFile(task.path);
+    parts[`templates ${task.name}`] = await hashFile(task.templates.path);
+  }
+  const reasons = plan.heldOut.map(({ task, reason }) => [task.name, reason]);
+  parts['held out'] = JSON.stringify(reasons);
+  const { path, fresh } = await cachedFolder(cache, parts, async (folder) => {
+    const items = drawMixture(plan.shares, source.mixture.templateChoice, seededRandom(seed, 'mixture'));
+    const rendering = renderMixture(plan.shares, plan.heldOut, items, tokenizer, fit);
+    await writeInstruct(join(folder, 'instruct.arrow'), rendering.rows(), tokenizer);
+    await writeTable(join(folder, 'mixture.arrow'), mixtureColumns, rendering.table());
+  });
+  const table = openRandomAccess(join(path, 'instruct.arrow'), 'npx tsx stages/1-instruct.ts');
+  table.close();
+  const { rows: mixture } = readTable(join(path, 'mixture.arrow'), mixtureColumns, 'stage 1');
+  return { path, fresh, statistics: JSON.parse(table.metadata.statistics ?? '{}') as TokenStatistics, mixture };
+}

@@ -1,0 +1,94 @@
+/** The table of instruction examples (instruct.arrow): tokens, masks, where each example comes from, and its statistics. */
+import { DataError } from '../errors.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { openTableWriter } from './arrow-writer.ts';
+import { int32, int32List, type Row, utf8, utf8List } from './columns.ts';
+
+/** Columns of `instruct.arrow`. */
+export const instructColumns = {
+  input_ids: int32List('Token ids: BOS, then for each turn prompt and line break, response, EOS.'),
+  loss_mask: int32List('1 on the tokens that are learned: responses and their EOS; 0 on BOS and prompts.'),
+  part: utf8('Part of the mixture the example was drawn for.'),
+  task: utf8('Dataset the row comes from.'),
+  cluster: utf8('Cluster of the dataset.'),
+  template_id: utf8('Template the row was rendered with.'),
+  kind: utf8('Kind of the template: direct, inverted, chain_of_thought or dialogue.'),
+  shots: int32('Solved examples in front of the question; nothing is learned from them.'),
+  row_id: utf8('Id of the row in its dataset.'),
+  split: utf8('Split of the row: train, validation or test.'),
+  prompt: utf8('Rendered prompt with examples and earlier turns, without the line break after it.'),
+  target: utf8('Rendered target.'),
+  options: utf8List('Answers to rank; empty for free text.'),
+  cut_tokens: int32('Tokens that were cut off to make the example fit; 0 for nearly all.'),
+};
+
+export type InstructRow = Row<typeof instructColumns>;
+
+/** Figures of a tokenized table, kept in its metadata under "statistics" as JSON. */
+export interface TokenStatistics {
+  readonly examples: number;
+  readonly tokens: number;
+  /** Tokens with loss. */
+  readonly trainableTokens: number;
+  readonly longest: number;
+  readonly truncated: number;
+  /** Left out because they were too long. */
+  readonly dropped: number;
+  /** Whose target was cut, and EOS with it. */
+  readonly withoutEos: number;
+  /** Without any token to learn from; none are written, so this is 0 in a file of ours. */
+  readonly fullyMasked: number;
+}
+
+/**
+ * Writes `instruct.arrow` row by row. The tokenizer's hash goes into the schema, so that readers can refuse another.
+ *
+ * @param rows examples in order; null for each one that was dropped
+ * @throws DataError where an example has nothing to learn; whatever `rows` throws. Nothing is written then
+ */
+export async function writeInstruct(
+  path: string,
+  rows: Iterable<InstructRow | null>,
+  tokenizer: Tokenizer,
+): Promise<TokenStatistics> {
+  const table = await openTableWriter(path, instructColumns, { tokenizer: tokenizer.hash });
+  const sum = { examples: 0, tokens: 0, trainableTokens: 0, longest: 0, truncated: 0, dropped: 0, withoutEos: 0 };
+  try {
+    for (const row of rows) {
+      if (row === null) {
+        sum.dropped++;
+        continue;
+      }
+      const { input_ids: ids, loss_mask: mask } = row;
+      const learned = mask.reduce((count, flag) => count + flag, 0);
+      if (learned === 0) throw new DataError(`${path}: row ${sum.examples}: nothing would be learned. Remove the row.`);
+      sum.examples++;
+      sum.tokens += ids.length;
+      sum.trainableTokens += learned;
+      sum.longest = Math.max(sum.longest, ids.length);
+      if (row.cut_tokens > 0) sum.truncated++;
+      if (ids.at(-1) !== tokenizer.eosId) sum.withoutEos++;
+      table.append(row);
+    }
+    const statistics = { ...sum, fullyMasked: 0 };
+    await table.close({ statistics: JSON.stringify(statistics) });
+    return statistics;
+  } finally {
+    table.discard();
+  }
+}
+
+/** The figures in words, for terminals: "24,000 examples, 1,234,567 tokens (23 % learned), longest 151, …". */
+export function describeStatistics(statistics: TokenStatistics): string {
+  const { examples, tokens, trainableTokens, longest, truncated, dropped, withoutEos } = statistics;
+  const count = (value: number): string => value.toLocaleString('en-US');
+  const parts = [
+    `${count(examples)} examples`,
+    `${count(tokens)} tokens (${Math.round((100 * trainableTokens) / Math.max(1, tokens))} % learned)`,
+    `longest ${count(longest)}`,
+  ];
+  if (truncated > 0) parts.push(`${count(truncated)} truncated`);
+  if (dropped > 0) parts.push(`${count(dropped)} dropped`);
+  if (withoutEos > 0) parts.push(`${count(withoutEos)} WITHOUT EOS: their targets were cut`);
+  return parts.join(', ');
+}

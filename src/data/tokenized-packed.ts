@@ -1,0 +1,27 @@
+/** A tokenized table as packed training rows, read from its file batch by batch. */
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { fillRows, planPacking } from './packing.ts';
+import { openExamples, type TrainingData } from './tokenized-examples.ts';
+
+/**
+ * Opens a table with the columns `input_ids` and `loss_mask` and plans its rows, best-fit decreasing; every example
+ * stands in exactly one row. A unit is one row.
+ *
+ * @param rowsPerUpdate packed rows of one update
+ * @throws DataError where the file is missing or damaged, was made with another tokenizer, has no examples, or an example
+ *   is longer than a row
+ */
+export function openPacked(path: string, tokenizer: Tokenizer, length: number, rowsPerUpdate: number): TrainingData {
+  const { lengths, read, close } = openExamples(path, tokenizer);
+  try {
+    const plan = planPacking(lengths, length);
+    const take = (rows: readonly number[]) => {
+      const examples = rows.map((row) => (plan[row] ?? []).map(read));
+      return fillRows(examples, length, tokenizer.padId);
+    };
+    return { examples: lengths.length, units: plan.length, perUpdate: rowsPerUpdate, length, take, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}

@@ -1,0 +1,206 @@
+/** The Arrow tables of an evaluation: every question, every conversation, results by protocol, overlap, one line a model. */
+import type { Row } from '../data/columns.ts';
+import { bool, float32, float32List, float64, int32, nullable, utf8, utf8List } from '../data/columns.ts';
+import type { ScoredAnswer } from './answer-prompts.ts';
+import type { TaskAnswer } from './answer-tasks.ts';
+import type { ProtocolResult } from './protocol.ts';
+import { protocolOf, type Seen } from './protocol.ts';
+import { bestOption, type RankingRule } from './rank-options.ts';
+import { meanAndDeviation, winRate } from './statistics.ts';
+
+/** Columns of `tasks.arrow`. */
+export const taskColumns = {
+  model: utf8('Which checkpoint answered: base, instruct or ppo.'),
+  task: utf8('Dataset of the row.'),
+  cluster: utf8('Cluster of the dataset.'),
+  row_id: utf8('Id of the row in its dataset.'),
+  split: utf8('Split of the row.'),
+  template: utf8('Template it was rendered with.'),
+  kind: utf8('Kind of the template: direct, chain_of_thought or dialogue.'),
+  protocol: utf8('seen_task, unseen_template, unseen_dataset, unseen_cluster; unknown where the training data are.'),
+  shots_asked: int32('Solved examples that were asked for.'),
+  shots: int32('Solved examples that fit in front of the question.'),
+  prompt: utf8('Rendered prompt, examples and earlier turns included.'),
+  target: utf8('Right answer.'),
+  prediction: utf8('Answer of the model.'),
+  score: float32('From 0 to 1 by the metric of the task.'),
+  correct: bool('Whether prediction and target are equal.'),
+  metric: utf8('How the answer is judged.'),
+  reasoning: utf8('The chain of thought behind the prediction; empty for other kinds.'),
+  votes: float32('Share of the sampled chains of thought that end in the prediction.'),
+  options: utf8List('Answers that were ranked; empty for free text.'),
+  log_probs: float32List('log p(option, EOS | prompt) of each option, in nats.'),
+  log_probs_per_token: float32List('The same divided by the tokens.'),
+  log_probs_per_character: float32List('The same divided by the characters.'),
+  mutual_information: float32List('The same minus log p(option, EOS | empty prompt).'),
+  by_sum: utf8('Best option by the sum.'),
+  by_token: utf8('Best option per token.'),
+  by_character: utf8('Best option per character.'),
+  by_mutual_information: utf8('Best option by mutual information.'),
+};
+
+/** Columns of `answers.arrow`. */
+export const answerColumns = {
+  model: utf8('Which checkpoint answered: base, instruct or ppo.'),
+  prompt: utf8('Rendered prompt.'),
+  response: utf8('Sampled answer.'),
+  gold: float32('Gold score, the mean of its five parts.'),
+  gold_answered: float32('Answers what was asked.'),
+  gold_friendly: float32('Friendly tone.'),
+  gold_sentences: float32('Complete sentences.'),
+  gold_repetition: float32('1 without repetition.'),
+  gold_length: float32('1 for the right length.'),
+  reward: float32('Normalised reward-model score.'),
+  kl: float32('Σ_t log π − log π_instruct over the answer, in nats.'),
+  length: int32('Tokens of the answer, EOS included.'),
+  ended: bool('Whether EOS was drawn.'),
+};
+
+/** Columns of `protocol.arrow`. */
+export const protocolColumns = {
+  model: utf8('Checkpoint.'),
+  protocol: utf8('seen_task, unseen_template, unseen_dataset, unseen_cluster or unknown.'),
+  kind: utf8('Kind of the templates.'),
+  shots: int32('Solved examples in front of the question.'),
+  task: utf8('Dataset, or "all" for the mean over datasets.'),
+  cluster: utf8('Its cluster.'),
+  questions: int32('Questions asked.'),
+  templates: int32('Templates they were asked with.'),
+  mean: float64('Mean score.'),
+  low: float64('Lower end of its bootstrap interval.'),
+  high: float64('Upper end.'),
+  spread: nullable(float64('Standard deviation of the means of single templates.')),
+  best_on_dev: nullable(float64('Score with the template that was best on validation rows.')),
+  gain: nullable(float64('Mean difference to the base model on the same questions.')),
+  gain_low: nullable(float64('Lower end of its bootstrap interval.')),
+  gain_high: nullable(float64('Upper end.')),
+};
+
+/** Columns of `contamination.arrow`. */
+export const contaminationColumns = {
+  task: utf8('Dataset.'),
+  texts: int32('Held-out texts compared: fields of rows with at least as many words.'),
+  touched: float64('Share of them with any n-gram of the training texts.'),
+  overlap: float64('Mean share of their n-grams that stand in the training texts.'),
+};
+
+/** Columns of `table.arrow`: one line a model. */
+export const tableColumns = {
+  model: utf8('Checkpoint.'),
+  accuracy: nullable(
+    float64('Mean over trained tasks of the score on unseen rows, trained templates, no examples in front.'),
+  ),
+  accuracy_unseen_templates: nullable(float64('The same tasks with templates that were never trained.')),
+  accuracy_unseen_datasets: nullable(float64('Tasks that were not trained, of clusters that were.')),
+  accuracy_unseen_clusters: nullable(float64('Tasks of clusters that were not trained.')),
+  gold: nullable(float64('Mean gold score of the answers to conversation prompts.')),
+  gold_sd: nullable(float64('Standard deviation of the gold score.')),
+  reward: nullable(float64('Mean normalised reward-model score.')),
+  kl: nullable(float64('Mean KL to the instruct model a response, in nats.')),
+  length: nullable(float64('Mean tokens of an answer.')),
+  win_rate: nullable(float64('Fraction of prompts whose answer beats the instruct model’s by gold; ties count half.')),
+};
+export type TableRow = Row<typeof tableColumns>;
+
+/** A line of `tasks.arrow`. */
+export function taskRow(
+  answer: TaskAnswer,
+  about: { model: string; split: string; shots: number; seen: Seen | undefined },
+): Row<typeof taskColumns> {
+  const { item, scores } = answer;
+  const list = (rule: RankingRule): Float32Array => Float32Array.from(scores?.[rule] ?? []);
+  const best = (rule: RankingRule): string => (scores === undefined ? '' : bestOption(item.options, scores[rule]));
+  return {
+    model: about.model,
+    task: item.task,
+    cluster: item.cluster,
+    row_id: item.rowId,
+    split: about.split,
+    template: item.template,
+    kind: item.kind,
+    protocol: protocolOf(about.seen, item),
+    shots_asked: about.shots,
+    shots: item.shots,
+    prompt: [...item.history.map((turn) => `${turn.prompt}\n ${turn.target}`), item.prompt].join('\n'),
+    target: item.answer,
+    prediction: answer.prediction,
+    score: answer.score,
+    correct: answer.correct,
+    metric: item.metric,
+    reasoning: answer.reasoning,
+    votes: answer.votes,
+    options: item.options,
+    log_probs: list('sum'),
+    log_probs_per_token: list('per_token'),
+    log_probs_per_character: list('per_character'),
+    mutual_information: list('mutual_information'),
+    by_sum: best('sum'),
+    by_token: best('per_token'),
+    by_character: best('per_character'),
+    by_mutual_information: best('mutual_information'),
+  };
+}
+
+/** A line of `answers.arrow`. */
+export function answerRow(model: string, answer: ScoredAnswer): Row<typeof answerColumns> {
+  const { prompt, response, gold, reward, kl, length, ended } = answer;
+  return {
+    model,
+    prompt: prompt.prompt,
+    response,
+    gold: gold.total,
+    gold_answered: gold.answered,
+    gold_friendly: gold.friendly,
+    gold_sentences: gold.sentences,
+    gold_repetition: gold.repetition,
+    gold_length: gold.length,
+    reward,
+    kl,
+    length,
+    ended,
+  };
+}
+
+/** A line of `protocol.arrow`. */
+export function protocolRow(result: ProtocolResult): Row<typeof protocolColumns> {
+  const { gain, bestOnDev, ...rest } = result;
+  return {
+    ...rest,
+    best_on_dev: bestOnDev,
+    gain: gain?.mean ?? null,
+    gain_low: gain?.low ?? null,
+    gain_high: gain?.high ?? null,
+  };
+}
+
+/** The line of a model: its questions without examples in front, and its conversations where there are any. */
+export function tableRow(
+  model: string,
+  results: readonly ProtocolResult[],
+  answers: readonly ScoredAnswer[],
+  instructGold: readonly number[],
+): TableRow {
+  const overall = (...wanted: string[]): number | null => {
+    const found = results.find(
+      (result) =>
+        wanted.includes(result.protocol) && result.task === 'all' && result.kind === 'direct' && result.shots === 0,
+    );
+    return found?.mean ?? null;
+  };
+  const own = answers.map(({ gold }) => gold.total);
+  const mean = (values: readonly number[]): number | null =>
+    values.length === 0 ? null : meanAndDeviation(values).mean;
+  return {
+    model,
+    accuracy: overall('seen_task', 'unknown'),
+    accuracy_unseen_templates: overall('unseen_template'),
+    accuracy_unseen_datasets: overall('unseen_dataset'),
+    accuracy_unseen_clusters: overall('unseen_cluster'),
+    gold: mean(own),
+    gold_sd: own.length === 0 ? null : meanAndDeviation(own).deviation,
+    reward: mean(answers.map(({ reward }) => reward)),
+    kl: mean(answers.map(({ kl }) => kl)),
+    length: mean(answers.map(({ length }) => length)),
+    win_rate: own.length === 0 ? null : winRate(own, instructGold),
+  };
+}

@@ -1,0 +1,103 @@
+/** The bytes of a source file in pieces, unpacked where they are gzip, and its lines. */
+
+import { isUtf8 } from 'node:buffer';
+import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
+import { pipeline } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { DataError, errorMessage, hasCode } from '../errors.ts';
+
+const pieceLength = 1 << 20;
+
+/** The first bytes of a file, as they lie on disk. */
+export function readStart(path: string, length: number): Buffer {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, 'r');
+  } catch (error) {
+    if (hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR')) {
+      throw new DataError(`${path}: the file is missing; expected a source file. Correct input.`, { cause: error });
+    }
+    throw new DataError(`${path}: cannot be read (${errorMessage(error)}). Check its permissions.`, { cause: error });
+  }
+  try {
+    const start = Buffer.alloc(length);
+    return start.subarray(0, readSync(descriptor, start, 0, length, 0));
+  } catch (error) {
+    throw new DataError(`${path}: cannot be read (${errorMessage(error)}). Name a file.`, { cause: error });
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/**
+ * A file's bytes, a megabyte at a time; gzip is recognised by its first bytes and unpacked.
+ *
+ * @throws DataError where the file is missing, or its gzip is damaged or cut off (after the bytes before that)
+ */
+export async function* readBytes(path: string): AsyncGenerator<Buffer> {
+  const isGzip = readStart(path, 2).equals(Buffer.of(0x1f, 0x8b));
+  const file = createReadStream(path, { highWaterMark: pieceLength });
+  // The error also reaches whoever reads the last stream.
+  const pieces = isGzip ? pipeline(file, createGunzip({ chunkSize: pieceLength }), () => undefined) : file;
+  try {
+    for await (const piece of pieces) yield piece as Buffer;
+  } catch (error) {
+    const what = isGzip ? 'its gzip is damaged or cut off' : 'cannot be read';
+    throw new DataError(`${path}: ${what} (${errorMessage(error)}). Fetch the file again.`, { cause: error });
+  } finally {
+    pieces.destroy();
+    file.destroy();
+  }
+}
+
+/** One line of a file, without its line break. */
+export interface Line {
+  /** From 1 on. */
+  number: number;
+  /** Null where the line is longer than the limit; it is not kept then. */
+  bytes: Buffer | null;
+}
+
+/** The lines of a file in groups; they end in LF or CRLF, and a byte order mark in front is passed over. */
+export async function* readLines(path: string, limit: number): AsyncGenerator<Line[]> {
+  let held: Buffer[] = [];
+  let heldLength = 0;
+  let number = 0;
+  const take = (last: Buffer): Line => {
+    number++;
+    let bytes = held.length === 0 ? last : Buffer.concat([...held, last]);
+    const isTooLong = heldLength + last.length > limit;
+    held = [];
+    heldLength = 0;
+    if (isTooLong) return { number, bytes: null };
+    if (bytes.at(-1) === 0x0d) bytes = bytes.subarray(0, -1);
+    if (number === 1 && bytes.subarray(0, 3).equals(byteOrderMark)) bytes = bytes.subarray(3);
+    return { number, bytes };
+  };
+  for await (const piece of readBytes(path)) {
+    const lines: Line[] = [];
+    let start = 0;
+    for (let end = piece.indexOf(0x0a); end !== -1; end = piece.indexOf(0x0a, start)) {
+      lines.push(take(piece.subarray(start, end)));
+      start = end + 1;
+    }
+    // Of a line that is too long only the length is kept.
+    if (start < piece.length && heldLength <= limit) held.push(piece.subarray(start));
+    else if (heldLength > limit) held = [];
+    heldLength += piece.length - start;
+    if (lines.length > 0) yield lines;
+  }
+  if (heldLength > 0) yield [take(Buffer.alloc(0))];
+}
+
+const byteOrderMark = Buffer.of(0xef, 0xbb, 0xbf);
+
+/** How text is stored. */
+export const encodings = ['utf-8', 'latin-1'] as const;
+export type Encoding = (typeof encodings)[number];
+
+/** Bytes as text, or null where they are not UTF-8. */
+export function decodeText(bytes: Buffer, encoding: Encoding): string | null {
+  if (encoding === 'latin-1') return bytes.toString('latin1');
+  return isUtf8(bytes) ? bytes.toString('utf8') : null;
+}

@@ -1,0 +1,33 @@
+/** What every text must be before it is written: not empty, well formed, of bearable length. */
+import { asText } from './column-value.ts';
+import { RowProblem } from './source-row.ts';
+
+/** Limits of texts. */
+export interface TextLimits {
+  /** Longest text in UTF-16 units. */
+  maximumField: number;
+}
+
+/**
+ * A value as text, with CRLF turned into LF.
+ *
+ * @throws RowProblem for other values; for empty texts unless `mayBeEmpty`; for NUL and halves of surrogate pairs, which
+ *   have no UTF-8; for U+FFFD, which stands where bytes were not UTF-8; and for texts beyond the limit
+ */
+export function checkText(name: string, value: unknown, { maximumField }: TextLimits, mayBeEmpty = false): string {
+  const text = asText(name, value);
+  if (text.length > maximumField) {
+    const problem = `"${name}": expected at most ${maximumField} characters (limits.field), received ${text.length}`;
+    throw new RowProblem('text too long', problem);
+  }
+  if (!mayBeEmpty && text.trim() === '') {
+    throw new RowProblem('empty text', `"${name}": expected text, received ${text === '' ? 'none' : 'only spaces'}`);
+  }
+  const bad = /[\0\uFFFD]|\p{Surrogate}/u.exec(text);
+  if (bad !== null) {
+    const code = (bad[0].codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0');
+    const reason = code === '0000' ? 'NUL character' : code === 'FFFD' ? 'not UTF-8' : 'lone surrogate';
+    throw new RowProblem(reason, `"${name}": U+${code} at position ${bad.index}; expected none`);
+  }
+  return text.includes('\r') ? text.replaceAll('\r\n', '\n') : text;
+}

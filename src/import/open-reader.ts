@@ -1,0 +1,44 @@
+/** The reader for a file's format. */
+
+import { readArrowRows } from './arrow-source.ts';
+import type { Encoding } from './bytes.ts';
+import { detectFormat, type Format, type SourceFile } from './files.ts';
+import { readCsvRows } from './read-csv.ts';
+import { readJsonRows } from './read-json.ts';
+import { readJsonLineRows } from './read-json-lines.ts';
+import { readParquetRows } from './read-parquet.ts';
+import type { SourceRows } from './source-row.ts';
+
+/** How files are read; what a format has no use for is ignored. */
+export interface ReadOptions {
+  format: Format;
+  encoding: Encoding;
+  /** Sign between values; a comma in .csv and a tab in .tsv where null. */
+  delimiter: string | null;
+  /** Quote sign, or "none"; where null, " in .csv and none in .tsv. */
+  quote: string | null;
+  header: boolean;
+  maximumField: number;
+}
+
+/** Opens a file. Faults in it are yielded as bad rows; a missing file raises DataError. */
+export function openReader({ path }: SourceFile, options: ReadOptions): SourceRows {
+  const format = options.format === 'auto' ? detectFormat(path) : options.format;
+  const { encoding, maximumField, header } = options;
+  switch (format) {
+    case 'jsonl':
+      return readJsonLineRows(path, encoding, maximumField);
+    case 'json':
+      return readJsonRows(path);
+    case 'csv':
+    case 'tsv': {
+      const delimiter = options.delimiter ?? (format === 'csv' ? ',' : '\t');
+      const quote = options.quote ?? (format === 'csv' ? '"' : 'none');
+      return readCsvRows(path, { delimiter, quote: quote === 'none' ? null : quote, header, encoding, maximumField });
+    }
+    case 'parquet':
+      return readParquetRows(path);
+    case 'arrow':
+      return readArrowRows(path);
+  }
+}

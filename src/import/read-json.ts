@@ -1,0 +1,62 @@
+/** Reads a JSON file as a stream: a list of rows, or an object whose values are lists of rows. */
+import { JSONParser } from '@streamparser/json';
+import { errorMessage } from '../errors.ts';
+import { readBytes } from './bytes.ts';
+import { endsEarly } from './read-json-lines.ts';
+import { type BadRow, fieldsOf, type SourceRow, type SourceRows, show } from './source-row.ts';
+
+/**
+ * The rows of `[row, …]`, or of `{"train": [row, …], …}`, where a row's key is its field `$key`. A row is an object or
+ * a list, whose entries are named 0, 1, …
+ */
+export async function* readJsonRows(path: string): SourceRows {
+  let rows: (SourceRow | BadRow)[] = [];
+  let count = 0;
+  let isList: boolean | null = null;
+  let parser: JSONParser | null = null;
+  try {
+    for await (const piece of readBytes(path)) {
+      if (isList === null) {
+        const first = firstByte(piece);
+        if (first === undefined) continue;
+        if (first !== '[' && first !== '{') throw new SyntaxError(`begins with ${first}`);
+        isList = first === '[';
+      }
+      parser ??= openParser(isList, (key, value) => {
+        count++;
+        const where = `${path}: row ${count}`;
+        const fields = fieldsOf(value);
+        rows.push(
+          fields === null
+            ? { where, reason: 'not an object', problem: `expected an object or a list, received ${show(value)}` }
+            : { where, row: count, fields: key === null ? fields : { ...fields, $key: key } },
+        );
+      });
+      parser.write(count === 0 ? withoutMark(piece) : piece);
+      yield rows;
+      rows = [];
+    }
+    if (parser !== null && !parser.isEnded) parser.end();
+  } catch (error) {
+    if (rows.length > 0) yield rows;
+    if (error instanceof Error && error.name === 'DataError') yield [endsEarly(path, error)];
+    else {
+      const problem = `after row ${count}: not JSON (${errorMessage(error).slice(0, 120)}); expected one list of rows (for a row a line set input.format: jsonl)`;
+      yield [{ where: path, reason: 'not JSON', problem }];
+    }
+  }
+}
+
+function openParser(isList: boolean, onRow: (key: string | null, value: unknown) => void): JSONParser {
+  const parser = new JSONParser({ paths: [isList ? '$.*' : '$.*.*'], keepStack: false });
+  parser.onValue = ({ value, stack }) => onRow(isList ? null : String(stack[1]?.key ?? ''), value);
+  return parser;
+}
+
+function firstByte(piece: Buffer): string | undefined {
+  return withoutMark(piece).toString('latin1').trimStart()[0];
+}
+
+function withoutMark(piece: Buffer): Buffer {
+  return piece[0] === 0xef && piece[1] === 0xbb && piece[2] === 0xbf ? piece.subarray(3) : piece;
+}

@@ -1,0 +1,121 @@
+/** The tables of an evaluation for the terminal. */
+import type { Overlap } from '../evaluation/contamination.ts';
+import type { TableRow } from '../evaluation/evaluation-tables.ts';
+import type { ProtocolResult } from '../evaluation/protocol.ts';
+import { formatTable } from './table.ts';
+
+const words: Readonly<Record<string, string>> = {
+  seen_task: 'seen task, unseen row',
+  unseen_template: 'unseen template',
+  unseen_dataset: 'unseen dataset',
+  unseen_cluster: 'unseen cluster',
+  unknown: 'training data unknown',
+};
+
+/** One line a model: accuracies, and conversations where there are any. */
+export function summaryLines(table: readonly TableRow[]): string[] {
+  const hasAnswers = table.some(({ gold }) => gold !== null);
+  const headers = ['model', 'accuracy', 'unseen templates', 'unseen datasets', 'unseen clusters'];
+  const more = ['gold', 'gold sd', 'reward', 'KL to instruct', 'length', 'win rate'];
+  return formatTable(
+    hasAnswers ? [...headers, ...more] : headers,
+    table.map((row) => {
+      const shares = [
+        row.accuracy,
+        row.accuracy_unseen_templates,
+        row.accuracy_unseen_datasets,
+        row.accuracy_unseen_clusters,
+      ].map(percent);
+      const digits = (value: number | null, count: number): string => value?.toFixed(count) ?? '–';
+      return [
+        row.model,
+        ...shares,
+        digits(row.gold, 3),
+        digits(row.gold_sd, 3),
+        digits(row.reward, 2),
+        digits(row.kl, 2),
+        digits(row.length, 1),
+        percent(row.win_rate),
+      ];
+    }),
+  );
+}
+
+/** Results over all tasks by protocol, with intervals and the gain over the base model. */
+export function protocolLines(results: readonly ProtocolResult[]): string[] {
+  return formatTable(
+    ['protocol', 'kind', 'shots', 'model', 'tasks', 'questions', 'mean', 'interval', 'best on dev', 'gain over base'],
+    results
+      .filter(({ task }) => task === 'all')
+      .map((result) => [
+        words[result.protocol],
+        result.kind,
+        String(result.shots),
+        result.model,
+        String(results.filter((other) => isSameSet(other, result) && other.task !== 'all').length),
+        String(result.questions),
+        percent(result.mean),
+        `${percent(result.low)} to ${percent(result.high)}`,
+        percent(result.bestOnDev),
+        result.gain === null
+          ? '–'
+          : `${points(result.gain.mean)} (${points(result.gain.low)} to ${points(result.gain.high)})`,
+      ]),
+  );
+}
+
+/** Results by task without examples in front: one column a model, the spread over templates of the last model. */
+export function taskLines(results: readonly ProtocolResult[]): string[] {
+  const models = [...new Set(results.map(({ model }) => model))];
+  const last = models.at(-1);
+  const own = results.filter((result) => result.model === last && result.task !== 'all' && result.shots === 0);
+  return formatTable(
+    ['task', 'protocol', 'kind', ...models, `spread of ${last}`],
+    own.map((result) => [
+      result.task,
+      words[result.protocol],
+      result.kind,
+      ...models.map((model) =>
+        percent(
+          results.find((other) => other.model === model && other.task === result.task && isSameQuestions(other, result))
+            ?.mean ?? null,
+        ),
+      ),
+      percent(result.spread),
+    ]),
+  );
+}
+
+/** Overlap of held-out rows with the training texts. */
+export function contaminationLines(overlaps: readonly Overlap[], words: number): string[] {
+  if (overlaps.length === 0) return [];
+  const touched = overlaps.filter((overlap) => overlap.touched > 0);
+  const title = `held-out texts that share ${words} words in a row with a training example: `;
+  if (touched.length === 0) return [`${title}none`];
+  const table = formatTable(
+    ['task', 'texts', 'touched', 'mean overlap'],
+    touched.map(({ group, texts, touched: share, overlap }) => [
+      group,
+      String(texts),
+      percent(share),
+      percent(overlap),
+    ]),
+  );
+  return [`${title}in ${touched.length} of ${overlaps.length} tasks`, ...table];
+}
+
+function isSameSet(a: ProtocolResult, b: ProtocolResult): boolean {
+  return a.model === b.model && isSameQuestions(a, b);
+}
+
+function isSameQuestions(a: ProtocolResult, b: ProtocolResult): boolean {
+  return a.protocol === b.protocol && a.kind === b.kind && a.shots === b.shots;
+}
+
+function percent(share: number | null): string {
+  return share === null ? '–' : `${(100 * share).toFixed(1)} %`;
+}
+
+function points(share: number): string {
+  return `${share >= 0 ? '+' : '−'}${Math.abs(100 * share).toFixed(1)}`;
+}
