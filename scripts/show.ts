@@ -3,14 +3,16 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs, styleText } from 'node:util';
 import { inspectTable } from '../src/data/arrow-file.ts';
+import { describeStatistics, type TokenStatistics } from '../src/data/instruction-table.ts';
 import { DataError, errorMessage, UserError } from '../src/errors.ts';
+import { readManifest } from '../src/run/manifest.ts';
 import { loadTokenizer, type Tokenizer } from '../src/tokenizer/tokenizer.ts';
 
 export interface ShowOptions {
   /** Rows to show. */
   rows: number;
-  /** Folder of the tokenizer that token columns are spelt with; ids are shown when left out or when it is another one. */
-  tokenizer?: string | undefined;
+  /** Folders to look for the tokenizer that the table was made with; token columns are shown as ids where none has it. */
+  tokenizers: readonly string[];
   /** Colours, for terminals. */
   color: boolean;
 }
@@ -37,14 +39,14 @@ export function showTable(path: string, options: ShowOptions): string {
     lines.push(`  ${paint('cyan', name.padEnd(widest))}  ${paint('gray', type.padEnd(14))} ${description}`);
   }
   for (const [key, value] of Object.entries(metadata)) {
-    if (key !== 'huggingface') lines.push(`  ${paint('gray', `${key}: ${value}`)}`);
+    if (key !== 'huggingface') lines.push(`  ${paint('gray', `${key}: ${showFact(key, value)}`)}`);
   }
-  const tokenizer = findTokenizer(options.tokenizer, metadata.tokenizer);
+  const tokenizer = findTokenizer(options.tokenizers, metadata.tokenizer);
   for (let index = 0; index < Math.min(options.rows, rowCount); index++) {
     lines.push('', paint('bold', `row ${index}`));
     const values = row(index);
     for (const { name } of columns) {
-      const mask = name === 'input_ids' ? values.loss_mask : undefined;
+      const mask = learnedMask(name, values);
       lines.push(
         `  ${paint('cyan', name.padEnd(widest))}  ${showValue(name, values[name], { mask, tokenizer, paint })}`,
       );
@@ -53,10 +55,31 @@ export function showTable(path: string, options: ShowOptions): string {
   return lines.join('\n');
 }
 
-function findTokenizer(folder: string | undefined, hash: string | undefined): Tokenizer | null {
-  if (folder === undefined) return null;
-  const tokenizer = loadTokenizer(folder);
-  return hash === undefined || hash === tokenizer.hash ? tokenizer : null;
+function findTokenizer(folders: readonly string[], hash: string | undefined): Tokenizer | null {
+  for (const folder of folders) {
+    try {
+      const tokenizer = loadTokenizer(folder);
+      if (hash === undefined || hash === tokenizer.hash) return tokenizer;
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+    }
+  }
+  return null;
+}
+
+/** The figures of a tokenized table in words; everything else as it is. */
+function showFact(key: string, value: string): string {
+  return key === 'statistics' ? describeStatistics(JSON.parse(value) as TokenStatistics) : value;
+}
+
+/** Which entries of a token column are learned: the loss mask, or in pairs everything after the prompt. */
+function learnedMask(name: string, values: Record<string, unknown>): unknown {
+  if (name === 'input_ids') return values.loss_mask;
+  const { prompt_length: promptLength } = values;
+  const ids = values[name];
+  if (!/^(chosen|rejected)_ids$/.test(name) || typeof promptLength !== 'number' || !Array.isArray(ids))
+    return undefined;
+  return ids.map((_, i) => (i < promptLength ? 0 : 1));
 }
 
 interface ShowValue {
@@ -96,21 +119,19 @@ function main(): void {
   }
   const color = process.stdout.isTTY === true && process.env.NO_COLOR === undefined;
   console.log(
-    showTable(path, { rows: Number(values.rows), tokenizer: values.tokenizer ?? nearbyTokenizer(path), color }),
+    showTable(path, {
+      rows: Number(values.rows),
+      tokenizers: values.tokenizer === undefined ? nearbyTokenizers(path) : [values.tokenizer],
+      color,
+    }),
   );
 }
 
-/** A run's checkpoint beside the file, or else the base model's folder. */
-function nearbyTokenizer(path: string): string | undefined {
-  for (const folder of [join(dirname(path), 'checkpoint'), 'data/base']) {
-    try {
-      loadTokenizer(folder);
-      return folder;
-    } catch (error) {
-      if (!(error instanceof DataError)) throw error;
-    }
-  }
-  return undefined;
+/** Models of the run that the file belongs to and of its parents, or else the base model's folder. */
+function nearbyTokenizers(path: string): string[] {
+  const run = dirname(path);
+  const parents = readManifest(run)?.parents.map((parent) => parent.path) ?? [];
+  return [...[run, ...parents].flatMap((folder) => [folder, join(folder, 'best'), join(folder, 'model')]), 'data/base'];
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

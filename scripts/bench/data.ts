@@ -12,7 +12,7 @@ import { openPacked } from '../../src/data/tokenized-packed.ts';
 import { seededRandom } from '../../src/random.ts';
 import { formatTable } from '../../src/report/table.ts';
 import { runMain } from '../../src/run/program.ts';
-import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { checkConfig } from '../../src/yaml/load-config.ts';
 import { InstructConfig } from '../../stages/1-instruct.config.ts';
 import { ImportConfig } from '../import.config.ts';
@@ -50,75 +50,66 @@ async function timed<T>(work: () => Promise<T> | T): Promise<{ result: T; second
   return { result, seconds: (performance.now() - began) / 1000 };
 }
 
+/** Imports generated lines into `<folder>/notes.arrow`. */
+function importLines(folder: string, lines: string): ReturnType<typeof runImport> {
+  const settings = {
+    input: { path: lines },
+    shape: 'task' as const,
+    columns: { text: 'text', kind: 'kind' },
+    split: { name: 'train' },
+    provenance: { source: 'generated', licence: 'none' },
+    output: join(folder, 'notes.arrow'),
+  };
+  return runImport(checkConfig(ImportConfig, settings, 'bench'));
+}
+
+/** Renders and tokenizes up to 100,000 of the imported rows, as stage 1 does. */
+function prepare(folder: string, rows: number, tokenizer: Tokenizer): ReturnType<typeof prepareInstruct> {
+  mkdirSync(join(folder, 'templates'));
+  writeFileSync(join(folder, 'templates', 'notes.yaml'), template);
+  const settings = {
+    run: { folder },
+    model: 'data/base',
+    data: { seed: folder, templates: join(folder, 'templates'), cache: join(folder, 'cache') },
+    mixture: { examples: Math.min(rows, 100_000) },
+  };
+  const config = checkConfig(InstructConfig, settings, 'bench');
+  const fit = { maxLength: 256, overlong: 'drop' as const };
+  return prepareInstruct(config, planInstruct(config), tokenizer, { cache: config.data.cache, seed: 1, fit });
+}
+
+/** Reads 500 batches of 16 packed rows in random order; milliseconds a batch. */
+function readBatches(path: string, tokenizer: Tokenizer): number {
+  const data = openPacked(path, tokenizer, 256, 16);
+  const random = seededRandom(1, 'bench data');
+  const batches = 500;
+  const began = performance.now();
+  for (let i = 0; i < batches; i++) data.take(Array.from({ length: 16 }, () => random.integer(data.units)));
+  data.close();
+  return (performance.now() - began) / batches;
+}
+
 await runMain(import.meta.url, async (argv) => {
   const { values } = parseArgs({ args: [...argv], options: { megabytes: { type: 'string', default: '50' } } });
   const folder = mkdtempSync(join(tmpdir(), 'bench-data-'));
   try {
     const lines = join(folder, 'notes.jsonl');
     const rows = writeLines(lines, Number(values.megabytes));
-    const settings = {
-      input: { path: lines },
-      shape: 'task' as const,
-      columns: { text: 'text', kind: 'kind' },
-      split: { name: 'train' },
-      provenance: { source: 'generated', licence: 'none' },
-      output: join(folder, 'notes.arrow'),
-    };
-    const imported = await timed(() => runImport(checkConfig(ImportConfig, settings, 'bench')));
-    mkdirSync(join(folder, 'templates'));
-    writeFileSync(join(folder, 'templates', 'notes.yaml'), template);
-    const config = checkConfig(
-      InstructConfig,
-      {
-        run: { folder },
-        model: 'data/base',
-        data: { seed: folder, templates: join(folder, 'templates'), cache: join(folder, 'cache') },
-        mixture: { examples: Math.min(rows, 100_000) },
-      },
-      'bench',
-    );
+    const imported = await timed(() => importLines(folder, lines));
     rmSync(lines);
     const tokenizer = loadTokenizer('data/base');
-    const prepared = await timed(() => {
-      const fit = { maxLength: 256, overlong: 'drop' as const };
-      return prepareInstruct(config, planInstruct(config), tokenizer, { cache: config.data.cache, seed: 1, fit });
-    });
-    const { tokens, examples } = prepared.result.statistics;
-    const importSeconds = (imported.seconds * examples) / rows;
-    const data = openPacked(join(prepared.result.path, 'instruct.arrow'), tokenizer, 256, 16);
-    const random = seededRandom(1, 'bench data');
-    const batches = 500;
-    const reads = await timed(() => {
-      for (let i = 0; i < batches; i++) data.take(Array.from({ length: 16 }, () => random.integer(data.units)));
-    });
-    data.close();
-    const size = statSync(join(folder, 'notes.arrow')).size;
+    const { result, seconds } = await timed(() => prepare(folder, rows, tokenizer));
+    const { tokens, examples } = result.statistics;
+    const batch = readBatches(join(result.path, 'instruct.arrow'), tokenizer);
+    const size = Math.round(statSync(join(folder, 'notes.arrow')).size / 1e6);
+    const megabytesPerSecond = (Number(values.megabytes) / imported.seconds).toFixed(0);
+    const together = Math.round(tokens / (seconds + (imported.seconds * examples) / rows));
     const table = [
-      [
-        'import',
-        `${rows} rows, ${values.megabytes} MB of JSONL`,
-        `${(Number(values.megabytes) / imported.seconds).toFixed(0)} MB/s`,
-      ],
-      [
-        'render + tokenize',
-        `${examples} examples, ${tokens} tokens`,
-        `${Math.round(tokens / prepared.seconds)} tokens/s`,
-      ],
-      [
-        'import + render + tokenize',
-        'the same rows',
-        `${Math.round(tokens / (prepared.seconds + importSeconds))} tokens/s`,
-      ],
-      [
-        'random batch of 16 × 256',
-        `from ${data.examples} examples on disk`,
-        `${((1000 * reads.seconds) / batches).toFixed(2)} ms`,
-      ],
-      [
-        'peak memory of the process',
-        `table of ${(size / 1e6).toFixed(0)} MB`,
-        `${Math.round(process.resourceUsage().maxRSS / 1024)} MB`,
-      ],
+      ['import', `${rows} rows, ${values.megabytes} MB of JSONL`, `${megabytesPerSecond} MB/s`],
+      ['render + tokenize', `${examples} examples, ${tokens} tokens`, `${Math.round(tokens / seconds)} tokens/s`],
+      ['import + render + tokenize', 'the same rows', `${together} tokens/s`],
+      ['random batch of 16 × 256', `from ${examples} examples on disk`, `${batch.toFixed(2)} ms`],
+      ['peak memory of the process', `table of ${size} MB`, `${Math.round(process.resourceUsage().maxRSS / 1024)} MB`],
     ];
     for (const line of formatTable(['measure', 'of', 'result'], table)) console.log(line);
   } finally {

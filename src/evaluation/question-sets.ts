@@ -45,9 +45,10 @@ export function questionSets(
 ): QuestionSet[] {
   const isSeen = (task: Task, template: Template): boolean =>
     seen === undefined ? template.split === 'train' : seen.templates.has(`${task.name}/${template.id}`);
-  const isDirect = ({ kind }: Template): boolean => kind === 'direct' || kind === 'dialogue';
   const isChain = ({ kind }: Template): boolean => options.chains && kind === 'chain_of_thought';
   const sets = options.shots.map((shots): QuestionSet => {
+    // Solved examples go in front of single questions, so a dialogue is asked without any.
+    const isDirect = ({ kind }: Template): boolean => kind === 'direct' || (kind === 'dialogue' && shots === 0);
     const ask = (from: { split: string; rowsPerTask: number }): TaskItem[] => {
       const choice = { ...from, templates: options.templates };
       const uses: ((task: Task, template: Template) => boolean)[] = [

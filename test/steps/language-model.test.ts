@@ -1,4 +1,5 @@
 /** The next-token step: what is learned, that splitting a batch changes nothing, and that it learns. */
+import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { EncodedExample } from '../../src/data/instruction.ts';
 import type { PackedRows } from '../../src/data/packing.ts';
@@ -39,6 +40,27 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     expect([nextTokenLoss(model, [packed], 0)]).toBeAllclose([expected], tolerance.forward);
     const rows = Array.from({ length: packed.rows }, (_, row) => takeRows(packed, [row]));
     expect([nextTokenLoss(model, rows, 0)]).toBeAllclose([expected], tolerance.forward);
+    disposeModel(model);
+  });
+
+  it('gives every token the same loss packed as alone, whatever it shares its row with', () => {
+    const model = tinyModel();
+    const sizes = fc.array(fc.integer({ min: 2, max: 9 }), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(sizes, fc.nat(), fc.nat(), (lengths, which, token) => {
+        const chosen = which % lengths.length;
+        // One token of one sequence is learned: its loss is the whole loss.
+        const at = 1 + (token % (lengths[chosen]! - 1));
+        const sequences = lengths.map((length, i) => {
+          const lossMask = Int32Array.from({ length }, (_, t) => (i === chosen && t === at ? 1 : 0));
+          return { inputIds: tinyIds(length, i + 1), lossMask };
+        });
+        const together = nextTokenLoss(model, [packSequences(sequences, 12, 0)], 0);
+        const alone = nextTokenLoss(model, [single(sequences[chosen]!)], 0);
+        expect(Math.abs(together - alone)).toBeLessThan(1e-5);
+      }),
+      { seed: 1, numRuns: 40 },
+    );
     disposeModel(model);
   });
 
