@@ -15,8 +15,8 @@ export function countReporter(): Reporter {
         const broken = module.state() === 'failed' && tests.every((test) => test.result().state !== 'failed');
         if (broken) counts.failed += 1;
       }
-      const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : '';
-      process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed${skipped}\n`);
+      const skipped = counts.skipped > 0 ? `${counts.skipped} skipped\n` : '';
+      process.stdout.write(`\n${skipped}${counts.passed} passed, ${counts.failed} failed\n`);
     },
   };
 }

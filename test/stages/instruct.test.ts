@@ -202,6 +202,17 @@ describe('instruct.arrow', () => {
     expect(lines.join('\n')).toMatch(/plain +cheaper +commonsense +8 +25\.0 % +25\.0 % +6 /);
   });
 
+  it('trains on batches of like length where buckets are given', async () => {
+    const lane = await useLane();
+    const changes = { training: { epochs: 1 }, sequence: { length: 144, buckets: [48, 144] } };
+    const padded = await runStage(instruct, instructConfig(world, path('padded'), changes), { lane, quiet: true });
+    // 24 examples in batches of 4: at most one batch more than 6, as each bucket fills its last one.
+    expect([6, 7]).toContain(padded.steps);
+    const losses = readMetrics(path('padded'), instructMetrics).flatMap((row) => row['loss/train'] ?? []);
+    expect(losses).toHaveLength(padded.steps as number);
+    expect(losses.every((loss) => loss! > 0 && Number.isFinite(loss))).toBe(true);
+  });
+
   it('holds only the tasks that were asked for', async () => {
     const lane = await useLane();
     const changes = { data: { tasks: ['cheaper', 'chat'] }, mixture: { cap: 2 }, training: { epochs: 0.1 } };
