@@ -56,9 +56,10 @@ export async function prepareInstruct(
   tokenizer: Tokenizer,
   { cache, seed, fit }: { cache: string; seed: number; fit: Fit },
 ): Promise<InstructDataset> {
-  const { data: _paths, ...settings } = source;
+  // Only what the content depends on: a run's folder or learning rate must not make the same dataset again.
+  const { holdOut, mixture: settings } = source;
   const parts: Record<string, string> = {
-    settings: JSON.stringify({ ...settings, seed, fit }),
+    settings: JSON.stringify({ holdOut, settings, seed, fit }),
     tokenizer: tokenizer.hash,
   };
   for (const task of [...plan.trained, ...plan.heldOut.map((held) => held.task)]) {

@@ -67,6 +67,13 @@ it('the dataset of stage 1 is found again from other folders with the same conte
   expect(found.fresh).toBe(false);
 });
 
+it('the dataset of stage 1 is found again by a run that differs in anything but the data', async () => {
+  const folder = folderForTest();
+  await prepare(sourceOf(folder), folder);
+  const run = { ...sourceOf(folder), run: { folder: 'another' }, optimizer: { learningRate: 1 } };
+  expect((await prepare(run, folder)).fresh).toBe(false);
+});
+
 it('the realised mixture is shown with its rates, lost examples and what is held out', () => {
   const none = { tokens: 0, trainable_tokens: 0, truncated: 0, dropped: 0, lost_shots: 0 };
   const lines = mixtureLines([
