@@ -55,7 +55,12 @@ const Input = z.strictObject({
   delimiter: z.string().min(1).nullable().default(null).describe('CSV: sign between values; null: comma, in .tsv tab.'),
   quote: z.string().min(1).nullable().default(null).describe('CSV: quote sign or none; null: ", in .tsv none.'),
   header: z.boolean().default(true).describe('CSV: whether the first line names the columns.'),
-  explode: z.string().min(1).nullable().default(null).describe('Field with a list, whose entries become rows.'),
+  explode: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('Field with a list, whose entries become rows; their fields stand beside those of the row.'),
 });
 
 const Split = z.strictObject({
