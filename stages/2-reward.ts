@@ -22,7 +22,7 @@ import { judgePairs, pairIds, scoreSequences } from '../src/evaluation/judge-pai
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import type { Model } from '../src/model/model.ts';
-import { disposeModel, scoreModelFrom } from '../src/model/model.ts';
+import { disposeModel } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
 import { endStep } from '../src/run/end-step.ts';
 import { openMetrics } from '../src/run/metrics.ts';
@@ -203,10 +203,7 @@ function summaryOf({ accuracy, labelAccuracy, calibrationError, shorterAccuracy,
 }
 
 function newRewardModel(folder: string, seed: number): Model {
-  const { model } = loadModelFolder(folder);
-  const scored = scoreModelFrom(model, seededRandom(seed, 'score head'));
-  disposeModel(model);
-  return scored;
+  return loadModelFolder(folder, { newHead: seededRandom(seed, 'score head') }).model;
 }
 
 /** Stage 3 divides by the deviation. */

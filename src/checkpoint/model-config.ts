@@ -1,9 +1,11 @@
-/** config.json of Hugging Face's GPT-2 and Llama ↔ our dimensions. */
+/** config.json of a Hugging Face folder ↔ our dimensions. */
 import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { CheckpointError, ConfigError, errorMessage } from '../errors.ts';
-import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
-import { checkDimensions } from '../model/dimensions.ts';
-import { familyOf } from './weight-names.ts';
+import type { HeadKind, ModelDimensions, ModelFamily } from '../model/dimensions.ts';
+import { checkDimensions, modelFamilies } from '../model/dimensions.ts';
+import { configFields } from './config-fields.ts';
+import { formatOf } from './families/format-of.ts';
 
 /** Ids of the special tokens that go into config.json. */
 export interface SpecialIds {
@@ -28,22 +30,23 @@ export interface ModelConfig {
 /** Scores as they are. */
 export const NO_NORMALISATION: RewardNormalisation = { mean: 0, deviation: 1 };
 
-/** The content of config.json, as transformers' AutoModelForCausalLM or AutoModelForSequenceClassification read it. */
+/**
+ * The content of config.json, as transformers' AutoModelForCausalLM or AutoModelForSequenceClassification read it.
+ * @throws CheckpointError where the model's family has no field for something the model has
+ */
 export function huggingFaceConfig(
   dimensions: ModelDimensions,
   head: HeadKind,
   special: SpecialIds,
   options: { dtype: 'float32' | 'bfloat16'; normalisation: RewardNormalisation },
 ): Record<string, unknown> {
-  const family = familyOf(dimensions);
-  const name = family === 'gpt2' ? 'GPT2' : 'Llama';
-  const suffix = head === 'score' ? 'ForSequenceClassification' : family === 'gpt2' ? 'LMHeadModel' : 'ForCausalLM';
+  const { className, languageModel } = formatOf(dimensions.family);
+  const suffix = head === 'score' ? 'ForSequenceClassification' : languageModel;
+  const fields = modelFields(dimensions);
+  checkHolds(dimensions, fields);
   return {
-    architectures: [`${name}${suffix}`],
-    model_type: family,
-    ...(family === 'gpt2' ? gpt2Fields(dimensions) : llamaFields(dimensions)),
-    vocab_size: dimensions.vocab,
-    tie_word_embeddings: dimensions.tiedHead,
+    architectures: [`${className}${suffix}`],
+    ...fields,
     bos_token_id: special.bosId,
     eos_token_id: special.eosId,
     pad_token_id: special.padId,
@@ -54,37 +57,25 @@ export function huggingFaceConfig(
   };
 }
 
-function gpt2Fields(dimensions: ModelDimensions): Record<string, unknown> {
+function modelFields(dimensions: ModelDimensions): Record<string, unknown> {
   return {
-    n_positions: dimensions.context,
-    n_embd: dimensions.dModel,
-    n_layer: dimensions.layers,
-    n_head: dimensions.heads,
-    n_inner: dimensions.dFf,
-    activation_function: 'gelu_new',
-    layer_norm_epsilon: dimensions.normEpsilon,
-    resid_pdrop: 0,
-    embd_pdrop: 0,
-    attn_pdrop: 0,
+    model_type: dimensions.family,
+    ...formatOf(dimensions.family).write(dimensions),
+    vocab_size: dimensions.vocab,
+    tie_word_embeddings: dimensions.tiedHead,
   };
 }
 
-function llamaFields(dimensions: ModelDimensions): Record<string, unknown> {
-  return {
-    max_position_embeddings: dimensions.context,
-    hidden_size: dimensions.dModel,
-    intermediate_size: dimensions.dFf,
-    num_hidden_layers: dimensions.layers,
-    num_attention_heads: dimensions.heads,
-    num_key_value_heads: dimensions.kvHeads,
-    head_dim: dimensions.headDim,
-    hidden_act: 'silu',
-    rms_norm_eps: dimensions.normEpsilon,
-    rope_theta: dimensions.ropeTheta,
-    attention_bias: false,
-    mlp_bias: false,
-    attention_dropout: 0,
-  };
+/** What is written has to be read back as the same model; a field the family lacks would be lost without a word. */
+function checkHolds(dimensions: ModelDimensions, fields: Readonly<Record<string, unknown>>): void {
+  const back = readDimensions(fields, 'config.json', []) as unknown as Record<string, unknown>;
+  const lost = Object.entries(dimensions).filter(([key, value]) => !isDeepStrictEqual(back[key], value));
+  if (lost.length === 0) return;
+  throw new CheckpointError(
+    lost.map(([key, value]) => {
+      return `model.${key}: a Hugging Face model of family ${dimensions.family} cannot have ${JSON.stringify(value)}. Choose another family or value.`;
+    }),
+  );
 }
 
 /**
@@ -92,36 +83,9 @@ function llamaFields(dimensions: ModelDimensions): Record<string, unknown> {
  * @throws CheckpointError listing every field that is missing or asks for something this decoder does not do
  */
 export function readModelConfig(path: string): ModelConfig {
-  let raw: Record<string, unknown>;
-  try {
-    raw = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
-    if (typeof raw !== 'object' || raw === null) throw new TypeError('it holds no object');
-  } catch (error) {
-    throw new CheckpointError(
-      `${path}: cannot be read as JSON (${errorMessage(error)}). Copy or make the checkpoint again.`,
-    );
-  }
+  const raw = readJson(path);
   const problems: string[] = [];
-  const number = (key: string, fallback?: number): number => {
-    const value = raw[key] ?? fallback;
-    if (typeof value === 'number') return value;
-    problems.push(`${path} ${key}: expected a number, received ${JSON.stringify(raw[key])}.`);
-    return 1;
-  };
-  const requireValue = (key: string, allowed: readonly unknown[]): void => {
-    if (key in raw && !allowed.includes(raw[key])) {
-      const list = allowed.map((value) => JSON.stringify(value)).join(' or ');
-      problems.push(`${path} ${key}: ${JSON.stringify(raw[key])} is not supported; expected ${list}.`);
-    }
-  };
-  const family = raw.model_type;
-  if (family !== 'gpt2' && family !== 'llama') {
-    throw new CheckpointError(
-      `${path} model_type: ${JSON.stringify(family)} is not supported; expected "gpt2" or "llama".`,
-    );
-  }
-  const dimensions =
-    family === 'gpt2' ? readGpt2(raw, number, requireValue) : readLlama(raw, path, problems, number, requireValue);
+  const dimensions = readDimensions(raw, path, problems);
   const classes = Array.isArray(raw.architectures) ? raw.architectures : [];
   const head = String(classes[0]).endsWith('ForSequenceClassification') ? 'score' : 'tokens';
   if (problems.length > 0) throw new CheckpointError(problems);
@@ -133,6 +97,30 @@ export function readModelConfig(path: string): ModelConfig {
   };
 }
 
+function readJson(path: string): Record<string, unknown> {
+  try {
+    const raw = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    if (typeof raw !== 'object' || raw === null) throw new TypeError('it holds no object');
+    return raw;
+  } catch (error) {
+    throw new CheckpointError(
+      `${path}: cannot be read as JSON (${errorMessage(error)}). Copy or make the checkpoint again.`,
+    );
+  }
+}
+
+function readDimensions(raw: Readonly<Record<string, unknown>>, path: string, problems: string[]): ModelDimensions {
+  const family = raw.model_type;
+  if (!(modelFamilies as readonly unknown[]).includes(family)) {
+    const shown = JSON.stringify(family) ?? 'nothing';
+    throw new CheckpointError(`${path} model_type: ${shown} is not supported; expected ${modelFamilies.join(', ')}.`);
+  }
+  const fields = configFields(raw, path, problems);
+  const dimensions = formatOf(family as ModelFamily).read(fields);
+  fields.finish();
+  return dimensions;
+}
+
 function checked(dimensions: ModelDimensions, path: string): ModelDimensions {
   try {
     return checkDimensions(dimensions);
@@ -140,70 +128,4 @@ function checked(dimensions: ModelDimensions, path: string): ModelDimensions {
     if (!(error instanceof ConfigError)) throw error;
     throw new CheckpointError(error.problems.map((problem) => `${path}: ${problem}`));
   }
-}
-
-type ReadNumber = (key: string, fallback?: number) => number;
-type RequireValue = (key: string, allowed: readonly unknown[]) => void;
-
-function readGpt2(raw: Record<string, unknown>, number: ReadNumber, requireValue: RequireValue): ModelDimensions {
-  requireValue('activation_function', ['gelu_new']);
-  requireValue('scale_attn_weights', [true]);
-  requireValue('scale_attn_by_inverse_layer_idx', [false]);
-  requireValue('add_cross_attention', [false]);
-  const dModel = number('n_embd');
-  const heads = number('n_head');
-  return {
-    vocab: number('vocab_size'),
-    context: number('n_positions'),
-    layers: number('n_layer'),
-    heads,
-    kvHeads: heads,
-    headDim: dModel / heads,
-    dModel,
-    dFf: number('n_inner', 4 * dModel),
-    norm: 'layer',
-    normEpsilon: number('layer_norm_epsilon', 1e-5),
-    positions: 'learned',
-    ropeTheta: 10_000,
-    activation: 'gelu',
-    biases: true,
-    tiedHead: raw.tie_word_embeddings !== false,
-  };
-}
-
-function readLlama(
-  raw: Record<string, unknown>,
-  path: string,
-  problems: string[],
-  number: ReadNumber,
-  requireValue: RequireValue,
-): ModelDimensions {
-  requireValue('hidden_act', ['silu']);
-  requireValue('attention_bias', [false]);
-  requireValue('mlp_bias', [false]);
-  requireValue('rope_scaling', [null]);
-  // transformers 5 moved rope_theta into rope_parameters.
-  const rope = (raw.rope_parameters ?? {}) as { rope_theta?: number; rope_type?: string };
-  if (rope.rope_type !== undefined && rope.rope_type !== 'default') {
-    problems.push(`${path} rope_parameters.rope_type: "${rope.rope_type}" is not supported; expected "default".`);
-  }
-  const dModel = number('hidden_size');
-  const heads = number('num_attention_heads');
-  return {
-    vocab: number('vocab_size'),
-    context: number('max_position_embeddings'),
-    layers: number('num_hidden_layers'),
-    heads,
-    kvHeads: number('num_key_value_heads', heads),
-    headDim: number('head_dim', dModel / heads),
-    dModel,
-    dFf: number('intermediate_size'),
-    norm: 'rms',
-    normEpsilon: number('rms_norm_eps', 1e-6),
-    positions: 'rotary',
-    ropeTheta: number('rope_theta', rope.rope_theta ?? 10_000),
-    activation: 'swiglu',
-    biases: false,
-    tiedHead: raw.tie_word_embeddings === true,
-  };
 }

@@ -1,17 +1,20 @@
-/** A model as a Hugging Face folder: config.json, model.safetensors, tokenizer and generation files. */
+/** A model as a Hugging Face folder: config.json, weights, tokenizer and generation files. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
-import type { Model } from '../model/model.ts';
-import { modelFrom } from '../model/model.ts';
-import { readParameters } from '../tensor/parameters.ts';
+import { hostValues } from '../model/host-values.ts';
+import { scoreHeadValues } from '../model/initialize.ts';
+import type { Model, TrainingPlan } from '../model/model.ts';
+import { assembleModel, TRAIN_ALL } from '../model/model.ts';
+import type { Random } from '../random.ts';
+import { seededRandom } from '../random.ts';
+import type { ParameterSpec } from '../tensor/parameters.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { RewardNormalisation } from './model-config.ts';
 import { huggingFaceConfig, NO_NORMALISATION, readModelConfig } from './model-config.ts';
-import type { HostTensor } from './safetensors.ts';
-import { encodeSafetensors, readSafetensors } from './safetensors.ts';
-import { fromHuggingFace, toHuggingFace } from './weight-names.ts';
+import { openWeightFiles, weightPaths, writeWeightFiles } from './weight-files.ts';
+import { fileTensors, parameterReader } from './weight-names.ts';
 
 /** What a folder is written with beside the weights. */
 export interface ModelFolderOptions {
@@ -19,6 +22,8 @@ export interface ModelFolderOptions {
   /** float32 keeps every bit for resuming; bfloat16 halves the file. */
   readonly dtype?: 'float32' | 'bfloat16';
   readonly normalisation?: RewardNormalisation;
+  /** Largest file of weights; 5 GB. */
+  readonly maxShardBytes?: number;
 }
 
 /**
@@ -32,8 +37,12 @@ export function writeModelFolder(folder: string, model: Model, options: ModelFol
   const config = huggingFaceConfig(model.dimensions, model.head, tokenizer, { dtype, normalisation });
   const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
   writeFileSync(join(folder, 'config.json'), json(config));
-  const tensors = toHuggingFace(model.dimensions, model.head, readParameters(model.parameters));
-  writeFileSync(join(folder, 'model.safetensors'), encodeSafetensors(tensors, dtype === 'float32' ? 'F32' : 'BF16'));
+  const tensors = fileTensors(model.dimensions, model.head, hostValues(model));
+  const { maxShardBytes } = options;
+  writeWeightFiles(folder, tensors, {
+    dtype: dtype === 'float32' ? 'F32' : 'BF16',
+    ...(maxShardBytes !== undefined && { maxShardBytes }),
+  });
   for (const [name, text] of Object.entries(tokenizer.files)) writeFileSync(join(folder, name), text);
   const { padId, bosId, eosId } = tokenizer;
   const generation = { bos_token_id: bosId, eos_token_id: eosId, pad_token_id: padId };
@@ -46,28 +55,45 @@ export interface LoadedModel {
   readonly normalisation: RewardNormalisation;
 }
 
+/** How a folder is loaded. */
+export interface LoadOptions {
+  /** What is trained, what is frozen; all is trained where left out. */
+  readonly plan?: TrainingPlan;
+  /** Makes a score model of a language model: the trunk, with a head drawn from this generator. */
+  readonly newHead?: Random;
+  /** Draws adapters; needed where the plan has some. */
+  readonly random?: Random;
+  /** Tokens of the tokenizer. Where it had to be given a PAD of its own, the token tables grow to hold it. */
+  readonly vocab?: number;
+}
+
 /**
- * Loads a model from a Hugging Face folder.
+ * Loads a model from a Hugging Face folder, a tensor at a time.
  * @throws CheckpointError when a file is missing, damaged, of an architecture this decoder is not, or holds a weight that
  *   is not finite
  */
-export function loadModelFolder(folder: string): LoadedModel {
-  const { dimensions, head, normalisation } = readModelConfig(join(folder, 'config.json'));
-  const weights = join(folder, 'model.safetensors');
-  const tensors = readSafetensors(weights);
-  checkFinite(tensors, weights);
-  const values = fromHuggingFace(dimensions, head, tensors, weights);
-  return { model: modelFrom(dimensions, head, values), normalisation };
-}
-
-/** One NaN makes every number that is computed from it NaN; better said here than at the first step. */
-function checkFinite(tensors: ReadonlyMap<string, HostTensor>, where: string): void {
-  const problems = [...tensors].flatMap(([name, { values }]) => {
-    const bad = values.findIndex((value) => !Number.isFinite(value));
-    return bad === -1 ? [] : [`${where}: tensor "${name}": element ${bad} is ${values[bad]}; expected finite numbers.`];
-  });
-  if (problems.length === 0) return;
-  throw new CheckpointError([...problems.slice(0, 10), 'Its training went wrong: use an earlier checkpoint.']);
+export function loadModelFolder(folder: string, options: LoadOptions = {}): LoadedModel {
+  const config = readModelConfig(join(folder, 'config.json'));
+  const { plan = TRAIN_ALL, newHead, random = seededRandom(0, 'adapters') } = options;
+  const vocab = Math.max(config.dimensions.vocab, options.vocab ?? 0);
+  const dimensions = { ...config.dimensions, vocab };
+  const files = openWeightFiles(folder);
+  try {
+    const reader = parameterReader(
+      dimensions,
+      config.head,
+      files,
+      weightPaths(folder)[0] as string,
+      config.dimensions.vocab,
+    );
+    const isNew = config.head === 'tokens' && newHead !== undefined;
+    const read = (spec: ParameterSpec): Float32Array =>
+      isNew && spec.name === 'score.weight' ? scoreHeadValues(dimensions, newHead) : reader.read(spec);
+    const model = assembleModel(dimensions, isNew ? 'score' : config.head, read, plan, random);
+    return { model, normalisation: config.normalisation };
+  } finally {
+    files.close();
+  }
 }
 
 /** What a stage asks of a checkpoint before it loads the weights. */

@@ -1,150 +1,234 @@
-/** Reads and writes the safetensors format: an 8-byte length, a JSON header, raw tensors. https://github.com/huggingface/safetensors */
-import { readFileSync } from 'node:fs';
+/** One file of the safetensors format: an 8-byte length, a JSON header, raw tensors. https://github.com/huggingface/safetensors */
+import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { CheckpointError, errorMessage, hasCode } from '../errors.ts';
+import { bfloat16Values, halfValues, toBfloat16 } from '../tensor/half-precision.ts';
+import { duplicateKeys } from './json-keys.ts';
 
-/** A tensor on the host. */
-export interface HostTensor {
-  readonly shape: readonly number[];
-  readonly values: Float32Array;
-}
-
-/** Element types that can be read; F32 and BF16 can be written. */
+/** Element types that are read as numbers; F32 and BF16 can be written. */
 const BYTES = { F32: 4, BF16: 2, F16: 2 } as const;
-type FileType = keyof typeof BYTES;
+export type FileType = keyof typeof BYTES;
+
+/** Types that may stand in a file (GPT-2 files hold masks) but not be read. */
+const OTHER_BYTES: Readonly<Record<string, number>> = {
+  ...{ BOOL: 1, U8: 1, I8: 1, F8_E4M3: 1, F8_E5M2: 1, I16: 2, U16: 2, I32: 4, U32: 4, I64: 8, U64: 8, F64: 8 },
+};
 
 /** The format's own limit on the header. */
 const MAX_HEADER_BYTES = 100_000_000;
 
-interface HeaderEntry {
+const REMEDY = 'The file is damaged or was cut short: copy or make it again.';
+
+/** Bytes of one read or write: Node takes at most 2 GB at once. */
+const CHUNK_BYTES = 2 ** 26;
+
+/** A tensor of a file. */
+export interface TensorEntry {
   readonly dtype: string;
-  readonly shape: number[];
-  readonly data_offsets: [number, number];
+  readonly shape: readonly number[];
+  /** First and last byte (exclusive) in the file. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** An open file. */
+export interface SafetensorsFile {
+  readonly entries: ReadonlyMap<string, TensorEntry>;
+  /** The `__metadata__` of the header. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /**
+   * The values of a tensor as float32, in a fresh array.
+   * @throws CheckpointError where its type is not F32, BF16 or F16
+   */
+  read(name: string): Float32Array;
+  close(): void;
 }
 
 /**
- * Reads every tensor, converted to float32.
- * @throws CheckpointError when the file is missing, truncated or not what its header says
+ * Opens a file and checks its header; tensors are read when they are asked for.
+ * @throws CheckpointError listing everything that is wrong with it
  */
-export function readSafetensors(path: string): Map<string, HostTensor> {
-  const bytes = readBytes(path);
-  const fail = (problem: string): never => {
-    throw new CheckpointError(`${path}: ${problem} The file is damaged or was cut short: copy or make it again.`);
-  };
-  if (bytes.length < 8) fail(`expected a safetensors file, received ${bytes.length} bytes.`);
-  const headerBytes = Number(bytes.readBigUInt64LE(0));
-  if (headerBytes > MAX_HEADER_BYTES || 8 + headerBytes > bytes.length) {
-    fail(`the header should take ${headerBytes} bytes and the file has ${bytes.length}.`);
-  }
-  let header: Record<string, HeaderEntry> = {};
+export function openSafetensors(path: string): SafetensorsFile {
+  const file = openFile(path);
   try {
-    header = JSON.parse(bytes.toString('utf8', 8, 8 + headerBytes)) as Record<string, HeaderEntry>;
-    if (typeof header !== 'object' || header === null) throw new TypeError('it holds no object');
+    const { entries, metadata } = readHeader(file, path);
+    return {
+      entries,
+      metadata,
+      read: (name) => readTensor(file, path, name, entries.get(name)),
+      close: () => closeSync(file),
+    };
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+}
+
+function openFile(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error;
+    throw new CheckpointError(`${path}: there is no such file; expected the weights of a checkpoint.`, {
+      cause: error,
+    });
+  }
+}
+
+type Header = Readonly<Record<string, unknown>>;
+
+function readHeader(
+  file: number,
+  path: string,
+): { entries: Map<string, TensorEntry>; metadata: Record<string, string> } {
+  const fail = (problem: string): never => {
+    throw new CheckpointError(`${path}: ${problem} ${REMEDY}`);
+  };
+  const { size } = fstatSync(file);
+  if (size < 8) fail(`expected a safetensors file, received ${size} bytes.`);
+  const headerBytes = Number(readBytes(file, 0, 8, path).readBigUInt64LE(0));
+  if (headerBytes > MAX_HEADER_BYTES)
+    fail(`its header would take ${headerBytes} bytes; the format allows ${MAX_HEADER_BYTES}.`);
+  if (8 + headerBytes > size) fail(`the header should take ${headerBytes} bytes and the file has ${size}.`);
+  const text = readBytes(file, 8, headerBytes, path).toString('utf8');
+  let header: Header = {};
+  try {
+    header = JSON.parse(text) as Header;
+    if (typeof header !== 'object' || header === null || Array.isArray(header))
+      throw new TypeError('it holds no object');
   } catch (error) {
     fail(`the header is not JSON (${errorMessage(error)}).`);
   }
-  const data = bytes.subarray(8 + headerBytes);
-  const tensors = new Map<string, HostTensor>();
-  let end = 0;
-  const entries = Object.entries(header).filter(([name]) => name !== '__metadata__');
+  const twice = duplicateKeys(text);
+  if (twice.length > 0) fail(`the header names ${twice.map((name) => JSON.stringify(name)).join(', ')} twice.`);
+  const start = 8 + headerBytes;
+  const entries = new Map<string, TensorEntry>();
+  const problems: string[] = [];
+  for (const [name, value] of Object.entries(header)) {
+    if (name === '__metadata__') continue;
+    const entry = readEntry(value, start);
+    if (typeof entry === 'string') problems.push(`${path}: tensor ${JSON.stringify(name)}: ${entry}`);
+    else entries.set(name, entry);
+  }
+  if (problems.length === 0) problems.push(...layoutProblems(entries, start, size, path));
+  if (problems.length === 1) throw new CheckpointError(`${problems[0]} ${REMEDY}`);
+  if (problems.length > 1) throw new CheckpointError([...problems.slice(0, 10), REMEDY]);
+  const metadata = (header.__metadata__ ?? {}) as Record<string, string>;
+  return { entries, metadata };
+}
+
+/** An entry of the header, or what is wrong with it. */
+function readEntry(value: unknown, start: number): TensorEntry | string {
+  const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Record<string, unknown>;
+  const isCount = (number: unknown): number is number => Number.isSafeInteger(number) && (number as number) >= 0;
+  if (
+    !Array.isArray(shape) ||
+    !shape.every(isCount) ||
+    !Array.isArray(offsets) ||
+    offsets.length !== 2 ||
+    !offsets.every(isCount)
+  ) {
+    return 'shape or data_offsets are not lists of whole numbers.';
+  }
+  const known: Readonly<Record<string, number>> = { ...OTHER_BYTES, ...BYTES };
+  const bytes = Object.hasOwn(known, String(dtype)) ? known[String(dtype)] : undefined;
+  if (bytes === undefined || typeof dtype !== 'string') {
+    return `element type ${String(dtype)} is not known; expected ${[...Object.keys(BYTES), ...Object.keys(OTHER_BYTES)].join(', ')}.`;
+  }
+  const [from, to] = offsets as [number, number];
+  const needed = shape.reduce((product, length) => product * length, bytes);
+  if (to - from !== needed) return `has ${to - from} bytes; its shape [${shape.join(', ')}] needs ${needed}.`;
+  return { dtype, shape, from: start + from, to: start + to };
+}
+
+/** Tensors must follow one another from the header to the end of the file. */
+function layoutProblems(
+  entries: ReadonlyMap<string, TensorEntry>,
+  start: number,
+  size: number,
+  path: string,
+): string[] {
   // By start, then by end: an empty tensor may share its start with its neighbour.
-  const offset = (entry: HeaderEntry | null, end: 0 | 1): number => entry?.data_offsets?.[end] ?? 0;
-  entries.sort(([, a], [, b]) => offset(a, 0) - offset(b, 0) || offset(a, 1) - offset(b, 1));
-  for (const [name, entry] of entries) {
-    const problem = entryProblem(entry, end, data.length);
-    if (problem !== undefined) fail(`tensor "${name}": ${problem}`);
-    const [from, to] = entry.data_offsets;
-    tensors.set(name, { shape: entry.shape, values: decodeValues(data.subarray(from, to), entry.dtype as FileType) });
+  const sorted = [...entries].sort(([, a], [, b]) => a.from - b.from || a.to - b.to);
+  let end = start;
+  for (const [name, { from, to }] of sorted) {
+    if (from !== end) {
+      const places = `starts at byte ${from - start}; expected ${end - start}`;
+      return [`${path}: tensor "${name}": ${places} (tensors may not overlap or leave holes).`];
+    }
+    if (to > size) {
+      return [`${path}: tensor "${name}": ends at byte ${to - start}, after the end of the data (${size - start}).`];
+    }
     end = to;
   }
-  if (end !== data.length) fail(`the tensors end at byte ${end} of ${data.length}.`);
-  return tensors;
+  return end === size ? [] : [`${path}: the tensors end at byte ${end - start} of ${size - start}.`];
 }
 
-function readBytes(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    if (!hasCode(error, 'ENOENT')) throw error;
-    throw new CheckpointError(`${path}: there is no such file; expected the weights of a checkpoint.`);
+function readTensor(file: number, path: string, name: string, entry: TensorEntry | undefined): Float32Array {
+  if (entry === undefined) throw new CheckpointError(`${path}: tensor "${name}" is missing.`);
+  const { dtype, from, to } = entry;
+  if (!Object.hasOwn(BYTES, dtype)) {
+    throw new CheckpointError(
+      `${path}: tensor "${name}" is of type ${dtype}; expected ${Object.keys(BYTES).join(', ')}.`,
+    );
   }
+  const bytes = readBytes(file, from, to - from, path);
+  if (dtype === 'F32') return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  const words = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+  return dtype === 'BF16' ? bfloat16Values(words) : halfValues(words);
 }
 
-function entryProblem(entry: HeaderEntry, expectedStart: number, dataBytes: number): string | undefined {
-  const isShape = Array.isArray(entry?.shape) && entry.shape.every((size) => Number.isSafeInteger(size) && size >= 0);
-  if (!isShape || !Array.isArray(entry.data_offsets)) return 'shape or data_offsets are not lists of whole numbers.';
-  if (!Object.hasOwn(BYTES, entry.dtype))
-    return `element type ${entry.dtype} is not supported; expected ${Object.keys(BYTES).join(', ')}.`;
-  const [from, to] = entry.data_offsets;
-  const size = entry.shape.reduce((product, length) => product * length, 1) * BYTES[entry.dtype as FileType];
-  if (from !== expectedStart)
-    return `starts at byte ${from}; expected ${expectedStart} (tensors may not overlap or leave holes).`;
-  if (to - from !== size) return `has ${to - from} bytes; its shape [${entry.shape.join(', ')}] needs ${size}.`;
-  if (to > dataBytes) return `ends at byte ${to}, after the end of the data (${dataBytes}).`;
-  return undefined;
-}
-
-function decodeValues(bytes: Buffer, type: FileType): Float32Array {
-  const count = bytes.length / BYTES[type];
-  if (type === 'F32') {
-    // A copy: the offset in the file need not be a multiple of four.
-    return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+/** Bytes of a file in a buffer of their own, aligned for any element type. */
+function readBytes(file: number, from: number, length: number, path: string): Buffer {
+  const bytes = Buffer.from(new ArrayBuffer(length));
+  let at = 0;
+  while (at < length) {
+    const read = readSync(file, bytes, at, Math.min(CHUNK_BYTES, length - at), from + at);
+    if (read === 0)
+      throw new CheckpointError(`${path}: ends at byte ${from + at}; it was cut short while it was read.`);
+    at += read;
   }
-  const values = new Float32Array(count);
-  if (type === 'BF16') {
-    const bits = new Uint32Array(values.buffer);
-    for (let i = 0; i < count; i++) bits[i] = bytes.readUInt16LE(2 * i) << 16;
-  } else {
-    for (let i = 0; i < count; i++) values[i] = halfToFloat(bytes.readUInt16LE(2 * i));
-  }
-  return values;
+  return bytes;
 }
 
-/** IEEE 754 binary16 to a number. */
-function halfToFloat(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >> 10) & 0x1f;
-  const fraction = half & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+/** A tensor to write; its values are asked for when it is its turn. */
+export interface WrittenTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly values: () => Float32Array;
 }
 
-/** The bytes of a safetensors file; tensors in the order given, the header padded to 8 bytes as the format asks. */
-export function encodeSafetensors(
-  tensors: ReadonlyMap<string, HostTensor>,
+/** Writes a file, a tensor at a time, in the order given; the header is padded to 8 bytes as the format asks. */
+export function writeSafetensors(
+  path: string,
+  tensors: readonly WrittenTensor[],
   type: 'F32' | 'BF16',
   metadata: Readonly<Record<string, string>> = { format: 'pt' },
-): Uint8Array {
+): void {
   const header: Record<string, unknown> = { __metadata__: metadata };
   let offset = 0;
-  for (const [name, { shape, values }] of tensors) {
-    const size = values.length * BYTES[type];
+  for (const { name, shape } of tensors) {
+    const size = shape.reduce((product, length) => product * length, BYTES[type]);
     header[name] = { dtype: type, shape, data_offsets: [offset, offset + size] };
     offset += size;
   }
   const json = Buffer.from(JSON.stringify(header));
   const headerBytes = Math.ceil(json.length / 8) * 8;
-  const file = Buffer.alloc(8 + headerBytes + offset, ' ');
-  file.writeBigUInt64LE(BigInt(headerBytes), 0);
-  json.copy(file, 8);
-  let at = 8 + headerBytes;
-  for (const { values } of tensors.values()) {
-    const part = type === 'F32' ? Buffer.from(values.buffer, values.byteOffset, values.byteLength) : toBfloat16(values);
-    part.copy(file, at);
-    at += part.length;
+  const start = Buffer.alloc(8 + headerBytes, ' ');
+  start.writeBigUInt64LE(BigInt(headerBytes), 0);
+  json.copy(start, 8);
+  const file = openSync(path, 'w');
+  try {
+    writeAll(file, start);
+    for (const { values } of tensors) {
+      const given = values();
+      const part = type === 'F32' ? given : toBfloat16(given);
+      writeAll(file, Buffer.from(part.buffer, part.byteOffset, part.byteLength));
+    }
+  } finally {
+    closeSync(file);
   }
-  return file;
 }
 
-/** Rounds to the nearest bfloat16, ties to even, as PyTorch does; NaN stays NaN. */
-function toBfloat16(values: Float32Array): Buffer {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const bytes = Buffer.alloc(2 * values.length);
-  for (let i = 0; i < values.length; i++) {
-    const word = bits[i] as number;
-    const isNan = (word & 0x7fffffff) > 0x7f800000;
-    const rounded = isNan ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
-    bytes.writeUInt16LE(rounded & 0xffff, 2 * i);
-  }
-  return bytes;
+function writeAll(file: number, bytes: Buffer): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, Math.min(CHUNK_BYTES, bytes.length - at));
 }

@@ -1,13 +1,15 @@
 /** Saving and resuming a run that trains one model. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
+import { ownedParameters, readParameters } from '../tensor/parameters.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { AdamW, AdamWOptions } from '../training/adamw.ts';
 import { createAdamW } from '../training/adamw.ts';
 import { listCheckpoints, saveCheckpoint } from './checkpoint-list.ts';
 import { loadModelFolder, writeModelFolder } from './model-folder.ts';
-import { readOptimizer, readState, writeOptimizer, writeState } from './training-state.ts';
+import { readFlat, readOptimizer, readState, writeFlat, writeOptimizer, writeState } from './training-state.ts';
 
 /** A model with its optimizer. */
 export interface Trained {
@@ -15,18 +17,44 @@ export interface Trained {
   readonly adam: AdamW;
 }
 
-/** Writes model and moments into a folder that is being filled. */
+/** What is trained of a model that is frozen in part. */
+const TRAINED_FILE = 'trained.safetensors';
+
+/**
+ * Writes model and moments into a folder that is being filled. Of a model that is frozen in part only what is trained
+ * is written: the rest is that of the model the run started from.
+ */
 export function writeTrained(folder: string, { model, adam }: Trained, tokenizer: Tokenizer): void {
-  writeModelFolder(folder, model, { tokenizer });
-  writeOptimizer(join(folder, 'optimizer.safetensors'), model.parameters.layout, adam);
+  const { layout, frozen } = model.parameters;
+  if (Object.keys(frozen).length === 0) writeModelFolder(folder, model, { tokenizer });
+  else
+    writeFlat(
+      join(folder, TRAINED_FILE),
+      layout,
+      { '': readParameters(model.parameters) },
+      { step: String(adam.step) },
+    );
+  writeOptimizer(join(folder, 'optimizer.safetensors'), layout, adam);
 }
 
-/** A model to train from a folder: with fresh moments, or with those saved after `step` updates. */
-export function readTrained(folder: string, options: AdamWOptions, step?: number): Trained {
-  const { model } = loadModelFolder(folder);
+/**
+ * A model to train from a folder: with fresh moments, or with those saved after `step` updates.
+ * @param start makes the model the run started from, for folders that hold only what is trained
+ */
+export function readTrained(folder: string, options: AdamWOptions, step?: number, start?: () => Model): Trained {
+  const path = join(folder, TRAINED_FILE);
+  const model =
+    start !== undefined && existsSync(path) ? withTrainedFrom(start(), path) : loadModelFolder(folder).model;
   const { layout } = model.parameters;
   if (step === undefined) return { model, adam: createAdamW(layout, options) };
   return { model, adam: readOptimizer(join(folder, 'optimizer.safetensors'), layout, options, step) };
+}
+
+function withTrainedFrom(model: Model, path: string): Model {
+  const { layout, frozen, adapters } = model.parameters;
+  const [values] = readFlat(path, layout, ['']) as [Float32Array];
+  model.parameters.flat.dispose();
+  return { ...model, parameters: ownedParameters(layout, values, { frozen, adapters }) };
 }
 
 /** The last checkpoint of a run that is being resumed, with the state its stage saved; undefined where there is none. */
@@ -61,7 +89,10 @@ export function startOrResume<State extends { readonly step: number }>(
 ): Trained & { readonly state: State | undefined } {
   const last = lastCheckpoint<State>(run);
   if (last !== undefined)
-    return { ...resumeFrom(last.path, () => readTrained(last.path, options, last.state.step)), state: last.state };
+    return {
+      ...resumeFrom(last.path, () => readTrained(last.path, options, last.state.step, fresh)),
+      state: last.state,
+    };
   const model = fresh();
   return { model, adam: createAdamW(model.parameters.layout, options), state: undefined };
 }

@@ -3,24 +3,60 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError, errorMessage } from '../errors.ts';
 import type { ParameterLayout } from '../tensor/parameters.ts';
+import { parameterValues } from '../tensor/parameters.ts';
 import type { AdamW, AdamWOptions } from '../training/adamw.ts';
 import { createAdamW } from '../training/adamw.ts';
-import type { HostTensor } from './safetensors.ts';
-import { encodeSafetensors, readSafetensors } from './safetensors.ts';
+import { openSafetensors, writeSafetensors } from './safetensors.ts';
 
-/** Writes both moments of every parameter, by name, so that a changed order can never mix them up. */
-export function writeOptimizer(path: string, layout: ParameterLayout, adam: AdamW): void {
-  const tensors = new Map<string, HostTensor>();
-  const moments = { first_moment: adam.firstMoment, second_moment: adam.secondMoment };
-  for (const [kind, tensor] of Object.entries(moments)) {
-    const flat = tensor.dataSync() as Float32Array;
-    layout.specs.forEach(({ name, shape }, index) => {
-      const start = layout.offsets[index] as number;
-      const values = flat.subarray(start, start + (layout.sizes[index] as number));
-      tensors.set(`${kind}.${name}`, { shape, values });
+/** Writes flat values [total] by parameter name, so that a changed order can never mix them up. */
+export function writeFlat(
+  path: string,
+  layout: ParameterLayout,
+  flats: Readonly<Record<string, Float32Array>>,
+  metadata: Readonly<Record<string, string>>,
+): void {
+  const tensors = Object.entries(flats).flatMap(([kind, flat]) =>
+    layout.specs.map(({ name, shape }) => {
+      return { name: `${kind}${name}`, shape, values: () => parameterValues(layout, flat, name) };
+    }),
+  );
+  writeSafetensors(path, tensors, 'F32', metadata);
+}
+
+/**
+ * Reads flat values back, one array [total] for each kind.
+ * @throws CheckpointError naming every tensor that is missing or has another shape
+ */
+export function readFlat(path: string, layout: ParameterLayout, kinds: readonly string[]): Float32Array[] {
+  const file = openSafetensors(path);
+  try {
+    const problems: string[] = [];
+    const flats = kinds.map((kind) => {
+      const flat = new Float32Array(layout.total);
+      layout.specs.forEach(({ name, shape }, index) => {
+        const found = file.entries.get(`${kind}${name}`);
+        if (found === undefined || found.shape.join() !== shape.join()) {
+          const received = found === undefined ? 'nothing' : `[${found.shape.join(', ')}]`;
+          const expected = `expected shape [${shape.join(', ')}], received ${received}`;
+          problems.push(`${path}: ${kind.replace(/\.$/, ' of ')}"${name}": ${expected}.`);
+        } else flat.set(file.read(`${kind}${name}`), layout.offsets[index] as number);
+      });
+      return flat;
     });
+    if (problems.length > 0) throw new CheckpointError(problems);
+    return flats;
+  } finally {
+    file.close();
   }
-  writeFileSync(path, encodeSafetensors(tensors, 'F32', { step: String(adam.step) }));
+}
+
+/** Writes both moments of every parameter. */
+export function writeOptimizer(path: string, layout: ParameterLayout, adam: AdamW): void {
+  const moments = {
+    'first_moment.': adam.firstMoment.dataSync() as Float32Array,
+    'second_moment.': adam.secondMoment.dataSync() as Float32Array,
+  };
+  writeFlat(path, layout, moments, { step: String(adam.step) });
 }
 
 /**
@@ -29,22 +65,10 @@ export function writeOptimizer(path: string, layout: ParameterLayout, adam: Adam
  * @throws CheckpointError naming every moment that is missing or has another shape
  */
 export function readOptimizer(path: string, layout: ParameterLayout, options: AdamWOptions, step: number): AdamW {
-  const tensors = readSafetensors(path);
-  const problems: string[] = [];
-  const collect = (kind: string): Float32Array => {
-    const flat = new Float32Array(layout.total);
-    layout.specs.forEach(({ name, shape }, index) => {
-      const found = tensors.get(`${kind}.${name}`);
-      if (found === undefined || found.shape.join() !== shape.join()) {
-        const received = found === undefined ? 'nothing' : `[${found.shape.join(', ')}]`;
-        problems.push(`${path}: ${kind} of "${name}": expected shape [${shape.join(', ')}], received ${received}.`);
-      } else flat.set(found.values, layout.offsets[index] as number);
-    });
-    return flat;
-  };
-  const firstMoment = collect('first_moment');
-  const secondMoment = collect('second_moment');
-  if (problems.length > 0) throw new CheckpointError(problems);
+  const [firstMoment, secondMoment] = readFlat(path, layout, ['first_moment.', 'second_moment.']) as [
+    Float32Array,
+    Float32Array,
+  ];
   return createAdamW(layout, options, { step, firstMoment, secondMoment });
 }
 

@@ -2,13 +2,17 @@
 
 import { attend } from '../tensor/attention.ts';
 import { gatherRows } from '../tensor/gather-rows.ts';
-import type { Weights } from '../tensor/parameters.ts';
-import { weight } from '../tensor/parameters.ts';
+import { rmsNorm } from '../tensor/norms.ts';
+import { recompute } from '../tensor/recompute.ts';
 import { applyRotary } from '../tensor/rope.ts';
-import type { Tensor1D, Tensor2D, Tensor4D } from '../tensor/tf.ts';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import type { Weights } from '../tensor/weights.ts';
+import { entry, rowsOf, trainedOf, weight, withTrained } from '../tensor/weights.ts';
 import type { ModelDimensions } from './dimensions.ts';
+import { attentionScale } from './dimensions.ts';
 import type { DecoderInputs } from './inputs.ts';
+import { biasOf } from './inputs.ts';
 import { feedForward, linear, normalize } from './layers.ts';
 
 /** Keys (already rotated) and values of one layer, each [batch, kv_heads, keys, head_dim]. */
@@ -20,6 +24,8 @@ export interface KeyValues {
 /**
  * Runs the decoder.
  * @param past one entry a layer, of the tokens before `inputs`; empty for a full forward pass
+ * @param options `recompute` keeps only the input of each layer for the gradient and computes the rest again; keys and
+ *   values are then not returned
  * @returns hidden states after the final norm [batch · seq, d_model], and the keys and values of past and new tokens
  */
 export function decode(
@@ -27,43 +33,90 @@ export function decode(
   weights: Weights,
   inputs: DecoderInputs,
   past: readonly KeyValues[] = [],
+  options: { readonly recompute?: boolean } = {},
 ): { hidden: Tensor2D; present: KeyValues[] } {
-  let x = gatherRows(weight<Tensor2D>(weights, 'embedding.tokens'), inputs.ids); // [batch · seq, d_model]
+  let x = rowsOf(entry(weights, 'embedding.tokens'), inputs.ids); // [batch · seq, d_model]
   if (dimensions.positions === 'learned') {
-    x = tf.add(x, gatherRows(weight<Tensor2D>(weights, 'embedding.positions'), inputs.positions));
+    x = tf.add(x, rowsOf(entry(weights, 'embedding.positions'), inputs.positions));
   }
   const present: KeyValues[] = [];
   for (let layer = 0; layer < dimensions.layers; layer++) {
-    const name = `blocks.${layer}`;
-    const attention = selfAttention(dimensions, weights, `${name}.attention`, x, inputs, past[layer]);
-    present.push(attention.present);
-    x = tf.add(x, attention.output);
-    const normal = normalize(dimensions, weights, `${name}.mlp.norm`, x);
-    x = tf.add(x, feedForward(dimensions, weights, `${name}.mlp`, normal));
+    const own = ofLayer(weights, layer);
+    if (options.recompute) {
+      x = recompute([x, ...trainedOf(own)], ([input, ...trained]) => {
+        return block(dimensions, withTrained(own, trained), inputs, layer, input as Tensor2D).x;
+      });
+      continue;
+    }
+    // What a layer leaves behind is freed when it is done; gradients keep what they need.
+    const done = tf.tidy(() => {
+      const { x: next, keys, values } = block(dimensions, own, inputs, layer, x, past[layer]);
+      return [next, keys, values] as Tensor[];
+    });
+    x = done[0] as Tensor2D;
+    present.push({ keys: done[1] as Tensor4D, values: done[2] as Tensor4D });
   }
   return { hidden: normalize(dimensions, weights, 'final_norm', x), present };
+}
+
+/** The weights of one layer, under their full names. */
+function ofLayer(weights: Weights, layer: number): Weights {
+  const prefix = `blocks.${layer}.`;
+  return Object.fromEntries(Object.entries(weights).filter(([name]) => name.startsWith(prefix)));
+}
+
+/** One layer: attention and feed-forward, one after the other or side by side. x [rows, d_model] */
+function block(
+  dimensions: ModelDimensions,
+  weights: Weights,
+  inputs: DecoderInputs,
+  layer: number,
+  x: Tensor2D,
+  past?: KeyValues,
+): { x: Tensor2D } & KeyValues {
+  const name = `blocks.${layer}`;
+  const attention = selfAttention(dimensions, weights, inputs, layer, x, past);
+  const middle: Tensor2D = tf.add(x, attention.output);
+  const normal = normalize(dimensions, weights, `${name}.mlp.norm`, dimensions.residual === 'parallel' ? x : middle);
+  const next: Tensor2D = tf.add(middle, feedForward(dimensions, weights, `${name}.mlp`, normal));
+  return { x: next, keys: attention.keys, values: attention.values };
 }
 
 function selfAttention(
   dimensions: ModelDimensions,
   weights: Weights,
-  name: string,
-  x: Tensor2D,
   inputs: DecoderInputs,
+  layer: number,
+  x: Tensor2D,
   past: KeyValues | undefined,
-): { output: Tensor2D; present: KeyValues } {
+): { output: Tensor2D } & KeyValues {
   const { heads, kvHeads, headDim } = dimensions;
-  const { batch, seq, bias, rotary } = inputs;
-  const qkv = linear(dimensions, weights, `${name}.qkv`, normalize(dimensions, weights, `${name}.norm`, x));
+  const { batch, seq, rotary } = inputs;
+  const name = `blocks.${layer}.attention`;
+  const qkv = linear(weights, `${name}.qkv`, normalize(dimensions, weights, `${name}.norm`, x));
   const split = tf.transpose(tf.reshape(qkv, [batch, seq, heads + 2 * kvHeads, headDim]), [0, 2, 1, 3]);
-  const [turned, newValues] = tf.split(split, [heads + kvHeads, kvHeads], 1) as [Tensor4D, Tensor4D];
-  const placed = rotary === null ? turned : applyRotary(turned, rotary);
+  const [both, newValues] = tf.split(split, [heads + kvHeads, kvHeads], 1) as [Tensor4D, Tensor4D];
+  const scaled = dimensions.headNorm ? normalizeHeads(dimensions, weights, name, both) : both;
+  const placed = rotary === null ? scaled : applyRotary(scaled, rotary);
   const [queries, newKeys] = tf.split(placed, [heads, kvHeads], 1) as [Tensor4D, Tensor4D];
   const keys = past === undefined ? newKeys : tf.concat([past.keys, newKeys], 2);
   const values = past === undefined ? newValues : tf.concat([past.values, newValues], 2);
-  const mixed = tf.transpose(attend(queries, keys, values, bias), [0, 2, 1, 3]); // [batch, seq, heads, head_dim]
+  const bias = biasOf(inputs, dimensions.windows[layer] ?? null);
+  const mixed = tf.transpose(attend(queries, keys, values, bias, attentionScale(dimensions)), [0, 2, 1, 3]); // [batch, seq, heads, head_dim]
   const merged = tf.reshape(mixed, [batch * seq, heads * headDim]) as Tensor2D;
-  return { output: linear(dimensions, weights, `${name}.output`, merged), present: { keys, values } };
+  return { output: linear(weights, `${name}.output`, merged), keys, values };
+}
+
+/** RMSNorm of each query and key head, with a gain for each. both [batch, heads + kv_heads, seq, head_dim] */
+function normalizeHeads(dimensions: ModelDimensions, weights: Weights, name: string, both: Tensor4D): Tensor4D {
+  const { heads, kvHeads, headDim, normEpsilon } = dimensions;
+  const parts = tf.split(both, [heads, kvHeads], 1) as [Tensor4D, Tensor4D];
+  const normal = (['query_norm', 'key_norm'] as const).map((part, i) => {
+    const source = parts[i] as Tensor4D;
+    const gain = weight<Tensor1D>(weights, `${name}.${part}.gain`);
+    return tf.reshape(rmsNorm(tf.reshape(source, [-1, headDim]), gain, normEpsilon), source.shape);
+  });
+  return tf.concat(normal, 1) as Tensor4D;
 }
 
 /** Hidden states at chosen positions. hidden [batch · seq, d_model], indices [count] into batch · seq → [count, d_model] */

@@ -1,9 +1,15 @@
 /** The sizes and choices that define a decoder, and the parameters that follow from them. */
 import { ConfigError } from '../errors.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
+import type { RopeScaling } from '../tensor/rope-frequencies.ts';
 
-/** GPT-2 and Llama are two settings of these fields (`gpt2Style`, `llamaStyle`). */
+/** The Hugging Face architecture that a decoder is read from and written as (`model_type` in config.json). */
+export const modelFamilies = ['gpt2', 'gpt_neo', 'gpt_neox', 'opt', 'llama', 'mistral', 'qwen2', 'qwen3'] as const;
+export type ModelFamily = (typeof modelFamilies)[number];
+
+/** The models people have are settings of these fields; `gpt2Style` and `llamaStyle` are two of them. */
 export interface ModelDimensions {
+  readonly family: ModelFamily;
   readonly vocab: number;
   /** Longest sequence the positions allow. */
   readonly context: number;
@@ -16,11 +22,26 @@ export interface ModelDimensions {
   readonly dFf: number;
   readonly norm: 'layer' | 'rms';
   readonly normEpsilon: number;
+  /** RMSNorm of every query and key head before rotation (Qwen3). */
+  readonly headNorm: boolean;
+  /** Scores divided by √head_dim, or as they are (GPT-Neo). */
+  readonly scaledAttention: boolean;
   readonly positions: 'learned' | 'rotary';
   readonly ropeTheta: number;
-  readonly activation: 'gelu' | 'swiglu';
-  /** Biases on every linear layer (norms of kind `layer` always have one). */
-  readonly biases: boolean;
+  /** Share of each head that is rotated; the rest passes (GPT-NeoX: 0.25). */
+  readonly ropeFraction: number;
+  readonly ropeScaling: RopeScaling | null;
+  /** `gelu` is the tanh form of GPT-2, `gelu_exact` the one with the error function. */
+  readonly activation: 'gelu' | 'gelu_exact' | 'relu' | 'swiglu';
+  /** Biases on linear layers (norms of kind `layer` always have one). */
+  readonly biases: { readonly qkv: boolean; readonly attentionOutput: boolean; readonly mlp: boolean };
+  /** Attention and feed-forward read the same input and are added together (GPT-NeoX), or one after the other. */
+  readonly residual: 'sequential' | 'parallel';
+  /**
+   * Keys a token may look back to in each layer, itself included; null for all. Empty where every layer is dense.
+   * [null, 256, null, 256] is GPT-3's alternation of dense and locally banded layers (arXiv:2005.14165 section 2.1).
+   */
+  readonly windows: readonly (number | null)[];
   /** The head reads the token embedding instead of a matrix of its own. */
   readonly tiedHead: boolean;
 }
@@ -30,17 +51,33 @@ export type HeadKind = 'tokens' | 'score';
 
 /** The sizes a style leaves open. */
 export type StyleSizes = Pick<ModelDimensions, 'vocab' | 'context' | 'layers' | 'heads' | 'dModel'> &
-  Partial<Pick<ModelDimensions, 'kvHeads' | 'dFf' | 'tiedHead'>>;
+  Partial<Pick<ModelDimensions, 'kvHeads' | 'dFf' | 'tiedHead' | 'windows'>>;
+
+/** Biases on every linear layer, or on none. */
+export const ALL_BIASES = { qkv: true, attentionOutput: true, mlp: true };
+export const NO_BIASES = { qkv: false, attentionOutput: false, mlp: false };
+
+/** What most models do not have. */
+export const PLAIN = {
+  headNorm: false,
+  scaledAttention: true,
+  ropeTheta: 10_000,
+  ropeFraction: 1,
+  ropeScaling: null,
+  residual: 'sequential',
+  windows: [],
+} as const satisfies Partial<ModelDimensions>;
 
 /** LayerNorm, learned positions, GELU, biases. Radford et al. 2019. */
 export function gpt2Style(sizes: StyleSizes): ModelDimensions {
   return checkDimensions({
+    ...PLAIN,
+    family: 'gpt2',
     norm: 'layer',
     normEpsilon: 1e-5,
     positions: 'learned',
-    ropeTheta: 10_000,
     activation: 'gelu',
-    biases: true,
+    biases: ALL_BIASES,
     tiedHead: true,
     kvHeads: sizes.heads,
     headDim: sizes.dModel / sizes.heads,
@@ -52,12 +89,13 @@ export function gpt2Style(sizes: StyleSizes): ModelDimensions {
 /** RMSNorm, rotary positions, SwiGLU, grouped-query heads, no biases. Touvron et al. 2023, arXiv:2302.13971. */
 export function llamaStyle(sizes: StyleSizes): ModelDimensions {
   return checkDimensions({
+    ...PLAIN,
+    family: 'llama',
     norm: 'rms',
     normEpsilon: 1e-5,
     positions: 'rotary',
-    ropeTheta: 10_000,
     activation: 'swiglu',
-    biases: false,
+    biases: NO_BIASES,
     tiedHead: true,
     kvHeads: sizes.heads,
     headDim: sizes.dModel / sizes.heads,
@@ -72,7 +110,7 @@ export function llamaStyle(sizes: StyleSizes): ModelDimensions {
  * @throws ConfigError listing everything that does not
  */
 export function checkDimensions(dimensions: ModelDimensions): ModelDimensions {
-  const { heads, kvHeads, headDim, positions } = dimensions;
+  const { heads, kvHeads, headDim, positions, windows } = dimensions;
   const problems: string[] = [];
   for (const name of ['vocab', 'context', 'layers', 'heads', 'kvHeads', 'headDim', 'dModel', 'dFf'] as const) {
     const value = dimensions[name];
@@ -81,11 +119,31 @@ export function checkDimensions(dimensions: ModelDimensions): ModelDimensions {
     }
   }
   if (heads % kvHeads !== 0) problems.push(`model.kvHeads: ${kvHeads} does not divide heads ${heads}.`);
-  if (positions === 'rotary' && headDim % 2 !== 0) {
-    problems.push(`model.headDim: rotary positions turn pairs, so it must be even; received ${headDim}.`);
+  const turned = rotaryWidth(dimensions);
+  if (positions === 'rotary' && (turned % 2 !== 0 || turned < 2 || turned > headDim)) {
+    problems.push(`model.headDim: rotary positions turn pairs, so it must be even; received ${turned} of ${headDim}.`);
+  }
+  if (windows.length !== 0 && windows.length !== dimensions.layers) {
+    problems.push(
+      `model.windows: expected one entry for each of ${dimensions.layers} layers, received ${windows.length}.`,
+    );
+  }
+  for (const window of windows) {
+    if (window === null || (Number.isInteger(window) && window >= 1)) continue;
+    problems.push(`model.windows: expected whole numbers from 1, or null, received ${window}.`);
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return dimensions;
+}
+
+/** What attention scores are multiplied with. */
+export function attentionScale({ headDim, scaledAttention }: ModelDimensions): number {
+  return scaledAttention ? 1 / Math.sqrt(headDim) : 1;
+}
+
+/** Values of a head that rotary positions turn: a multiple of the head's width, rounded down as transformers does. */
+export function rotaryWidth({ headDim, ropeFraction }: Pick<ModelDimensions, 'headDim' | 'ropeFraction'>): number {
+  return Math.floor(headDim * ropeFraction);
 }
 
 /** Every parameter of a decoder with its head, in the order of the flat tensor. Linear weights are [in, out]. */
@@ -93,9 +151,10 @@ export function parameterSpecs(dimensions: ModelDimensions, head: HeadKind): Par
   const { vocab, context, layers, heads, kvHeads, headDim, dModel, dFf } = dimensions;
   const specs: ParameterSpec[] = [{ name: 'embedding.tokens', shape: [vocab, dModel] }];
   if (dimensions.positions === 'learned') specs.push({ name: 'embedding.positions', shape: [context, dModel] });
-  const linear = (name: string, input: number, output: number): void => {
+  const { biases } = dimensions;
+  const linear = (name: string, input: number, output: number, hasBias: boolean): void => {
     specs.push({ name: `${name}.weight`, shape: [input, output] });
-    if (dimensions.biases) specs.push({ name: `${name}.bias`, shape: [output] });
+    if (hasBias) specs.push({ name: `${name}.bias`, shape: [output] });
   };
   const norm = (name: string): void => {
     specs.push({ name: `${name}.gain`, shape: [dModel] });
@@ -103,11 +162,15 @@ export function parameterSpecs(dimensions: ModelDimensions, head: HeadKind): Par
   };
   for (let layer = 0; layer < layers; layer++) {
     norm(`blocks.${layer}.attention.norm`);
-    linear(`blocks.${layer}.attention.qkv`, dModel, (heads + 2 * kvHeads) * headDim);
-    linear(`blocks.${layer}.attention.output`, heads * headDim, dModel);
+    linear(`blocks.${layer}.attention.qkv`, dModel, (heads + 2 * kvHeads) * headDim, biases.qkv);
+    if (dimensions.headNorm) {
+      specs.push({ name: `blocks.${layer}.attention.query_norm.gain`, shape: [headDim] });
+      specs.push({ name: `blocks.${layer}.attention.key_norm.gain`, shape: [headDim] });
+    }
+    linear(`blocks.${layer}.attention.output`, heads * headDim, dModel, biases.attentionOutput);
     norm(`blocks.${layer}.mlp.norm`);
-    linear(`blocks.${layer}.mlp.input`, dModel, dimensions.activation === 'swiglu' ? 2 * dFf : dFf);
-    linear(`blocks.${layer}.mlp.output`, dFf, dModel);
+    linear(`blocks.${layer}.mlp.input`, dModel, dimensions.activation === 'swiglu' ? 2 * dFf : dFf, biases.mlp);
+    linear(`blocks.${layer}.mlp.output`, dFf, dModel, biases.mlp);
   }
   norm('final_norm');
   if (head === 'score') specs.push({ name: 'score.weight', shape: [dModel, 1] });

@@ -1,5 +1,6 @@
 /** Initial values: one table, parameter → distribution. */
 import type { Random } from '../random.ts';
+import type { AdapterPlace, ParameterSpec } from '../tensor/parameters.ts';
 import { layoutOf } from '../tensor/parameters.ts';
 import type { HeadKind, ModelDimensions } from './dimensions.ts';
 import { parameterSpecs } from './dimensions.ts';
@@ -39,7 +40,37 @@ function deviationOf(name: string, dimensions: ModelDimensions): number {
   return residual ? WEIGHT_DEVIATION / Math.sqrt(2 * dimensions.layers) : WEIGHT_DEVIATION;
 }
 
+/** Values of a new score head, [d_model, 1]. */
+export function scoreHeadValues(dimensions: ModelDimensions, random: Random): Float32Array {
+  const deviation = scoreDeviation(dimensions);
+  return new Float32Array(dimensions.dModel).map(() => deviation * random.normal());
+}
+
 /** 1 / √(d_model + 1): the standard deviation, not the variance, as lm-human-preferences has it. */
 export function scoreDeviation(dimensions: ModelDimensions): number {
   return 1 / Math.sqrt(dimensions.dModel + 1);
+}
+
+/** Parameters of low-rank changes: `name`.a [in, rank] and `name`.b [rank, to − from]. */
+export function adapterSpecs(
+  places: readonly AdapterPlace[],
+  specs: readonly ParameterSpec[],
+  rank: number,
+): ParameterSpec[] {
+  return places.flatMap(({ name, matrix, from, to }) => {
+    const input = specs.find((spec) => spec.name === matrix)?.shape[0] as number;
+    return [
+      { name: `${name}.a`, shape: [input, rank] },
+      { name: `${name}.b`, shape: [rank, to - from] },
+    ];
+  });
+}
+
+/** Initial values of one such parameter, as PEFT draws them: a uniform in ±1/√in, b zero, so that nothing changes yet. */
+export function initialAdapters({ name, shape }: ParameterSpec, random: Random): Float32Array {
+  const [input, output] = shape as [number, number];
+  const values = new Float32Array(input * output);
+  if (name.endsWith('.b')) return values;
+  const bound = 1 / Math.sqrt(input);
+  return values.map(() => bound * (2 * random.uniform() - 1));
 }

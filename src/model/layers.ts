@@ -1,18 +1,17 @@
 /** The building blocks of a decoder layer: linear maps, norms, feed-forward. */
 
-import { geluTanh, swiglu } from '../tensor/activations.ts';
-import { matmul } from '../tensor/matmul.ts';
+import { gelu, geluTanh, relu, swiglu } from '../tensor/activations.ts';
 import { layerNorm, rmsNorm } from '../tensor/norms.ts';
-import type { Weights } from '../tensor/parameters.ts';
-import { weight } from '../tensor/parameters.ts';
 import type { Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import type { Weights } from '../tensor/weights.ts';
+import { entry, product, weight } from '../tensor/weights.ts';
 import type { ModelDimensions } from './dimensions.ts';
 
-/** x · W (+ b). x [rows, in] → [rows, out] */
-export function linear(dimensions: ModelDimensions, weights: Weights, name: string, x: Tensor2D): Tensor2D {
-  const y = matmul(x, weight<Tensor2D>(weights, `${name}.weight`));
-  return dimensions.biases ? tf.add(y, weight<Tensor1D>(weights, `${name}.bias`)) : y;
+/** x · W (+ b, where there is one). x [rows, in] → [rows, out] */
+export function linear(weights: Weights, name: string, x: Tensor2D): Tensor2D {
+  const y = product(x, entry(weights, `${name}.weight`));
+  return `${name}.bias` in weights ? tf.add(y, weight<Tensor1D>(weights, `${name}.bias`)) : y;
 }
 
 /** The model's normalisation. x [rows, d_model] → [rows, d_model] */
@@ -22,9 +21,10 @@ export function normalize(dimensions: ModelDimensions, weights: Weights, name: s
   return layerNorm(x, gain, weight<Tensor1D>(weights, `${name}.bias`), dimensions.normEpsilon);
 }
 
+const ACTIVATIONS = { gelu: geluTanh, gelu_exact: gelu, relu, swiglu } as const;
+
 /** Feed-forward layer. x [rows, d_model] → [rows, d_model] */
 export function feedForward(dimensions: ModelDimensions, weights: Weights, name: string, x: Tensor2D): Tensor2D {
-  const wide = linear(dimensions, weights, `${name}.input`, x);
-  const active = dimensions.activation === 'swiglu' ? swiglu(wide) : geluTanh(wide);
-  return linear(dimensions, weights, `${name}.output`, active);
+  const active = ACTIVATIONS[dimensions.activation](linear(weights, `${name}.input`, x));
+  return linear(weights, `${name}.output`, active);
 }

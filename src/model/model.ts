@@ -1,16 +1,47 @@
 /** A decoder with its parameters: what stages load, train and save. */
 import type { Random } from '../random.ts';
-import type { Parameters, Weights } from '../tensor/parameters.ts';
-import { layoutOf, parametersFrom, readParameters, unflatten } from '../tensor/parameters.ts';
+import type { Adapters, ParameterSpec, Parameters } from '../tensor/parameters.ts';
+import { layoutOf, ownedParameters, parameterValues, readParameters, weightsOf } from '../tensor/parameters.ts';
+import { tf } from '../tensor/tf.ts';
+import type { Frozen, Weights } from '../tensor/weights.ts';
+import { freeze } from '../tensor/weights.ts';
 import type { HeadKind, ModelDimensions } from './dimensions.ts';
 import { parameterSpecs } from './dimensions.ts';
-import { initialValues, scoreDeviation } from './initialize.ts';
+import { adapterSpecs, initialAdapters, initialValues } from './initialize.ts';
 
-/** Whoever made a model disposes `parameters.flat`. */
+/** Whoever made a model disposes it; models may share frozen parameters. */
 export interface Model {
   readonly dimensions: ModelDimensions;
   readonly head: HeadKind;
   readonly parameters: Parameters;
+  /** In training, keep only each layer's input and compute the rest again for the gradient. */
+  readonly recompute?: boolean;
+}
+
+/** Low-rank changes and their rank. */
+export type AdapterPlan = Adapters & { readonly rank: number };
+
+/** Which parameters are trained, and how the others are kept. */
+export interface TrainingPlan {
+  /** Whether a parameter of the decoder is trained itself. */
+  readonly trains: (name: string) => boolean;
+  /** Low-rank changes that are trained on top of frozen matrices. */
+  readonly adapters: AdapterPlan | null;
+  readonly frozenPrecision: Frozen['precision'];
+  readonly recompute: boolean;
+}
+
+/** Everything is trained. */
+export const TRAIN_ALL: TrainingPlan = {
+  trains: () => true,
+  adapters: null,
+  frozenPrecision: 'float32',
+  recompute: false,
+};
+
+/** Nothing is trained. */
+export function trainNothing(frozenPrecision: Frozen['precision'] = 'float32'): TrainingPlan {
+  return { ...TRAIN_ALL, trains: () => false, frozenPrecision };
 }
 
 /** A model with initial weights. */
@@ -18,55 +49,90 @@ export function newModel(dimensions: ModelDimensions, head: HeadKind, random: Ra
   return modelFrom(dimensions, head, initialValues(dimensions, head, random));
 }
 
-/** A model from host values in the order of `parameterSpecs`. */
+/** A model that is trained whole, from host values in the order of `parameterSpecs`. */
 export function modelFrom(dimensions: ModelDimensions, head: HeadKind, values: Float32Array): Model {
-  return { dimensions, head, parameters: parametersFrom(layoutOf(parameterSpecs(dimensions, head)), values) };
+  const layout = layoutOf(parameterSpecs(dimensions, head));
+  return { dimensions, head, parameters: ownedParameters(layout, values.slice()) };
 }
 
 /**
- * A scalar-score model with the trunk of a language model; the token head, if it has one of its own, is dropped and
- * the score head drawn from N(0, 1/(d_model + 1)).
+ * A model from its parameters, read one at a time: each is frozen, or copied into the one flat tensor that is trained.
+ * @param read gives the values of a parameter in a fresh array
+ * @param random draws the adapters, where there are any; they change nothing until they are trained
  */
-export function scoreModelFrom(model: Model, random: Random): Model {
-  const target = layoutOf(parameterSpecs(model.dimensions, 'score'));
-  const source = model.parameters.layout;
-  const from = readParameters(model.parameters);
-  const values = new Float32Array(target.total);
-  target.specs.forEach((spec, index) => {
-    const at = target.offsets[index] as number;
-    const size = target.sizes[index] as number;
-    const found = source.specs.findIndex((candidate) => candidate.name === spec.name);
-    if (found >= 0) {
-      const start = source.offsets[found] as number;
-      values.set(from.subarray(start, start + size), at);
-    } else {
-      const deviation = scoreDeviation(model.dimensions);
-      for (let i = at; i < at + size; i++) values[i] = deviation * random.normal();
-    }
-  });
-  return modelFrom(model.dimensions, 'score', values);
+export function assembleModel(
+  dimensions: ModelDimensions,
+  head: HeadKind,
+  read: (spec: ParameterSpec) => Float32Array,
+  plan: TrainingPlan,
+  random: Random,
+): Model {
+  const { adapters } = plan;
+  const specs = parameterSpecs(dimensions, head);
+  const changes = adapters === null ? [] : adapterSpecs(adapters.places, specs, adapters.rank);
+  const layout = layoutOf([...specs.filter(({ name }) => plan.trains(name)), ...changes]);
+  const values = new Float32Array(layout.total);
+  const frozen: Record<string, Frozen> = {};
+  for (const spec of specs) {
+    const given = read(spec);
+    if (plan.trains(spec.name)) parameterValues(layout, values, spec.name).set(given);
+    else frozen[spec.name] = freeze(given, spec.shape, plan.frozenPrecision);
+  }
+  for (const spec of changes) parameterValues(layout, values, spec.name).set(initialAdapters(spec, random));
+  const parameters = ownedParameters(layout, values, { frozen, adapters });
+  return { dimensions, head, parameters, recompute: plan.recompute };
+}
+
+/**
+ * A model of another kind on the same frozen parameters: adapters, and a score head where it has one, are trained.
+ * @param read gives the values of what is trained
+ */
+export function adaptModel(
+  base: Model,
+  head: HeadKind,
+  adapters: AdapterPlan,
+  read: (spec: ParameterSpec) => Float32Array,
+): Model {
+  const specs = parameterSpecs(base.dimensions, head);
+  const isNew = specs.filter(({ name }) => name === 'score.weight');
+  const layout = layoutOf([...isNew, ...adapterSpecs(adapters.places, specs, adapters.rank)]);
+  const values = new Float32Array(layout.total);
+  for (const spec of layout.specs) parameterValues(layout, values, spec.name).set(read(spec));
+  return { ...base, head, parameters: ownedParameters(layout, values, { frozen: base.parameters.frozen, adapters }) };
+}
+
+/** The same model without its low-rank changes and without anything trained; shares what is frozen. */
+export function withoutAdapters(model: Model): Model {
+  const rest = { frozen: model.parameters.frozen, adapters: null };
+  return { ...model, parameters: ownedParameters(layoutOf([]), new Float32Array(0), rest) };
+}
+
+/** A copy of what is trained; shares what is frozen. */
+export function copyTrained(model: Model): Model {
+  const { layout, frozen, adapters } = model.parameters;
+  const values = readParameters(model.parameters).slice();
+  return { ...model, parameters: ownedParameters(layout, values, { frozen, adapters }) };
 }
 
 /**
  * The same score model with every score multiplied by `factor`. The head has no bias, so scaling it scales the scores;
- * the model given is not freed.
+ * the model given is not freed. Its head has to be trained.
  */
 export function scaleScores(model: Model, factor: number): Model {
-  const { layout } = model.parameters;
+  const { layout, frozen, adapters } = model.parameters;
   // A copy: what is read may be the tensor's own memory.
   const values = readParameters(model.parameters).slice();
-  const head = layout.specs.findIndex(({ name }) => name === 'score.weight');
-  const start = layout.offsets[head] as number;
-  for (let i = start; i < start + (layout.sizes[head] as number); i++) values[i] = (values[i] as number) * factor;
-  return modelFrom(model.dimensions, model.head, values);
+  const head = parameterValues(layout, values, 'score.weight');
+  for (let i = 0; i < head.length; i++) head[i] = (head[i] as number) * factor;
+  return { ...model, parameters: ownedParameters(layout, values, { frozen, adapters }) };
 }
 
 /** Weights by name; call inside `tf.tidy`. */
 export function modelWeights(model: Model): Weights {
-  return unflatten(model.parameters.layout, model.parameters.flat);
+  return weightsOf(model.parameters);
 }
 
-/** Frees the parameters. */
+/** Frees the parameters, those it shares with other models too. */
 export function disposeModel(model: Model): void {
-  model.parameters.flat.dispose();
+  tf.dispose([model.parameters.flat, ...Object.values(model.parameters.frozen).map(({ data }) => data)]);
 }

@@ -5,6 +5,16 @@ import type { Scalar, Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 
 /**
+ * Sum of losses over target tokens, divided by a given count.
+ * @param losses     [rows]
+ * @param targetMask [rows], 1 on target tokens
+ * @returns scalar
+ */
+export function maskedSum(losses: Tensor1D, targetMask: Tensor1D, count: number): Scalar {
+  return tf.div(tf.sum(tf.mul(losses, targetMask)), count) as Scalar;
+}
+
+/**
  * Sum over target tokens of −log p(label), divided by a given count. Passing the number of target tokens of the *whole*
  * accumulated batch makes the gradient of several micro-batches equal that of one large batch (token-normalised).
  * @param logits     [rows, vocab]
@@ -14,5 +24,5 @@ import { tf } from '../tensor/tf.ts';
  * @returns scalar, nats a token
  */
 export function maskedCrossEntropy(logits: Tensor2D, labels: Tensor1D, targetMask: Tensor1D, count: number): Scalar {
-  return tf.div(tf.sum(tf.mul(sparseCrossEntropy(logits, labels), targetMask)), count) as Scalar;
+  return maskedSum(sparseCrossEntropy(logits, labels), targetMask, count);
 }

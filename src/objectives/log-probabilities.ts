@@ -1,8 +1,11 @@
 /** Log-probabilities and entropy of next tokens. */
 
 import { sparseCrossEntropy } from '../tensor/cross-entropy.ts';
+import type { Projection } from '../tensor/projected-cross-entropy.ts';
+import { projectedCrossEntropy, rowsPerChunk } from '../tensor/projected-cross-entropy.ts';
 import type { Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import { product } from '../tensor/weights.ts';
 
 /**
  * log softmax(logits / temperature)[id] for each row, in nats: what the sampler at this temperature, without
@@ -26,4 +29,40 @@ export function tokenEntropy(logits: Tensor2D, temperature: number): Tensor1D {
     const logProbs = tf.logSoftmax(tf.div(logits, temperature));
     return tf.neg(tf.sum(tf.mul(tf.exp(logProbs), logProbs), 1)) as Tensor1D;
   });
+}
+
+/**
+ * The same from hidden states: whole, or a few rows of logits at a time where [rows, vocab] would be large.
+ * @param hidden [rows, d_model]
+ * @param ids    [rows], int32
+ * @returns [rows]
+ */
+export function logProbsOf(hidden: Tensor2D, head: Projection, ids: Tensor1D, temperature: number): Tensor1D {
+  const chunk = rowsPerChunk(hidden.shape[0], head.vocab);
+  if (chunk < hidden.shape[0]) return tf.neg(projectedCrossEntropy(hidden, head, ids, { temperature, chunk }));
+  return tokenLogProbs(product(hidden, head.matrix, head), ids, temperature);
+}
+
+/**
+ * Log-probabilities of tokens and the entropies they were drawn with, from hidden states, a few rows at a time where they
+ * are many. Not differentiated anywhere.
+ * @param hidden [rows, d_model]
+ * @param ids    [rows], int32
+ * @returns [2 · rows]: log-probabilities, then entropies, in nats
+ */
+export function logProbsAndEntropyOf(hidden: Tensor2D, head: Projection, ids: Tensor1D, temperature: number): Tensor1D {
+  const [rows, width] = hidden.shape;
+  const chunk = rowsPerChunk(rows, head.vocab);
+  const logProbs: Tensor1D[] = [];
+  const entropies: Tensor1D[] = [];
+  for (let at = 0; at < rows; at += chunk) {
+    const size = Math.min(chunk, rows - at);
+    const [some, entropy] = tf.tidy(() => {
+      const logits = product(tf.slice(hidden, [at, 0], [size, width]), head.matrix, head);
+      return [tokenLogProbs(logits, tf.slice(ids, at, size), temperature), tokenEntropy(logits, temperature)];
+    }) as [Tensor1D, Tensor1D];
+    logProbs.push(some);
+    entropies.push(entropy);
+  }
+  return tf.concat([...logProbs, ...entropies]) as Tensor1D;
 }

@@ -4,15 +4,16 @@ import type { PackedRows } from '../data/packing.ts';
 import { alignNextToken } from '../data/packing.ts';
 import { InvariantError } from '../errors.ts';
 import { decode, selectPositions } from '../model/decoder.ts';
-import { tokenLogits } from '../model/heads.ts';
+import { tokenHead } from '../model/heads.ts';
 import type { DecoderInputs } from '../model/inputs.ts';
 import { decoderInputs, disposeInputs } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
 import { modelWeights } from '../model/model.ts';
-import { maskedCrossEntropy } from '../objectives/cross-entropy.ts';
-import type { Weights } from '../tensor/parameters.ts';
+import { maskedSum } from '../objectives/cross-entropy.ts';
+import { logProbsOf } from '../objectives/log-probabilities.ts';
 import type { Scalar, Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import type { Weights } from '../tensor/weights.ts';
 import type { AdamW } from '../training/adamw.ts';
 import type { UpdateOptions, UpdateResult } from '../training/update.ts';
 import { updateParameters } from '../training/update.ts';
@@ -65,9 +66,10 @@ function upload(model: Model, rows: PackedRows, padId: number): NextTokenBatch {
 }
 
 function lossOf(model: Model, weights: Weights, batch: NextTokenBatch, count: number): Scalar {
-  const { hidden } = decode(model.dimensions, weights, batch.inputs);
-  const logits = tokenLogits(model.dimensions, weights, selectPositions(hidden, batch.positions));
-  return maskedCrossEntropy(logits, batch.labels, batch.mask, count);
+  const { hidden } = decode(model.dimensions, weights, batch.inputs, [], { recompute: model.recompute ?? false });
+  const learned = selectPositions(hidden, batch.positions);
+  const logProbs = logProbsOf(learned, tokenHead(model.dimensions, weights), batch.labels, 1);
+  return tf.neg(maskedSum(logProbs, batch.mask, count));
 }
 
 /**

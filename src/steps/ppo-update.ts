@@ -1,14 +1,14 @@
 /** PPO's two updates on rows of a rollout: the policy by the clipped surrogate, the critic by the clipped value loss. */
 import { decode, selectPositions } from '../model/decoder.ts';
-import { scores, tokenLogits } from '../model/heads.ts';
+import { scores, tokenHead } from '../model/heads.ts';
 import type { DecoderInputs } from '../model/inputs.ts';
 import { decoderInputs, disposeInputs } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
-import { tokenLogProbs } from '../objectives/log-probabilities.ts';
+import { logProbsOf } from '../objectives/log-probabilities.ts';
 import { clippedPolicyLoss, clippedValueLoss } from '../objectives/ppo-clip.ts';
-import type { Weights } from '../tensor/parameters.ts';
 import type { Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import type { Weights } from '../tensor/weights.ts';
 import type { AdamW } from '../training/adamw.ts';
 import type { LossTerms } from '../training/gradient.ts';
 import type { UpdateOptions, UpdateResult } from '../training/update.ts';
@@ -84,9 +84,11 @@ export function policyUpdate(
   options: UpdateOptions & { clipRange: number; temperature: number },
 ): UpdateResult<'approxKl' | 'clipFraction' | 'ratio'> {
   return update(policy, adam, microBatches, options, (weights, rows, count) => {
-    const { hidden } = decode(policy.dimensions, weights, rows.inputs);
-    const logits = tokenLogits(policy.dimensions, weights, selectPositions(hidden, rows.predictors));
-    const logProbs = tokenLogProbs(logits, rows.ids, options.temperature);
+    const recompute = policy.recompute ?? false;
+    const { hidden } = decode(policy.dimensions, weights, rows.inputs, [], { recompute });
+    const predicting = selectPositions(hidden, rows.predictors);
+    const head = tokenHead(policy.dimensions, weights);
+    const logProbs = logProbsOf(predicting, head, rows.ids, options.temperature);
     const { loss, ...stats } = clippedPolicyLoss(logProbs, rows, options.clipRange, count);
     return { loss, stats };
   });
@@ -100,7 +102,8 @@ export function valueUpdate(
   options: UpdateOptions & { clipRange: number },
 ): UpdateResult<'clipFraction'> {
   return update(critic, adam, microBatches, options, (weights, rows, count) => {
-    const { hidden } = decode(critic.dimensions, weights, rows.inputs);
+    const recompute = critic.recompute ?? false;
+    const { hidden } = decode(critic.dimensions, weights, rows.inputs, [], { recompute });
     const values = scores(weights, selectPositions(hidden, rows.predictors));
     const { loss, ...stats } = clippedValueLoss(values, rows, options.clipRange, count);
     return { loss, stats };

@@ -5,9 +5,9 @@ import type { DecoderInputs } from '../model/inputs.ts';
 import { decoderInputs, disposeInputs } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
 import { bradleyTerry } from '../objectives/bradley-terry.ts';
-import type { Weights } from '../tensor/parameters.ts';
 import type { Scalar, Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import type { Weights } from '../tensor/weights.ts';
 import type { AdamW } from '../training/adamw.ts';
 import type { UpdateOptions, UpdateResult } from '../training/update.ts';
 import { updateParameters } from '../training/update.ts';
@@ -63,7 +63,8 @@ export function rewardUpdate(
   const count = Math.ceil(pairs.length / size);
   const uploaded = Array.from({ length: count }, (_, i) => upload(model, pairs.slice(i * size, (i + 1) * size), padId));
   const losses = uploaded.map((part) => (weights: Weights) => {
-    const { hidden } = decode(model.dimensions, weights, part.inputs);
+    const recompute = model.recompute ?? false;
+    const { hidden } = decode(model.dimensions, weights, part.inputs, [], { recompute });
     const all = scores(weights, selectPositions(hidden, part.last)); // [2 · pairs], chosen first
     const [chosen, rejected] = tf.split(all, 2) as [Tensor1D, Tensor1D];
     const terms = bradleyTerry(chosen, rejected, { margin: part.margin, centring: options.centring });

@@ -1,14 +1,14 @@
 /** Reads log-probabilities, values and scores off frozen models: forward passes only. */
 import { decode, selectPositions } from '../model/decoder.ts';
-import { scores, tokenLogits } from '../model/heads.ts';
+import { scores, tokenHead } from '../model/heads.ts';
 import type { DecoderInputs } from '../model/inputs.ts';
 import { decoderInputs, disposeInputs } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
 import { modelWeights } from '../model/model.ts';
-import { tokenEntropy, tokenLogProbs } from '../objectives/log-probabilities.ts';
-import type { Weights } from '../tensor/parameters.ts';
+import { logProbsAndEntropyOf, logProbsOf } from '../objectives/log-probabilities.ts';
 import type { Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import type { Weights } from '../tensor/weights.ts';
 import type { ResponseBatch } from './response-batch.ts';
 
 /** Runs a reader over the hidden states of a batch and brings its result to the host. */
@@ -32,7 +32,8 @@ function read(
  */
 export function responseLogProbs(model: Model, batch: ResponseBatch, temperature: number): Float32Array {
   const values = read(model, batch, (weights, hidden) => {
-    return tokenLogProbs(responseLogits(model, batch, weights, hidden), tf.tensor1d(batch.ids, 'int32'), temperature);
+    const head = tokenHead(model.dimensions, weights);
+    return logProbsOf(predictorStates(batch, hidden), head, tf.tensor1d(batch.ids, 'int32'), temperature);
   });
   return masked(values, batch);
 }
@@ -47,17 +48,17 @@ export function responseLogProbsAndEntropy(
   temperature: number,
 ): { logProbs: Float32Array; entropy: Float32Array } {
   const both = read(model, batch, (weights, hidden) => {
-    const logits = responseLogits(model, batch, weights, hidden);
-    const logProbs = tokenLogProbs(logits, tf.tensor1d(batch.ids, 'int32'), temperature);
-    return tf.concat([logProbs, tokenEntropy(logits, temperature)]);
+    const head = tokenHead(model.dimensions, weights);
+    const ids = tf.tensor1d(batch.ids, 'int32');
+    return logProbsAndEntropyOf(predictorStates(batch, hidden), head, ids, temperature);
   });
   const size = batch.ids.length;
   return { logProbs: masked(both.subarray(0, size), batch), entropy: masked(both.subarray(size), batch) };
 }
 
-/** Logits that predict each response token: [batch · response, vocab]. */
-function responseLogits(model: Model, batch: ResponseBatch, weights: Weights, hidden: Tensor2D): Tensor2D {
-  return tokenLogits(model.dimensions, weights, selectPositions(hidden, tf.tensor1d(batch.predictors, 'int32')));
+/** Hidden states that predict each response token: [batch · response, d_model]. */
+function predictorStates(batch: ResponseBatch, hidden: Tensor2D): Tensor2D {
+  return selectPositions(hidden, tf.tensor1d(batch.predictors, 'int32'));
 }
 
 function masked(values: Float32Array, batch: ResponseBatch): Float32Array {

@@ -58,3 +58,42 @@ export function swiglu(gateUp: Tensor2D): Tensor2D {
   });
   return op(gateUp) as Tensor2D;
 }
+
+/**
+ * GELU with the error function ("gelu"): x · Φ(x). Its slope is Φ(x) + x · φ(x).
+ * @param x any shape
+ * @see Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2
+ */
+export function gelu(x: Tensor2D): Tensor2D {
+  const op = tf.customGrad((...inputs: unknown[]) => {
+    const [source, save] = inputs as [Tensor2D, Save];
+    const cumulative = tf.mul(tf.add(tf.erf(tf.mul(source, Math.SQRT1_2)), 1), 0.5);
+    save([source, cumulative]);
+    return {
+      value: tf.mul(source, cumulative),
+      gradFunc: (dy: Tensor, saved: Tensor[]) => {
+        const [s, c] = saved as [Tensor2D, Tensor2D];
+        const density = tf.mul(tf.exp(tf.mul(tf.square(s), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+        return tf.mul(dy, tf.add(c, tf.mul(s, density)));
+      },
+    };
+  });
+  return op(x) as Tensor2D;
+}
+
+/**
+ * max(x, 0), with slope 0 at 0 as PyTorch has it.
+ * @param x any shape
+ */
+export function relu(x: Tensor2D): Tensor2D {
+  const op = tf.customGrad((...inputs: unknown[]) => {
+    const [source, save] = inputs as [Tensor2D, Save];
+    const value = tf.relu(source);
+    save([value]);
+    return {
+      value,
+      gradFunc: (dy: Tensor, saved: Tensor[]) => tf.mul(dy, tf.cast(tf.greater(saved[0] as Tensor2D, 0), 'float32')),
+    };
+  });
+  return op(x) as Tensor2D;
+}

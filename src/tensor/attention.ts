@@ -14,20 +14,22 @@ export const MASKED_SCORE = -1e9;
  * @param key   [batch, kv_heads, keys, head_dim]
  * @param value [batch, kv_heads, keys, head_dim]
  * @param bias  [batch, 1, seq, keys]: 0 where attention is allowed, MASKED_SCORE elsewhere
+ * @param scale stands for 1 / √head_dim
  * @returns [batch, heads, seq, head_dim]
  * @see Vaswani et al. 2017, arXiv:1706.03762, eq. 1; Ainslie et al. 2023, arXiv:2305.13245 (grouped queries)
  */
-export function attend(query: Tensor4D, key: Tensor4D, value: Tensor4D, bias: Tensor4D): Tensor4D {
+export function attend(
+  query: Tensor4D,
+  key: Tensor4D,
+  value: Tensor4D,
+  bias: Tensor4D,
+  scale = 1 / Math.sqrt(query.shape[3]),
+): Tensor4D {
   const [batch, heads, seq, headDim] = query.shape;
   const kvHeads = key.shape[1];
   const keys = key.shape[2];
   const groups = heads / kvHeads;
-  const grouped = tf.reshape(tf.mul(query, 1 / Math.sqrt(headDim)), [
-    batch,
-    kvHeads,
-    groups * seq,
-    headDim,
-  ]) as Tensor4D;
+  const grouped = tf.reshape(tf.mul(query, scale), [batch, kvHeads, groups * seq, headDim]) as Tensor4D;
   const scores = matmul(grouped, key, { transposeB: true }); // [batch, kv_heads, groups · seq, keys]
   const probabilities = maskedSoftmax(tf.reshape(scores, [batch, heads, seq, keys]) as Tensor4D, bias);
   const mixed = matmul(tf.reshape(probabilities, [batch, kvHeads, groups * seq, keys]) as Tensor4D, value);

@@ -14,7 +14,7 @@ import { tf } from './tf.ts';
 export function sparseCrossEntropy(logits: Tensor2D, labels: Tensor1D): Tensor1D {
   const op = tf.customGrad((...inputs: unknown[]) => {
     const [source, save] = inputs as [Tensor2D, (tensors: Tensor[]) => void];
-    const { loss, slope } = currentLane() === 'tensorflow' ? fused(source, labels) : portable(source, labels);
+    const { loss, slope } = sparseCrossEntropyWithSlope(source, labels);
     save([slope]);
     return {
       value: loss,
@@ -22,6 +22,11 @@ export function sparseCrossEntropy(logits: Tensor2D, labels: Tensor1D): Tensor1D
     };
   });
   return op(logits) as Tensor1D;
+}
+
+/** Loss [rows] and its gradient [rows, vocab]; not itself differentiable. */
+export function sparseCrossEntropyWithSlope(logits: Tensor2D, labels: Tensor1D): { loss: Tensor1D; slope: Tensor2D } {
+  return currentLane() === 'tensorflow' ? fused(logits, labels) : portable(logits, labels);
 }
 
 function fused(logits: Tensor2D, labels: Tensor1D): { loss: Tensor1D; slope: Tensor2D } {

@@ -1,8 +1,9 @@
 /** Named parameters kept in one flat tensor: one gradient, one optimizer update, one read-back, whatever the model. */
 
 import { ShapeError } from '../errors.ts';
-import type { Tensor, Tensor1D } from './tf.ts';
+import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
+import type { Frozen, LowRank, Weight, Weights } from './weights.ts';
 
 /** Name and shape of one parameter. */
 export interface ParameterSpec {
@@ -21,14 +22,33 @@ export interface ParameterLayout {
   readonly total: number;
 }
 
-/** Parameters by name, as the model reads them. */
-export type Weights = Readonly<Record<string, Tensor>>;
+/** Where a low-rank change applies: columns [from, to) of a matrix; its two parameters are `name`.a and `name`.b. */
+export interface AdapterPlace {
+  readonly name: string;
+  /** Name of the matrix, "blocks.0.attention.qkv.weight". */
+  readonly matrix: string;
+  readonly from: number;
+  readonly to: number;
+}
 
-/** A parameter set with a lifetime: whoever made it disposes `flat`. */
+/** Low-rank changes to frozen matrices, in order of matrix and columns. */
+export interface Adapters {
+  readonly places: readonly AdapterPlace[];
+  /** α / rank, or α / √rank. */
+  readonly scale: number;
+  /** Share of the inputs of a change that is dropped in training. */
+  readonly dropout: number;
+}
+
+/** A parameter set with a lifetime: whoever made it disposes `flat`, and `frozen` where nobody shares it. */
 export interface Parameters {
+  /** Of the trained parameters. */
   readonly layout: ParameterLayout;
-  /** [total], float32. An optimizer step disposes it and puts the updated tensor here. */
+  /** [total], float32, trained. An optimizer step disposes it and puts the updated tensor here. */
   flat: Tensor1D;
+  /** Parameters that are not trained. */
+  readonly frozen: Readonly<Record<string, Frozen>>;
+  readonly adapters: Adapters | null;
 }
 
 /** Lays parameters out one after the other. */
@@ -44,11 +64,11 @@ export function layoutOf(specs: readonly ParameterSpec[]): ParameterLayout {
 }
 
 /**
- * Views of the parameters by name. Differentiable: the gradient of a loss of these views with respect to
+ * Views of the trained parameters by name. Differentiable: the gradient of a loss of these views with respect to
  * `flat` is one tensor [total]. Call inside `tf.tidy`; the caller owns the views.
  */
-export function unflatten(layout: ParameterLayout, flat: Tensor1D): Weights {
-  const parts = layout.specs.length === 1 ? [flat] : tf.split(flat, [...layout.sizes]);
+export function unflatten(layout: ParameterLayout, flat: Tensor1D): Readonly<Record<string, Tensor>> {
+  const parts = layout.specs.length > 1 ? tf.split(flat, [...layout.sizes]) : [flat];
   const weights: Record<string, Tensor> = {};
   layout.specs.forEach((spec, index) => {
     weights[spec.name] = tf.reshape(parts[index] as Tensor1D, [...spec.shape]);
@@ -56,13 +76,57 @@ export function unflatten(layout: ParameterLayout, flat: Tensor1D): Weights {
   return weights;
 }
 
-/** Uploads host values [total] as a parameter set. */
+/**
+ * All weights of a parameter set: views of `flat`, what is frozen, and frozen matrices with their changes.
+ * @param flat stands for `parameters.flat`, so that a loss can be differentiated with respect to it
+ * @param dropoutSeed of a training step; nothing is dropped without
+ */
+export function weightsOf(parameters: Parameters, flat = parameters.flat, dropoutSeed?: number): Weights {
+  const trained = unflatten(parameters.layout, flat);
+  const { frozen, adapters } = parameters;
+  if (adapters === null) return { ...frozen, ...trained };
+  const weights: Record<string, Weight> = { ...frozen };
+  const isChange = new Set<string>();
+  for (const [index, { name, matrix, from, to }] of adapters.places.entries()) {
+    const [a, b] = [trained[`${name}.a`], trained[`${name}.b`]] as [Tensor2D, Tensor2D];
+    isChange.add(`${name}.a`).add(`${name}.b`);
+    const seed = dropoutSeed === undefined || adapters.dropout === 0 ? undefined : dropoutSeed + index;
+    const drop = seed === undefined ? undefined : (x: Tensor2D) => tf.dropout(x, adapters.dropout, undefined, seed);
+    const change: LowRank = {
+      a,
+      b,
+      from,
+      to,
+      scale: adapters.scale,
+      ...(drop && { drop: drop as LowRank['drop'] & {} }),
+    };
+    const before = weights[matrix];
+    if (before === undefined) throw new ShapeError(`parameters: an adapter changes "${matrix}", which is not frozen.`);
+    weights[matrix] =
+      'kind' in before && before.kind === 'adapted'
+        ? { ...before, changes: [...before.changes, change] }
+        : { kind: 'adapted', base: before, changes: [change] };
+  }
+  for (const [name, tensor] of Object.entries(trained)) if (!isChange.has(name)) weights[name] = tensor;
+  return weights;
+}
+
+/** Uploads host values [total] as a parameter set that is trained whole. */
 export function parametersFrom(layout: ParameterLayout, values: Float32Array): Parameters {
+  // A copy, because the backend may go on reading the array after this call.
+  return ownedParameters(layout, values.slice());
+}
+
+/** The same without a copy: the array is given away. */
+export function ownedParameters(
+  layout: ParameterLayout,
+  values: Float32Array,
+  rest: Pick<Parameters, 'frozen' | 'adapters'> = { frozen: {}, adapters: null },
+): Parameters {
   if (values.length !== layout.total) {
     throw new ShapeError(`parameters: expected ${layout.total} values, received ${values.length}.`);
   }
-  // A copy, because the backend may go on reading the array after this call.
-  return { layout, flat: tf.tensor1d(values.slice()) };
+  return { layout, flat: tf.tensor1d(values, 'float32'), ...rest };
 }
 
 /** Reads all values back to the host, [total]. */
@@ -76,11 +140,4 @@ export function parameterValues(layout: ParameterLayout, values: Float32Array, n
   if (index < 0) throw new ShapeError(`parameters: there is no "${name}".`);
   const start = layout.offsets[index] as number;
   return values.subarray(start, start + (layout.sizes[index] as number));
-}
-
-/** Reads one weight by name. */
-export function weight<T extends Tensor = Tensor>(weights: Weights, name: string): T {
-  const found = weights[name];
-  if (found === undefined) throw new ShapeError(`parameters: the model asked for "${name}", which is not there.`);
-  return found as T;
 }

@@ -1,5 +1,5 @@
 /** TensorFlow ops that tfjs does not wrap, called through the addon. Only for the tensorflow lane. */
-import type { DataType, Tensor } from './tf.ts';
+import type { Tensor } from './tf.ts';
 import { tf } from './tf.ts';
 
 /** An attribute as the addon's binding takes it. */
@@ -9,13 +9,28 @@ export interface RawAttribute {
   readonly value: number | boolean;
 }
 
+/** A tensor inside TensorFlow, of any type it has. */
+interface Handle {
+  readonly id: number;
+  readonly shape: number[];
+  readonly dtype: number;
+}
+
+interface Binding {
+  executeOp(name: string, attributes: unknown[], inputs: number[], outputs: number): Handle[];
+  deleteTensor(id: number): void;
+}
+
 interface NodeBackend {
-  readonly binding: Readonly<Record<string, number>>;
+  readonly binding: Readonly<Record<string, number>> & Binding;
   executeMultipleOutputs(name: string, attributes: unknown[], inputs: Tensor[], outputs: number): Tensor[];
+  getInputTensorIds(tensors: Tensor[]): number[];
+  createOutputTensor(handle: Handle): Tensor;
 }
 
 /** TensorFlow's DataType enum, https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/types.proto */
-const DATA_TYPES: Partial<Record<DataType, number>> = { float32: 1, int32: 3, bool: 10 };
+const DATA_TYPES = { float32: 1, int32: 3, bool: 10, bfloat16: 14 } as const;
+type TypeName = keyof typeof DATA_TYPES;
 
 const ATTRIBUTE_KINDS = {
   int: 'TF_ATTR_INT',
@@ -25,8 +40,8 @@ const ATTRIBUTE_KINDS = {
 } as const;
 
 /** A type attribute, such as T. */
-export function typeAttribute(name: string, type: 'float32' | 'int32' | 'bool'): RawAttribute {
-  return { name, type: 'type', value: DATA_TYPES[type] as number };
+export function typeAttribute(name: string, type: TypeName): RawAttribute {
+  return { name, type: 'type', value: DATA_TYPES[type] };
 }
 
 /** Runs one TensorFlow op by name; not recorded for differentiation, so call it inside `tf.customGrad`. */
@@ -37,10 +52,37 @@ export function executeRaw(
   outputs: number,
 ): Tensor[] {
   const backend = tf.backend() as unknown as NodeBackend;
-  const bound = attributes.map(({ name: key, type, value }) => ({
-    name: key,
-    type: backend.binding[ATTRIBUTE_KINDS[type]],
-    value,
-  }));
-  return backend.executeMultipleOutputs(name, bound, inputs, outputs);
+  return backend.executeMultipleOutputs(name, bind(backend, attributes), inputs, outputs);
+}
+
+function bind(backend: NodeBackend, attributes: readonly RawAttribute[]): unknown[] {
+  return attributes.map(({ name, type, value }) => ({ name, type: backend.binding[ATTRIBUTE_KINDS[type]], value }));
+}
+
+/** One op of a chain: one input, one output. */
+export interface ChainLink {
+  readonly name: string;
+  readonly types: Readonly<Record<string, TypeName>>;
+  readonly flags?: Readonly<Record<string, boolean>>;
+}
+
+/**
+ * Runs ops one after the other on one tensor. What lies between may have a type that TensorFlow.js does not know; it is
+ * freed here. The last output must be of a type it knows.
+ */
+export function executeChain(input: Tensor, links: readonly ChainLink[]): Tensor {
+  const backend = tf.backend() as unknown as NodeBackend;
+  const { binding } = backend;
+  const [first] = backend.getInputTensorIds([input]) as [number];
+  let handle: Handle = { id: first, shape: input.shape, dtype: 0 };
+  for (const { name, types, flags = {} } of links) {
+    const attributes = [
+      ...Object.entries(types).map(([key, type]) => typeAttribute(key, type)),
+      ...Object.entries(flags).map(([key, value]) => ({ name: key, type: 'bool', value }) as const),
+    ];
+    const [next] = binding.executeOp(name, bind(backend, attributes), [handle.id], 1) as [Handle];
+    if (handle.id !== first) binding.deleteTensor(handle.id);
+    handle = next;
+  }
+  return backend.createOutputTensor(handle);
 }

@@ -1,38 +1,42 @@
 /** Rotary position embedding in the rotate-half convention of Hugging Face's Llama. */
+import type { RopeScaling } from './rope-frequencies.ts';
+import { rotaryFrequencies } from './rope-frequencies.ts';
 import type { Tensor, Tensor4D } from './tf.ts';
 import { tf } from './tf.ts';
 
-/** Cosines and sines of the rotation angles, each [batch, 1, seq, head_dim]. */
+/** Cosines and sines of the rotation angles, each [batch, 1, seq, width]. */
 export interface RotaryAngles {
   readonly cos: Tensor4D;
   readonly sin: Tensor4D;
 }
 
 /**
- * Angles for explicit positions: position · θ^(−2i / head_dim) for i < head_dim / 2, repeated for both halves.
+ * Angles for explicit positions: position · frequency for i < width / 2, repeated for both halves.
  * @param positions [batch · seq]
+ * @param size `width` is the number of a head's values that are rotated
  * @see Su et al. 2021, arXiv:2104.09864, eq. 15; transformers modeling_llama.py LlamaRotaryEmbedding
  */
 export function rotaryAngles(
   positions: Int32Array,
-  size: { batch: number; seq: number; headDim: number; theta: number },
+  size: { batch: number; seq: number; width: number; theta: number; scaling: RopeScaling | null },
 ): RotaryAngles {
-  const { batch, seq, headDim, theta } = size;
-  const half = headDim / 2;
-  const frequencies = Float64Array.from({ length: half }, (_, i) => theta ** ((-2 * i) / headDim));
-  const cos = new Float32Array(positions.length * headDim);
-  const sin = new Float32Array(positions.length * headDim);
+  const { batch, seq, width, theta, scaling } = size;
+  const half = width / 2;
+  const length = positions.reduce((most, position) => Math.max(most, position), 0) + 1;
+  const frequencies = rotaryFrequencies(width, theta, scaling, length);
+  const cos = new Float32Array(positions.length * width);
+  const sin = new Float32Array(positions.length * width);
   for (let row = 0; row < positions.length; row++) {
     for (let i = 0; i < half; i++) {
       const angle = (positions[row] as number) * (frequencies[i] as number);
-      const at = row * headDim + i;
+      const at = row * width + i;
       cos[at] = Math.cos(angle);
       sin[at] = Math.sin(angle);
       cos[at + half] = cos[at] as number;
       sin[at + half] = sin[at] as number;
     }
   }
-  const shape: [number, number, number, number] = [batch, 1, seq, headDim];
+  const shape: [number, number, number, number] = [batch, 1, seq, width];
   return { cos: tf.tensor4d(cos, shape), sin: tf.tensor4d(sin, shape) };
 }
 
@@ -49,11 +53,19 @@ function rotateHalfBack(x: Tensor): Tensor {
 }
 
 /**
- * Rotates queries and keys by their position.
+ * Rotates the first values of queries and keys by their position; values beyond the width of the angles pass.
  * @param x [batch, heads, seq, head_dim]
  * @returns [batch, heads, seq, head_dim]
  */
 export function applyRotary(x: Tensor4D, angles: RotaryAngles): Tensor4D {
+  const width = angles.cos.shape[3];
+  const rest = x.shape[3] - width;
+  if (rest === 0) return rotate(x, angles);
+  const [turned, passed] = tf.split(x, [width, rest], 3) as [Tensor4D, Tensor4D];
+  return tf.concat([rotate(turned, angles), passed], 3) as Tensor4D;
+}
+
+function rotate(x: Tensor4D, angles: RotaryAngles): Tensor4D {
   const { cos, sin } = angles;
   const op = tf.customGrad((...inputs: unknown[]) => {
     const [source] = inputs as [Tensor4D];

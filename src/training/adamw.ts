@@ -16,6 +16,8 @@ export interface AdamWOptions {
   readonly epsilonStyle: 'pytorch' | 'tensorflow';
   /** Multiplied with the learning rate; applied to matrices only (tensors of two or more axes). */
   readonly weightDecay: number;
+  /** The learning rate of a parameter as a factor of the step's; 1 for all where left out. */
+  readonly rateOf?: (name: string) => number;
 }
 
 /** Moments with a lifetime. `step` counts the updates made. */
@@ -26,8 +28,10 @@ export interface AdamW {
   firstMoment: Tensor1D;
   /** [total] */
   secondMoment: Tensor1D;
-  /** [total], 1 where weight decay applies. */
-  readonly decayMask: Tensor1D;
+  /** [total], 1 where weight decay applies; null where there is none. */
+  readonly decayMask: Tensor1D | null;
+  /** [total], factors of the learning rate; null where all are 1. */
+  readonly rates: Tensor1D | null;
 }
 
 /** Zero moments, or those of a checkpoint. */
@@ -36,23 +40,33 @@ export function createAdamW(
   options: AdamWOptions,
   saved?: { step: number; firstMoment: Float32Array; secondMoment: Float32Array },
 ): AdamW {
-  const mask = new Float32Array(layout.total);
-  layout.specs.forEach((spec, index) => {
-    const start = layout.offsets[index] as number;
-    if (spec.shape.length >= 2) mask.fill(1, start, start + (layout.sizes[index] as number));
-  });
+  const { weightDecay, rateOf } = options;
+  const isMatrix = layout.specs.map((spec) => (spec.shape.length >= 2 ? 1 : 0));
+  const rates = layout.specs.map((spec) => rateOf?.(spec.name) ?? 1);
   return {
     options,
     step: saved?.step ?? 0,
     firstMoment: tf.tensor1d(saved?.firstMoment.slice() ?? new Float32Array(layout.total)),
     secondMoment: tf.tensor1d(saved?.secondMoment.slice() ?? new Float32Array(layout.total)),
-    decayMask: tf.tensor1d(mask),
+    decayMask: weightDecay === 0 ? null : spread(layout, isMatrix),
+    rates: rates.every((rate) => rate === 1) ? null : spread(layout, rates),
   };
+}
+
+/** One number for each parameter, repeated for all its elements: [total]. */
+function spread(layout: ParameterLayout, numbers: readonly number[]): Tensor1D {
+  const values = new Float32Array(layout.total);
+  layout.offsets.forEach((start, index) => {
+    values.fill(numbers[index] as number, start, start + (layout.sizes[index] as number));
+  });
+  return tf.tensor1d(values);
 }
 
 /** Frees the moments. */
 export function disposeAdamW(adam: AdamW): void {
-  tf.dispose([adam.firstMoment, adam.secondMoment, adam.decayMask]);
+  tf.dispose([adam.firstMoment, adam.secondMoment]);
+  if (adam.decayMask !== null) adam.decayMask.dispose();
+  if (adam.rates !== null) adam.rates.dispose();
 }
 
 /**
@@ -73,11 +87,12 @@ export function applyAdamW(adam: AdamW, parameters: Parameters, gradient: Tensor
       epsilonStyle === 'pytorch'
         ? tf.add(tf.div(root, correction2), epsilon)
         : tf.div(tf.add(root, epsilon), correction2);
-    const change = tf.mul(tf.div(m, denominator), learningRate / correction1);
+    const scaled = <T extends Tensor1D>(x: T): T => (adam.rates === null ? x : tf.mul(x, adam.rates));
+    const change = scaled(tf.mul(tf.div(m, denominator), learningRate / correction1) as Tensor1D);
     const decayed =
-      weightDecay === 0
+      adam.decayMask === null
         ? parameters.flat
-        : tf.mul(parameters.flat, tf.sub(1, tf.mul(adam.decayMask, learningRate * weightDecay)));
+        : tf.mul(parameters.flat, tf.sub(1, scaled(tf.mul(adam.decayMask, learningRate * weightDecay))));
     return [tf.sub(decayed, change) as Tensor1D, m, v];
   }) as [Tensor1D, Tensor1D, Tensor1D];
   tf.dispose([parameters.flat, adam.firstMoment, adam.secondMoment]);

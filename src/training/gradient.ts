@@ -1,9 +1,10 @@
 /** Losses and their gradients with respect to a flat parameter tensor. */
 
-import type { Parameters, Weights } from '../tensor/parameters.ts';
-import { unflatten } from '../tensor/parameters.ts';
+import type { Parameters } from '../tensor/parameters.ts';
+import { weightsOf } from '../tensor/parameters.ts';
 import type { Scalar, Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import type { Weights } from '../tensor/weights.ts';
 
 /** What a loss function returns: the scalar to minimise, and scalars to report. */
 export interface LossTerms<Name extends string> {
@@ -19,16 +20,20 @@ export interface Gradient<Name extends string> {
   readonly stats: Record<Name, number>;
 }
 
-/** Differentiates a loss of the weights. */
+/**
+ * Differentiates a loss of the weights with respect to those that are trained.
+ * @param dropoutSeed of the step, where adapters drop inputs
+ */
 export function lossAndGradient<Name extends string>(
   parameters: Parameters,
   loss: (weights: Weights) => LossTerms<Name>,
+  dropoutSeed?: number,
 ): Gradient<Name> {
   let names: Name[] = [];
   // Held across the tape's own clean-up, to be read back in one go.
   const held: { numbers: Tensor1D | null } = { numbers: null };
   const { value, grad } = tf.valueAndGrad((flat) => {
-    const terms = loss(unflatten(parameters.layout, flat as Tensor1D));
+    const terms = loss(weightsOf(parameters, flat as Tensor1D, dropoutSeed));
     names = Object.keys(terms.stats) as Name[];
     held.numbers = tf.keep(tf.stack([terms.loss, ...names.map((name) => terms.stats[name])])) as Tensor1D;
     return terms.loss;

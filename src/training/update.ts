@@ -1,8 +1,9 @@
 /** One optimizer update: micro-batch gradients added up, clipped by global norm, checked, applied. */
 import { InvariantError } from '../errors.ts';
-import type { Parameters, Weights } from '../tensor/parameters.ts';
+import type { Parameters } from '../tensor/parameters.ts';
 import type { Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import type { Weights } from '../tensor/weights.ts';
 import type { AdamW } from './adamw.ts';
 import { applyAdamW } from './adamw.ts';
 import type { LossTerms } from './gradient.ts';
@@ -24,6 +25,8 @@ export interface UpdateOptions {
   readonly where: string;
   /** Section of the configuration that sets rate and clipping, for the same error. */
   readonly section?: string;
+  /** Seeds what adapters drop in this update; nothing is dropped without. */
+  readonly dropoutSeed?: number;
 }
 
 /**
@@ -40,8 +43,9 @@ export function updateParameters<Name extends string>(
   let total: Tensor1D | null = null;
   let loss = 0;
   const stats = {} as Record<Name, number>;
-  for (const microBatch of microBatches) {
-    const part = lossAndGradient(parameters, microBatch);
+  for (const [index, microBatch] of microBatches.entries()) {
+    const seed = options.dropoutSeed === undefined ? undefined : options.dropoutSeed + 1000 * index;
+    const part = lossAndGradient(parameters, microBatch, seed);
     loss += part.loss;
     for (const name of Object.keys(part.stats) as Name[]) stats[name] = (stats[name] ?? 0) + part.stats[name];
     if (total === null) total = part.gradient;

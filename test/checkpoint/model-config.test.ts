@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { huggingFaceConfig, NO_NORMALISATION, readModelConfig } from '../../src/checkpoint/model-config.ts';
 import { CheckpointError } from '../../src/errors.ts';
+import { ALL_BIASES, NO_BIASES, PLAIN } from '../../src/model/dimensions.ts';
 import { fixturePath } from '../helpers/fixtures.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { tinyDimensions, tinyStyles } from '../model/tiny-model.ts';
@@ -29,7 +30,8 @@ describe('what transformers wrote', () => {
         ...{ vocab: raw.vocab_size, context: raw.n_positions, layers: raw.n_layer, heads: raw.n_head },
         ...{ kvHeads: raw.n_head, headDim: (raw.n_embd as number) / (raw.n_head as number), dModel: raw.n_embd },
         ...{ dFf: raw.n_inner ?? 4 * (raw.n_embd as number), norm: 'layer', normEpsilon: raw.layer_norm_epsilon },
-        ...{ positions: 'learned', ropeTheta: 10_000, activation: 'gelu', biases: true, tiedHead: true },
+        ...PLAIN,
+        ...{ family: 'gpt2', positions: 'learned', activation: 'gelu', biases: ALL_BIASES, tiedHead: true },
       },
       head: 'tokens',
       normalisation: { mean: 0, deviation: 1 },
@@ -44,7 +46,7 @@ describe('what transformers wrote', () => {
         ...{ vocab: raw.vocab_size, context: raw.max_position_embeddings, layers: raw.num_hidden_layers },
         ...{ heads: raw.num_attention_heads, kvHeads: raw.num_key_value_heads, dModel: raw.hidden_size },
         ...{ dFf: raw.intermediate_size, norm: 'rms', normEpsilon: raw.rms_norm_eps, positions: 'rotary' },
-        ...{ ropeTheta: theta, activation: 'swiglu', biases: false, tiedHead: true },
+        ...{ ropeTheta: theta, activation: 'swiglu', biases: NO_BIASES, tiedHead: true },
       },
       head: 'tokens',
     });
@@ -100,6 +102,17 @@ describe('what we write', () => {
   });
 });
 
+describe('a setting the family has no field for', () => {
+  it('is refused when the file would be written', () => {
+    const banded = { ...tinyDimensions.gpt2, windows: [null, 4] };
+    expect(() => huggingFaceConfig(banded, 'tokens', special, options)).toThrow(
+      new CheckpointError(
+        'model.windows: a Hugging Face model of family gpt2 cannot have [null,4]. Choose another family or value.',
+      ),
+    );
+  });
+});
+
 describe('what is refused', () => {
   const llama = transformers('llama-tied');
 
@@ -109,18 +122,20 @@ describe('what is refused', () => {
       ...rest,
       vocab_size: '512',
       hidden_act: 'gelu',
-      attention_bias: true,
-      mlp_bias: true,
-      rope_scaling: { factor: 2 },
+      attention_bias: 1,
       rope_parameters: { rope_type: 'yarn' },
+      quantization_config: { bits: 4 },
+      num_experts: 8,
     };
+    const unknown =
+      'is not known here, so it might change what the model computes. If it does not, remove it from the file.';
     expect((await problems(bad)).sort()).toEqual([
-      'config.json attention_bias: true is not supported; expected false.',
-      'config.json hidden_act: "gelu" is not supported; expected "silu".',
-      'config.json hidden_size: expected a number, received undefined.',
-      'config.json mlp_bias: true is not supported; expected false.',
-      'config.json rope_parameters.rope_type: "yarn" is not supported; expected "default".',
-      'config.json rope_scaling: {"factor":2} is not supported; expected null.',
+      'config.json attention_bias: expected true or false, received 1.',
+      'config.json hidden_act: "gelu" is not supported; expected "silu" or "swish".',
+      'config.json hidden_size: expected a number, received nothing.',
+      `config.json num_experts: 8 ${unknown}`,
+      `config.json quantization_config: {"bits":4} ${unknown}`,
+      'config.json rope_parameters.rope_type: "yarn" is not supported; expected "default", "linear", "dynamic" or "llama3".',
       'config.json vocab_size: expected a number, received "512".',
     ]);
   });
@@ -128,14 +143,14 @@ describe('what is refused', () => {
   it('names what GPT-2 variants ask for and this decoder does not do', async () => {
     const bad = {
       ...transformers('gpt2'),
-      ...{ activation_function: 'relu', scale_attn_weights: false },
+      ...{ activation_function: 'tanh', scale_attn_weights: false },
       ...{ scale_attn_by_inverse_layer_idx: true, add_cross_attention: true },
     };
     expect(await problems(bad)).toEqual([
-      'config.json activation_function: "relu" is not supported; expected "gelu_new".',
       'config.json scale_attn_weights: false is not supported; expected true.',
       'config.json scale_attn_by_inverse_layer_idx: true is not supported; expected false.',
       'config.json add_cross_attention: true is not supported; expected false.',
+      'config.json activation_function: "tanh" is not supported; expected "gelu_new" or "gelu_pytorch_tanh" or "gelu_fast" or "gelu" or "relu".',
     ]);
   });
 
@@ -147,7 +162,7 @@ describe('what is refused', () => {
 
   it('is another architecture', async () => {
     expect(await problems({ model_type: 'mamba' })).toEqual([
-      'config.json model_type: "mamba" is not supported; expected "gpt2" or "llama".',
+      'config.json model_type: "mamba" is not supported; expected gpt2, gpt_neo, gpt_neox, opt, llama, mistral, qwen2, qwen3.',
     ]);
   });
 

@@ -96,7 +96,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     disposeModel(model);
     rmSync(join(inFolder(), 'model.safetensors'));
     expect(await problemsOf(() => loadModelFolder(inFolder()), inFolder())).toEqual([
-      'model.safetensors: there is no such file; expected the weights of a checkpoint.',
+      `${inFolder()}: has neither model.safetensors nor model.safetensors.index.json; expected the weights of a model. Copy them there.`,
     ]);
   });
 

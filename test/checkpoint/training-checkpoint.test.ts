@@ -13,6 +13,7 @@ import type { AdamW } from '../../src/training/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import { updateParameters } from '../../src/training/update.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
+import { asTensors } from '../helpers/tensors.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyModel } from '../model/tiny-model.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
@@ -28,7 +29,7 @@ function update({ model, adam }: { model: Model; adam: AdamW }): Float32Array {
     adam,
     [
       (weights) => ({
-        loss: tf.addN(Object.values(weights).map((x) => tf.sum(tf.square(x)))) as Scalar,
+        loss: tf.addN(Object.values(asTensors(weights)).map((x) => tf.sum(tf.square(x)))) as Scalar,
         stats: {},
       }),
     ],

@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { encodeSafetensors, readSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { readOptimizer, readState, writeOptimizer, writeState } from '../../src/checkpoint/training-state.ts';
 import { layoutOf } from '../../src/tensor/parameters.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
+import { rewriteTensors } from '../helpers/tensors.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 
 const inFolder = useTemporaryFolder();
@@ -33,7 +33,7 @@ describe.each(lanesToTest())('optimizer moments on the %s lane', (lane) => {
     expect(adam.step).toBe(7);
     expect([...adam.firstMoment.dataSync()]).toEqual([...saved.firstMoment]);
     expect([...adam.secondMoment.dataSync()]).toEqual([...saved.secondMoment]);
-    expect([...adam.decayMask.dataSync()]).toEqual([1, 1, 0, 0]);
+    expect([...adam.decayMask!.dataSync()]).toEqual([1, 1, 0, 0]);
     disposeAdamW(adam);
   });
 
@@ -45,10 +45,10 @@ describe.each(lanesToTest())('optimizer moments on the %s lane', (lane) => {
 
   it('are refused when any is missing or has another shape, all at once', async () => {
     const path = inFolder('optimizer.safetensors');
-    const tensors = readSafetensors(write());
-    tensors.delete('first_moment.vector');
-    tensors.set('second_moment.matrix', { shape: [2, 1], values: Float32Array.of(1, 2) });
-    writeFileSync(path, encodeSafetensors(tensors, 'F32'));
+    rewriteTensors(write(), (tensors) => {
+      tensors.delete('first_moment.vector');
+      tensors.set('second_moment.matrix', { shape: [2, 1], values: Float32Array.of(1, 2) });
+    });
     expect(await problemsOf(() => readOptimizer(path, layoutOf(specs), options, 7), inFolder())).toEqual([
       'optimizer.safetensors: first_moment of "vector": expected shape [2], received nothing.',
       'optimizer.safetensors: second_moment of "matrix": expected shape [1, 2], received [2, 1].',

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { familyOf, fromHuggingFace, toHuggingFace } from '../../src/checkpoint/weight-names.ts';
 import { CheckpointError } from '../../src/errors.ts';
 import type { ModelDimensions } from '../../src/model/dimensions.ts';
 import { llamaStyle, parameterCount, parameterSpecs } from '../../src/model/dimensions.ts';
 import { layoutOf, parameterValues } from '../../src/tensor/parameters.ts';
+import { fromHuggingFace, toHuggingFace } from '../helpers/tensors.ts';
 import { tinyDimensions, tinyStyles } from '../model/tiny-model.ts';
 
 /** Value i at place i, so that every value can be followed. */
@@ -85,21 +85,5 @@ describe('weights in Hugging Face’s names and layouts', () => {
         'model.safetensors: tensor "model.norm.weight" is missing.',
       ]),
     );
-  });
-});
-
-describe('familyOf', () => {
-  it('names the family of the styles', () => {
-    expect([familyOf(tinyDimensions.gpt2), familyOf(tinyDimensions.llama)]).toEqual(['gpt2', 'llama']);
-  });
-
-  it('refuses a mixture of the two', () => {
-    expect(() => familyOf({ ...tinyDimensions.llama, norm: 'layer' })).toThrow(
-      new CheckpointError(
-        'model: a decoder with norm layer, positions rotary, activation swiglu and biases false is neither ' +
-          'GPT-2 nor Llama, so it has no Hugging Face format. Use model.style gpt2 or llama.',
-      ),
-    );
-    expect(() => familyOf({ ...tinyDimensions.gpt2, kvHeads: 1 })).toThrow(CheckpointError);
   });
 });

@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: ['tensor', 'random'],
   objectives: ['tensor', 'random'],
   training: ['tensor', 'random'],
-  checkpoint: ['model', 'training', 'tensor', 'tokenizer', 'files'],
+  checkpoint: ['model', 'training', 'tensor', 'tokenizer', 'files', 'random'],
   yaml: [],
   data: ['tokenizer', 'yaml', 'files', 'random'],
   import: ['data', 'yaml', 'files', 'random'],

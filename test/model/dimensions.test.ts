@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
-import { checkDimensions, gpt2Style, llamaStyle, parameterCount, parameterSpecs } from '../../src/model/dimensions.ts';
+import {
+  ALL_BIASES,
+  checkDimensions,
+  gpt2Style,
+  llamaStyle,
+  NO_BIASES,
+  parameterCount,
+  parameterSpecs,
+} from '../../src/model/dimensions.ts';
 
 describe('parameterCount', () => {
   it('gives GPT-2’s published 124,439,808 parameters', () => {
@@ -50,8 +58,8 @@ describe('styles', () => {
   const sizes = { vocab: 9, context: 8, layers: 1, heads: 2, dModel: 12 };
 
   it('fill in what is left open, and keep what is given', () => {
-    expect(gpt2Style(sizes)).toMatchObject({ kvHeads: 2, headDim: 6, dFf: 48, tiedHead: true, biases: true });
-    expect(llamaStyle(sizes)).toMatchObject({ kvHeads: 2, headDim: 6, dFf: 32, tiedHead: true, biases: false });
+    expect(gpt2Style(sizes)).toMatchObject({ kvHeads: 2, headDim: 6, dFf: 48, tiedHead: true, biases: ALL_BIASES });
+    expect(llamaStyle(sizes)).toMatchObject({ kvHeads: 2, headDim: 6, dFf: 32, tiedHead: true, biases: NO_BIASES });
     expect(llamaStyle({ ...sizes, kvHeads: 1, dFf: 7, tiedHead: false })).toMatchObject({
       kvHeads: 1,
       dFf: 7,
@@ -85,7 +93,7 @@ describe('checkDimensions', () => {
         'model.vocab: expected a positive integer, received 0.',
         'model.layers: expected a positive integer, received 1.5.',
         'model.kvHeads: 3 does not divide heads 4.',
-        'model.headDim: rotary positions turn pairs, so it must be even; received 5.',
+        'model.headDim: rotary positions turn pairs, so it must be even; received 5 of 5.',
       ]),
     );
   });

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { decoderInputs, disposeInputs, stepInputs } from '../../src/model/inputs.ts';
+import { biasOf, decoderInputs, disposeInputs, stepInputs } from '../../src/model/inputs.ts';
 import { MASKED_SCORE } from '../../src/tensor/attention.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
@@ -28,8 +28,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       positions: Int32Array.of(0, 1, 0, 1, 0, 0, 0, 0, 1, 2),
     };
     const inputs = decoderInputs(tinyDimensions.gpt2, tokens);
-    expect(inputs.bias.shape).toEqual([2, 1, 5, 5]);
-    expect(visible(inputs.bias, 5)).toEqual([
+    expect(biasOf(inputs, null).shape).toEqual([2, 1, 5, 5]);
+    expect(visible(biasOf(inputs, null), 5)).toEqual([
       ...['10000', '11000', '00100', '00110', '00001'],
       ...['10000', '01000', '00100', '00110', '00111'],
     ]);
@@ -42,8 +42,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   it('reads one token beside its cache, where the caller says what is visible', () => {
     const step = { ids: Int32Array.of(5, 6), positions: Int32Array.of(1, 2), visible: Uint8Array.of(0, 1, 1, 1, 1, 1) };
     const inputs = stepInputs(tinyDimensions.llama, step);
-    expect([inputs.batch, inputs.seq, inputs.bias.shape]).toEqual([2, 1, [2, 1, 1, 3]]);
-    expect(visible(inputs.bias, 3)).toEqual(['011', '111']);
+    expect([inputs.batch, inputs.seq, biasOf(inputs, null).shape]).toEqual([2, 1, [2, 1, 1, 3]]);
+    expect(visible(biasOf(inputs, null), 3)).toEqual(['011', '111']);
     expect(inputs.rotary?.cos.shape).toEqual([2, 1, 1, 4]);
     disposeInputs(inputs);
   });

@@ -20,8 +20,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   it('a linear layer is x · W, plus its bias where the model has biases', () => {
     const weights = { 'f.weight': rows([[1, 2, 3], [4, 5, 6]]), 'f.bias': tf.tensor1d([10, 20, 30]) }; // biome-ignore format: rows
     const x = rows([[1, 1], [0, 2]]); // biome-ignore format: rows
-    expect([...take(tf.tidy(() => linear(gpt2, weights, 'f', x)))]).toEqual([15, 27, 39, 18, 30, 42]);
-    expect([...take(tf.tidy(() => linear(llama, weights, 'f', x)))]).toEqual([5, 7, 9, 8, 10, 12]);
+    expect([...take(tf.tidy(() => linear(weights, 'f', x)))]).toEqual([15, 27, 39, 18, 30, 42]);
+    expect([...take(tf.tidy(() => linear({ 'f.weight': weights['f.weight'] }, 'f', x)))]).toEqual([5, 7, 9, 8, 10, 12]);
     tf.dispose([x, ...Object.values(weights)]);
   });
 

@@ -6,9 +6,9 @@ import { scores, tokenLogits } from '../../src/model/heads.ts';
 import type { DecoderInputs } from '../../src/model/inputs.ts';
 import { decoderInputs } from '../../src/model/inputs.ts';
 import { maskedCrossEntropy } from '../../src/objectives/cross-entropy.ts';
-import type { Weights } from '../../src/tensor/parameters.ts';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
+import type { Weights } from '../../src/tensor/weights.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 
 /** The names of the tiny language models under test/fixtures/models. */
@@ -67,8 +67,9 @@ export function targetLoss(
   weights: Weights,
   inputs: DecoderInputs,
   targets: Targets,
+  options: { recompute?: boolean } = {},
 ): Scalar {
-  const { hidden } = decode(dimensions, weights, inputs);
+  const { hidden } = decode(dimensions, weights, inputs, [], options);
   const logits = tokenLogits(dimensions, weights, selectPositions(hidden, targets.at));
   return maskedCrossEntropy(logits, targets.labels, targets.mask, targets.count);
 }

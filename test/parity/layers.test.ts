@@ -49,7 +49,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const from = layers.rope;
     const [batch, , seq, headDim] = from.x!.shape as [number, number, number, number];
     const positions = Int32Array.from(from.positionIds!.data);
-    const angles = rotaryAngles(positions, { batch, seq, headDim, theta: from.theta });
+    const angles = rotaryAngles(positions, { batch, seq, width: headDim, theta: from.theta, scaling: null });
     expectParity(from, ['x'], [upload(from.x!)], (x) => applyRotary(x as Tensor4D, angles));
     tf.dispose([angles.cos, angles.sin]);
   });

@@ -1,8 +1,6 @@
 /** The decoder with weights of transformers' GPT-2 and Llama: logits, loss, gradients, packing, greedy text and scores. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
-import { readSafetensors } from '../../src/checkpoint/safetensors.ts';
-import { toHuggingFace } from '../../src/checkpoint/weight-names.ts';
 import { decoderInputs, disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, modelWeights } from '../../src/model/model.ts';
@@ -13,6 +11,7 @@ import { lossAndGradient } from '../../src/training/gradient.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, fixturePath, take } from '../helpers/fixtures.ts';
+import { readTensors, toHuggingFace } from '../helpers/tensors.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import type { LanguageModel } from './batches.ts';
 import {
@@ -78,7 +77,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       });
       expect([found.loss]).toBeAllclose([loss], tolerance.forward);
       const gradients = toHuggingFace(dimensions, head, take(found.gradient));
-      const expected = readSafetensors(fixturePath(`expected/${name}.gradients.safetensors`));
+      const expected = readTensors(fixturePath(`expected/${name}.gradients.safetensors`));
       expect([...gradients.keys()].sort()).toEqual([...expected.keys()].sort());
       for (const [parameter, { shape, values }] of expected) {
         expect(gradients.get(parameter)!.shape, parameter).toEqual(shape);

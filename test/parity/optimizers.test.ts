@@ -9,6 +9,7 @@ import { updateParameters } from '../../src/training/update.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, upload } from '../helpers/fixtures.ts';
+import { asTensors } from '../helpers/tensors.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 
 type Named = Record<'kernel' | 'bias' | 'table', FixtureTensor>;
@@ -50,7 +51,7 @@ describe.each(lanesToTest())('AdamW on the %s lane', (lane) => {
         adam,
         [
           (weights) => {
-            const products = names.map((name) => tf.sum(tf.mul(weights[name]!, upload(gradients[name]))));
+            const products = names.map((name) => tf.sum(tf.mul(asTensors(weights)[name]!, upload(gradients[name]))));
             return { loss: tf.addN(products) as Scalar, stats: {} };
           },
         ],

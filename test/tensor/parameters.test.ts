@@ -1,15 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ShapeError } from '../../src/errors.ts';
-import {
-  layoutOf,
-  parametersFrom,
-  parameterValues,
-  readParameters,
-  unflatten,
-  weight,
-} from '../../src/tensor/parameters.ts';
+import { layoutOf, parametersFrom, parameterValues, readParameters, unflatten } from '../../src/tensor/parameters.ts';
 import type { Tensor1D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
+import { weight } from '../../src/tensor/weights.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { expectNeutral } from './neutral.ts';
 

@@ -15,7 +15,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 
   it('turns the pair (i, i + half) by position · θ^(−2i / head_dim)', () => {
-    const { cos, sin } = rotaryAngles(Int32Array.of(0, 3), { batch: 1, seq: 2, headDim: 4, theta: 100 });
+    const { cos, sin } = rotaryAngles(Int32Array.of(0, 3), { batch: 1, seq: 2, width: 4, theta: 100, scaling: null });
     const x = tf.tensor4d([1, 2, 3, 4, 1, 2, 3, 4], [1, 1, 2, 4]);
     const [fast, slow] = [3, 3 * 100 ** -0.5];
     const { cos: c, sin: s } = Math;
@@ -27,7 +27,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 
   it('keeps lengths, and dot products depend on the distance of positions alone', () => {
-    const size = { batch: 1, seq: 1, headDim: 8, theta: 10_000 };
+    const size = { batch: 1, seq: 1, width: 8, theta: 10_000, scaling: null };
     const position = fc.integer({ min: 0, max: 200 });
     const query = normalTensor<Tensor4D>([1, 1, 1, 8], 1);
     const key = normalTensor<Tensor4D>([1, 1, 1, 8], 2);
@@ -47,14 +47,20 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 
   it('has the gradient of its values', () => {
-    const angles = rotaryAngles(Int32Array.of(0, 1, 2, 5, 6, 7), { batch: 2, seq: 3, headDim: 4, theta: 50 });
+    const angles = rotaryAngles(Int32Array.of(0, 1, 2, 5, 6, 7), {
+      batch: 2,
+      seq: 3,
+      width: 4,
+      theta: 50,
+      scaling: null,
+    });
     const weights = normalTensor<Tensor4D>([2, 2, 3, 4], 2);
     expectGradient([normalTensor([2, 2, 3, 4], 1)], (x) => tf.sum(tf.mul(applyRotary(x as Tensor4D, angles), weights)));
     tf.dispose([weights, angles.cos, angles.sin]);
   });
 
   it('leaves no tensors behind, forwards and backwards', () => {
-    const size = { batch: 1, seq: 2, headDim: 4, theta: 100 };
+    const size = { batch: 1, seq: 2, width: 4, theta: 100, scaling: null };
     expectNeutral(() => Object.values(rotaryAngles(Int32Array.of(0, 1), size)));
     const angles = rotaryAngles(Int32Array.of(0, 1), size);
     const x = normalTensor<Tensor4D>([1, 2, 2, 4], 1);

@@ -1,13 +1,14 @@
 /** One update: accumulation, clipping, and refusing numbers that are not finite before anything changes. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { InvariantError } from '../../src/errors.ts';
-import type { Weights } from '../../src/tensor/parameters.ts';
 import { layoutOf, parametersFrom, readParameters } from '../../src/tensor/parameters.ts';
 import type { Scalar } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
+import type { Weights } from '../../src/tensor/weights.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import { updateParameters } from '../../src/training/update.ts';
 import '../helpers/allclose.ts';
+import { asTensors } from '../helpers/tensors.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
 
@@ -17,7 +18,7 @@ const options = { learningRate: 0.1, clipNorm: null, where: 'instruct step 120' 
 
 /** A loss whose gradient is the given one. */
 const slope = (x: number, y: number) => (weights: Weights) => ({
-  loss: tf.sum(tf.mul(weights.w!, tf.tensor1d([x, y]))) as Scalar,
+  loss: tf.sum(tf.mul(asTensors(weights).w!, tf.tensor1d([x, y]))) as Scalar,
   stats: { x: tf.scalar(x) },
 });
 
@@ -73,7 +74,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     },
     // √ has an infinite slope at 0.
     'the gradient': (weights: Weights) => ({
-      loss: tf.sum(tf.sqrt(tf.sub(weights.w!, 1))) as Scalar,
+      loss: tf.sum(tf.sqrt(tf.sub(asTensors(weights).w!, 1))) as Scalar,
       stats: { x: tf.scalar(1) },
     }),
   };

@@ -1,0 +1,233 @@
+/** Low-rank adapters as PEFT stores them: adapter_config.json and adapter_model.safetensors. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CheckpointError, errorMessage } from '../errors.ts';
+import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
+import type { AdapterPlan, Model } from '../model/model.ts';
+import type { ParameterSpec } from '../tensor/parameters.ts';
+import { parameterValues, readParameters } from '../tensor/parameters.ts';
+import type { LinearModule } from './adapter-plan.ts';
+import { linearModules } from './adapter-plan.ts';
+import type { SafetensorsFile, WrittenTensor } from './safetensors.ts';
+import { openSafetensors, writeSafetensors } from './safetensors.ts';
+
+const CONFIG = 'adapter_config.json';
+const WEIGHTS = 'adapter_model.safetensors';
+
+/** What PEFT puts before the names of the model's own modules. */
+const PREFIX = 'base_model.model.';
+
+/** True where a folder holds an adapter. */
+export function isAdapterFolder(folder: string): boolean {
+  return existsSync(join(folder, CONFIG));
+}
+
+/**
+ * Writes the adapters of a model (and its score head) into an existing folder; `peft.PeftModel.from_pretrained` loads it.
+ * @param base where the frozen model is: a folder, or a name on the Hugging Face Hub
+ */
+export function writeAdapterFolder(folder: string, model: Model, base: string): void {
+  const { adapters, layout } = model.parameters;
+  if (adapters === null) throw new CheckpointError(`${folder}: the model has no adapters to write.`);
+  const flat = readParameters(model.parameters);
+  const places = new Set(adapters.places.map(({ name }) => name));
+  const modules = linearModules(model.dimensions, model.head).filter(({ place }) => places.has(place.name));
+  const rank = layout.specs.find(({ name }) => name.endsWith('.lora.a'))?.shape[1] ?? 0;
+  const tensors = modules.flatMap(({ module, place, piece }): WrittenTensor[] => {
+    const values = (part: 'a' | 'b'): Float32Array => parameterValues(layout, flat, `${place.name}.${part}`);
+    const input = values('a').length / rank;
+    const output = place.to - place.from;
+    const a = {
+      name: `${PREFIX}${module}.lora_A.weight`,
+      shape: [rank, input],
+      values: () => transpose(values('a'), input, rank),
+    };
+    const b = {
+      name: `${PREFIX}${module}.lora_B.weight`,
+      shape: [output, rank],
+      values: () => transpose(values('b'), rank, output, piece.order),
+    };
+    return [a, b];
+  });
+  if (model.head === 'score') {
+    const values = (): Float32Array => parameterValues(layout, flat, 'score.weight');
+    tensors.push({ name: `${PREFIX}score.weight`, shape: [1, model.dimensions.dModel], values });
+  }
+  writeSafetensors(join(folder, WEIGHTS), tensors, 'F32');
+  const config = peftConfig(model, base, modules, rank);
+  writeFileSync(join(folder, CONFIG), `${JSON.stringify(config, null, 2)}\n`);
+}
+
+/** The fields PEFT needs; α is chosen so that its α / r is our scale. */
+function peftConfig(
+  model: Model,
+  base: string,
+  modules: readonly LinearModule[],
+  rank: number,
+): Record<string, unknown> {
+  const { scale = 1, dropout = 0 } = model.parameters.adapters ?? {};
+  return {
+    peft_type: 'LORA',
+    task_type: model.head === 'score' ? 'SEQ_CLS' : 'CAUSAL_LM',
+    base_model_name_or_path: base,
+    r: rank,
+    lora_alpha: scale * rank,
+    lora_dropout: dropout,
+    target_modules: modules.map(({ module }) => module),
+    fan_in_fan_out: model.dimensions.family === 'gpt2',
+    bias: 'none',
+    use_rslora: false,
+    use_dora: false,
+    inference_mode: true,
+    init_lora_weights: true,
+    modules_to_save: model.head === 'score' ? ['score'] : null,
+  };
+}
+
+/** [rows, columns] → [columns, rows]; output `column` goes to row `order(column)`. */
+function transpose(
+  values: Float32Array,
+  rows: number,
+  columns: number,
+  order = (column: number) => column,
+): Float32Array {
+  const turned = new Float32Array(values.length);
+  for (let column = 0; column < columns; column++) {
+    const to = order(column) * rows;
+    for (let row = 0; row < rows; row++) turned[to + row] = values[row * columns + column] as number;
+  }
+  return turned;
+}
+
+/** The other way round: rows `order(column)` of [columns, rows] become columns of [rows, columns]. */
+function turnBack(
+  values: Float32Array,
+  rows: number,
+  columns: number,
+  order = (column: number) => column,
+): Float32Array {
+  const turned = new Float32Array(values.length);
+  for (let column = 0; column < columns; column++) {
+    const from = order(column) * rows;
+    for (let row = 0; row < rows; row++) turned[row * columns + column] = values[from + row] as number;
+  }
+  return turned;
+}
+
+/** An adapter folder that fits a model. */
+export interface SavedAdapter {
+  readonly plan: AdapterPlan;
+  /** The model's kind with the adapter: score where it brings a score head. */
+  readonly head: HeadKind;
+  /** Where the frozen model is said to be. */
+  readonly base: string;
+  /** Values of the adapters' parameters and of score.weight. */
+  read(spec: ParameterSpec): Float32Array;
+}
+
+/**
+ * Reads an adapter for a model of these dimensions. Which modules it changes is read off its tensors.
+ * @throws CheckpointError listing what it asks for that is not done here, and tensors that fit no module or have another shape
+ */
+export function readAdapterFolder(folder: string, dimensions: ModelDimensions): SavedAdapter {
+  const path = join(folder, CONFIG);
+  const config = readConfig(path);
+  const problems = configProblems(config, path);
+  const file = openSafetensors(join(folder, WEIGHTS));
+  try {
+    const head = file.entries.has(`${PREFIX}score.weight`) ? 'score' : 'tokens';
+    const found = matchModules(linearModules(dimensions, head), file, join(folder, WEIGHTS), problems);
+    if (problems.length > 0) throw new CheckpointError(problems);
+    const rank = Number(config.r);
+    const alpha = Number(config.lora_alpha);
+    const scale = alpha / (config.use_rslora === true ? Math.sqrt(rank) : rank);
+    const values = new Map<string, Float32Array>();
+    for (const { prefix, module } of found) {
+      const { place, piece } = module;
+      const [a, b] = ['A', 'B'].map((part) => file.read(`${prefix}.lora_${part}.weight`)) as [
+        Float32Array,
+        Float32Array,
+      ];
+      values.set(`${place.name}.a`, turnBack(a, a.length / rank, rank));
+      values.set(`${place.name}.b`, turnBack(b, rank, place.to - place.from, piece.order));
+    }
+    if (head === 'score') values.set('score.weight', file.read(`${PREFIX}score.weight`));
+    const places = found.map(({ module }) => module.place);
+    const plan = { places, scale, rank, dropout: Number(config.lora_dropout ?? 0) };
+    const read = ({ name }: ParameterSpec): Float32Array => values.get(name) ?? new Float32Array();
+    return { plan, head, base: String(config.base_model_name_or_path), read };
+  } finally {
+    file.close();
+  }
+}
+
+function readConfig(path: string): Record<string, unknown> {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+  } catch (error) {
+    throw new CheckpointError(
+      `${path}: cannot be read as JSON (${errorMessage(error)}). Copy or make the adapter again.`,
+    );
+  }
+}
+
+function configProblems(config: Readonly<Record<string, unknown>>, path: string): string[] {
+  const problems: string[] = [];
+  const only = (key: string, allowed: readonly unknown[]): void => {
+    const value = config[key] ?? null;
+    if (value === null || allowed.includes(value)) return;
+    problems.push(
+      `${path} ${key}: ${JSON.stringify(value)} is not supported; expected ${allowed.map((one) => JSON.stringify(one)).join(' or ')}.`,
+    );
+  };
+  const empty = (key: string): void => {
+    if (Object.keys((config[key] ?? {}) as object).length > 0) only(key, [null]);
+  };
+  only('peft_type', ['LORA']);
+  only('bias', ['none']);
+  for (const key of ['use_dora', 'use_qalora', 'lora_bias', 'use_bdlora']) only(key, [false]);
+  for (const key of ['rank_pattern', 'alpha_pattern', 'layer_replication', 'trainable_token_indices']) empty(key);
+  for (const key of ['r', 'lora_alpha']) {
+    if (!(Number(config[key]) > 0))
+      problems.push(
+        `${path} ${key}: expected a positive number, received ${JSON.stringify(config[key]) ?? 'nothing'}.`,
+      );
+  }
+  return problems;
+}
+
+interface Match {
+  readonly module: LinearModule;
+  /** Names in the file before ".lora_A.weight". */
+  readonly prefix: string;
+}
+
+/** The modules whose tensors the file holds, with shapes checked. */
+function matchModules(
+  modules: readonly LinearModule[],
+  file: SafetensorsFile,
+  path: string,
+  problems: string[],
+): Match[] {
+  const used = new Set([`${PREFIX}score.weight`]);
+  const matches = modules.flatMap((module): Match[] => {
+    const names = [module.module, ...(module.piece.aliases ?? []).map((name) => name.replace(/\.weight$/, ''))];
+    const prefix = names.map((name) => PREFIX + name).find((name) => file.entries.has(`${name}.lora_A.weight`));
+    if (prefix === undefined) return [];
+    const rank = file.entries.get(`${prefix}.lora_A.weight`)?.shape[0];
+    const output = module.place.to - module.place.from;
+    const b = file.entries.get(`${prefix}.lora_B.weight`)?.shape.join();
+    if (b !== `${output},${rank}`) {
+      problems.push(
+        `${path}: tensor "${prefix}.lora_B.weight": expected shape [${output}, ${rank}], received [${b ?? 'nothing'}].`,
+      );
+    }
+    for (const part of ['A', 'B']) used.add(`${prefix}.lora_${part}.weight`);
+    return [{ module, prefix }];
+  });
+  for (const name of file.entries.keys()) {
+    if (!used.has(name)) problems.push(`${path}: tensor "${name}" belongs to no linear layer of this model.`);
+  }
+  if (matches.length === 0) problems.push(`${path}: changes no linear layer of this model.`);
+  return matches;
+}

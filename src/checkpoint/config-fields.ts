@@ -1,0 +1,110 @@
+/** Reads the fields of a config.json one by one, and knows which were asked for: what is left over is refused by name. */
+
+/** Fields of a Hugging Face configuration that change nothing this program computes. A trailing * stands for any ending. */
+const WITHOUT_EFFECT = [
+  ...['_*', 'architectures', 'model_type', 'transformers_version', 'torch_dtype', 'dtype', 'use_cache', 'plumbline'],
+  ...['id2label', 'label2id', 'num_labels', 'problem_type', 'finetuning_task', 'task_specific_params', 'summary_*'],
+  ...['bos_token_id', 'eos_token_id', 'pad_token_id', 'sep_token_id', 'decoder_start_token_id', 'prefix', 'unsloth_*'],
+  ...['initializer_range', 'init_std', 'gradient_checkpointing', 'return_dict*', 'output_*', 'tokenizer_class'],
+  // Dropout is for training; there is none here (ARCHITECTURE.md, section 6).
+  ...['*_pdrop', '*dropout', 'dropout', 'layerdrop', 'pretraining_tp', 'is_encoder_decoder', 'is_decoder'],
+  ...['chunk_size_feed_forward', 'cross_attention_hidden_size', 'attn_implementation', 'reorder_and_upcast_attn'],
+  // Settings of generation, which older versions kept here.
+  ...['do_sample', 'max_length', 'min_length', 'temperature', 'top_k', 'top_p', 'num_beams*', 'repetition_penalty'],
+  ...['length_penalty', 'no_repeat_ngram_size', 'early_stopping', 'num_return_sequences', 'bad_words_ids', 'n_ctx'],
+  ...[
+    'diversity_penalty',
+    'typical_p',
+    'suppress_tokens',
+    'begin_suppress_tokens',
+    'forced_*',
+    'remove_invalid_values',
+  ],
+  ...[
+    'exponential_decay_length_penalty',
+    'encoder_no_repeat_ngram_size',
+    'tf_legacy_loss',
+    'torchscript',
+    'use_bfloat16',
+  ],
+];
+
+/** Fields of a configuration, each taken once; problems are collected. */
+export interface ConfigFields {
+  /** A number, or the fallback where the field is missing or null. Without a fallback it has to be there. */
+  number(key: string, fallback?: number): number;
+  flag(key: string, fallback: boolean): boolean;
+  /** One of the words, by the map: { silu: 'swiglu' }. */
+  choice<Value>(key: string, choices: Readonly<Record<string, Value>>, fallback: string): Value;
+  /** Refuses every value but these (missing is fine). */
+  only(key: string, allowed: readonly unknown[]): void;
+  /** The raw value, undefined where it is missing or null. */
+  take(key: string): unknown;
+  problem(key: string, what: string): void;
+}
+
+/**
+ * @param path names the file in problems
+ * @param problems gets a line for everything that is wrong
+ * @returns the fields, and `finish`, which refuses those nobody asked for
+ */
+export function configFields(
+  raw: Readonly<Record<string, unknown>>,
+  path: string,
+  problems: string[],
+): ConfigFields & { finish(): void } {
+  const taken = new Set<string>();
+  const take = (key: string): unknown => {
+    taken.add(key);
+    return raw[key] ?? undefined;
+  };
+  const problem = (key: string, what: string): void => {
+    problems.push(`${path} ${key}: ${what}`);
+  };
+  const show = (value: unknown): string => JSON.stringify(value) ?? 'nothing';
+  return {
+    take,
+    problem,
+    number: (key, fallback) => {
+      const value = take(key) ?? fallback;
+      if (typeof value === 'number') return value;
+      problem(key, `expected a number, received ${show(value)}.`);
+      return 1;
+    },
+    flag: (key, fallback) => {
+      const value = take(key) ?? fallback;
+      if (typeof value !== 'boolean') problem(key, `expected true or false, received ${show(value)}.`);
+      return value === true;
+    },
+    choice: (key, choices, fallback) => {
+      const value = String(take(key) ?? fallback);
+      if (!Object.hasOwn(choices, value)) refuse(key, value, Object.keys(choices));
+      return choices[value] ?? (choices[fallback] as (typeof choices)[string]);
+    },
+    only: (key, allowed) => {
+      const value = take(key);
+      if (value !== undefined && !allowed.includes(value)) refuse(key, value, allowed);
+    },
+    finish: () => {
+      for (const [key, value] of Object.entries(raw)) {
+        if (taken.has(key) || value === null || isWithoutEffect(key)) continue;
+        problem(
+          key,
+          `${show(value)} is not known here, so it might change what the model computes. ` +
+            'If it does not, remove it from the file.',
+        );
+      }
+    },
+  };
+
+  function refuse(key: string, value: unknown, allowed: readonly unknown[]): void {
+    problem(key, `${show(value)} is not supported; expected ${allowed.map(show).join(' or ')}.`);
+  }
+}
+
+function isWithoutEffect(key: string): boolean {
+  return WITHOUT_EFFECT.some((pattern) => {
+    if (pattern.endsWith('*')) return key.startsWith(pattern.slice(0, -1));
+    return pattern.startsWith('*') ? key.endsWith(pattern.slice(1)) : key === pattern;
+  });
+}

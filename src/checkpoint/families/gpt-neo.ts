@@ -1,0 +1,93 @@
+/** GPT-Neo: transformers modeling_gpt_neo.py. GPT-3's alternation of dense and banded attention; attention is not scaled. */
+import type { HeadKind, ModelDimensions } from '../../model/dimensions.ts';
+import { ALL_BIASES, PLAIN } from '../../model/dimensions.ts';
+import type { ConfigFields } from '../config-fields.ts';
+import { ACTIVATIONS, activationName } from './gpt2.ts';
+import type { FamilyFormat, Piece } from './pieces.ts';
+import { addHead, addNorm, pieceList } from './pieces.ts';
+
+export const gptNeo: FamilyFormat = {
+  ...{ className: 'GPTNeo', languageModel: 'ForCausalLM', defaultTied: true, read, write, pieces },
+};
+
+function read(fields: ConfigFields): ModelDimensions {
+  const dModel = fields.number('hidden_size');
+  const heads = fields.number('num_heads');
+  const layers = fields.number('num_layers');
+  fields.take('attention_layers'); // says once more what attention_types says
+  const window = fields.number('window_size', 256);
+  const kinds = attentionKinds(fields, layers);
+  return {
+    ...PLAIN,
+    family: 'gpt_neo',
+    scaledAttention: false,
+    vocab: fields.number('vocab_size'),
+    context: fields.number('max_position_embeddings'),
+    layers,
+    heads,
+    kvHeads: heads,
+    headDim: dModel / heads,
+    dModel,
+    dFf: fields.number('intermediate_size', 4 * dModel),
+    norm: 'layer',
+    normEpsilon: fields.number('layer_norm_epsilon', 1e-5),
+    positions: 'learned',
+    activation: fields.choice('activation_function', ACTIVATIONS, 'gelu_new'),
+    biases: { ...ALL_BIASES, qkv: false },
+    windows: kinds.includes('local') ? kinds.map((kind) => (kind === 'local' ? window : null)) : [],
+    tiedHead: fields.flag('tie_word_embeddings', true),
+  };
+}
+
+/** [[["global", "local"], 12]]: the list, repeated; one word a layer. */
+function attentionKinds(fields: ConfigFields, layers: number): string[] {
+  const types = fields.take('attention_types') ?? [[['global', 'local'], layers / 2]];
+  const kinds = (types as [string[], number][]).flatMap(([words, times]) =>
+    Array.from({ length: times }, () => words).flat(),
+  );
+  if (kinds.length !== layers || kinds.some((kind) => kind !== 'global' && kind !== 'local')) {
+    const shown = JSON.stringify(types);
+    fields.problem('attention_types', `expected "global" or "local" for each of ${layers} layers, received ${shown}.`);
+  }
+  return kinds;
+}
+
+function write(dimensions: ModelDimensions): Record<string, unknown> {
+  const { windows, layers } = dimensions;
+  const kinds = Array.from({ length: layers }, (_, layer) => (windows[layer] == null ? 'global' : 'local'));
+  return {
+    max_position_embeddings: dimensions.context,
+    hidden_size: dimensions.dModel,
+    num_layers: layers,
+    num_heads: dimensions.heads,
+    intermediate_size: dimensions.dFf,
+    window_size: windows.find((window) => window !== null) ?? 256,
+    attention_types: [[kinds, 1]],
+    activation_function: activationName(dimensions.activation),
+    layer_norm_epsilon: dimensions.normEpsilon,
+    ...{ resid_dropout: 0, embed_dropout: 0, attention_dropout: 0 },
+  };
+}
+
+function pieces(dimensions: ModelDimensions, head: HeadKind): Piece[] {
+  const { dModel, dFf, heads, headDim } = dimensions;
+  const width = heads * headDim;
+  const list = pieceList();
+  list.whole('embedding.tokens', 'transformer.wte.weight', dModel);
+  list.whole('embedding.positions', 'transformer.wpe.weight', dModel);
+  for (let layer = 0; layer < dimensions.layers; layer++) {
+    const [ours, theirs] = [`blocks.${layer}`, `transformer.h.${layer}`];
+    const attention = `${theirs}.attn.attention`;
+    addNorm(list, `${ours}.attention.norm`, `${theirs}.ln_1`, dimensions);
+    list.linear(`${ours}.attention.qkv`, `${attention}.q_proj`, [0, width], false);
+    list.linear(`${ours}.attention.qkv`, `${attention}.k_proj`, [width, 2 * width], false);
+    list.linear(`${ours}.attention.qkv`, `${attention}.v_proj`, [2 * width, 3 * width], false);
+    list.linear(`${ours}.attention.output`, `${attention}.out_proj`, [0, dModel], true);
+    addNorm(list, `${ours}.mlp.norm`, `${theirs}.ln_2`, dimensions);
+    list.linear(`${ours}.mlp.input`, `${theirs}.mlp.c_fc`, [0, dFf], true);
+    list.linear(`${ours}.mlp.output`, `${theirs}.mlp.c_proj`, [0, dModel], true);
+  }
+  addNorm(list, 'final_norm', 'transformer.ln_f', dimensions);
+  addHead(list, dimensions, head, 'lm_head');
+  return list.pieces;
+}

@@ -1,0 +1,129 @@
+/** Llama, Mistral, Qwen2 and Qwen3: transformers modeling_llama.py and kin. Separate q, k, v and gate, up projections. */
+import type { HeadKind, ModelDimensions, ModelFamily } from '../../model/dimensions.ts';
+import { PLAIN } from '../../model/dimensions.ts';
+import type { ConfigFields } from '../config-fields.ts';
+import type { FamilyFormat, Piece } from './pieces.ts';
+import { addHead, addNorm, pieceList } from './pieces.ts';
+import { readRope, writeRope } from './rope-fields.ts';
+
+type LlamaFamily = ModelFamily & ('llama' | 'mistral' | 'qwen2' | 'qwen3');
+
+const CLASS_NAMES = { llama: 'Llama', mistral: 'Mistral', qwen2: 'Qwen2', qwen3: 'Qwen3' } as const;
+
+/** The format of one of these families; they differ in biases, head norms and windows. */
+export function llamaFormat(family: LlamaFamily): FamilyFormat {
+  return {
+    className: CLASS_NAMES[family],
+    languageModel: 'ForCausalLM',
+    defaultTied: false,
+    read: (fields) => read(fields, family),
+    write: (dimensions) => write(dimensions, family),
+    pieces,
+  };
+}
+
+function read(fields: ConfigFields, family: LlamaFamily): ModelDimensions {
+  const dModel = fields.number('hidden_size');
+  const heads = fields.number('num_attention_heads');
+  const layers = fields.number('num_hidden_layers');
+  return {
+    ...PLAIN,
+    ...readRope(fields, { theta: 'rope_theta' }),
+    family,
+    vocab: fields.number('vocab_size'),
+    layers,
+    heads,
+    kvHeads: fields.number('num_key_value_heads', heads),
+    headDim: fields.number('head_dim', family === 'qwen3' ? 128 : dModel / heads),
+    dModel,
+    dFf: fields.number('intermediate_size'),
+    norm: 'rms',
+    normEpsilon: fields.number('rms_norm_eps', 1e-6),
+    headNorm: family === 'qwen3',
+    positions: 'rotary',
+    activation: fields.choice('hidden_act', { silu: 'swiglu', swish: 'swiglu' } as const, 'silu'),
+    biases: readBiases(fields, family),
+    windows: readWindows(fields, family, layers),
+    tiedHead: fields.flag('tie_word_embeddings', false),
+  };
+}
+
+function readBiases(fields: ConfigFields, family: LlamaFamily): ModelDimensions['biases'] {
+  if (family === 'mistral' || family === 'qwen2') {
+    fields.only('attention_bias', [family === 'qwen2']);
+    fields.only('mlp_bias', [false]);
+    return { qkv: family === 'qwen2', attentionOutput: false, mlp: false };
+  }
+  const attention = fields.flag('attention_bias', false);
+  return { qkv: attention, attentionOutput: attention, mlp: fields.flag('mlp_bias', false) };
+}
+
+/** Mistral: every layer. Qwen: by layer_types, else from layer max_window_layers on where use_sliding_window says so. */
+function readWindows(fields: ConfigFields, family: LlamaFamily, layers: number): (number | null)[] {
+  if (family === 'llama') return [];
+  const window = fields.take('sliding_window');
+  const isOn = fields.flag('use_sliding_window', family === 'mistral');
+  const from = fields.number('max_window_layers', family === 'mistral' ? 0 : 28);
+  const types = fields.take('layer_types') as string[] | undefined;
+  const size = isOn && typeof window === 'number' ? window : null;
+  const slides = Array.from({ length: layers }, (_, layer) =>
+    types === undefined || family === 'mistral' ? layer >= from : types[layer] === 'sliding_attention',
+  );
+  const known = ['full_attention', 'sliding_attention'];
+  if (types !== undefined && (types.length !== layers || types.some((type) => !known.includes(type)))) {
+    fields.problem('layer_types', `expected ${known.join(' or ')} for each of ${layers} layers, received ${types}.`);
+  }
+  return size !== null && slides.includes(true) ? slides.map((slide) => (slide ? size : null)) : [];
+}
+
+function write(dimensions: ModelDimensions, family: LlamaFamily): Record<string, unknown> {
+  const { biases, windows, layers } = dimensions;
+  const window = windows.find((size) => size !== null) ?? null;
+  const isQwen = family === 'qwen2' || family === 'qwen3';
+  const types = Array.from({ length: layers }, (_, layer) =>
+    (windows[layer] ?? null) === null ? 'full_attention' : 'sliding_attention',
+  );
+  return {
+    hidden_size: dimensions.dModel,
+    intermediate_size: dimensions.dFf,
+    num_hidden_layers: layers,
+    num_attention_heads: dimensions.heads,
+    num_key_value_heads: dimensions.kvHeads,
+    head_dim: dimensions.headDim,
+    hidden_act: 'silu',
+    rms_norm_eps: dimensions.normEpsilon,
+    ...writeRope(dimensions, { theta: 'rope_theta' }),
+    ...(family === 'llama' ? { attention_bias: biases.qkv, mlp_bias: biases.mlp } : {}),
+    ...(family === 'qwen3' ? { attention_bias: biases.qkv } : {}),
+    ...(family === 'llama' ? {} : { sliding_window: window }),
+    ...(isQwen ? { use_sliding_window: window !== null, layer_types: types } : {}),
+    attention_dropout: 0,
+  };
+}
+
+function pieces(dimensions: ModelDimensions, head: HeadKind): Piece[] {
+  const { heads, kvHeads, headDim, dModel, dFf, biases } = dimensions;
+  const [query, key] = [heads * headDim, kvHeads * headDim];
+  const list = pieceList();
+  list.whole('embedding.tokens', 'model.embed_tokens.weight', dModel);
+  for (let layer = 0; layer < dimensions.layers; layer++) {
+    const [ours, theirs] = [`blocks.${layer}`, `model.layers.${layer}`];
+    const [attention, mlp] = [`${theirs}.self_attn`, `${theirs}.mlp`];
+    addNorm(list, `${ours}.attention.norm`, `${theirs}.input_layernorm`, dimensions);
+    list.linear(`${ours}.attention.qkv`, `${attention}.q_proj`, [0, query], biases.qkv);
+    list.linear(`${ours}.attention.qkv`, `${attention}.k_proj`, [query, query + key], biases.qkv);
+    list.linear(`${ours}.attention.qkv`, `${attention}.v_proj`, [query + key, query + 2 * key], biases.qkv);
+    if (dimensions.headNorm) {
+      list.whole(`${ours}.attention.query_norm.gain`, `${attention}.q_norm.weight`, headDim);
+      list.whole(`${ours}.attention.key_norm.gain`, `${attention}.k_norm.weight`, headDim);
+    }
+    list.linear(`${ours}.attention.output`, `${attention}.o_proj`, [0, dModel], biases.attentionOutput);
+    addNorm(list, `${ours}.mlp.norm`, `${theirs}.post_attention_layernorm`, dimensions);
+    list.linear(`${ours}.mlp.input`, `${mlp}.gate_proj`, [0, dFf], biases.mlp);
+    list.linear(`${ours}.mlp.input`, `${mlp}.up_proj`, [dFf, 2 * dFf], biases.mlp);
+    list.linear(`${ours}.mlp.output`, `${mlp}.down_proj`, [0, dModel], biases.mlp);
+  }
+  addNorm(list, 'final_norm', 'model.norm', dimensions);
+  addHead(list, dimensions, head, 'lm_head');
+  return list.pieces;
+}

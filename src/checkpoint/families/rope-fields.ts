@@ -1,0 +1,91 @@
+/** Rotary settings in config.json, as transformers 4 (rope_theta, rope_scaling) and 5 (rope_parameters) write them. */
+import type { ModelDimensions } from '../../model/dimensions.ts';
+import type { RopeScaling } from '../../tensor/rope-frequencies.ts';
+import type { ConfigFields } from '../config-fields.ts';
+
+/** What the fields are called in a family. */
+interface RopeNames {
+  readonly theta: string;
+  readonly fraction?: string;
+  readonly defaultFraction?: number;
+}
+
+type RopeDimensions = Pick<ModelDimensions, 'context' | 'ropeTheta' | 'ropeFraction' | 'ropeScaling'>;
+
+/** Reads context and rotary settings; refuses kinds of scaling that are not linear, dynamic or llama3. */
+export function readRope(fields: ConfigFields, names: RopeNames): RopeDimensions {
+  const parameters = fields.take('rope_parameters') as Record<string, unknown> | undefined;
+  const scaling = fields.take('rope_scaling') as Record<string, unknown> | undefined;
+  const where = parameters === undefined ? 'rope_scaling' : 'rope_parameters';
+  const settings = parameters ?? scaling ?? {};
+  const number = (key: string, fallback?: number): number => {
+    const value = settings[key] ?? fallback;
+    if (typeof value === 'number') return value;
+    fields.problem(`${where}.${key}`, `expected a number, received ${JSON.stringify(value) ?? 'nothing'}.`);
+    return 1;
+  };
+  const trained = fields.number('max_position_embeddings');
+  const fraction = names.fraction === undefined ? 1 : fields.number(names.fraction, names.defaultFraction ?? 1);
+  const found = readScaling(settings, where, fields, number, trained);
+  return {
+    // Dynamic scaling is there to read further than the positions the model was trained with.
+    context: found?.type === 'dynamic' ? Math.round(trained * found.factor) : trained,
+    ropeTheta: number('rope_theta', fields.number(names.theta, 10_000)),
+    ropeFraction: number('partial_rotary_factor', fields.number('partial_rotary_factor', fraction)),
+    ropeScaling: found,
+  };
+}
+
+function readScaling(
+  settings: Readonly<Record<string, unknown>>,
+  where: string,
+  fields: ConfigFields,
+  number: (key: string, fallback?: number) => number,
+  trained: number,
+): RopeScaling | null {
+  const type = settings.rope_type ?? settings.type ?? 'default';
+  if (type === 'default') return null;
+  if (type === 'linear') return { type, factor: number('factor') };
+  // transformers takes the original length of dynamic scaling from max_position_embeddings.
+  if (type === 'dynamic') return { type, factor: number('factor'), originalContext: trained };
+  if (type === 'llama3') {
+    return {
+      type,
+      factor: number('factor'),
+      lowFrequencyFactor: number('low_freq_factor'),
+      highFrequencyFactor: number('high_freq_factor'),
+      originalContext: number('original_max_position_embeddings'),
+    };
+  }
+  const shown = JSON.stringify(type);
+  fields.problem(
+    `${where}.rope_type`,
+    `${shown} is not supported; expected "default", "linear", "dynamic" or "llama3".`,
+  );
+  return null;
+}
+
+/** The fields of both versions, so that either reads the file. */
+export function writeRope(dimensions: ModelDimensions, names: RopeNames): Record<string, unknown> {
+  const { ropeTheta, ropeFraction, ropeScaling, context } = dimensions;
+  const type = ropeScaling?.type ?? 'default';
+  const scaling = ropeScaling === null ? {} : scalingFields(ropeScaling);
+  const share = names.fraction === undefined ? {} : { partial_rotary_factor: ropeFraction };
+  return {
+    max_position_embeddings: ropeScaling?.type === 'dynamic' ? ropeScaling.originalContext : context,
+    [names.theta]: ropeTheta,
+    ...(names.fraction === undefined ? {} : { [names.fraction]: ropeFraction }),
+    rope_scaling: ropeScaling === null ? null : { rope_type: type, ...scaling },
+    rope_parameters: { rope_type: type, rope_theta: ropeTheta, ...share, ...scaling },
+  };
+}
+
+function scalingFields(scaling: RopeScaling): Record<string, number> {
+  if (scaling.type !== 'llama3') return { factor: scaling.factor };
+  return {
+    factor: scaling.factor,
+    low_freq_factor: scaling.lowFrequencyFactor,
+    high_freq_factor: scaling.highFrequencyFactor,
+    original_max_position_embeddings: scaling.originalContext,
+  };
+}

@@ -1,0 +1,53 @@
+/** A model's parameters on the host, one at a time, with low-rank changes merged: for saving. */
+import { ShapeError } from '../errors.ts';
+import { parameterValues, readParameters, weightsOf } from '../tensor/parameters.ts';
+import type { Tensor, Tensor2D } from '../tensor/tf.ts';
+import { tf } from '../tensor/tf.ts';
+import type { Adapted, Weight } from '../tensor/weights.ts';
+import { thaw } from '../tensor/weights.ts';
+import type { Model } from './model.ts';
+
+/**
+ * Reads parameters by name: W + scale · a · b where there are low-rank changes.
+ * @returns a function that gives the values of one parameter; it remembers the last, as files ask for its parts in turn
+ */
+export function hostValues(model: Model): (parameter: string) => Float32Array {
+  const { parameters } = model;
+  const trained = parameters.layout.total === 0 ? new Float32Array(0) : readParameters(parameters);
+  const isTrained = new Set(parameters.layout.specs.map(({ name }) => name));
+  let last: { name: string; values: Float32Array } | undefined;
+  return (name) => {
+    if (isTrained.has(name)) return parameterValues(parameters.layout, trained, name);
+    if (last?.name !== name) last = { name, values: merged(model, name) };
+    return last.values;
+  };
+}
+
+function merged(model: Model, name: string): Float32Array {
+  return tf.tidy(() => {
+    const found = weightsOf(model.parameters)[name];
+    if (found === undefined) throw new ShapeError(`model: there is no parameter "${name}".`);
+    return whole(found).dataSync() as Float32Array;
+  });
+}
+
+/** The matrix a product uses. Call inside `tf.tidy`. */
+function whole(weight: Weight): Tensor {
+  if (!('kind' in weight)) return weight;
+  return weight.kind === 'frozen' ? thaw(weight) : mergeChanges(weight);
+}
+
+/** W + scale · a · b in the columns of each change. Hu et al. 2021, arXiv:2106.09685, section 4.1. */
+function mergeChanges({ base, changes }: Adapted): Tensor {
+  const matrix = whole(base) as Tensor2D;
+  const [rows, width] = matrix.shape;
+  const parts: Tensor2D[] = [];
+  let at = 0;
+  for (const { a, b, from, to, scale } of changes) {
+    if (from > at) parts.push(tf.zeros([rows, from - at]));
+    parts.push(tf.mul(tf.matMul(a, b), scale));
+    at = to;
+  }
+  if (at < width) parts.push(tf.zeros([rows, width - at]));
+  return tf.add(matrix, parts.length === 1 ? (parts[0] as Tensor2D) : tf.concat(parts, 1));
+}

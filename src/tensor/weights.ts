@@ -1,0 +1,143 @@
+/** What a model computes with: trained tensors, frozen matrices (float32 or bfloat16) and low-rank changes to them. */
+import { ShapeError } from '../errors.ts';
+import { canStoreBfloat16, packBfloat16, widen } from './bfloat16.ts';
+import { gatherRows } from './gather-rows.ts';
+import { matmul } from './matmul.ts';
+import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
+import { tf } from './tf.ts';
+
+/** A parameter that is not trained. Whoever made it disposes `data`; models may share it. */
+export interface Frozen {
+  readonly kind: 'frozen';
+  readonly shape: readonly number[];
+  readonly precision: 'float32' | 'bfloat16';
+  /** The values, or packed bits (`packBfloat16`). */
+  readonly data: Tensor;
+}
+
+/** One low-rank change: columns [from, to) of x · W get + scale · drop(x) · a · b. Hu et al. 2021, arXiv:2106.09685 eq. 3. */
+export interface LowRank {
+  /** [in, rank] */
+  readonly a: Tensor2D;
+  /** [rank, to − from] */
+  readonly b: Tensor2D;
+  readonly from: number;
+  readonly to: number;
+  readonly scale: number;
+  /** Multiplied with x, [rows, in] → [rows, in]; absent where nothing is dropped. */
+  readonly drop?: (x: Tensor2D) => Tensor2D;
+}
+
+/** A matrix [in, out] with low-rank changes, in order of their columns, which do not overlap. */
+export interface Adapted {
+  readonly kind: 'adapted';
+  readonly base: Tensor | Frozen;
+  readonly changes: readonly LowRank[];
+}
+
+export type Weight = Tensor | Frozen | Adapted;
+
+/** Parameters by name, as the model reads them. */
+export type Weights = Readonly<Record<string, Weight>>;
+
+/**
+ * Uploads values that will not be trained. The array is given away: the backend may go on reading it.
+ * @param precision bfloat16 applies to matrices with an even number of columns; the rest stays float32
+ */
+export function freeze(values: Float32Array, shape: readonly number[], precision: Frozen['precision']): Frozen {
+  if (precision === 'bfloat16' && canStoreBfloat16(shape)) {
+    return { kind: 'frozen', shape, precision, data: packBfloat16(values, shape as [number, number]) };
+  }
+  return { kind: 'frozen', shape, precision: 'float32', data: tf.tensor(values, [...shape]) };
+}
+
+/** The values as a float32 tensor; a fresh one where they are kept in bfloat16. Call inside `tf.tidy`. */
+export function thaw(frozen: Frozen): Tensor {
+  return frozen.precision === 'bfloat16' ? widen(frozen.data) : frozen.data;
+}
+
+function isTensor(weight: Weight): weight is Tensor {
+  return !('kind' in weight);
+}
+
+/** Looks a parameter up. */
+export function entry(weights: Weights, name: string): Weight {
+  const found = weights[name];
+  if (found === undefined) throw new ShapeError(`parameters: the model asked for "${name}", which is not there.`);
+  return found;
+}
+
+/** A parameter as one tensor: for norms and biases. */
+export function weight<T extends Tensor = Tensor>(weights: Weights, name: string): T {
+  const found = entry(weights, name);
+  if (isTensor(found)) return found as T;
+  if (found.kind === 'frozen') return thaw(found) as T;
+  throw new ShapeError(`parameters: "${name}" has low-rank changes and can only be multiplied with.`);
+}
+
+/** The trained tensors among weights, in an order that `withTrained` knows. */
+export function trainedOf(weights: Weights): Tensor[] {
+  return Object.values(weights).flatMap((one) => {
+    if (isTensor(one)) return [one];
+    return one.kind === 'frozen' ? [] : one.changes.flatMap(({ a, b }) => [a, b]);
+  });
+}
+
+/** The same weights with other tensors in place of the trained ones. */
+export function withTrained(weights: Weights, tensors: readonly Tensor[]): Weights {
+  const left = [...tensors];
+  const next = (): Tensor2D => left.shift() as Tensor2D;
+  const replace = (one: Weight): Weight => {
+    if (isTensor(one)) return next();
+    if (one.kind === 'frozen') return one;
+    return { ...one, changes: one.changes.map((change) => ({ ...change, a: next(), b: next() })) };
+  };
+  return Object.fromEntries(Object.entries(weights).map(([name, one]) => [name, replace(one)]));
+}
+
+/** Rows of a matrix: the embedding lookup. indices [count] → [count, columns] */
+export function rowsOf(table: Weight, indices: Tensor1D): Tensor2D {
+  if (isTensor(table)) return gatherRows(table as Tensor2D, indices);
+  if (table.kind === 'adapted') throw new ShapeError('parameters: an embedding with low-rank changes cannot be read.');
+  const rows = gatherRows(table.data as Tensor2D, indices);
+  return table.precision === 'bfloat16' ? (widen(rows) as Tensor2D) : rows;
+}
+
+/**
+ * x · W, or x · Wᵀ with `transposeB`. Differentiable in x and in whatever of W is trained.
+ * @param x [rows, in]
+ * @param matrix [in, out], or [out, in] with transposeB
+ * @returns [rows, out]
+ */
+export function product(x: Tensor2D, matrix: Weight, options: { transposeB?: boolean } = {}): Tensor2D {
+  if (isTensor(matrix)) return matmul(x, matrix as Tensor2D, options);
+  if (matrix.kind === 'frozen') return frozenProduct(x, matrix, options.transposeB ?? false);
+  const base = product(x, matrix.base, options);
+  return matrix.changes.length === 0 ? base : tf.add(base, lowRankSum(x, matrix.changes, base.shape[1]));
+}
+
+/** The gradient of the matrix is not computed, and a widened matrix lives only while it is multiplied with. */
+function frozenProduct(x: Tensor2D, frozen: Frozen, transposeB: boolean): Tensor2D {
+  const multiply = (left: Tensor, transpose: boolean): Tensor =>
+    tf.tidy(() => tf.matMul(left, thaw(frozen), false, transpose));
+  const op = tf.customGrad((...inputs: unknown[]) => {
+    const [left] = inputs as [Tensor];
+    return { value: multiply(left, transposeB), gradFunc: (dy: Tensor) => multiply(dy, !transposeB) };
+  });
+  return op(x) as Tensor2D;
+}
+
+/** The changes side by side, zeros where there is none: [rows, width]. */
+function lowRankSum(x: Tensor2D, changes: readonly LowRank[], width: number): Tensor2D {
+  const rows = x.shape[0];
+  const parts: Tensor2D[] = [];
+  let at = 0;
+  for (const { a, b, from, to, scale, drop } of changes) {
+    if (from > at) parts.push(tf.zeros([rows, from - at]));
+    const change = matmul(matmul(drop === undefined ? x : drop(x), a), b);
+    parts.push(tf.mul(change, scale));
+    at = to;
+  }
+  if (at < width) parts.push(tf.zeros([rows, width - at]));
+  return parts.length === 1 ? (parts[0] as Tensor2D) : tf.concat(parts, 1);
+}
