@@ -77,3 +77,8 @@ export function randomFromState(state: RandomState): Random {
     state: () => [a >>> 0, b >>> 0, c >>> 0, d >>> 0],
   };
 }
+
+/** A seed for the random numbers of one step: the same whether a run was interrupted before it or not. */
+export function stepSeed(seed: number, step: number): number {
+  return Math.floor(seededRandom(seed, `step ${step}`).uniform() * 2 ** 31);
+}

@@ -4,7 +4,7 @@ import { overlongPolicies } from '../src/data/instruction.ts';
 import { templateChoices } from '../src/data/mixture.ts';
 import { mixtureRules } from '../src/data/mixture-rates.ts';
 import { templateKinds } from '../src/data/template-schema.ts';
-import { Checkpoints, filePath, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
+import { Checkpoints, filePath, Memory, Optimizer, Run, Runtime, Tuning, withDefaults } from '../src/run/sections.ts';
 
 function names(description: string) {
   return z.array(z.string()).default([]).describe(description);
@@ -116,6 +116,8 @@ export const InstructConfig = z
         epochs: z.number().positive().default(1).describe('Passes over the packed rows.'),
       })
       .prefault({}),
+    tuning: Tuning.prefault({}),
+    memory: Memory.prefault({}),
     optimizer: withDefaults(Optimizer, {
       learningRate: 2e-3,
       schedule: 'cosine',

@@ -9,6 +9,7 @@
 import { join } from 'node:path';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
+import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import { bool, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
@@ -26,7 +27,7 @@ import { atomicCopy } from '../src/files/atomic-copy.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel } from '../src/model/model.ts';
-import { seededRandom } from '../src/random.ts';
+import { seededRandom, stepSeed } from '../src/random.ts';
 import { mixtureLines } from '../src/report/mixture-table.ts';
 import { endStep } from '../src/run/end-step.ts';
 import { openMetrics } from '../src/run/metrics.ts';
@@ -75,8 +76,11 @@ async function prepare(config: InstructConfig) {
   const parent = await openParent(config.model, { role: 'base model', stages: ['pretrain', 'instruct'] });
   const tokenizer = loadTokenizer(parent.folder);
   const where = `base model ${config.model}`;
-  checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer, length: config.sequence.length });
-  return { parent, tokenizer, plan: planInstruct(config) };
+  const dimensions = checkModelFolder(parent.folder, {
+    ...{ where, head: 'tokens', tokenizer, length: config.sequence.length },
+  });
+  const training = trainingPlan(dimensions, 'tokens', config.tuning, config.memory);
+  return { parent, tokenizer, dimensions, training, plan: planInstruct(config) };
 }
 
 /** The tokenized mixture, from the cache or made now. */
@@ -105,7 +109,7 @@ async function check(config: InstructConfig): Promise<string[]> {
 
 async function run(config: InstructConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
-  const { parent, tokenizer, plan } = await prepare(config);
+  const { parent, tokenizer, dimensions, training, plan } = await prepare(config);
   await folder.recordParent('model', parent);
   await folder.recordInput('seed', config.data.seed);
   await folder.recordInput('templates', config.data.templates);
@@ -113,8 +117,11 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   // 1. The base model, or the checkpoint to resume.
   const { model, adam, state } = startOrResume<State>(
     folder,
-    config.optimizer,
-    () => loadModelFolder(parent.folder).model,
+    { ...config.optimizer, rateOf: rateOf(dimensions, config.tuning) },
+    () =>
+      loadModelFolder(parent.folder, { plan: training, random: seededRandom(config.run.seed, 'adapters'), tokenizer })
+        .model,
+    config.memory.recompute,
   );
 
   // 2. Mix tasks, render templates, tokenize; loss on the target only. The tables are what a notebook opens.
@@ -129,7 +136,7 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   const metrics = openMetrics(folder.file('metrics.arrow'), instructMetrics, {
     resumeFromStep: state?.step,
   });
-  const validation = openValidation(config, folder, plan.trained, { model, tokenizer, state });
+  const validation = openValidation(config, folder, plan.trained, { model, tokenizer, state, base: parent.path });
   const save = async (step: number): Promise<void> => {
     await metrics.flush();
     await validation.flush();
@@ -155,6 +162,7 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
       learningRate,
       clipNorm,
       where: `instruct step ${step}`,
+      dropoutSeed: stepSeed(config.run.seed, step),
     });
     const speed = rows.inputIds.length / ((performance.now() - began) / 1000);
     tokens += rows.inputIds.length;
@@ -187,9 +195,9 @@ function openValidation(
   config: InstructConfig,
   folder: RunFolder,
   tasks: readonly Task[],
-  parts: { model: Model; tokenizer: Tokenizer; state: State | undefined },
+  parts: { model: Model; tokenizer: Tokenizer; state: State | undefined; base: string },
 ) {
-  const { model, tokenizer, state } = parts;
+  const { model, tokenizer, state, base } = parts;
   const items = taskItems(tasks, {
     split: 'validation',
     rowsPerTask: config.evaluation.rowsPerTask,
@@ -213,7 +221,7 @@ function openValidation(
       const { mean: accuracy } = accuracyByTask(answers);
       if (accuracy > best.accuracy) {
         best = { accuracy, step };
-        await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer }));
+        await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer, base }));
       }
       return accuracy;
     },

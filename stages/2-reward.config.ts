@@ -1,7 +1,7 @@
 /** Configuration of stage 2: a reward model from preference pairs. */
 import { z } from 'zod';
 import { pairOverlongPolicies } from '../src/data/preference.ts';
-import { Checkpoints, filePath, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
+import { Checkpoints, filePath, Memory, Optimizer, Run, Runtime, Tuning, withDefaults } from '../src/run/sections.ts';
 
 export const RewardConfig = z.strictObject({
   run: Run,
@@ -66,6 +66,8 @@ export const RewardConfig = z.strictObject({
       epochs: z.number().positive().default(1).describe('Passes over the pairs.'),
     })
     .prefault({}),
+  tuning: Tuning.prefault({}),
+  memory: Memory.prefault({}),
   optimizer: withDefaults(Optimizer, { learningRate: 5e-4, schedule: 'cosine', warmupSteps: 10, beta2: 0.98 }).prefault(
     {},
   ),

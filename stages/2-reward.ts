@@ -9,6 +9,7 @@
  */
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
+import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import { writeTable } from '../src/data/arrow-file.ts';
 import { bool, float32, int32, nullable, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
@@ -21,9 +22,8 @@ import type { PairQuality } from '../src/evaluation/judge-pairs.ts';
 import { judgePairs, pairIds, scoreSequences } from '../src/evaluation/judge-pairs.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
-import type { Model } from '../src/model/model.ts';
 import { disposeModel } from '../src/model/model.ts';
-import { seededRandom } from '../src/random.ts';
+import { seededRandom, stepSeed } from '../src/random.ts';
 import { endStep } from '../src/run/end-step.ts';
 import { openMetrics } from '../src/run/metrics.ts';
 import type { Parent } from '../src/run/parents.ts';
@@ -88,10 +88,12 @@ async function prepare(config: RewardConfig, record: (parent: Parent) => Promise
   await record(parent);
   const tokenizer = loadTokenizer(parent.folder);
   const where = `instruct model ${config.model}`;
-  const { context } = checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer });
+  const dimensions = checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer });
+  const training = trainingPlan(dimensions, 'score', config.tuning, config.memory);
   const { pairs, heldOut, splits, groupBy, loss, sequence } = config;
-  const reader = { tokenizer, contextLength: context, overlong: sequence.overlong, groupBy };
-  return { parent, tokenizer, sets: readPreferenceSets({ pairs, heldOut, splits, useMargin: loss.useMargin }, reader) };
+  const reader = { tokenizer, contextLength: dimensions.context, overlong: sequence.overlong, groupBy };
+  const sets = readPreferenceSets({ pairs, heldOut, splits, useMargin: loss.useMargin }, reader);
+  return { parent, tokenizer, dimensions, training, sets };
 }
 
 function figures({ train, heldOut }: PreferenceSets): string[] {
@@ -110,7 +112,7 @@ function stepCount({ training }: RewardConfig, pairs: number): number {
 async function run(config: RewardConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
   // 1. Pairs as ids. Held-out prompts never occur in training.
-  const { parent, tokenizer, sets } = await prepare(config, async (found) => {
+  const { parent, tokenizer, dimensions, training, sets } = await prepare(config, async (found) => {
     await folder.recordParent('model', found);
     await folder.recordInput('pairs', config.pairs);
     await folder.recordInput('heldOut', config.heldOut);
@@ -118,7 +120,17 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   for (const line of figures(sets)) progress.say(line);
 
   // 2. The trunk of the instruct model with a new scalar head, or the checkpoint to resume.
-  const trained = startOrResume<State>(folder, config.optimizer, () => newRewardModel(parent.folder, config.run.seed));
+  const optimizer = { ...config.optimizer, rateOf: rateOf(dimensions, config.tuning) };
+  const random = (label: string) => seededRandom(config.run.seed, label);
+  const trained = startOrResume<State>(
+    folder,
+    optimizer,
+    () => {
+      const options = { plan: training, random: random('adapters'), newHead: random('score head'), tokenizer };
+      return loadModelFolder(parent.folder, options).model;
+    },
+    config.memory.recompute,
+  );
   const { model, adam, state } = trained;
   const [rows, heldOut] = [sets.train.pairs, sets.heldOut.pairs];
   const pairs = rows.map((row) => ({ ...pairIds(row), margin: config.loss.useMargin ? row.margin : 0 }));
@@ -146,6 +158,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
       where: `reward step ${step}`,
       centring: config.loss.centring,
       microBatchPairs: config.training.microBatchPairs,
+      dropoutSeed: stepSeed(config.run.seed, step),
     });
     const speed = batch.length / ((performance.now() - began) / 1000);
     const measure = step % config.evaluateEverySteps === 0 || step === steps;
@@ -173,7 +186,8 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const responses = pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]);
   const normalisation = meanAndDeviation(scoreSequences(model, responses, tokenizer.padId));
   checkSpread(normalisation.deviation);
-  await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, { tokenizer, normalisation }));
+  const options = { tokenizer, normalisation, base: parent.path };
+  await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, options));
   await folder.recordOutput('model', 'model');
   await writeJudgement(config, context, heldOut, quality);
   disposeModel(model);
@@ -200,10 +214,6 @@ async function writeJudgement(
 function summaryOf({ accuracy, labelAccuracy, calibrationError, shorterAccuracy, groups }: PairQuality) {
   const groupAccuracy = groups.length === 0 ? null : meanAndDeviation(groups.map((group) => group.accuracy)).mean;
   return { heldOutAccuracy: accuracy, labelAccuracy, ece: calibrationError, shorterAccuracy, groupAccuracy };
-}
-
-function newRewardModel(folder: string, seed: number): Model {
-  return loadModelFolder(folder, { newHead: seededRandom(seed, 'score head') }).model;
 }
 
 /** Stage 3 divides by the deviation. */

@@ -3,11 +3,13 @@ import { z } from 'zod';
 import {
   Checkpoints,
   filePath,
+  Memory,
   Optimizer,
   PromptsSection,
   Run,
   Runtime,
   SamplingSection,
+  Tuning,
   withDefaults,
 } from '../src/run/sections.ts';
 
@@ -77,6 +79,8 @@ export const PpoConfig = z
           .describe('Stop the passes of a rollout once approx_kl exceeds this; null for never.'),
       })
       .prefault({}),
+    tuning: Tuning.prefault({}),
+    memory: Memory.prefault({}),
     optimizer: withDefaults(Optimizer, { learningRate: 1e-4, epsilon: 1e-5 }).prefault({}),
     valueOptimizer: withDefaults(Optimizer, { learningRate: 3e-4, epsilon: 1e-5 }).prefault({}),
     evaluation: z
@@ -93,7 +97,11 @@ export const PpoConfig = z
       .prefault({}),
     checkpoints: withDefaults(Checkpoints, { everySteps: 5 }).prefault({}),
   })
-  .superRefine(({ rollout, updates, prompts, heldOut }, context) => {
+  .superRefine(({ rollout, updates, prompts, heldOut, tuning }, context) => {
+    if (tuning.lora.dropout !== 0) {
+      const message = `expected 0: with dropout the policy that learns is not the one that sampled; received ${tuning.lora.dropout}`;
+      context.addIssue({ code: 'custom', path: ['tuning', 'lora', 'dropout'], message });
+    }
     if (rollout.batch % updates.minibatches !== 0) {
       const message = `expected a divisor of rollout.batch ${rollout.batch}, received ${updates.minibatches}`;
       context.addIssue({ code: 'custom', path: ['updates', 'minibatches'], message });

@@ -6,11 +6,11 @@
  *   Run     npx tsx stages/3-ppo.ts configs/ppo/tiny.yaml
  *   After   Ziegler et al. 2019 (arXiv:1909.08593); Huang et al. 2024 (arXiv:2403.17031)
  */
-import { join } from 'node:path';
-import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
-import { CRITIC_FOLDER, savePpo } from '../src/checkpoint/ppo-checkpoint.ts';
-import type { Trained } from '../src/checkpoint/training-checkpoint.ts';
-import { lastCheckpoint, readTrained, resumeFrom } from '../src/checkpoint/training-checkpoint.ts';
+import { checkModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
+import { savePpo, trainedPpo } from '../src/checkpoint/ppo-checkpoint.ts';
+import { hasAdapter, loadAdapted, loadWhole } from '../src/checkpoint/ppo-models.ts';
+import { lastCheckpoint } from '../src/checkpoint/training-checkpoint.ts';
+import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import { float32, int32, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
@@ -21,7 +21,7 @@ import { describePrompts, loadChatPrompts } from '../src/evaluation/chat-prompts
 import { goldScore } from '../src/evaluation/gold.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
-import { disposeModel, scaleScores } from '../src/model/model.ts';
+import { disposeModel } from '../src/model/model.ts';
 import { nextKlWeight } from '../src/objectives/kl.ts';
 import type { RandomState } from '../src/random.ts';
 import { randomFromState, seededRandom } from '../src/random.ts';
@@ -41,7 +41,7 @@ import { openSamples } from '../src/run/samples.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
-import { createAdamW, disposeAdamW } from '../src/training/adamw.ts';
+import { disposeAdamW } from '../src/training/adamw.ts';
 import { learningRateAt } from '../src/training/schedule.ts';
 import { PpoConfig } from './3-ppo.config.ts';
 
@@ -87,7 +87,8 @@ async function check(config: PpoConfig): Promise<readonly string[]> {
 
 async function run(config: PpoConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
-  const { policyParent, rewardParent, tokenizer, prompts, heldOutPrompts } = await prepare(config, folder.recordParent);
+  const prepared = await prepare(config, folder.recordParent);
+  const { policyParent, tokenizer, prompts, heldOutPrompts } = prepared;
   for (const [role, { seed, templates }] of [
     ['', config.prompts],
     ['held-out ', config.heldOut],
@@ -95,7 +96,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     await folder.recordInput(`${role}seed`, seed);
     await folder.recordInput(`${role}templates`, templates);
   }
-  const { models, optimizers, state } = loadModels(config, folder, policyParent, rewardParent);
+  const { models, optimizers, state } = loadModels(config, context, prepared);
   const { sampling, updates, runtime, kl } = config;
   const { iterations, batch: rows } = config.rollout;
   const cursor = createCursor(prompts.length, state?.cursor ?? config.run.seed);
@@ -169,7 +170,8 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     `held-out gold ${heldOut.gold.toFixed(3)}, reward ${heldOut.reward.toFixed(2)}, KL ${heldOut.kl.toFixed(2)} nats a response`,
   );
 
-  await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, models.policy, { tokenizer }));
+  const options = { tokenizer, base: policyParent.path };
+  await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, models.policy, options));
   await folder.recordOutput('model', 'model');
   for (const model of [models.policy, models.reference, models.critic, models.reward]) disposeModel(model);
   for (const adam of Object.values(optimizers)) disposeAdamW(adam);
@@ -258,35 +260,52 @@ async function prepare(config: PpoConfig, record: (role: string, parent: Parent)
   const rewardWhere = `reward model ${config.reward}`;
   const policy = checkModelFolder(policyParent.folder, { where: policyWhere, head: 'tokens', tokenizer });
   const reward = checkModelFolder(rewardParent.folder, { where: rewardWhere, head: 'score', tokenizer });
+  const { tuning, memory } = config;
+  const plans = {
+    policy: trainingPlan(policy, 'tokens', tuning, memory),
+    critic: trainingPlan(reward, 'score', tuning, memory),
+  };
   await record('policy', policyParent);
   await record('reward', rewardParent);
   // Policy and reward model both read prompt and response.
   const room = Math.min(policy.context, reward.context) - config.sampling.maxNewTokens;
   const prompts = loadChatPrompts(config.prompts, tokenizer, room);
   const heldOutPrompts = loadChatPrompts(config.heldOut, tokenizer, room).slice(0, config.evaluation.prompts);
-  return { policyParent, rewardParent, tokenizer, prompts, heldOutPrompts };
+  return { policyParent, rewardParent, tokenizer, plans, prompts, heldOutPrompts };
 }
 
-/** Loads the four models, or those of the checkpoint to resume. */
-function loadModels(config: PpoConfig, folder: RunContext['folder'], policyParent: Parent, rewardParent: Parent) {
+/** The four models with their optimizers, or those of the checkpoint to resume. */
+function loadModels(
+  config: PpoConfig,
+  { folder, progress }: RunContext,
+  prepared: Awaited<ReturnType<typeof prepare>>,
+) {
+  const { policyParent, rewardParent, tokenizer, plans } = prepared;
   const last = lastCheckpoint<State>(folder);
-  const policyFolder = last?.path ?? policyParent.folder;
-  const { model: reference } = loadModelFolder(policyParent.folder);
-  const { model: reward, normalisation } = loadModelFolder(rewardParent.folder);
-  const readCritic = (): Trained => {
-    if (last !== undefined)
-      return readTrained(join(last.path, CRITIC_FOLDER), config.valueOptimizer, last.state.updates.critic);
-    // Returns are on the scale of normalised scores; a critic on another would begin worse than a constant.
-    const model = scaleScores(reward, 1 / normalisation.deviation);
-    return { model, adam: createAdamW(model.parameters.layout, config.valueOptimizer) };
-  };
-  const read = () => ({
-    policy: readTrained(policyFolder, config.optimizer, last?.state.updates.policy),
-    critic: readCritic(),
+  const sameTrunk = hasAdapter(rewardParent.folder) && startedFrom(rewardParent, policyParent);
+  const sources = { policy: policyParent.folder, reward: rewardParent.folder, sameTrunk, tokenizer };
+  const isAdapted = config.tuning.method === 'lora';
+  if (isAdapted && !sameTrunk)
+    progress.say('ppo  the reward model has a trunk of its own: two models in memory, not one');
+  const { normalisation, ...start } = isAdapted
+    ? loadAdapted(sources, plans, seededRandom(config.run.seed, 'adapters'))
+    : loadWhole(sources, plans);
+  const settings = (options: PpoConfig['optimizer']) => ({
+    ...options,
+    rateOf: rateOf(start.policy.dimensions, config.tuning),
   });
-  const { policy, critic } = last === undefined ? read() : resumeFrom(last.path, read);
-  const models: PpoModels = { policy: policy.model, reference, critic: critic.model, reward, normalisation };
+  const { policy, critic } = trainedPpo(
+    start,
+    { policy: settings(config.optimizer), critic: settings(config.valueOptimizer) },
+    last && { path: last.path, updates: last.state.updates },
+  );
+  const models: PpoModels = { ...start, policy: policy.model, critic: critic.model, normalisation };
   return { models, optimizers: { policy: policy.adam, critic: critic.adam }, state: last?.state };
+}
+
+/** True where the weights a run started from are those of the other model. */
+function startedFrom(run: Parent, model: Parent): boolean {
+  return run.manifest?.parents.some(({ role, hash }) => role === 'model' && hash === model.hash) ?? false;
 }
 
 await program(import.meta.url, ppo, 'Trains a policy with PPO against a reward model.');

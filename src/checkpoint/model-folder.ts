@@ -1,5 +1,5 @@
 /** A model as a Hugging Face folder: config.json, weights, tokenizer and generation files. */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
@@ -11,6 +11,7 @@ import type { Random } from '../random.ts';
 import { seededRandom } from '../random.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { writeAdapterFolder } from './adapter-folder.ts';
 import type { RewardNormalisation } from './model-config.ts';
 import { huggingFaceConfig, NO_NORMALISATION, readModelConfig } from './model-config.ts';
 import { openWeightFiles, weightPaths, writeWeightFiles } from './weight-files.ts';
@@ -24,7 +25,12 @@ export interface ModelFolderOptions {
   readonly normalisation?: RewardNormalisation;
   /** Largest file of weights; 5 GB. */
   readonly maxShardBytes?: number;
+  /** Where the frozen model is that adapters change: they are then written by themselves, too, in `adapter/`. */
+  readonly base?: string;
 }
+
+/** Name of the folder of adapters within that of the merged model. */
+export const ADAPTER_FOLDER = 'adapter';
 
 /**
  * Writes the files of a model into an existing folder. Not atomic by itself: call inside `atomicFolder`.
@@ -44,6 +50,10 @@ export function writeModelFolder(folder: string, model: Model, options: ModelFol
     ...(maxShardBytes !== undefined && { maxShardBytes }),
   });
   for (const [name, text] of Object.entries(tokenizer.files)) writeFileSync(join(folder, name), text);
+  if (model.parameters.adapters !== null && options.base !== undefined) {
+    mkdirSync(join(folder, ADAPTER_FOLDER));
+    writeAdapterFolder(join(folder, ADAPTER_FOLDER), model, options.base);
+  }
   const { padId, bosId, eosId } = tokenizer;
   const generation = { bos_token_id: bosId, eos_token_id: eosId, pad_token_id: padId };
   if (model.head === 'tokens') writeFileSync(join(folder, 'generation_config.json'), json(generation));
@@ -63,8 +73,8 @@ export interface LoadOptions {
   readonly newHead?: Random;
   /** Draws adapters; needed where the plan has some. */
   readonly random?: Random;
-  /** Tokens of the tokenizer. Where it had to be given a PAD of its own, the token tables grow to hold it. */
-  readonly vocab?: number;
+  /** Where it had to be given a PAD of its own, the token tables grow to hold it. */
+  readonly tokenizer?: Tokenizer;
 }
 
 /**
@@ -75,8 +85,7 @@ export interface LoadOptions {
 export function loadModelFolder(folder: string, options: LoadOptions = {}): LoadedModel {
   const config = readModelConfig(join(folder, 'config.json'));
   const { plan = TRAIN_ALL, newHead, random = seededRandom(0, 'adapters') } = options;
-  const vocab = Math.max(config.dimensions.vocab, options.vocab ?? 0);
-  const dimensions = { ...config.dimensions, vocab };
+  const dimensions = grown(config.dimensions, options.tokenizer);
   const files = openWeightFiles(folder);
   try {
     const reader = parameterReader(
@@ -94,6 +103,12 @@ export function loadModelFolder(folder: string, options: LoadOptions = {}): Load
   } finally {
     files.close();
   }
+}
+
+/** The dimensions with a row for the PAD that a tokenizer was given. */
+function grown(dimensions: ModelDimensions, tokenizer: Tokenizer | undefined): ModelDimensions {
+  const vocab = tokenizer?.addedPad === true ? Math.max(dimensions.vocab, tokenizer.vocabSize) : dimensions.vocab;
+  return { ...dimensions, vocab };
 }
 
 /** What a stage asks of a checkpoint before it loads the weights. */
@@ -115,14 +130,15 @@ export interface ModelExpectations {
 export function checkModelFolder(folder: string, expected: ModelExpectations): ModelDimensions {
   const { dimensions, head } = readModelConfig(join(folder, 'config.json'));
   const { where, tokenizer, length } = expected;
+  const tokens = tokenizer.vocabSize - (tokenizer.addedPad ? 1 : 0);
   const problems: string[] = [];
   if (head !== expected.head) {
     const kinds = { tokens: 'a language model', score: 'a reward model' };
     problems.push(`${where}: is ${kinds[head]}; expected ${kinds[expected.head]}. Name another checkpoint.`);
   }
-  if (tokenizer.vocabSize > dimensions.vocab) {
+  if (tokens > dimensions.vocab) {
     problems.push(
-      `${where}: the tokenizer has ${tokenizer.vocabSize} tokens and the embedding ${dimensions.vocab} rows; ` +
+      `${where}: the tokenizer has ${tokens} tokens and the embedding ${dimensions.vocab} rows; ` +
         'expected no more tokens than rows. Use the tokenizer the model was trained with.',
     );
   }
@@ -133,5 +149,5 @@ export function checkModelFolder(folder: string, expected: ModelExpectations): M
     );
   }
   if (problems.length > 0) throw new CheckpointError(problems);
-  return dimensions;
+  return grown(dimensions, tokenizer);
 }

@@ -1,10 +1,13 @@
 /** What PPO saves: the policy as the folder's own model, the critic in `critic/`, both with their optimizers, and a state. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Model } from '../model/model.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { AdamWOptions } from '../training/adamw.ts';
+import { createAdamW } from '../training/adamw.ts';
 import { saveCheckpoint } from './checkpoint-list.ts';
 import type { Trained } from './training-checkpoint.ts';
-import { writeTrained } from './training-checkpoint.ts';
+import { resumeFrom, resumeTrained, writeTrained } from './training-checkpoint.ts';
 import { writeState } from './training-state.ts';
 
 /** Name of the critic's folder within a checkpoint. */
@@ -24,4 +27,34 @@ export async function savePpo(
     writeTrained(join(folder, CRITIC_FOLDER), trained.critic, tokenizer);
     writeState(folder, state);
   });
+}
+
+/** A checkpoint of PPO to resume, with the updates made by each optimizer. */
+export interface PpoCheckpoint {
+  readonly path: string;
+  readonly updates: { readonly policy: number; readonly critic: number };
+}
+
+/**
+ * Policy and critic with their optimizers: as they start, or as a checkpoint has them.
+ * @throws CheckpointError when the checkpoint is damaged
+ */
+export function trainedPpo(
+  start: { readonly policy: Model; readonly critic: Model },
+  settings: { readonly policy: AdamWOptions; readonly critic: AdamWOptions },
+  last: PpoCheckpoint | undefined,
+): { policy: Trained; critic: Trained } {
+  const trained = (name: 'policy' | 'critic'): Trained => {
+    const model = start[name];
+    const options = settings[name];
+    if (last === undefined) return { model, adam: createAdamW(model.parameters.layout, options) };
+    const folder = name === 'policy' ? last.path : join(last.path, CRITIC_FOLDER);
+    const { recompute = false } = model;
+    const found = resumeFrom(last.path, () =>
+      resumeTrained(folder, options, last.updates[name], () => model, recompute),
+    );
+    model.parameters.flat.dispose();
+    return found;
+  };
+  return { policy: trained('policy'), critic: trained('critic') };
 }

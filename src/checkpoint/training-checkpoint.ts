@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
+import { TRAIN_ALL } from '../model/model.ts';
 import { ownedParameters, readParameters } from '../tensor/parameters.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { AdamW, AdamWOptions } from '../training/adamw.ts';
@@ -38,15 +39,22 @@ export function writeTrained(folder: string, { model, adam }: Trained, tokenizer
 }
 
 /**
- * A model to train from a folder: with fresh moments, or with those saved after `step` updates.
- * @param start makes the model the run started from, for folders that hold only what is trained
+ * The model a checkpoint holds, with the moments saved after `step` updates.
+ * @param start makes the model the run started from; called where the checkpoint holds only what is trained
+ * @param recompute whether a model that is trained whole recomputes
  */
-export function readTrained(folder: string, options: AdamWOptions, step?: number, start?: () => Model): Trained {
+export function resumeTrained(
+  folder: string,
+  options: AdamWOptions,
+  step: number,
+  start: () => Model,
+  recompute = false,
+): Trained {
   const path = join(folder, TRAINED_FILE);
-  const model =
-    start !== undefined && existsSync(path) ? withTrainedFrom(start(), path) : loadModelFolder(folder).model;
+  const model = existsSync(path)
+    ? withTrainedFrom(start(), path)
+    : loadModelFolder(folder, { plan: { ...TRAIN_ALL, recompute } }).model;
   const { layout } = model.parameters;
-  if (step === undefined) return { model, adam: createAdamW(layout, options) };
   return { model, adam: readOptimizer(join(folder, 'optimizer.safetensors'), layout, options, step) };
 }
 
@@ -86,11 +94,12 @@ export function startOrResume<State extends { readonly step: number }>(
   run: { path: string; resumed: boolean },
   options: AdamWOptions,
   fresh: () => Model,
+  recompute = false,
 ): Trained & { readonly state: State | undefined } {
   const last = lastCheckpoint<State>(run);
   if (last !== undefined)
     return {
-      ...resumeFrom(last.path, () => readTrained(last.path, options, last.state.step, fresh)),
+      ...resumeFrom(last.path, () => resumeTrained(last.path, options, last.state.step, fresh, recompute)),
       state: last.state,
     };
   const model = fresh();

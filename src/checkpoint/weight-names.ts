@@ -52,10 +52,12 @@ export function parameterReader(
   if (problems.length > 0) throw new CheckpointError(problems);
   return {
     read: (spec) => {
+      const pieces = byParameter.get(spec.name) ?? [];
       const values = new Float32Array(spec.shape.reduce((product, size) => product * size, 1));
-      for (const { piece, name, rows } of byParameter.get(spec.name) ?? []) {
+      for (const { piece, name, rows } of pieces) {
         const source = files.read(name);
         checkFinite(source, `${where}: tensor "${name}"`);
+        if (source.length === values.length && liesAsOurs(piece, spec)) return source;
         place(piece, spec, source, values, rows);
       }
       return values;
@@ -86,14 +88,19 @@ function fileShape(piece: Piece, spec: ParameterSpec, missing: number): number[]
   return [rows + (piece.skipRows ?? 0) - missing, columns];
 }
 
+/** True where the tensor of the file is our parameter as it is. */
+function liesAsOurs({ from, to, transposed, order, skipRows }: Piece, spec: ParameterSpec): boolean {
+  const isWhole = from === 0 && to === spec.shape.at(-1);
+  return isWhole && !transposed && order === undefined && skipRows === undefined;
+}
+
 /** Copies a tensor of the file to its columns; the rows it lacks become the mean of those it has. */
 function place(piece: Piece, spec: ParameterSpec, source: Float32Array, target: Float32Array, missing: number): void {
   const { from, transposed, order, skipRows = 0 } = piece;
   const width = spec.shape.at(-1) as number;
   const rows = target.length / width;
   const columns = piece.to - from;
-  const isWhole = columns === width && order === undefined;
-  if (isWhole && !transposed) target.set(source.subarray(skipRows * columns));
+  if (columns === width && order === undefined && !transposed) target.set(source.subarray(skipRows * columns));
   else if (transposed) {
     const held = columns - missing;
     for (let column = 0; column < held; column++) {
@@ -145,8 +152,7 @@ function extract(piece: Piece, spec: ParameterSpec, source: Float32Array): Float
   const width = spec.shape.at(-1) as number;
   const rows = source.length / width;
   const columns = piece.to - from;
-  const isWhole = columns === width && order === undefined;
-  if (isWhole && !transposed && skipRows === 0) return source;
+  if (liesAsOurs(piece, spec)) return source;
   const values = new Float32Array((rows + skipRows) * columns);
   for (let column = 0; column < columns; column++) {
     const there = order === undefined ? column : order(column);

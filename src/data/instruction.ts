@@ -66,10 +66,11 @@ function learned(response: Int32Array, { eosId }: Tokenizer): EncodedExample {
 /**
  * Ids of a target or response as a model writes it, without EOS; options to rank are encoded the same way. It starts
  * with a space, so that a word copied from the prompt is the same token in both places (arXiv:2403.17031 detail D4 does
- * so too). An empty text has no tokens.
+ * so too); some tokenizers put it there themselves. An empty text has no tokens.
  */
 export function encodeTarget(target: string, tokenizer: Tokenizer): Int32Array {
-  return target === '' ? new Int32Array() : tokenizer.encode(` ${target}`);
+  if (target === '') return new Int32Array();
+  return tokenizer.encode(tokenizer.prependsSpace ? target : ` ${target}`);
 }
 
 /** The text of a response: without special tokens and without the space it starts with. */

@@ -1,5 +1,6 @@
 /** A decoder with its parameters: what stages load, train and save. */
 import type { Random } from '../random.ts';
+import { hostSlabs, sharableFloat32 } from '../tensor/host-memory.ts';
 import type { Adapters, ParameterSpec, Parameters } from '../tensor/parameters.ts';
 import { layoutOf, ownedParameters, parameterValues, readParameters, weightsOf } from '../tensor/parameters.ts';
 import { tf } from '../tensor/tf.ts';
@@ -71,12 +72,13 @@ export function assembleModel(
   const specs = parameterSpecs(dimensions, head);
   const changes = adapters === null ? [] : adapterSpecs(adapters.places, specs, adapters.rank);
   const layout = layoutOf([...specs.filter(({ name }) => plan.trains(name)), ...changes]);
-  const values = new Float32Array(layout.total);
+  const values = sharableFloat32(layout.total);
   const frozen: Record<string, Frozen> = {};
+  const allocate = hostSlabs();
   for (const spec of specs) {
     const given = read(spec);
     if (plan.trains(spec.name)) parameterValues(layout, values, spec.name).set(given);
-    else frozen[spec.name] = freeze(given, spec.shape, plan.frozenPrecision);
+    else frozen[spec.name] = freeze(given, spec.shape, plan.frozenPrecision, allocate);
   }
   for (const spec of changes) parameterValues(layout, values, spec.name).set(initialAdapters(spec, random));
   const parameters = ownedParameters(layout, values, { frozen, adapters });

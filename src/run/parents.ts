@@ -1,8 +1,9 @@
 /** Opens the checkpoint a stage starts from, and refuses one that does not fit, before any weights are loaded. */
 
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
+import { hashText } from '../files/hash.ts';
 import { hashPath, type Manifest, readManifest } from './manifest.ts';
 import { shortHash } from './run-folder.ts';
 
@@ -48,9 +49,7 @@ export async function openParent(path: string, expectations: ParentExpectations)
     throw new CheckpointError([...problems, `${where}: its run has made no model.`]);
   const folder = model === undefined ? path : join(path, model.path);
 
-  const missing = ['config.json', 'model.safetensors', 'tokenizer.json'].filter(
-    (name) => !existsSync(join(folder, name)),
-  );
+  const missing = missingFiles(folder);
   if (missing.length > 0) {
     problems.push(
       `${where}: ${missing.join(', ')} missing in ${folder}; expected a run folder or a Hugging Face model folder.`,
@@ -62,14 +61,39 @@ export async function openParent(path: string, expectations: ParentExpectations)
       `${where}: ${model.path} is damaged or was changed after its run. Make the run again, or name ${folder} itself.`,
     );
   }
-  const tokenizer = await hashPath('tokenizer', join(folder, 'tokenizer.json'));
-  if (expectations.tokenizer !== undefined && tokenizer !== expectations.tokenizer) {
-    problems.push(
-      `${where}: was made with another tokenizer; expected ${shortHash(expectations.tokenizer)}, received ${shortHash(tokenizer)}. Use checkpoints of one chain.`,
-    );
-  }
+  if (expectations.tokenizer !== undefined)
+    problems.push(...(await tokenizerProblems(where, folder, expectations.tokenizer)));
   if (problems.length > 0) throw new CheckpointError(problems);
-  return { path, folder, hash: await hashPath(expectations.role, join(folder, 'model.safetensors')), manifest };
+  return { path, folder, hash: await weightsHash(expectations.role, folder), manifest };
+}
+
+/** Files a model folder lacks. Older repositories have their tokenizer as two files, large models their weights as shards. */
+function missingFiles(folder: string): string[] {
+  const has = (name: string): boolean => existsSync(join(folder, name));
+  const missing = has('config.json') ? [] : ['config.json'];
+  if (!has('model.safetensors') && !has('model.safetensors.index.json')) missing.push('model.safetensors');
+  if (!has('tokenizer.json') && !(has('vocab.json') && has('merges.txt'))) missing.push('tokenizer.json');
+  return missing;
+}
+
+async function tokenizerProblems(where: string, folder: string, expected: string): Promise<string[]> {
+  const path = join(folder, 'tokenizer.json');
+  const found = existsSync(path) ? await hashPath('tokenizer', path) : 'none';
+  if (found === expected) return [];
+  return [
+    `${where}: was made with another tokenizer; expected ${shortHash(expected)}, received ${shortHash(found)}. Use checkpoints of one chain.`,
+  ];
+}
+
+/** The content hash of the one file of weights, or of all shards. */
+async function weightsHash(role: string, folder: string): Promise<string> {
+  const single = join(folder, 'model.safetensors');
+  if (existsSync(single)) return hashPath(role, single);
+  const shards = readdirSync(folder)
+    .filter((name) => /^model.*\.safetensors$/.test(name))
+    .sort();
+  const hashes = await Promise.all(shards.map(async (name) => `${name} ${await hashPath(role, join(folder, name))}`));
+  return hashText(hashes.join('\n'));
 }
 
 function runProblems(where: string, manifest: Manifest, expectations: ParentExpectations): string[] {

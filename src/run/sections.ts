@@ -79,6 +79,66 @@ export const Optimizer = z.strictObject({
 });
 export type Optimizer = z.infer<typeof Optimizer>;
 
+/** Which parameters learn, and how fast. */
+export const Tuning = z.strictObject({
+  method: z
+    .enum(['full', 'lora'])
+    .default('full')
+    .describe(
+      'full trains the model’s own parameters; lora trains low-rank changes to frozen ones (arXiv:2106.09685).',
+    ),
+  lora: z
+    .strictObject({
+      rank: z.int().positive().default(8).describe('Rank of each change.'),
+      alpha: z.number().positive().default(16).describe('α: a change counts α / rank.'),
+      dropout: z.number().min(0).lt(1).default(0).describe('Share of a change’s inputs dropped in training.'),
+      targets: z
+        .array(z.string())
+        .min(1)
+        .default(['all-linear'])
+        .describe('Linear layers by their names in Hugging Face files (q_proj, c_attn, …), or all-linear.'),
+      rankStabilized: z.boolean().default(false).describe('α / √rank instead (rsLoRA, arXiv:2312.03732).'),
+    })
+    .prefault({}),
+  freeze: z
+    .strictObject({
+      embeddings: z.boolean().default(false).describe('Token and position tables stay as they are; read by full.'),
+      layers: z.int().nonnegative().default(0).describe('First layers that stay as they are; read by full.'),
+    })
+    .prefault({}),
+  rates: z
+    .strictObject({
+      layerDecay: z.number().positive().max(1).default(1).describe('Each layer learns this much slower than the next.'),
+      embeddings: z.number().nonnegative().default(1).describe('Factor of the rate for token and position tables.'),
+      head: z
+        .number()
+        .nonnegative()
+        .default(1)
+        .describe('Factor of the rate for the head, where it has its own matrix.'),
+    })
+    .prefault({}),
+});
+export type Tuning = z.infer<typeof Tuning>;
+
+/** How memory is spent. */
+export const Memory = z.strictObject({
+  recompute: z
+    .boolean()
+    .default(false)
+    .describe('Gradient checkpointing: keep each layer’s input only, compute the rest again. Slower, far less memory.'),
+  frozen: z
+    .enum(['float32', 'bfloat16'])
+    .default('float32')
+    .describe('How matrices that are not trained are kept; bfloat16 halves them, on the tensorflow lane.'),
+  limitGb: z
+    .number()
+    .positive()
+    .nullable()
+    .default(null)
+    .describe('Stop before loading where the estimate is above this; null for the memory that is free.'),
+});
+export type Memory = z.infer<typeof Memory>;
+
 /** When checkpoints are saved and how many stay. */
 export const Checkpoints = z.strictObject({
   everySteps: z

@@ -1,5 +1,6 @@
 /** Matrices kept in bfloat16 on the tensorflow lane: pairs in the bits of float32 tensors, widened where they are used. */
 import { toBfloat16 } from './half-precision.ts';
+import { sharableFloat32 } from './host-memory.ts';
 import { currentLane } from './lane.ts';
 import { executeChain } from './raw-op.ts';
 import type { Tensor } from './tf.ts';
@@ -15,8 +16,14 @@ export function canStoreBfloat16(shape: readonly number[]): boolean {
  * @param values [rows, columns]
  * @returns [rows, columns / 2], bits that only `widen` understands
  */
-export function packBfloat16(values: Float32Array, [rows, columns]: readonly [number, number]): Tensor {
-  return tf.tensor2d(new Float32Array(toBfloat16(values).buffer), [rows, columns / 2]);
+export function packBfloat16(
+  values: Float32Array,
+  [rows, columns]: readonly [number, number],
+  allocate = sharableFloat32,
+): Tensor {
+  const bits = allocate(values.length / 2);
+  toBfloat16(values, new Uint16Array(bits.buffer, bits.byteOffset, values.length));
+  return tf.tensor2d(bits, [rows, columns / 2]);
 }
 
 /** The float32 matrix [rows, columns] that packed bits [rows, columns / 2] stand for: exact, on the device. */

@@ -1,9 +1,11 @@
 /** float32 ↔ the two 16-bit float types, on the host. */
 
 /** Rounds to the nearest bfloat16, ties to even, as PyTorch does; NaN stays NaN. Values to bits, of equal length. */
-export function toBfloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
+export function toBfloat16(
+  values: Float32Array,
+  bits: Uint16Array<ArrayBuffer> = new Uint16Array(values.length),
+): Uint16Array<ArrayBuffer> {
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const bits = new Uint16Array(values.length);
   for (let i = 0; i < words.length; i++) {
     const word = words[i] as number;
     const isNan = (word & 0x7fffffff) > 0x7f800000;

@@ -2,6 +2,7 @@
 import { ShapeError } from '../errors.ts';
 import { canStoreBfloat16, packBfloat16, widen } from './bfloat16.ts';
 import { gatherRows } from './gather-rows.ts';
+import { sharableFloat32 } from './host-memory.ts';
 import { matmul } from './matmul.ts';
 import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
@@ -41,14 +42,22 @@ export type Weight = Tensor | Frozen | Adapted;
 export type Weights = Readonly<Record<string, Weight>>;
 
 /**
- * Uploads values that will not be trained. The array is given away: the backend may go on reading it.
+ * Uploads a copy of values that will not be trained.
  * @param precision bfloat16 applies to matrices with an even number of columns; the rest stays float32
+ * @param allocate makes the array that is uploaded
  */
-export function freeze(values: Float32Array, shape: readonly number[], precision: Frozen['precision']): Frozen {
+export function freeze(
+  values: Float32Array,
+  shape: readonly number[],
+  precision: Frozen['precision'],
+  allocate = sharableFloat32,
+): Frozen {
   if (precision === 'bfloat16' && canStoreBfloat16(shape)) {
-    return { kind: 'frozen', shape, precision, data: packBfloat16(values, shape as [number, number]) };
+    return { kind: 'frozen', shape, precision, data: packBfloat16(values, shape as [number, number], allocate) };
   }
-  return { kind: 'frozen', shape, precision: 'float32', data: tf.tensor(values, [...shape]) };
+  const own = allocate(values.length);
+  own.set(values);
+  return { kind: 'frozen', shape, precision: 'float32', data: tf.tensor(own, [...shape]) };
 }
 
 /** The values as a float32 tensor; a fresh one where they are kept in bfloat16. Call inside `tf.tidy`. */

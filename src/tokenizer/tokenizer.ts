@@ -1,12 +1,12 @@
 /** Text to token ids and back, from a Hugging Face tokenizer folder. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
-import { DataError, errorMessage, hasCode } from '../errors.ts';
+import { DataError, errorMessage } from '../errors.ts';
 import { hashText } from '../files/hash.ts';
 import { splitWords } from './bytes.ts';
-import { checkSpecialIds } from './special-tokens.ts';
+import { checkSpecialIds, specialTokens } from './special-tokens.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
+import { readTokenizerFolder } from './tokenizer-folder.ts';
 
 /** A loaded tokenizer. Its `hash` names it in manifests and dataset metadata. */
 export interface Tokenizer {
@@ -24,6 +24,10 @@ export interface Tokenizer {
   decode(ids: ArrayLike<number>): string;
   /** The vocabulary's own spelling of one id ("Ġlamp", "<|eos|>"), or "<id>" where there is none. */
   token(id: number): string;
+  /** True where a PAD was added that the files lack: the model's token tables have no row for it. */
+  addedPad: boolean;
+  /** True where the tokenizer itself puts a space in front of a text (Llama 2, Mistral). */
+  prependsSpace: boolean;
   /** Content hash of tokenizer.json, "sha256:…". */
   hash: string;
   files: TokenizerFiles;
@@ -35,11 +39,25 @@ interface AddedToken {
   special?: boolean;
 }
 
+/** A normaliser, pre-tokeniser or post-processor, or a sequence of them. */
+interface Part {
+  type?: string;
+  add_prefix_space?: boolean;
+  use_regex?: boolean;
+  prepend?: string;
+  prepend_scheme?: string;
+  normalizers?: Part[];
+  pretokenizers?: Part[];
+  processors?: Part[];
+  single?: { SpecialToken?: { id: string } }[];
+}
+
 /** The parts of tokenizer.json that are read here; the library reads the rest. */
 interface TokenizerJson {
   added_tokens: AddedToken[];
-  normalizer: unknown;
-  pre_tokenizer: { type?: string; add_prefix_space?: boolean; use_regex?: boolean } | null;
+  normalizer: Part | null;
+  pre_tokenizer: Part | null;
+  post_processor: Part | null;
   model: { vocab: Record<string, number> | [string, number][] };
 }
 
@@ -47,18 +65,13 @@ interface TokenizerJson {
 type TokenizerConfig = Record<string, unknown>;
 
 /**
- * Loads `tokenizer.json` and `tokenizer_config.json` from a folder.
+ * Loads a tokenizer from a Hugging Face folder; where it has no PAD of its own, it gets one.
  *
- * @throws DataError when a file is missing or damaged, PAD or EOS is missing, or EOS = PAD
+ * @throws DataError when a file is missing or damaged, or EOS is missing
  */
 export function loadTokenizer(folder: string): Tokenizer {
-  return createTokenizer(
-    {
-      'tokenizer.json': readText(folder, 'tokenizer.json'),
-      'tokenizer_config.json': readText(folder, 'tokenizer_config.json'),
-    },
-    folder,
-  );
+  const { files, addedPad } = readTokenizerFolder(folder);
+  return { ...createTokenizer(files, folder), addedPad };
 }
 
 /**
@@ -96,7 +109,8 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
   return {
     vocabSize: tokens.length,
     padId: ids.pad,
-    bosId: ids.bos,
+    // A BOS begins sequences where the family's own tokenizer puts it there, and in tokenizers trained here.
+    bosId: beginsWithBos(json, config, tokens[ids.bos ?? -1]) ? ids.bos : null,
     eosId: ids.eos,
     encode: encoder(hf, json),
     decode: (sequence) => {
@@ -108,6 +122,8 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
       return plain.length === 0 ? '' : hf.decode(plain, { clean_up_tokenization_spaces: false });
     },
     token: (id) => tokens[id] ?? `<${id}>`,
+    addedPad: false,
+    prependsSpace: prependsSpace(json),
     hash: hashText(files['tokenizer.json']),
     files,
   };
@@ -144,18 +160,26 @@ function encoder(hf: HuggingFaceTokenizer, json: TokenizerJson): (text: string) 
   };
 }
 
-function readText(folder: string, name: string): string {
-  const path = join(folder, name);
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if (!hasCode(error, 'ENOENT') && !hasCode(error, 'ENOTDIR')) throw error;
-    throw new DataError(
-      `${path}: the file is missing; expected a Hugging Face tokenizer folder. ` +
-        'Name a folder with tokenizer.json and tokenizer_config.json, or run npx tsx scripts/train-tokenizer.ts.',
-      { cause: error },
-    );
-  }
+/** A part with those within it. */
+function partsOf(part: Part | null | undefined): Part[] {
+  if (!part) return [];
+  return [
+    part,
+    ...[part.normalizers, part.pretokenizers, part.processors].flatMap((list) => (list ?? []).flatMap(partsOf)),
+  ];
+}
+
+function beginsWithBos(json: TokenizerJson, config: TokenizerConfig, bos: string | undefined): boolean {
+  if (bos === undefined) return false;
+  if (bos === specialTokens.bos || config.add_bos_token === true) return true;
+  return partsOf(json.post_processor).some(({ single }) => single?.[0]?.SpecialToken?.id === bos);
+}
+
+function prependsSpace({ normalizer, pre_tokenizer: pre }: TokenizerJson): boolean {
+  if (partsOf(normalizer).some(({ type }) => type === 'Prepend')) return true;
+  return partsOf(pre).some(({ type, prepend_scheme: scheme, add_prefix_space: prefix }) => {
+    return type === 'Metaspace' ? (scheme ?? 'always') !== 'never' : prefix === true;
+  });
 }
 
 function parse(files: TokenizerFiles, name: keyof TokenizerFiles, where: string): TokenizerConfig {

@@ -1,0 +1,90 @@
+/** The four models of PPO, each whole, or as adapters and heads on one frozen trunk. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { initialAdapters } from '../model/initialize.ts';
+import type { Model, TrainingPlan } from '../model/model.ts';
+import { adaptModel, scaleScores, trainNothing, withoutAdapters } from '../model/model.ts';
+import type { Random } from '../random.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { readAdapterFolder } from './adapter-folder.ts';
+import type { RewardNormalisation } from './model-config.ts';
+import { readModelConfig } from './model-config.ts';
+import { ADAPTER_FOLDER, loadModelFolder } from './model-folder.ts';
+
+/** Where the models come from. */
+export interface PpoSources {
+  /** Folder of the instruction-tuned model. */
+  readonly policy: string;
+  /** Folder of the reward model. */
+  readonly reward: string;
+  /** True where the reward model was trained as adapters on the very weights the policy starts from. */
+  readonly sameTrunk: boolean;
+  readonly tokenizer: Tokenizer;
+}
+
+/** What PPO starts with. The reference and the reward model stay as they are. */
+export interface PpoStart {
+  readonly policy: Model;
+  readonly reference: Model;
+  readonly critic: Model;
+  readonly reward: Model;
+  readonly normalisation: RewardNormalisation;
+}
+
+/** Names of the plans of the two models that are trained. */
+export interface PpoPlans {
+  readonly policy: TrainingPlan;
+  readonly critic: TrainingPlan;
+}
+
+/** Each model with weights of its own. */
+export function loadWhole({ policy, reward, tokenizer }: PpoSources, plans: PpoPlans): PpoStart {
+  const frozen = trainNothing(plans.policy.frozenPrecision);
+  const { model: scorer, normalisation } = loadModelFolder(reward, { plan: frozen, tokenizer });
+  const critic = loadModelFolder(reward, { plan: plans.critic, tokenizer }).model;
+  // Returns are on the scale of normalised scores; a critic on another would begin worse than a constant.
+  const scaled = scaleScores(critic, 1 / normalisation.deviation);
+  critic.parameters.flat.dispose();
+  return {
+    policy: loadModelFolder(policy, { plan: plans.policy, tokenizer }).model,
+    reference: loadModelFolder(policy, { plan: frozen, tokenizer }).model,
+    reward: scorer,
+    critic: scaled,
+    normalisation,
+  };
+}
+
+/** True where `loadAdapted` finds the reward model as an adapter. */
+export function hasAdapter(folder: string): boolean {
+  return existsSync(join(folder, ADAPTER_FOLDER));
+}
+
+/**
+ * Policy, critic and reward model as low-rank changes to one frozen trunk, which is also the reference: memory for one
+ * model. Where the reward model has a trunk of its own, it and the critic share that one.
+ */
+export function loadAdapted(sources: PpoSources, plans: PpoPlans, random: Random): PpoStart {
+  const { policy: folder, reward: rewardFolder, sameTrunk, tokenizer } = sources;
+  const adapters = plans.policy.adapters;
+  const criticAdapters = plans.critic.adapters;
+  if (adapters === null || criticAdapters === null) throw new TypeError('loadAdapted: the plans have no adapters.');
+  const { frozenPrecision, recompute } = plans.policy;
+  const frozen = { ...trainNothing(frozenPrecision), recompute };
+  const base = loadModelFolder(folder, { plan: frozen, tokenizer }).model;
+  const { normalisation } = readModelConfig(join(rewardFolder, 'config.json'));
+  const reward = sameTrunk
+    ? rewardOnTrunk(base, join(rewardFolder, ADAPTER_FOLDER))
+    : loadModelFolder(rewardFolder, { plan: plans.critic, random, tokenizer }).model;
+  return {
+    policy: adaptModel(base, 'tokens', adapters, (spec) => initialAdapters(spec, random)),
+    reference: withoutAdapters(base),
+    critic: scaleScores(reward, 1 / normalisation.deviation),
+    reward,
+    normalisation,
+  };
+}
+
+function rewardOnTrunk(base: Model, folder: string): Model {
+  const { plan, read } = readAdapterFolder(folder, base.dimensions);
+  return adaptModel(base, 'score', plan, read);
+}
