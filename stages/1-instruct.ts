@@ -37,6 +37,8 @@ import type { RunFolder } from '../src/run/run-folder.ts';
 import { openSamples } from '../src/run/samples.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { nextTokenUpdate } from '../src/steps/language-model.ts';
+import type { RunShapes } from '../src/steps/memory-estimate.ts';
+import { announceMemory } from '../src/steps/memory-estimate.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { disposeAdamW } from '../src/training/adamw.ts';
@@ -97,6 +99,14 @@ function openData(config: InstructConfig, path: string, tokenizer: Tokenizer): T
   return openPadded(path, tokenizer, buckets, rows, config.run.seed);
 }
 
+/** The largest batches of the run; the learned share of rows varies by about a third. */
+function memoryShapes({ training, sequence }: InstructConfig, { statistics }: InstructDataset): RunShapes {
+  const rows = training.rows / training.accumulate;
+  const share = Math.min(1, (1.3 * statistics.trainableTokens) / statistics.tokens);
+  const logits = Math.ceil(rows * sequence.length * share);
+  return { train: { rows, seq: sequence.length, logits }, generate: { rows: 64, seq: sequence.length } };
+}
+
 function describeUnit({ sequence: { length, buckets }, training: { rows } }: InstructConfig): string {
   return buckets === null ? `${rows} packed rows of ${length} tokens` : `${rows} rows of ${buckets.join(', ')} tokens`;
 }
@@ -114,7 +124,17 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   await folder.recordInput('seed', config.data.seed);
   await folder.recordInput('templates', config.data.templates);
 
-  // 1. The base model, or the checkpoint to resume.
+  // 1. Mix tasks, render templates, tokenize; loss on the target only. The tables are what a notebook opens.
+  const dataset = await makeDataset(config, plan, tokenizer);
+  for (const name of ['instruct.arrow', 'mixture.arrow']) await atomicCopy(join(dataset.path, name), folder.file(name));
+  await folder.recordOutput('dataset', 'instruct.arrow');
+  await folder.recordOutput('mixture', 'mixture.arrow');
+  for (const line of mixtureLines(dataset.mixture)) progress.say(line);
+
+  // 2. The base model, or the checkpoint to resume.
+  const sizes = memoryShapes(config, dataset);
+  const models = { trained: [{ dimensions, head: 'tokens', plan: training }] as const, others: [] };
+  await announceMemory(progress.say, config.memory.limitGb, models, sizes);
   const { model, adam, state } = startOrResume<State>(
     folder,
     { ...config.optimizer, rateOf: rateOf(dimensions, config.tuning) },
@@ -123,13 +143,6 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
         .model,
     config.memory.recompute,
   );
-
-  // 2. Mix tasks, render templates, tokenize; loss on the target only. The tables are what a notebook opens.
-  const dataset = await makeDataset(config, plan, tokenizer);
-  for (const name of ['instruct.arrow', 'mixture.arrow']) await atomicCopy(join(dataset.path, name), folder.file(name));
-  await folder.recordOutput('dataset', 'instruct.arrow');
-  await folder.recordOutput('mixture', 'mixture.arrow');
-  for (const line of mixtureLines(dataset.mixture)) progress.say(line);
   const data = openData(config, folder.file('instruct.arrow'), tokenizer);
   const first = state?.step ?? 0;
   const cursor = createCursor(data.units, state?.cursor ?? config.run.seed);

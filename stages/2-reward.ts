@@ -19,7 +19,7 @@ import type { PreferenceSets } from '../src/data/preference-sets.ts';
 import { describePairs, readPreferenceSets } from '../src/data/preference-sets.ts';
 import { InvariantError } from '../src/errors.ts';
 import type { PairQuality } from '../src/evaluation/judge-pairs.ts';
-import { judgePairs, pairIds, scoreSequences } from '../src/evaluation/judge-pairs.ts';
+import { judgePairs, pairIds, SCORE_BATCH, scoreSequences } from '../src/evaluation/judge-pairs.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { disposeModel } from '../src/model/model.ts';
@@ -30,6 +30,8 @@ import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
+import type { RunShapes } from '../src/steps/memory-estimate.ts';
+import { announceMemory } from '../src/steps/memory-estimate.ts';
 import { rewardUpdate } from '../src/steps/reward-update.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { disposeAdamW } from '../src/training/adamw.ts';
@@ -120,6 +122,13 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   for (const line of figures(sets)) progress.say(line);
 
   // 2. The trunk of the instruct model with a new scalar head, or the checkpoint to resume.
+  const planned = { dimensions, head: 'score', plan: training } as const;
+  await announceMemory(
+    progress.say,
+    config.memory.limitGb,
+    { trained: [planned], others: [] },
+    memoryShapes(config, sets),
+  );
   const optimizer = { ...config.optimizer, rateOf: rateOf(dimensions, config.tuning) };
   const random = (label: string) => seededRandom(config.run.seed, label);
   const trained = startOrResume<State>(
@@ -214,6 +223,13 @@ async function writeJudgement(
 function summaryOf({ accuracy, labelAccuracy, calibrationError, shorterAccuracy, groups }: PairQuality) {
   const groupAccuracy = groups.length === 0 ? null : meanAndDeviation(groups.map((group) => group.accuracy)).mean;
   return { heldOutAccuracy: accuracy, labelAccuracy, ece: calibrationError, shorterAccuracy, groupAccuracy };
+}
+
+/** The largest batches of the run. */
+function memoryShapes({ training }: RewardConfig, { train, heldOut }: PreferenceSets): RunShapes {
+  const seq = Math.max(train.statistics.longest, heldOut.statistics.longest);
+  const rows = 2 * Math.min(training.pairs, training.microBatchPairs);
+  return { train: { rows, seq, logits: rows }, score: { rows: SCORE_BATCH, seq, logits: SCORE_BATCH } };
 }
 
 /** Stage 3 divides by the deviation. */

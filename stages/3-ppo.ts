@@ -8,18 +8,17 @@
  */
 import { checkModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { savePpo, trainedPpo } from '../src/checkpoint/ppo-checkpoint.ts';
-import { hasAdapter, loadAdapted, loadWhole } from '../src/checkpoint/ppo-models.ts';
+import { hasAdapter, startPpo } from '../src/checkpoint/ppo-models.ts';
 import { lastCheckpoint } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import { float32, int32, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
 import { decodeResponse } from '../src/data/instruction.ts';
-import { answerPrompts } from '../src/evaluation/answer-prompts.ts';
+import { answerPrompts, meanAnswer } from '../src/evaluation/answer-prompts.ts';
 import type { ChatPrompt } from '../src/evaluation/chat-prompts.ts';
 import { describePrompts, loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
 import { goldScore } from '../src/evaluation/gold.ts';
-import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { disposeModel } from '../src/model/model.ts';
 import { nextKlWeight } from '../src/objectives/kl.ts';
@@ -29,6 +28,7 @@ import type { PpoModels, Rollout } from '../src/rollout/collect.ts';
 import { collectRollout } from '../src/rollout/collect.ts';
 import { checkRollout } from '../src/rollout/invariants.ts';
 import { learningTargets } from '../src/rollout/learning-targets.ts';
+import { announcePpoMemory } from '../src/rollout/ppo-memory.ts';
 import type { RolloutNumbers } from '../src/rollout/ppo-metrics.ts';
 import { ppoMetrics, rolloutMetrics } from '../src/rollout/ppo-metrics.ts';
 import { updateOnRollout } from '../src/rollout/update-on-rollout.ts';
@@ -96,6 +96,8 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     await folder.recordInput(`${role}seed`, seed);
     await folder.recordInput(`${role}templates`, templates);
   }
+  const prompt = [...prompts, ...heldOutPrompts].reduce((most, { promptIds }) => Math.max(most, promptIds.length), 0);
+  await announcePpoMemory(progress.say, config.memory.limitGb, prepared.planned, { ...config, prompt });
   const { models, optimizers, state } = loadModels(config, context, prepared);
   const { sampling, updates, runtime, kl } = config;
   const { iterations, batch: rows } = config.rollout;
@@ -211,11 +213,8 @@ function openLog({ folder }: RunContext, resumeFromStep: number | undefined) {
     ): Promise<void> => {
       for (const [index, response] of answers.entries()) {
         const prompt = asked[index]?.prompt ?? '';
-        const [gold, reward, kl] = [numbers.gold[index], numbers.scores[index], numbers.kl[index]] as [
-          number,
-          number,
-          number,
-        ];
+        const of = (values: ArrayLike<number>): number => values[index] as number;
+        const [gold, reward, kl] = [of(numbers.gold), of(numbers.scores), of(numbers.kl)];
         await rollouts.add({ step, prompt, response, gold, reward, kl, length: rollout.responses[index]?.length ?? 0 });
       }
       await metrics.add({ step, ...numbers.row });
@@ -233,22 +232,14 @@ function openLog({ folder }: RunContext, resumeFromStep: number | undefined) {
       for (const { prompt, response, gold, reward, kl, length } of answers) {
         await samples.add({ step, prompt: prompt.prompt, response, gold: gold.total, reward, kl, length });
       }
-      const mean = (values: number[]): number => meanAndDeviation(values).mean;
-      const heldOut = {
-        gold: mean(answers.map((answer) => answer.gold.total)),
-        reward: mean(answers.map((answer) => answer.reward)),
-        kl: mean(answers.map((answer) => answer.kl)),
-      };
-      await metrics.add({
-        step,
-        'held_out/gold': heldOut.gold,
-        'held_out/reward': heldOut.reward,
-        'held_out/kl': heldOut.kl,
-      });
-      return heldOut;
+      const { gold, reward, kl } = meanAnswer(answers);
+      await metrics.add({ step, 'held_out/gold': gold, 'held_out/reward': reward, 'held_out/kl': kl });
+      return { gold, reward, kl };
     },
   };
 }
+
+type Prepared = Awaited<ReturnType<typeof prepare>>;
 
 /** The parents and the prompts; refuses what does not fit together. No weights are read. */
 async function prepare(config: PpoConfig, record: (role: string, parent: Parent) => Promise<void>) {
@@ -261,9 +252,10 @@ async function prepare(config: PpoConfig, record: (role: string, parent: Parent)
   const policy = checkModelFolder(policyParent.folder, { where: policyWhere, head: 'tokens', tokenizer });
   const reward = checkModelFolder(rewardParent.folder, { where: rewardWhere, head: 'score', tokenizer });
   const { tuning, memory } = config;
-  const plans = {
-    policy: trainingPlan(policy, 'tokens', tuning, memory),
-    critic: trainingPlan(reward, 'score', tuning, memory),
+  const planned = {
+    policy: { dimensions: policy, plan: trainingPlan(policy, 'tokens', tuning, memory) },
+    critic: { dimensions: reward, plan: trainingPlan(reward, 'score', tuning, memory) },
+    sameTrunk: startedFrom(rewardParent, policyParent) && hasAdapter(rewardParent.folder),
   };
   await record('policy', policyParent);
   await record('reward', rewardParent);
@@ -271,35 +263,31 @@ async function prepare(config: PpoConfig, record: (role: string, parent: Parent)
   const room = Math.min(policy.context, reward.context) - config.sampling.maxNewTokens;
   const prompts = loadChatPrompts(config.prompts, tokenizer, room);
   const heldOutPrompts = loadChatPrompts(config.heldOut, tokenizer, room).slice(0, config.evaluation.prompts);
-  return { policyParent, rewardParent, tokenizer, plans, prompts, heldOutPrompts };
+  return { policyParent, rewardParent, tokenizer, planned, prompts, heldOutPrompts };
 }
 
 /** The four models with their optimizers, or those of the checkpoint to resume. */
-function loadModels(
-  config: PpoConfig,
-  { folder, progress }: RunContext,
-  prepared: Awaited<ReturnType<typeof prepare>>,
-) {
-  const { policyParent, rewardParent, tokenizer, plans } = prepared;
+function loadModels(config: PpoConfig, { folder, progress }: RunContext, prepared: Prepared) {
+  const { policyParent, rewardParent, tokenizer, planned } = prepared;
+  const {
+    policy: { plan },
+    critic: { plan: criticPlan },
+    sameTrunk,
+  } = planned;
   const last = lastCheckpoint<State>(folder);
-  const sameTrunk = hasAdapter(rewardParent.folder) && startedFrom(rewardParent, policyParent);
   const sources = { policy: policyParent.folder, reward: rewardParent.folder, sameTrunk, tokenizer };
-  const isAdapted = config.tuning.method === 'lora';
-  if (isAdapted && !sameTrunk)
+  const started = startPpo(sources, { policy: plan, critic: criticPlan }, seededRandom(config.run.seed, 'adapters'));
+  if (started.trunks > 1 && config.tuning.method === 'lora') {
     progress.say('ppo  the reward model has a trunk of its own: two models in memory, not one');
-  const { normalisation, ...start } = isAdapted
-    ? loadAdapted(sources, plans, seededRandom(config.run.seed, 'adapters'))
-    : loadWhole(sources, plans);
-  const settings = (options: PpoConfig['optimizer']) => ({
-    ...options,
-    rateOf: rateOf(start.policy.dimensions, config.tuning),
-  });
-  const { policy, critic } = trainedPpo(
-    start,
-    { policy: settings(config.optimizer), critic: settings(config.valueOptimizer) },
-    last && { path: last.path, updates: last.state.updates },
-  );
-  const models: PpoModels = { ...start, policy: policy.model, critic: critic.model, normalisation };
+  }
+  const rates = rateOf(started.policy.dimensions, config.tuning);
+  const settings = {
+    policy: { ...config.optimizer, rateOf: rates },
+    critic: { ...config.valueOptimizer, rateOf: rates },
+  };
+  const checkpoint = last && { path: last.path, updates: last.state.updates };
+  const { policy, critic } = trainedPpo(started, settings, checkpoint);
+  const models: PpoModels = { ...started, policy: policy.model, critic: critic.model };
   return { models, optimizers: { policy: policy.adam, critic: critic.adam }, state: last?.state };
 }
 

@@ -105,6 +105,16 @@ export function loadModelFolder(folder: string, options: LoadOptions = {}): Load
   }
 }
 
+/** Reads the headers of the weights, not the weights. */
+function checkWeights(folder: string, dimensions: ModelDimensions, head: HeadKind): void {
+  const files = openWeightFiles(folder);
+  try {
+    parameterReader(dimensions, head, files, weightPaths(folder)[0] as string);
+  } finally {
+    files.close();
+  }
+}
+
 /** The dimensions with a row for the PAD that a tokenizer was given. */
 function grown(dimensions: ModelDimensions, tokenizer: Tokenizer | undefined): ModelDimensions {
   const vocab = tokenizer?.addedPad === true ? Math.max(dimensions.vocab, tokenizer.vocabSize) : dimensions.vocab;
@@ -122,10 +132,10 @@ export interface ModelExpectations {
 }
 
 /**
- * Reads config.json and refuses a model that does not fit.
+ * Reads config.json and the headers of the weights, and refuses a model that does not fit.
  * @returns the model's dimensions
  * @throws CheckpointError listing everything: a reward model for a language model or the other way round, a tokenizer
- *   with more tokens than the embedding has rows, a context that is too short
+ *   with more tokens than the embedding has rows, a context that is too short; or what is wrong with the files
  */
 export function checkModelFolder(folder: string, expected: ModelExpectations): ModelDimensions {
   const { dimensions, head } = readModelConfig(join(folder, 'config.json'));
@@ -149,5 +159,6 @@ export function checkModelFolder(folder: string, expected: ModelExpectations): M
     );
   }
   if (problems.length > 0) throw new CheckpointError(problems);
+  checkWeights(folder, dimensions, head);
   return grown(dimensions, tokenizer);
 }

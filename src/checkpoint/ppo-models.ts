@@ -17,7 +17,7 @@ export interface PpoSources {
   readonly policy: string;
   /** Folder of the reward model. */
   readonly reward: string;
-  /** True where the reward model was trained as adapters on the very weights the policy starts from. */
+  /** True where the reward model has adapters that were trained on the very weights the policy starts from. */
   readonly sameTrunk: boolean;
   readonly tokenizer: Tokenizer;
 }
@@ -29,6 +29,8 @@ export interface PpoStart {
   readonly critic: Model;
   readonly reward: Model;
   readonly normalisation: RewardNormalisation;
+  /** Models in memory: 4, or under adapters 1 or 2. */
+  readonly trunks: number;
 }
 
 /** Names of the plans of the two models that are trained. */
@@ -38,7 +40,7 @@ export interface PpoPlans {
 }
 
 /** Each model with weights of its own. */
-export function loadWhole({ policy, reward, tokenizer }: PpoSources, plans: PpoPlans): PpoStart {
+function loadWhole({ policy, reward, tokenizer }: PpoSources, plans: PpoPlans): PpoStart {
   const frozen = trainNothing(plans.policy.frozenPrecision);
   const { model: scorer, normalisation } = loadModelFolder(reward, { plan: frozen, tokenizer });
   const critic = loadModelFolder(reward, { plan: plans.critic, tokenizer }).model;
@@ -51,19 +53,25 @@ export function loadWhole({ policy, reward, tokenizer }: PpoSources, plans: PpoP
     reward: scorer,
     critic: scaled,
     normalisation,
+    trunks: 4,
   };
 }
 
-/** True where `loadAdapted` finds the reward model as an adapter. */
+/** True where a reward model's folder has it as an adapter, too. */
 export function hasAdapter(folder: string): boolean {
   return existsSync(join(folder, ADAPTER_FOLDER));
+}
+
+/** Loads the four models: sharing a trunk where the plans have adapters, else each whole. */
+export function startPpo(sources: PpoSources, plans: PpoPlans, random: Random): PpoStart {
+  return plans.policy.adapters === null ? loadWhole(sources, plans) : loadAdapted(sources, plans, random);
 }
 
 /**
  * Policy, critic and reward model as low-rank changes to one frozen trunk, which is also the reference: memory for one
  * model. Where the reward model has a trunk of its own, it and the critic share that one.
  */
-export function loadAdapted(sources: PpoSources, plans: PpoPlans, random: Random): PpoStart {
+function loadAdapted(sources: PpoSources, plans: PpoPlans, random: Random): PpoStart {
   const { policy: folder, reward: rewardFolder, sameTrunk, tokenizer } = sources;
   const adapters = plans.policy.adapters;
   const criticAdapters = plans.critic.adapters;
@@ -81,6 +89,7 @@ export function loadAdapted(sources: PpoSources, plans: PpoPlans, random: Random
     critic: scaleScores(reward, 1 / normalisation.deviation),
     reward,
     normalisation,
+    trunks: sameTrunk ? 1 : 2,
   };
 }
 

@@ -10,6 +10,7 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { ChatPrompt } from './chat-prompts.ts';
 import type { GoldScore } from './gold.ts';
 import { goldScore } from './gold.ts';
+import { meanAndDeviation } from './statistics.ts';
 
 /** One answer with its scores. */
 export interface ScoredAnswer {
@@ -72,4 +73,10 @@ export function answerPrompts(
     });
   }
   return answers;
+}
+
+/** Means over answers. */
+export function meanAnswer(answers: readonly ScoredAnswer[]): { gold: number; reward: number; kl: number } {
+  const mean = (value: (answer: ScoredAnswer) => number): number => meanAndDeviation(answers.map(value)).mean;
+  return { gold: mean(({ gold }) => gold.total), reward: mean(({ reward }) => reward), kl: mean(({ kl }) => kl) };
 }

@@ -35,7 +35,7 @@ export interface PairQuality {
 }
 
 /** Sequences scored side by side. */
-const SCORE_BATCH = 64;
+export const SCORE_BATCH = 64;
 
 /** The two sequences of a pair as prompt and response. */
 export function pairIds(row: Pick<PreferencePair, 'chosen_ids' | 'rejected_ids' | 'prompt_length'>): {

@@ -1,5 +1,6 @@
 /** AdamW with decoupled decay and both epsilon styles, over one flat parameter tensor. */
 
+import { sharableFloat32 } from '../tensor/host-memory.ts';
 import type { ParameterLayout, Parameters } from '../tensor/parameters.ts';
 import type { Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
@@ -41,13 +42,18 @@ export function createAdamW(
   saved?: { step: number; firstMoment: Float32Array; secondMoment: Float32Array },
 ): AdamW {
   const { weightDecay, rateOf } = options;
+  const upload = (values?: Float32Array): Tensor1D => {
+    const own = sharableFloat32(layout.total);
+    if (values !== undefined) own.set(values);
+    return tf.tensor1d(own);
+  };
   const isMatrix = layout.specs.map((spec) => (spec.shape.length >= 2 ? 1 : 0));
   const rates = layout.specs.map((spec) => rateOf?.(spec.name) ?? 1);
   return {
     options,
     step: saved?.step ?? 0,
-    firstMoment: tf.tensor1d(saved?.firstMoment.slice() ?? new Float32Array(layout.total)),
-    secondMoment: tf.tensor1d(saved?.secondMoment.slice() ?? new Float32Array(layout.total)),
+    firstMoment: upload(saved?.firstMoment),
+    secondMoment: upload(saved?.secondMoment),
     decayMask: weightDecay === 0 ? null : spread(layout, isMatrix),
     rates: rates.every((rate) => rate === 1) ? null : spread(layout, rates),
   };
@@ -55,7 +61,7 @@ export function createAdamW(
 
 /** One number for each parameter, repeated for all its elements: [total]. */
 function spread(layout: ParameterLayout, numbers: readonly number[]): Tensor1D {
-  const values = new Float32Array(layout.total);
+  const values = sharableFloat32(layout.total);
   layout.offsets.forEach((start, index) => {
     values.fill(numbers[index] as number, start, start + (layout.sizes[index] as number));
   });
@@ -79,24 +85,34 @@ export function applyAdamW(adam: AdamW, parameters: Parameters, gradient: Tensor
   adam.step += 1;
   const correction1 = 1 - beta1 ** adam.step;
   const correction2 = Math.sqrt(1 - beta2 ** adam.step);
-  const [flat, first, second] = tf.tidy(() => {
-    const m = tf.add(tf.mul(adam.firstMoment, beta1), tf.mul(gradient, 1 - beta1)) as Tensor1D;
-    const v = tf.add(tf.mul(adam.secondMoment, beta2), tf.mul(tf.square(gradient), 1 - beta2)) as Tensor1D;
-    const root = tf.sqrt(v);
-    const denominator =
-      epsilonStyle === 'pytorch'
+  // Each in a tidy of its own, and the old moments freed at once: for a large model these are most of the memory.
+  const first = tf.tidy(() => tf.add(tf.mul(adam.firstMoment, beta1), tf.mul(gradient, 1 - beta1)) as Tensor1D);
+  adam.firstMoment.dispose();
+  adam.firstMoment = first;
+  const second = tf.tidy(() => {
+    const square = tf.tidy(() => tf.mul(tf.square(gradient), 1 - beta2));
+    return tf.add(tf.mul(adam.secondMoment, beta2), square) as Tensor1D;
+  });
+  adam.secondMoment.dispose();
+  adam.secondMoment = second;
+  const scaled = (x: Tensor1D): Tensor1D => (adam.rates === null ? x : tf.mul(x, adam.rates));
+  const change = tf.tidy(() => {
+    const denominator = tf.tidy(() => {
+      const root = tf.sqrt(second);
+      return epsilonStyle === 'pytorch'
         ? tf.add(tf.div(root, correction2), epsilon)
         : tf.div(tf.add(root, epsilon), correction2);
-    const scaled = <T extends Tensor1D>(x: T): T => (adam.rates === null ? x : tf.mul(x, adam.rates));
-    const change = scaled(tf.mul(tf.div(m, denominator), learningRate / correction1) as Tensor1D);
+    });
+    return scaled(tf.mul(tf.div(first, denominator), learningRate / correction1));
+  });
+  const flat = tf.tidy(() => {
+    const { decayMask } = adam;
     const decayed =
-      adam.decayMask === null
+      decayMask === null
         ? parameters.flat
-        : tf.mul(parameters.flat, tf.sub(1, scaled(tf.mul(adam.decayMask, learningRate * weightDecay))));
-    return [tf.sub(decayed, change) as Tensor1D, m, v];
-  }) as [Tensor1D, Tensor1D, Tensor1D];
-  tf.dispose([parameters.flat, adam.firstMoment, adam.secondMoment]);
+        : tf.mul(parameters.flat, tf.sub(1, scaled(tf.mul(decayMask, learningRate * weightDecay))));
+    return tf.sub(decayed, change) as Tensor1D;
+  });
+  tf.dispose([parameters.flat, change]);
   parameters.flat = flat;
-  adam.firstMoment = first;
-  adam.secondMoment = second;
 }

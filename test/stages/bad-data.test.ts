@@ -245,15 +245,6 @@ describe('a corpus', () => {
 });
 
 describe('a tokenizer', () => {
-  it('whose EOS is its PAD', async () => {
-    const spoilt = spoil('base/tokenizer_config.json', (text) => text.replaceAll('<|pad|>', '<|eos|>'));
-    const message =
-      'w/base/tokenizer_config.json: EOS = PAD; expected two different tokens, received id 2 for both. ' +
-      'Give "pad_token" a token of its own: with one token for both the model never learns where to stop.';
-    expect(await refuseInstruct(spoilt)).toEqual([message]);
-    expect(await refusePpo(spoilt)).toEqual([message]);
-  });
-
   it('with more tokens than the model has rows', async () => {
     const spoilt = spoil('base/tokenizer.json', (text) => text);
     writeTokenizer(spoilt.base, [readFileSync(world.corpus, 'utf8')], 500);
