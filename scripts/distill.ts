@@ -161,12 +161,7 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
     const isMeasured = step % config.evaluation.everySteps === 0 || step === steps;
     if (isMeasured) last = await validation.measure(step);
     await metrics.add({ step, ...metricsOf(update, isMeasured ? last : undefined, learningRate, speed) });
-    const shown = {
-      loss: update.loss.toFixed(3),
-      validation: last.loss.toFixed(3),
-      accuracy: last.accuracy.toFixed(3),
-    };
-    bar.update(step, shown, tokens);
+    bar.update(step, shownOf(update.loss, last), tokens);
     await endStep(context, { step, steps, everySteps: config.checkpoints.everySteps }, save);
   }
   const best = validation.best();
