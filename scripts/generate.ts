@@ -55,7 +55,7 @@ export async function generateCommand(argv: readonly string[], output: Output): 
     );
   }
   const prompt = readPrompt(values);
-  const speakers = await openSpeakers(positionals, values.backend as 'auto', usage);
+  const speakers = await openSpeakers(positionals, { backend: values.backend as 'auto', say: output.note, usage });
   try {
     const questions = questionsFor(speakers, prompt, values, output);
     if (values.json) await asJson(questions, prompt, values, output);

@@ -26,21 +26,20 @@ interface Candidate {
 
 /**
  * Checks one or two checkpoints (run folders or Hugging Face folders), opens the lane, and loads them.
+ * @param say   prints which lane it is
  * @param usage what to type, for the error where none or too many are named
  * @throws ConfigError, CheckpointError or DataError with the problems of all checkpoints, before a lane is opened
  */
 export async function openSpeakers(
   paths: readonly string[],
-  backend: 'auto' | LaneName,
-  usage: string,
+  { backend, say, usage }: { backend: 'auto' | LaneName; say: (line: string) => void; usage: string },
 ): Promise<Speaker[]> {
   if (paths.length < 1 || paths.length > 2) {
     const received = paths.length === 0 ? 'none' : `${paths.length} (${paths.join(', ')})`;
     throw new ConfigError(`expected one checkpoint, or two to compare, received ${received}. ${usage}`);
   }
   const candidates = await lookAt(paths);
-  const progress = openProgress({ stream: process.stderr });
-  await openLaneFor({ backend, device: 'auto' }, progress);
+  await openLaneFor({ backend, device: 'auto' }, { ...openProgress({ quiet: true }), say });
   return candidates.map(({ folder, ...rest }) => ({ ...rest, model: loadModelFolder(folder).model }));
 }
 
