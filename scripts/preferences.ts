@@ -53,7 +53,7 @@ export const preferences: Stage<PreferencesConfig> = { name: 'preferences', sche
 
 /** The checkpoint whose answers are compared, its tokenizer, and the prompts; no weights are read. */
 async function prepare(config: PreferencesConfig, record: (parent: Parent) => Promise<void> = async () => undefined) {
-  const parent = await openParent(config.model, { role: 'instruct model', stages: ['instruct'] });
+  const parent = await openParent(config.model, { role: 'instruct model', stages: ['instruct', 'distill'] });
   await record(parent);
   const tokenizer = loadTokenizer(parent.folder);
   const where = `instruct model ${config.model}`;

@@ -17,6 +17,7 @@ import { ppo } from '../stages/3-ppo.ts';
 import { evaluate } from '../stages/4-evaluate.ts';
 import { AlignConfig } from './align.config.ts';
 import { checkChain } from './align.ts';
+import { distill } from './distill.ts';
 import { preferences } from './preferences.ts';
 
 /** A program whose configurations can be checked. */
@@ -33,7 +34,7 @@ function checkable<Config extends StageConfig>(stage: Stage<Config>): Checkable 
 }
 
 const programs: readonly Checkable[] = [
-  ...[checkable(pretrain), checkable(instruct), checkable(preferences)],
+  ...[checkable(pretrain), checkable(instruct), checkable(distill), checkable(preferences)],
   ...[checkable(reward), checkable(ppo), checkable(evaluate)],
   {
     name: 'align',

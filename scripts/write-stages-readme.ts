@@ -8,6 +8,7 @@ import { runMain } from '../src/run/program.ts';
 import { pretrainMetrics } from '../stages/0-pretrain.ts';
 import { instructMetrics } from '../stages/1-instruct.ts';
 import { rewardMetrics } from '../stages/2-reward.ts';
+import { distillMetrics } from './distill.ts';
 
 const README = fileURLToPath(new URL('../stages/README.md', import.meta.url));
 
@@ -18,6 +19,7 @@ export function stagesReadme(): string {
     '1-instruct': instructMetrics,
     '2-reward': rewardMetrics,
     '3-ppo': ppoMetrics,
+    distill: distillMetrics,
   };
   const sections = Object.entries(stages).flatMap(([name, metrics]) => [
     `### ${name}`,

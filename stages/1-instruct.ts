@@ -75,7 +75,7 @@ export const instruct: Stage<InstructConfig> = { name: 'instruct', schema: Instr
 
 /** The base model's folder and tokenizer, and the plan of the mixture; nothing that needs weights or a lane. */
 async function prepare(config: InstructConfig) {
-  const parent = await openParent(config.model, { role: 'base model', stages: ['pretrain', 'instruct'] });
+  const parent = await openParent(config.model, { role: 'base model', stages: ['pretrain', 'instruct', 'distill'] });
   const tokenizer = loadTokenizer(parent.folder);
   const where = `base model ${config.model}`;
   const dimensions = checkModelFolder(parent.folder, {

@@ -86,7 +86,10 @@ export const reward: Stage<RewardConfig> = { name: 'reward', schema: RewardConfi
 
 /** The checkpoint to start from, its tokenizer, and the pairs as ids; no weights are read. */
 async function prepare(config: RewardConfig, record: (parent: Parent) => Promise<void> = async () => undefined) {
-  const parent = await openParent(config.model, { role: 'instruct model', stages: ['instruct', 'pretrain'] });
+  const parent = await openParent(config.model, {
+    role: 'instruct model',
+    stages: ['instruct', 'distill', 'pretrain'],
+  });
   await record(parent);
   const tokenizer = loadTokenizer(parent.folder);
   const where = `instruct model ${config.model}`;

@@ -243,7 +243,7 @@ type Prepared = Awaited<ReturnType<typeof prepare>>;
 
 /** The parents and the prompts; refuses what does not fit together. No weights are read. */
 async function prepare(config: PpoConfig, record: (role: string, parent: Parent) => Promise<void>) {
-  const policyParent = await openParent(config.policy, { role: 'policy', stages: ['instruct'] });
+  const policyParent = await openParent(config.policy, { role: 'policy', stages: ['instruct', 'distill'] });
   const tokenizer: Tokenizer = loadTokenizer(policyParent.folder);
   const expected = { role: 'reward model', stages: ['reward'], tokenizer: tokenizer.hash };
   const rewardParent = await openParent(config.reward, expected);

@@ -9,22 +9,77 @@ export interface Sampling {
   readonly topK: number;
   /** Only the smallest set of tokens whose probability reaches p; 1 for all. */
   readonly topP: number;
+  /** Only tokens at least p times as likely as the likeliest; 0 (or left out) for all. */
+  readonly minP?: number;
+  /** Above 1, tokens that were read or written before become less likely; 1 (or left out) for none. */
+  readonly repetitionPenalty?: number;
 }
 
-/** A drawn token and its log-probability at the temperature, before top-k and top-p. */
+/** A drawn token and its log-probability at the temperature, before penalty, top-k, top-p and min-p. */
 export interface DrawnToken {
   readonly id: number;
   readonly logProb: number;
 }
 
 /**
- * Draws from softmax(logits / temperature) restricted by top-k, then top-p. Greedy decoding (temperature 0) reports
- * log-probabilities at temperature 1 and uses no randomness.
+ * Draws from softmax(logits / temperature) restricted by top-k, then top-p, then min-p; the repetition penalty comes
+ * before all of them, as in transformers. Greedy decoding (temperature 0) reports log-probabilities at temperature 1 and
+ * uses no randomness.
  * @param logits [vocab]
- * @see Holtzman et al. 2020, arXiv:1904.09751 (top-p); Fan et al. 2018, arXiv:1805.04833 (top-k)
+ * @param seen   ids of prompt and response so far, for the repetition penalty
+ * @see Holtzman et al. 2020, arXiv:1904.09751 (top-p); Fan et al. 2018, arXiv:1805.04833 (top-k); Nguyen et al. 2024,
+ *   arXiv:2407.01082 (min-p); Keskar et al. 2019, arXiv:1909.05858, section 4.1 (repetition penalty)
  */
-export function sampleToken(logits: Float32Array, sampling: Sampling, random: Random): DrawnToken {
+export function sampleToken(
+  logits: Float32Array,
+  sampling: Sampling,
+  random: Random,
+  seen: Iterable<number> = [],
+): DrawnToken {
+  const { repetitionPenalty = 1 } = sampling;
   const temperature = sampling.temperature === 0 ? 1 : sampling.temperature;
+  const model = distribution(logits, temperature);
+  const drawn =
+    repetitionPenalty === 1 ? model : distribution(penalizeRepetition(logits, seen, repetitionPenalty), temperature);
+  const id =
+    sampling.temperature === 0
+      ? drawn.best
+      : draw(drawn.weights, candidates(drawn.weights, drawn.total, sampling), random);
+  return { id, logProb: (logits[id] as number) / temperature - model.top - Math.log(model.total) };
+}
+
+/** The ids a token may be drawn from, most likely first; null for all of them. For tests and for people who look. */
+export function allowedTokens(logits: Float32Array, sampling: Sampling, seen: Iterable<number> = []): number[] | null {
+  const penalized = penalizeRepetition(logits, seen, sampling.repetitionPenalty ?? 1);
+  const { weights, total } = distribution(penalized, sampling.temperature === 0 ? 1 : sampling.temperature);
+  return candidates(weights, total, sampling);
+}
+
+/**
+ * Logits of the ids seen divided by the penalty where positive, multiplied where negative; each id once.
+ * @returns a copy, or `logits` itself where the penalty is 1
+ * @see transformers' RepetitionPenaltyLogitsProcessor
+ */
+export function penalizeRepetition(logits: Float32Array, seen: Iterable<number>, penalty: number): Float32Array {
+  if (penalty === 1) return logits;
+  const changed = logits.slice();
+  for (const id of new Set(seen)) {
+    const logit = changed[id];
+    if (logit !== undefined) changed[id] = logit < 0 ? logit * penalty : logit / penalty;
+  }
+  return changed;
+}
+
+/** softmax(logits / temperature) before it is divided by its sum: the likeliest token has weight 1. */
+interface Distribution {
+  readonly weights: Float64Array;
+  readonly total: number;
+  /** The likeliest id and its logit / temperature. */
+  readonly best: number;
+  readonly top: number;
+}
+
+function distribution(logits: Float32Array, temperature: number): Distribution {
   let best = 0;
   for (let i = 1; i < logits.length; i++) if ((logits[i] as number) > (logits[best] as number)) best = i;
   const top = (logits[best] as number) / temperature;
@@ -35,26 +90,34 @@ export function sampleToken(logits: Float32Array, sampling: Sampling, random: Ra
     weights[i] = weight;
     total += weight;
   }
-  const logProb = (id: number): number => (logits[id] as number) / temperature - top - Math.log(total);
-  if (sampling.temperature === 0) return { id: best, logProb: logProb(best) };
-  const id = draw(weights, candidates(weights, total, sampling), random);
-  return { id, logProb: logProb(id) };
+  return { weights, total, best, top };
 }
 
-/** The ids that top-k and top-p leave, most likely first; null for all. */
+/** The ids that top-k, top-p and min-p leave, most likely first; null for all. */
 function candidates(weights: Float64Array, total: number, sampling: Sampling): number[] | null {
-  const { topK, topP } = sampling;
-  if ((topK === 0 || topK >= weights.length) && topP >= 1) return null;
+  const { topK, topP, minP = 0 } = sampling;
+  if ((topK === 0 || topK >= weights.length) && topP >= 1 && minP === 0) return null;
   const order = Array.from(weights.keys()).sort((a, b) => (weights[b] as number) - (weights[a] as number) || a - b);
-  const kept = topK > 0 ? order.slice(0, topK) : order;
-  if (topP >= 1) return kept;
-  const mass = topK > 0 ? kept.reduce((sum, id) => sum + (weights[id] as number), 0) : total;
+  const kept = nucleus(weights, total, topK > 0 ? order.slice(0, topK) : order, sampling);
+  // The likeliest token has weight 1, so weights are already relative to it.
+  return minP === 0 ? [...kept] : kept.filter((id) => (weights[id] as number) >= minP);
+}
+
+/** The shortest beginning of `ordered` whose share reaches p. */
+function nucleus(
+  weights: Float64Array,
+  total: number,
+  ordered: readonly number[],
+  { topK, topP }: Sampling,
+): readonly number[] {
+  if (topP >= 1) return ordered;
+  const mass = topK > 0 ? ordered.reduce((sum, id) => sum + (weights[id] as number), 0) : total;
   let reached = 0;
-  const end = kept.findIndex((id) => {
+  const end = ordered.findIndex((id) => {
     reached += weights[id] as number;
     return reached >= topP * mass;
   });
-  return end < 0 ? kept : kept.slice(0, end + 1);
+  return end < 0 ? ordered : ordered.slice(0, end + 1);
 }
 
 function draw(weights: Float64Array, ids: readonly number[] | null, random: Random): number {

@@ -30,7 +30,7 @@ export interface RunContext {
 
 /** One program of the chain: a schema, a check and a function. */
 export interface Stage<Config extends StageConfig> {
-  readonly name: 'pretrain' | 'instruct' | 'preferences' | 'reward' | 'ppo' | 'evaluate';
+  readonly name: 'pretrain' | 'instruct' | 'distill' | 'preferences' | 'reward' | 'ppo' | 'evaluate';
   readonly schema: z.ZodType<Config>;
   /**
    * Looks at everything the stage would read, without weights and without a lane, and returns lines with figures; for

@@ -19,7 +19,7 @@ import type { UpdateOptions, UpdateResult } from '../training/update.ts';
 import { updateParameters } from '../training/update.ts';
 
 /** A batch on the device. */
-interface NextTokenBatch {
+export interface NextTokenBatch {
   readonly inputs: DecoderInputs;
   /** [count], positions in batch · seq whose next token is learned, padded with 0. */
   readonly positions: Tensor1D;
@@ -34,7 +34,8 @@ interface NextTokenBatch {
 /** Learned positions are padded to a multiple of this, so that few distinct shapes occur. */
 const POSITION_BUCKET = 128;
 
-function upload(model: Model, rows: PackedRows, padId: number): NextTokenBatch {
+/** Uploads packed rows with the positions that are learned; freed by `disposeBatch`. */
+export function uploadRows(model: Model, rows: PackedRows, padId: number): NextTokenBatch {
   const { targets, targetMask } = alignNextToken(rows, padId);
   const learned: number[] = [];
   targetMask.forEach((flag, at) => {
@@ -83,7 +84,7 @@ export function nextTokenUpdate(
   padId: number,
   options: UpdateOptions,
 ): UpdateResult<never> & { tokens: number } {
-  const batches = microBatches.map((rows) => upload(model, rows, padId));
+  const batches = microBatches.map((rows) => uploadRows(model, rows, padId));
   const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
   if (tokens === 0) {
     for (const batch of batches) disposeBatch(batch);
@@ -107,7 +108,7 @@ export function nextTokenLoss(model: Model, batches: readonly PackedRows[], padI
   let sum = 0;
   let tokens = 0;
   for (const rows of batches) {
-    const batch = upload(model, rows, padId);
+    const batch = uploadRows(model, rows, padId);
     sum += tf.tidy(() => lossOf(model, modelWeights(model), batch, 1).dataSync()[0] as number);
     tokens += batch.tokens;
     disposeBatch(batch);
@@ -115,7 +116,8 @@ export function nextTokenLoss(model: Model, batches: readonly PackedRows[], padI
   return sum / tokens;
 }
 
-function disposeBatch(batch: NextTokenBatch): void {
+/** Frees the tensors of a batch. */
+export function disposeBatch(batch: NextTokenBatch): void {
   const { inputs, positions, labels, mask } = batch;
   tf.dispose([positions, labels, mask]);
   disposeInputs(inputs);

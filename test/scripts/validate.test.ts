@@ -50,11 +50,11 @@ describe('validate', () => {
 
   it('says so where nothing tells the stage', async () => {
     expect(await problems(file('odd.yaml', {}))).toEqual([
-      'odd.yaml: it is not clear what it configures; expected a configuration of pretrain, instruct, preferences, reward, ppo, evaluate, align. ' +
+      'odd.yaml: it is not clear what it configures; expected a configuration of pretrain, instruct, distill, preferences, reward, ppo, evaluate, align. ' +
         'Write as its first line: # yaml-language-server: $schema=../schema/<name>.schema.json',
     ]);
     expect(await problems(file('other.yaml', {}, 'rewards'))).toEqual([
-      'other.yaml: its $schema comment names rewards; expected one of pretrain, instruct, preferences, reward, ppo, evaluate, align. Correct the comment.',
+      'other.yaml: its $schema comment names rewards; expected one of pretrain, instruct, distill, preferences, reward, ppo, evaluate, align. Correct the comment.',
     ]);
     expect(await problems(path('none.yaml'))).toHaveLength(1);
   });

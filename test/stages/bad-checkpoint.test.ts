@@ -128,13 +128,13 @@ describe('parents that do not fit', () => {
 
   it('a run of another stage', async () => {
     expect(await refusePpo({ policy: runs.reward })).toEqual([
-      'policy chain/reward: expected a run of instruct, received one of reward. Name another.',
+      'policy chain/reward: expected a run of instruct or distill, received one of reward. Name another.',
     ]);
     expect(await refusePpo({ reward: runs.instruct })).toEqual([
       'reward model chain/instruct: expected a run of reward, received one of instruct. Name another.',
     ]);
     expect(await refuseInstruct(runs.reward)).toEqual([
-      'base model chain/reward: expected a run of pretrain or instruct, received one of reward. Name another.',
+      'base model chain/reward: expected a run of pretrain or instruct or distill, received one of reward. Name another.',
     ]);
   });
 

@@ -1,0 +1,94 @@
+/** Configuration of distillation: a student that learns from a teacher's probabilities on instruction data. */
+import { z } from 'zod';
+import { Checkpoints, filePath, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
+
+function size(description: string) {
+  return z.int().positive().nullable().default(null).describe(`${description} null: as the teacher.`);
+}
+
+/** A new decoder, or one that exists. */
+const Student = z
+  .strictObject({
+    checkpoint: z
+      .string()
+      .min(1)
+      .nullable()
+      .default(null)
+      .meta({ description: 'Checkpoint to start from; null makes a new model of the sizes below.', format: 'path' }),
+    layers: size('Decoder layers.'),
+    heads: size('Query heads.'),
+    kvHeads: size('Key/value heads; divides heads.'),
+    dModel: size('Width of the residual stream.'),
+    dFf: size('Width of the feed-forward layer.'),
+  })
+  .refine(({ checkpoint, ...sizes }) => checkpoint === null || Object.values(sizes).every((value) => value === null), {
+    path: ['checkpoint'],
+    message: 'expected null beside sizes: a checkpoint has its own. Leave out one or the other',
+  });
+
+export const DistillConfig = z
+  .strictObject({
+    run: Run,
+    runtime: Runtime.prefault({}),
+    teacher: filePath('Language model to learn from: a run folder or a Hugging Face folder.'),
+    student: Student.prefault({}),
+    data: z.strictObject({
+      examples: filePath('The tokenized examples of a stage-1 run: its instruct.arrow.'),
+      seed: filePath('Folder with the rows of the tasks, for validation.'),
+      templates: filePath('Folder with the templates of the tasks, for validation.'),
+      tasks: z
+        .array(z.string())
+        .min(1)
+        .optional()
+        .describe('Tasks to validate on; all that occur in the examples when left out.'),
+    }),
+    distill: z
+      .strictObject({
+        alpha: z
+          .number()
+          .min(0)
+          .max(1)
+          .default(0.5)
+          .describe('Weight of the teacher: 1 learns from it alone, 0 from the data alone.'),
+        temperature: z
+          .number()
+          .positive()
+          .default(2)
+          .describe('Divides the logits of teacher and student; above 1, unlikely tokens weigh more.'),
+      })
+      .prefault({}),
+    sequence: z
+      .strictObject({ length: z.int().positive().default(160).describe('Tokens of a packed row.') })
+      .prefault({}),
+    training: z
+      .strictObject({
+        rows: z.int().positive().default(8).describe('Packed rows an update.'),
+        accumulate: z.int().positive().default(1).describe('Micro-batches that an update is split into.'),
+        epochs: z.number().positive().default(1).describe('Passes over the packed rows.'),
+      })
+      .prefault({}),
+    optimizer: withDefaults(Optimizer, {
+      learningRate: 3e-3,
+      schedule: 'cosine',
+      warmupSteps: 50,
+      weightDecay: 0.05,
+      beta2: 0.98,
+    }).prefault({}),
+    evaluation: z
+      .strictObject({
+        everySteps: z
+          .int()
+          .positive()
+          .default(100)
+          .describe('Steps between evaluations; one is made at the end in any case.'),
+        rowsPerTask: z.int().positive().default(24).describe('Validation rows of each task.'),
+      })
+      .prefault({}),
+    checkpoints: Checkpoints.prefault({}),
+  })
+  .superRefine(({ training }, context) => {
+    if (training.rows % training.accumulate === 0) return;
+    const message = `expected a divisor of training.rows ${training.rows}, received ${training.accumulate}`;
+    context.addIssue({ code: 'custom', path: ['training', 'accumulate'], message });
+  });
+export type DistillConfig = z.infer<typeof DistillConfig>;

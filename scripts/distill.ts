@@ -1,0 +1,219 @@
+/**
+ * Distillation: a smaller student learns from the probabilities of a teacher on instruction data.
+ *
+ *   Reads   a language model (the teacher), a stage-1 run's instruct.arrow, data/seed and data/templates for validation
+ *   Writes  <run.folder>/{config.yaml, metrics.arrow, samples.arrow, checkpoints/, best/, manifest.json}
+ *   Run     npx tsx scripts/distill.ts configs/distill/tiny.yaml
+ *   After   Hinton et al. 2015 (arXiv:1503.02531); the mix of losses as in DistilBERT (arXiv:1910.01108)
+ */
+import { checkModelFolder, loadModelFolder } from '../src/checkpoint/model-folder.ts';
+import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
+import type { CursorState } from '../src/data/cursor.ts';
+import { createCursor } from '../src/data/cursor.ts';
+import { splitRows } from '../src/data/packing.ts';
+import { openPacked } from '../src/data/tokenized-packed.ts';
+import { ConfigError } from '../src/errors.ts';
+import type { ModelDimensions } from '../src/model/dimensions.ts';
+import { checkDimensions, parameterCount } from '../src/model/dimensions.ts';
+import type { Model } from '../src/model/model.ts';
+import { disposeModel, newModel } from '../src/model/model.ts';
+import { seededRandom } from '../src/random.ts';
+import { endStep } from '../src/run/end-step.ts';
+import { openMetrics } from '../src/run/metrics.ts';
+import { openParent, type Parent } from '../src/run/parents.ts';
+import { program } from '../src/run/program.ts';
+import type { RunFolder } from '../src/run/run-folder.ts';
+import type { RunContext, Stage } from '../src/run/stage.ts';
+import { distillUpdate } from '../src/steps/distill-update.ts';
+import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
+import { disposeAdamW } from '../src/training/adamw.ts';
+import { learningRateAt } from '../src/training/schedule.ts';
+import { DistillConfig } from './distill.config.ts';
+import type { Measured } from './distill-validation.ts';
+import { measure, openValidation, validationItems } from './distill-validation.ts';
+
+/** Every metric this program writes. */
+export const distillMetrics = {
+  'loss/train': 'alpha · T² · KL(teacher ‖ student) + (1 − alpha) · cross-entropy, mean over learned tokens, in nats.',
+  'loss/kl': 'KL(teacher ‖ student) at the temperature, mean over learned tokens, in nats; 0 where alpha is.',
+  'loss/cross_entropy': 'Mean over learned tokens of −log p(token), in nats.',
+  'loss/validation': 'The same on validation rows with trained templates.',
+  'accuracy/validation': 'Mean score on validation rows with trained templates: mean over tasks.',
+  'optimizer/learning_rate': 'Learning rate of the update.',
+  'optimizer/gradient_norm': 'Global norm of the gradient before clipping.',
+  'speed/tokens_per_second': 'Tokens of rows (prompt, target, padding) a second, of the update alone.',
+} as const;
+
+interface State {
+  readonly step: number;
+  readonly cursor: CursorState;
+  readonly last: Measured;
+  readonly best: Measured & { readonly step: number };
+}
+
+export const distill: Stage<DistillConfig> = { name: 'distill', schema: DistillConfig, check, run };
+
+/** Teacher, student and validation questions, checked against each other; nothing that needs weights or a lane. */
+async function prepare(config: DistillConfig) {
+  const teacher = await openParent(config.teacher, { role: 'teacher' });
+  const tokenizer = loadTokenizer(teacher.folder);
+  const { length } = config.sequence;
+  const where = `teacher ${config.teacher}`;
+  const dimensions = checkModelFolder(teacher.folder, { where, head: 'tokens', tokenizer, length });
+  const { checkpoint } = config.student;
+  const student =
+    checkpoint === null ? undefined : await openParent(checkpoint, { role: 'student', tokenizer: tokenizer.hash });
+  const sizes =
+    student === undefined
+      ? studentDimensions(dimensions, config)
+      : checkModelFolder(student.folder, { where: `student ${checkpoint}`, head: 'tokens', tokenizer, length });
+  return { teacher, student, tokenizer, dimensions, sizes, items: validationItems(config) };
+}
+
+/** The teacher's dimensions with the sizes that the configuration names. */
+function studentDimensions(teacher: ModelDimensions, { student }: DistillConfig): ModelDimensions {
+  const { checkpoint: _, ...named } = student;
+  const chosen = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== null));
+  const sizes: ModelDimensions = { ...teacher, ...chosen };
+  // Key/value heads follow the heads where only those are named and the teacher's would not divide them.
+  const kvHeads = student.kvHeads ?? (sizes.heads % teacher.kvHeads === 0 ? teacher.kvHeads : sizes.heads);
+  const isNarrowed = student.dModel !== null || student.heads !== null;
+  const headDim = isNarrowed ? sizes.dModel / sizes.heads : teacher.headDim;
+  if (!Number.isInteger(headDim)) {
+    throw new ConfigError(
+      `student.heads: expected a divisor of dModel ${sizes.dModel}, received ${sizes.heads}. Name both, or neither.`,
+    );
+  }
+  return checkDimensions({ ...sizes, kvHeads, headDim });
+}
+
+async function check(config: DistillConfig): Promise<readonly string[]> {
+  const { tokenizer, dimensions, sizes, items } = await prepare(config);
+  const data = openPacked(config.data.examples, tokenizer, config.sequence.length, config.training.rows);
+  data.close();
+  return [
+    describeModels(dimensions, sizes),
+    `${data.examples} examples in ${data.units} packed rows of ${data.length} tokens; ${stepsOf(config, data)} steps of ${data.perUpdate} rows`,
+    `${items.length} validation questions of ${new Set(items.map(({ task }) => task)).size} tasks`,
+  ];
+}
+
+function describeModels(teacher: ModelDimensions, student: ModelDimensions): string {
+  const describe = (of: ModelDimensions): string =>
+    `${of.layers} layers of ${of.dModel}, ${parameterCount(of, 'tokens').toLocaleString('en-US')} parameters`;
+  return `teacher: ${describe(teacher)}; student: ${describe(student)}`;
+}
+
+function stepsOf({ training }: DistillConfig, data: { units: number; perUpdate: number }): number {
+  return Math.max(1, Math.round((training.epochs * data.units) / data.perUpdate));
+}
+
+async function run(config: DistillConfig, context: RunContext): Promise<Record<string, unknown>> {
+  const { folder, progress } = context;
+  const { tokenizer, items, ...parents } = await prepare(config);
+  await record(folder, config, parents);
+  progress.say(`distill  ${describeModels(parents.dimensions, parents.sizes)}`);
+
+  // 1. The teacher, which is never changed, and the student: new, from a checkpoint, or where its run was stopped.
+  const teacher = loadModelFolder(parents.teacher.folder).model;
+  const { model, adam, state } = startOrResume<State>(folder, config.optimizer, () => newStudent(config, parents));
+  // 2. The packed rows of stage 1, and what both are measured on.
+  const data = openPacked(config.data.examples, tokenizer, config.sequence.length, config.training.rows);
+  const cursor = createCursor(data.units, state?.cursor ?? config.run.seed);
+  const metrics = openMetrics(folder.file('metrics.arrow'), distillMetrics, { resumeFromStep: state?.step });
+  const validation = openValidation(config, folder, { model, tokenizer, items, state });
+  const goal = measure(teacher, tokenizer, items, config.sequence.length);
+  progress.say(`teacher  validation loss ${goal.loss.toFixed(4)}, accuracy ${goal.accuracy.toFixed(3)}`);
+  let last = state?.last ?? (await validation.measure(0));
+  if (state === undefined) {
+    await metrics.add({ step: 0, 'loss/validation': last.loss, 'accuracy/validation': last.accuracy });
+  }
+  const save = async (step: number): Promise<void> => {
+    await metrics.flush();
+    await validation.flush();
+    const saved: State = { step, cursor: cursor.state(), last, best: validation.best() };
+    await saveTraining(folder.path, config.checkpoints.keepLast, { model, adam }, tokenizer, saved);
+  };
+
+  // 3. The teacher's probabilities and the right tokens, mixed; the best checkpoint by validation loss is kept.
+  const steps = stepsOf(config, data);
+  const first = state?.step ?? 0;
+  const bar = progress.phase('distill', steps, { unit: 'tokens', start: first });
+  let tokens = 0;
+  for (let step = first + 1; step <= steps; step++) {
+    const rows = data.take(cursor.next(data.perUpdate));
+    const learningRate = learningRateAt(config.optimizer, step - 1, steps);
+    const began = performance.now();
+    const update = distillUpdate(
+      { student: model, teacher },
+      adam,
+      splitRows(rows, config.training.accumulate),
+      tokenizer.padId,
+      {
+        ...config.distill,
+        learningRate,
+        clipNorm: config.optimizer.clipNorm,
+        where: `distill step ${step}`,
+      },
+    );
+    const speed = rows.inputIds.length / ((performance.now() - began) / 1000);
+    tokens += rows.inputIds.length;
+    const isMeasured = step % config.evaluation.everySteps === 0 || step === steps;
+    if (isMeasured) last = await validation.measure(step);
+    await metrics.add({ step, ...metricsOf(update, isMeasured ? last : undefined, learningRate, speed) });
+    bar.update(step, shownOf(update.loss, last), tokens);
+    await endStep(context, { step, steps, everySteps: config.checkpoints.everySteps }, save);
+  }
+  const best = validation.best();
+  bar.finish(`best validation loss ${best.loss.toFixed(4)}, accuracy ${best.accuracy.toFixed(3)} at step ${best.step}`);
+
+  // 4. The model to go on with is the best one.
+  data.close();
+  await folder.recordOutput('model', 'best');
+  for (const used of [model, teacher]) disposeModel(used);
+  disposeAdamW(adam);
+  const goals = { teacherValidationLoss: goal.loss, teacherAccuracy: goal.accuracy };
+  return { validationLoss: best.loss, accuracy: best.accuracy, bestStep: best.step, steps, ...goals };
+}
+
+async function record(
+  folder: RunFolder,
+  { data }: DistillConfig,
+  { teacher, student }: { teacher: Parent; student: Parent | undefined },
+): Promise<void> {
+  await folder.recordParent('teacher', teacher);
+  if (student !== undefined) await folder.recordParent('student', student);
+  for (const role of ['examples', 'seed', 'templates'] as const) await folder.recordInput(role, data[role]);
+}
+
+function newStudent(
+  { run: { seed } }: DistillConfig,
+  { student, sizes }: Pick<Awaited<ReturnType<typeof prepare>>, 'student' | 'sizes'>,
+): Model {
+  if (student !== undefined) return loadModelFolder(student.folder).model;
+  return newModel(sizes, 'tokens', seededRandom(seed, 'initialization'));
+}
+
+function shownOf(loss: number, { loss: validation, accuracy }: Measured): Record<string, string> {
+  return { loss: loss.toFixed(3), validation: validation.toFixed(3), accuracy: accuracy.toFixed(3) };
+}
+
+function metricsOf(
+  update: ReturnType<typeof distillUpdate>,
+  measured: Measured | undefined,
+  learningRate: number,
+  speed: number,
+) {
+  return {
+    'loss/train': update.loss,
+    'loss/kl': update.stats.kl,
+    'loss/cross_entropy': update.stats.crossEntropy,
+    'loss/validation': measured?.loss ?? null,
+    'accuracy/validation': measured?.accuracy ?? null,
+    'optimizer/learning_rate': learningRate,
+    'optimizer/gradient_norm': update.gradientNorm,
+    'speed/tokens_per_second': speed,
+  };
+}
+
+await program(import.meta.url, distill, 'Trains a smaller student on the probabilities of a teacher.');

@@ -1,0 +1,80 @@
+/** A checkpoint that answers: checked first, loaded later. */
+import { checkModelFolder, loadModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { encodePrompt } from '../../src/data/instruction.ts';
+import { ConfigError, DataError, UserError } from '../../src/errors.ts';
+import { disposeModel, type Model } from '../../src/model/model.ts';
+import { openParent } from '../../src/run/parents.ts';
+import { openProgress } from '../../src/run/progress.ts';
+import { openLaneFor } from '../../src/run/stage.ts';
+import type { LaneName } from '../../src/tensor/lane.ts';
+import { loadTokenizer, type Tokenizer } from '../../src/tokenizer/tokenizer.ts';
+
+/** A language model with its tokenizer. */
+export interface Speaker {
+  /** The path that was given. */
+  readonly name: string;
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+}
+
+/** A checkpoint that was looked at and found right; its weights are not read yet. */
+interface Candidate {
+  readonly name: string;
+  readonly folder: string;
+  readonly tokenizer: Tokenizer;
+}
+
+/**
+ * Checks one or two checkpoints (run folders or Hugging Face folders), opens the lane, and loads them.
+ * @param say   prints which lane it is
+ * @param usage what to type, for the error where none or too many are named
+ * @throws ConfigError, CheckpointError or DataError with the problems of all checkpoints, before a lane is opened
+ */
+export async function openSpeakers(
+  paths: readonly string[],
+  { backend, say, usage }: { backend: 'auto' | LaneName; say: (line: string) => void; usage: string },
+): Promise<Speaker[]> {
+  if (paths.length < 1 || paths.length > 2) {
+    const received = paths.length === 0 ? 'none' : `${paths.length} (${paths.join(', ')})`;
+    throw new ConfigError(`expected one checkpoint, or two to compare, received ${received}. ${usage}`);
+  }
+  const candidates = await lookAt(paths);
+  await openLaneFor({ backend, device: 'auto' }, { ...openProgress({ quiet: true }), say });
+  return candidates.map(({ folder, ...rest }) => ({ ...rest, model: loadModelFolder(folder).model }));
+}
+
+async function lookAt(paths: readonly string[]): Promise<Candidate[]> {
+  const candidates: Candidate[] = [];
+  const problems: string[] = [];
+  for (const name of paths) {
+    try {
+      const { folder } = await openParent(name, { role: 'checkpoint' });
+      const tokenizer = loadTokenizer(folder);
+      checkModelFolder(folder, { where: `checkpoint ${name}`, head: 'tokens', tokenizer });
+      candidates.push({ name, folder, tokenizer });
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      problems.push(...error.problems);
+    }
+  }
+  if (problems.length > 0) throw new DataError([...new Set(problems)]);
+  return candidates;
+}
+
+/** Frees the models. */
+export function disposeSpeakers(speakers: readonly Speaker[]): void {
+  for (const { model } of speakers) disposeModel(model);
+}
+
+/** Ids of a text to go on with as it is: after BOS where prompts of this tokenizer start with it. */
+export function rawIds(text: string, tokenizer: Tokenizer): Int32Array {
+  const ids = tokenizer.encode(text);
+  const { bosId } = tokenizer;
+  const startsWithBos = bosId !== null && encodePrompt(text, tokenizer)[0] === bosId;
+  return startsWithBos ? Int32Array.of(bosId, ...ids) : ids;
+}
+
+/** How many tokens fit behind a prompt. */
+export function roomAfter(prompt: Int32Array, { model }: Speaker): number {
+  return model.dimensions.context - prompt.length;
+}

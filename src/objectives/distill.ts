@@ -1,0 +1,79 @@
+/** Knowledge distillation: a student learns a teacher's distribution of the next token beside the right one. */
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from '../tensor/tf.ts';
+import { tf } from '../tensor/tf.ts';
+import { maskedCrossEntropy } from './cross-entropy.ts';
+
+/** The mix of the two losses. */
+export interface DistillOptions {
+  /** Weight of the teacher: 1 learns from it alone, 0 from the data alone. */
+  readonly alpha: number;
+  /** Divides the logits of both; above 1, unlikely tokens weigh more. */
+  readonly temperature: number;
+}
+
+/** The loss and its two parts, each a mean over learned tokens, in nats. */
+export interface DistillLoss {
+  /** alpha · T² · KL + (1 − alpha) · cross-entropy */
+  readonly loss: Scalar;
+  /** KL(teacher ‖ student) at the temperature; 0 where alpha is. */
+  readonly kl: Scalar;
+  readonly crossEntropy: Scalar;
+}
+
+/** What one batch's loss is computed from. */
+export interface DistillBatch {
+  /** [rows, vocab] of the student, differentiated. */
+  readonly student: Tensor2D;
+  /** [rows, vocab] of the teacher, a constant; null where alpha is 0. */
+  readonly teacher: Tensor2D | null;
+  /** [rows] int32, the right tokens. */
+  readonly labels: Tensor1D;
+  /** [rows], 1 on learned tokens. */
+  readonly mask: Tensor1D;
+  /** Learned tokens of all micro-batches of this update. */
+  readonly count: number;
+}
+
+/**
+ * alpha · T² · KL(teacher ‖ student at temperature T) + (1 − alpha) · cross-entropy. T² keeps the gradient of the first
+ * part as large as that of the second, whatever T is.
+ * @see Hinton et al. 2015, arXiv:1503.02531, section 2; Sanh et al. 2019 (DistilBERT), arXiv:1910.01108, for the mix
+ */
+export function distillLoss(batch: DistillBatch, { alpha, temperature }: DistillOptions): DistillLoss {
+  const { student, teacher, labels, mask, count } = batch;
+  const crossEntropy = maskedCrossEntropy(student, labels, mask, count);
+  if (teacher === null || alpha === 0) {
+    return { loss: tf.mul(crossEntropy, 1 - alpha), kl: tf.scalar(0), crossEntropy };
+  }
+  const kl = tf.div(tf.sum(tf.mul(teacherKl(student, teacher, temperature), mask)), count) as Scalar;
+  const loss = tf.add(tf.mul(kl, alpha * temperature * temperature), tf.mul(crossEntropy, 1 - alpha)) as Scalar;
+  return { loss, kl, crossEntropy };
+}
+
+/**
+ * KL(softmax(teacher / T) ‖ softmax(student / T)) of each row, in nats. Differentiable in the student's logits:
+ * (softmax(student / T) − softmax(teacher / T)) / T.
+ * @param student [rows, vocab]
+ * @param teacher [rows, vocab]
+ * @returns [rows]
+ */
+export function teacherKl(student: Tensor2D, teacher: Tensor2D, temperature: number): Tensor1D {
+  const op = tf.customGrad((...inputs: unknown[]) => {
+    const [logits, save] = inputs as [Tensor2D, (tensors: Tensor[]) => void];
+    const studentLog = logSoftmax(tf.div(logits, temperature));
+    const teacherLog = logSoftmax(tf.div(teacher, temperature));
+    const teacherP = tf.exp(teacherLog);
+    const value = tf.sum(tf.mul(teacherP, tf.sub(teacherLog, studentLog)), 1);
+    save([tf.div(tf.sub(tf.exp(studentLog), teacherP), temperature)]);
+    return {
+      value,
+      gradFunc: (dy: Tensor, saved: Tensor[]) => tf.mul(saved[0] as Tensor2D, tf.expandDims(dy, 1)),
+    };
+  });
+  return op(student) as Tensor1D;
+}
+
+function logSoftmax(logits: Tensor2D): Tensor2D {
+  const shifted = tf.sub(logits, tf.max(logits, 1, true));
+  return tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), 1, true)));
+}
