@@ -7,6 +7,7 @@
  *   After   Wei et al. 2022 (FLAN, arXiv:2109.01652)
  */
 import { join } from 'node:path';
+import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
@@ -234,10 +235,37 @@ function openValidation(
       const { mean: accuracy } = accuracyByTask(answers);
       if (accuracy > best.accuracy) {
         best = { accuracy, step };
-        await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer, base }));
+        await atomicFolder(folder.file('best'), (path) =>
+          writeModelFolder(path, model, { tokenizer, base, card: cardOf(config, best) }),
+        );
       }
       return accuracy;
     },
+  };
+}
+
+/** What the model card tells. */
+function cardOf(
+  { model, data, mixture, sequence, training, optimizer, tuning }: InstructConfig,
+  best: State['best'],
+): CardFacts {
+  const { learningRate, schedule, weightDecay } = optimizer;
+  return {
+    made: 'Instruction tuning',
+    base: model,
+    data: { rows: data.seed, templates: data.templates },
+    decisions: {
+      'loss on': 'targets and their EOS, never prompts',
+      mixture: { rule: mixture.rule, examples: mixture.examples, cap: mixture.cap, templates: mixture.templateChoice },
+      sequences: {
+        length: sequence.length,
+        padding: sequence.buckets === null ? 'packed' : 'bucketed',
+        overlong: sequence.overlong,
+      },
+      optimizer: { learningRate, schedule, weightDecay, epochs: training.epochs, rows: training.rows },
+      tuning: tuning.method === 'lora' ? tuning.lora : { method: 'full', freeze: tuning.freeze },
+    },
+    results: { 'accuracy on validation rows': best.accuracy, step: best.step },
   };
 }
 

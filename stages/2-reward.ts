@@ -7,6 +7,7 @@
  *   Run     npx tsx stages/2-reward.ts configs/reward/tiny.yaml
  *   After   Christiano et al. 2017 (arXiv:1706.03741); Stiennon et al. 2020 (arXiv:2009.01325)
  */
+import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
@@ -198,7 +199,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const responses = pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]);
   const normalisation = meanAndDeviation(scoreSequences(model, responses, tokenizer.padId));
   checkSpread(normalisation.deviation);
-  const options = { tokenizer, normalisation, base: parent.path };
+  const options = { tokenizer, normalisation, base: parent.path, card: cardOf(config, quality) };
   await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, options));
   await folder.recordOutput('model', 'model');
   await writeJudgement(config, context, heldOut, quality);
@@ -249,6 +250,28 @@ function judgedRow(row: PreferencePair, scores: { chosen: number; rejected: numb
   const { prompt, chosen, rejected, gold_chosen, gold_rejected, flipped } = row;
   const scored = { score_chosen: scores?.chosen ?? 0, score_rejected: scores?.rejected ?? 0 };
   return { prompt, chosen, rejected, ...scored, gold_chosen, gold_rejected, flipped };
+}
+
+/** What the model card tells. */
+function cardOf(
+  { model, pairs, heldOut, loss, training, optimizer, tuning }: RewardConfig,
+  quality: PairQuality,
+): CardFacts {
+  const { learningRate, schedule } = optimizer;
+  return {
+    made: 'Reward model',
+    base: model,
+    data: { pairs, 'held-out pairs': heldOut },
+    decisions: {
+      'score read at': 'the last token of the response',
+      loss: { kind: 'Bradley–Terry', ...loss },
+      normalisation:
+        'mean 0 and deviation 1 over the training responses, in config.json (plumbline.reward_normalisation)',
+      optimizer: { learningRate, schedule, epochs: training.epochs, pairs: training.pairs },
+      tuning: tuning.method === 'lora' ? tuning.lora : { method: 'full', freeze: tuning.freeze },
+    },
+    results: summaryOf(quality),
+  };
 }
 
 await program(import.meta.url, reward, 'Trains a reward model on preference pairs.');

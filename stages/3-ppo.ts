@@ -6,6 +6,7 @@
  *   Run     npx tsx stages/3-ppo.ts configs/ppo/tiny.yaml
  *   After   Ziegler et al. 2019 (arXiv:1909.08593); Huang et al. 2024 (arXiv:2403.17031)
  */
+import { ppoCard } from '../src/checkpoint/model-card.ts';
 import { checkModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { savePpo, trainedPpo } from '../src/checkpoint/ppo-checkpoint.ts';
 import { hasAdapter, startPpo } from '../src/checkpoint/ppo-models.ts';
@@ -172,7 +173,8 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     `held-out gold ${heldOut.gold.toFixed(3)}, reward ${heldOut.reward.toFixed(2)}, KL ${heldOut.kl.toFixed(2)} nats a response`,
   );
 
-  const options = { tokenizer, base: policyParent.path };
+  const results = { gold: heldOut.gold, reward: heldOut.reward, 'KL a response': heldOut.kl };
+  const options = { tokenizer, base: policyParent.path, card: ppoCard(config, results) };
   await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, models.policy, options));
   await folder.recordOutput('model', 'model');
   for (const model of [models.policy, models.reference, models.critic, models.reward]) disposeModel(model);

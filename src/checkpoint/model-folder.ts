@@ -12,6 +12,8 @@ import { seededRandom } from '../random.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { writeAdapterFolder } from './adapter-folder.ts';
+import type { CardFacts } from './model-card.ts';
+import { modelCard } from './model-card.ts';
 import type { RewardNormalisation } from './model-config.ts';
 import { huggingFaceConfig, NO_NORMALISATION, readModelConfig } from './model-config.ts';
 import { openWeightFiles, weightPaths, writeWeightFiles } from './weight-files.ts';
@@ -27,6 +29,8 @@ export interface ModelFolderOptions {
   readonly maxShardBytes?: number;
   /** Where the frozen model is that adapters change: they are then written by themselves, too, in `adapter/`. */
   readonly base?: string;
+  /** What is told in the model card; no card without. */
+  readonly card?: CardFacts;
 }
 
 /** Name of the folder of adapters within that of the merged model. */
@@ -50,6 +54,9 @@ export function writeModelFolder(folder: string, model: Model, options: ModelFol
     ...(maxShardBytes !== undefined && { maxShardBytes }),
   });
   for (const [name, text] of Object.entries(tokenizer.files)) writeFileSync(join(folder, name), text);
+  if (options.card !== undefined) {
+    writeFileSync(join(folder, 'README.md'), modelCard(model.dimensions, model.head, dtype, options.card));
+  }
   if (model.parameters.adapters !== null && options.base !== undefined) {
     mkdirSync(join(folder, ADAPTER_FOLDER));
     writeAdapterFolder(join(folder, ADAPTER_FOLDER), model, options.base);

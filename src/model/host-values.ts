@@ -24,11 +24,14 @@ export function hostValues(model: Model): (parameter: string) => Float32Array {
 }
 
 function merged(model: Model, name: string): Float32Array {
-  return tf.tidy(() => {
+  // Not returned from the tidy: it would look for tensors among millions of numbers.
+  let values = new Float32Array();
+  tf.tidy(() => {
     const found = weightsOf(model.parameters)[name];
     if (found === undefined) throw new ShapeError(`model: there is no parameter "${name}".`);
-    return whole(found).dataSync() as Float32Array;
+    values = whole(found).dataSync() as Float32Array<ArrayBuffer>;
   });
+  return values;
 }
 
 /** The matrix a product uses. Call inside `tf.tidy`. */

@@ -7,9 +7,10 @@ import type { Model } from '../model/model.ts';
 import { modelWeights } from '../model/model.ts';
 import type { DistillOptions } from '../objectives/distill.ts';
 import { distillLoss } from '../objectives/distill.ts';
-import type { Weights } from '../tensor/parameters.ts';
+
 import type { Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import type { Weights } from '../tensor/weights.ts';
 import type { AdamW } from '../training/adamw.ts';
 import type { UpdateOptions, UpdateResult } from '../training/update.ts';
 import { updateParameters } from '../training/update.ts';

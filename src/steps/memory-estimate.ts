@@ -132,7 +132,10 @@ function logitBytes({ vocab }: ModelDimensions, head: HeadKind, rows: number): n
 async function forwardBytes({ dimensions, head, plan }: PlannedModel, batch: Batch): Promise<number> {
   const trial = (model: Model): void => {
     const inputs = decoderInputs(model.dimensions, tokens(batch));
-    tf.tidy(() => decode(model.dimensions, modelWeights(model), inputs).hidden.dataSync());
+    // No value is returned from the tidy: it would look for tensors among all of its numbers.
+    tf.tidy(() => {
+      decode(model.dimensions, modelWeights(model), inputs).hidden.dataSync();
+    });
     disposeInputs(inputs);
   };
   const [one, two] = await peaks(dimensions, head, plan, trial);

@@ -18,9 +18,12 @@ function read(
   reader: (weights: Weights, hidden: Tensor2D) => Tensor1D,
 ): Float32Array {
   const inputs: DecoderInputs = decoderInputs(model.dimensions, batch.tokens);
-  const result = tf.tidy(() => {
+  // Not returned from the tidy: it would look for tensors among all of the numbers.
+  let result = new Float32Array();
+  tf.tidy(() => {
     const weights = modelWeights(model);
-    return reader(weights, decode(model.dimensions, weights, inputs).hidden).dataSync() as Float32Array;
+    const { hidden } = decode(model.dimensions, weights, inputs);
+    result = reader(weights, hidden).dataSync() as Float32Array<ArrayBuffer>;
   });
   disposeInputs(inputs);
   return result;

@@ -14,9 +14,8 @@ import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { pretrain } from '../../stages/0-pretrain.ts';
 import { instruct } from '../../stages/1-instruct.ts';
 import { reward } from '../../stages/2-reward.ts';
-import { ppo } from '../../stages/3-ppo.ts';
 import { refusal } from '../helpers/refusals.ts';
-import { instructConfig, ppoConfig, preferencesConfig, pretrainConfig, rewardConfig } from '../helpers/tiny-configs.ts';
+import { instructConfig, preferencesConfig, pretrainConfig, rewardConfig } from '../helpers/tiny-configs.ts';
 import { useSharedFolder } from '../helpers/tiny-runs.ts';
 import type { TinyWorld } from '../helpers/tiny-world.ts';
 import { copyWorld, makeTinyWorld, tinyPairs, writeTokenizer } from '../helpers/tiny-world.ts';
@@ -51,11 +50,6 @@ const refuseReward = (changes: object): Promise<string[]> =>
   refusal(reward, rewardConfig(world, world.base, fresh('run'), { ...changes }), path(), lane);
 const refuseInstruct = (of: TinyWorld, changes = {}): Promise<string[]> =>
   refusal(instruct, instructConfig(of, fresh('run'), changes), path(), lane);
-/** The reward model is looked at after the policy, and never gets its turn here. */
-const refusePpo = (of: TinyWorld, changes = {}): Promise<string[]> => {
-  const runs = { instruct: of.base, reward: path('judge'), ppo: '' };
-  return refusal(ppo, ppoConfig(of, runs, fresh('run'), changes), path(), lane);
-};
 
 describe('preference pairs', () => {
   const writtenBy = 'npx tsx scripts/preferences.ts or npm run import';

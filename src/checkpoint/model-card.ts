@@ -1,0 +1,86 @@
+/** The README.md beside a checkpoint: what it is, how it was made, and how to use it. */
+import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
+import { parameterCount } from '../model/dimensions.ts';
+
+/** What a card tells beyond the model itself. */
+export interface CardFacts {
+  /** "instruction tuning", "reward model", "PPO". */
+  readonly made: string;
+  /** Checkpoint it was made from. */
+  readonly base: string;
+  /** Where data came from: role → path. */
+  readonly data: Readonly<Record<string, string>>;
+  /** Choices that decide how it behaves: name → value. */
+  readonly decisions: Readonly<Record<string, unknown>>;
+  /** Measured: name → number. */
+  readonly results: Readonly<Record<string, unknown>>;
+}
+
+/** The text of a model card, with the YAML head that the Hugging Face Hub reads. */
+export function modelCard(dimensions: ModelDimensions, head: HeadKind, dtype: string, facts: CardFacts): string {
+  const { family, layers, heads, kvHeads, dModel, context, vocab } = dimensions;
+  const kind = head === 'score' ? 'AutoModelForSequenceClassification' : 'AutoModelForCausalLM';
+  const table = (rows: Readonly<Record<string, unknown>>): string[] =>
+    Object.entries(rows).map(
+      ([name, value]) => `| ${name} | ${typeof value === 'object' ? JSON.stringify(value) : String(value)} |`,
+    );
+  const section = (title: string, rows: Readonly<Record<string, unknown>>): string[] =>
+    Object.keys(rows).length === 0 ? [] : ['', `## ${title}`, '', '| | |', '|---|---|', ...table(rows)];
+  return `${[
+    '---',
+    'library_name: transformers',
+    `pipeline_tag: ${head === 'score' ? 'text-classification' : 'text-generation'}`,
+    'tags: [plumbline]',
+    '---',
+    '',
+    `# ${facts.made}`,
+    '',
+    `Made by plumbline from \`${facts.base}\`: ${family}, ${parameterCount(dimensions, head).toLocaleString('en')} parameters ` +
+      `(${layers} layers of width ${dModel}, ${heads} heads, ${kvHeads} for keys and values), context ${context}, ${vocab} tokens, ${dtype}.`,
+    '',
+    '```python',
+    `from transformers import ${kind}, AutoTokenizer`,
+    `model = ${kind}.from_pretrained(".")`,
+    'tokenizer = AutoTokenizer.from_pretrained(".")',
+    '```',
+    ...section('Data', facts.data),
+    ...section('Decisions', facts.decisions),
+    ...section('Results', facts.results),
+  ].join('\n')}\n`;
+}
+
+/** The settings of PPO that decide how a policy behaves. */
+export interface PpoSettings {
+  readonly policy: string;
+  readonly reward: string;
+  readonly prompts: { readonly seed: string; readonly split: string };
+  readonly sampling: object;
+  readonly rollout: object;
+  readonly kl: object;
+  readonly gae: object;
+  readonly updates: object;
+  readonly optimizer: { readonly learningRate: number };
+  readonly valueOptimizer: { readonly learningRate: number };
+}
+
+/** The card of a policy: what InstructGPT's and its followers' details are set to (arXiv:2403.17031). */
+export function ppoCard(settings: PpoSettings, results: Readonly<Record<string, number>>): CardFacts {
+  const { policy, reward, prompts, sampling, rollout, kl, gae, updates, optimizer, valueOptimizer } = settings;
+  const rates = { policy: optimizer.learningRate, critic: valueOptimizer.learningRate };
+  const decisions = {
+    'reward model': reward,
+    sampling,
+    rollout,
+    'KL penalty': kl,
+    advantages: gae,
+    updates,
+    'learning rates': rates,
+  };
+  return {
+    made: 'PPO against a reward model',
+    base: policy,
+    data: { prompts: `${prompts.seed}, split ${prompts.split}` },
+    decisions,
+    results,
+  };
+}
