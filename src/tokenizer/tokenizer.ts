@@ -1,12 +1,13 @@
 /** Text to token ids and back, from a Hugging Face tokenizer folder. */
 import { join } from 'node:path';
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { DataError, errorMessage } from '../errors.ts';
 import { hashText } from '../files/hash.ts';
-import { splitWords } from './bytes.ts';
-import { checkSpecialIds, specialTokens } from './special-tokens.ts';
+import { tokenDecoder } from './decoders.ts';
+import { type TextEncoders, textEncoders } from './library.ts';
+import { checkSpecialIds } from './special-tokens.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
 import { readTokenizerFolder } from './tokenizer-folder.ts';
+import { beginsWithBos, prependsSpace, type TokenizerConfig, type TokenizerJson } from './tokenizer-json.ts';
 
 /** A loaded tokenizer. Its `hash` names it in manifests and dataset metadata. */
 export interface Tokenizer {
@@ -14,12 +15,17 @@ export interface Tokenizer {
   vocabSize: number;
   padId: number;
   bosId: number | null;
+  /** What ends a response, a document, a sequence. */
   eosId: number;
+  /** EOS and every other id that a model may end with, as its generation_config.json has them; never PAD. */
+  stopIds: readonly number[];
   /**
    * Ids of a text. Never a special id: none is added, and "<|eos|>" inside a text is plain characters,
    * so data cannot end a sequence early.
    */
   encode(text: string): Int32Array;
+  /** The same for text that goes on where other text ended: no space is put in front. */
+  encodeOn(text: string): Int32Array;
   /** Text of ids; special tokens are left out. Incomplete UTF-8 becomes U+FFFD. */
   decode(ids: ArrayLike<number>): string;
   /** The vocabulary's own spelling of one id ("Ġlamp", "<|eos|>"), or "<id>" where there is none. */
@@ -33,45 +39,16 @@ export interface Tokenizer {
   files: TokenizerFiles;
 }
 
-interface AddedToken {
-  id: number;
-  content: string;
-  special?: boolean;
-}
-
-/** A normaliser, pre-tokeniser or post-processor, or a sequence of them. */
-interface Part {
-  type?: string;
-  add_prefix_space?: boolean;
-  use_regex?: boolean;
-  prepend?: string;
-  prepend_scheme?: string;
-  normalizers?: Part[];
-  pretokenizers?: Part[];
-  processors?: Part[];
-  single?: { SpecialToken?: { id: string } }[];
-}
-
-/** The parts of tokenizer.json that are read here; the library reads the rest. */
-interface TokenizerJson {
-  added_tokens: AddedToken[];
-  normalizer: Part | null;
-  pre_tokenizer: Part | null;
-  post_processor: Part | null;
-  model: { vocab: Record<string, number> | [string, number][] };
-}
-
-/** tokenizer_config.json names its special tokens as text or as an added-token object. */
-type TokenizerConfig = Record<string, unknown>;
-
 /**
  * Loads a tokenizer from a Hugging Face folder; where it has no PAD of its own, it gets one.
  *
  * @throws DataError when a file is missing or damaged, or EOS is missing
  */
 export function loadTokenizer(folder: string): Tokenizer {
-  const { files, addedPad } = readTokenizerFolder(folder);
-  return { ...createTokenizer(files, folder), addedPad };
+  const { files, addedPad, ends } = readTokenizerFolder(folder);
+  const tokenizer = createTokenizer(files, folder);
+  const stopIds = [...new Set([...tokenizer.stopIds, ...ends])].filter((id) => id !== tokenizer.padId);
+  return { ...tokenizer, addedPad, stopIds };
 }
 
 /**
@@ -83,7 +60,7 @@ export function loadTokenizer(folder: string): Tokenizer {
 export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer {
   const json = parse(files, 'tokenizer.json', where) as unknown as TokenizerJson;
   const config = parse(files, 'tokenizer_config.json', where);
-  const hf = construct(json, config, where);
+  const { encoders, text } = construct(json, config, where);
   const vocab = Array.isArray(json.model.vocab) ? json.model.vocab : Object.entries(json.model.vocab);
   const tokens: string[] = [];
   const idOf = new Map<string, number>();
@@ -112,14 +89,16 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
     // A BOS begins sequences where the family's own tokenizer puts it there, and in tokenizers trained here.
     bosId: beginsWithBos(json, config, tokens[ids.bos ?? -1]) ? ids.bos : null,
     eosId: ids.eos,
-    encode: encoder(hf, json),
+    stopIds: [ids.eos],
+    ...encoders,
     decode: (sequence) => {
-      const plain: number[] = [];
+      const plain: string[] = [];
       for (let i = 0; i < sequence.length; i++) {
         const id = sequence[i] ?? -1;
-        if (tokens[id] !== undefined && !special.has(id)) plain.push(id);
+        const token = tokens[id];
+        if (token !== undefined && !special.has(id)) plain.push(token);
       }
-      return plain.length === 0 ? '' : hf.decode(plain, { clean_up_tokenization_spaces: false });
+      return text(plain);
     },
     token: (id) => tokens[id] ?? `<${id}>`,
     addedPad: false,
@@ -127,59 +106,6 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
     hash: hashText(files['tokenizer.json']),
     files,
   };
-}
-
-/**
- * With GPT-2's byte-level splitting each word is encoded alone, so words are looked up in a cache
- * (3 times faster than asking the library on first reading, 17 times once the words are known). Other tokenizers go
- * through the library whole.
- */
-function encoder(hf: HuggingFaceTokenizer, json: TokenizerJson): (text: string) => Int32Array {
-  const encode = (text: string): number[] => hf.encode(text, { add_special_tokens: false }).ids;
-  const { pre_tokenizer: pre, normalizer, added_tokens: added } = json;
-  const isWordwise =
-    pre?.type === 'ByteLevel' &&
-    !pre.add_prefix_space &&
-    pre.use_regex !== false &&
-    !normalizer &&
-    added.every((token) => token.special);
-  if (!isWordwise) return (text) => Int32Array.from(encode(text));
-  const cache = new Map<string, number[]>();
-  return (text) => {
-    const ids: number[] = [];
-    for (const word of splitWords(text)) {
-      let known = cache.get(word);
-      if (known === undefined) {
-        known = encode(word);
-        if (cache.size >= 100_000) cache.clear();
-        cache.set(word, known);
-      }
-      for (const id of known) ids.push(id);
-    }
-    return Int32Array.from(ids);
-  };
-}
-
-/** A part with those within it. */
-function partsOf(part: Part | null | undefined): Part[] {
-  if (!part) return [];
-  return [
-    part,
-    ...[part.normalizers, part.pretokenizers, part.processors].flatMap((list) => (list ?? []).flatMap(partsOf)),
-  ];
-}
-
-function beginsWithBos(json: TokenizerJson, config: TokenizerConfig, bos: string | undefined): boolean {
-  if (bos === undefined) return false;
-  if (bos === specialTokens.bos || config.add_bos_token === true) return true;
-  return partsOf(json.post_processor).some(({ single }) => single?.[0]?.SpecialToken?.id === bos);
-}
-
-function prependsSpace({ normalizer, pre_tokenizer: pre }: TokenizerJson): boolean {
-  if (partsOf(normalizer).some(({ type }) => type === 'Prepend')) return true;
-  return partsOf(pre).some(({ type, prepend_scheme: scheme, add_prefix_space: prefix }) => {
-    return type === 'Metaspace' ? (scheme ?? 'always') !== 'never' : prefix === true;
-  });
 }
 
 function parse(files: TokenizerFiles, name: keyof TokenizerFiles, where: string): TokenizerConfig {
@@ -196,12 +122,17 @@ function parse(files: TokenizerFiles, name: keyof TokenizerFiles, where: string)
   }
 }
 
-/** Special tokens are kept from the library, so that it cannot find them inside texts. */
-function construct(json: TokenizerJson, config: TokenizerConfig, where: string): HuggingFaceTokenizer {
+interface Constructed {
+  encoders: TextEncoders;
+  text: (tokens: readonly string[]) => string;
+}
+
+/** Builds encoders and decoder, and says which file is at fault where they cannot be built. */
+function construct(json: TokenizerJson, config: TokenizerConfig, where: string): Constructed {
   try {
-    const added = json.added_tokens.filter((token) => !token.special);
-    if (typeof json.model.vocab !== 'object' || json.model.vocab === null) throw new Error('model.vocab is missing');
-    return new HuggingFaceTokenizer({ ...json, added_tokens: added }, config);
+    if (!Array.isArray(json.added_tokens)) throw new Error('added_tokens is missing');
+    if (typeof json.model?.vocab !== 'object' || json.model.vocab === null) throw new Error('model.vocab is missing');
+    return { encoders: textEncoders(json, config), text: tokenDecoder(json.decoder) };
   } catch (error) {
     throw new DataError(
       `${join(where, 'tokenizer.json')}: not a tokenizer; expected the "tokenizers" library's format with ` +
