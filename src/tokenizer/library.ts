@@ -3,28 +3,31 @@ import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { GPT2_WORDS, splitWords } from './bytes.ts';
 import { type Part, partsOf, type TokenizerConfig, type TokenizerJson, withoutPrefix } from './tokenizer-json.ts';
 
-/** Ids of a text that stands at the beginning, and of one that goes on where other text ended. */
+/** How a text is encoded depends on where it stands: some tokenizers put a space in front of it. */
 export interface TextEncoders {
+  /** Ids of a text that stands at the beginning. */
   readonly encode: (text: string) => Int32Array;
+  /** Ids of a text that follows a special token. */
+  readonly encodeSection: (text: string) => Int32Array;
+  /** Ids of a text that goes on where other text ended. */
   readonly encodeOn: (text: string) => Int32Array;
 }
 
 /**
- * The two encoders of a tokenizer; they never give a special id, as the library is not told of special tokens.
+ * The encoders of a tokenizer; they never give a special id, as the library is not told of special tokens.
  * @throws Error where the library knows no such tokenizer
  */
 export function textEncoders(json: TokenizerJson, config: TokenizerConfig): TextEncoders {
   const encode = encoder(json, config);
-  const hasPrefix = partsOf(json.normalizer).concat(partsOf(json.pre_tokenizer)).some(isPrefix);
-  let on = hasPrefix ? undefined : encode;
-  return {
-    encode,
-    // Made when it is first asked for: a vocabulary is large.
-    encodeOn: (text) => {
-      on ??= encoder(withoutPrefix(json), config);
-      return on(text);
-    },
+  const parts = [...partsOf(json.normalizer), ...partsOf(json.pre_tokenizer)];
+  let on = parts.some(isPrefix) ? undefined : encode;
+  // Made when it is first asked for: a vocabulary is large.
+  const encodeOn = (text: string): Int32Array => {
+    on ??= encoder(withoutPrefix(json), config);
+    return on(text);
   };
+  const isOnlyFirst = parts.some(({ prepend_scheme: scheme }) => scheme === 'first');
+  return { encode, encodeSection: isOnlyFirst ? encodeOn : encode, encodeOn };
 }
 
 function isPrefix({ type, add_prefix_space: prefix }: Part): boolean {

@@ -5,6 +5,7 @@ import { DataError, errorMessage } from '../errors.ts';
 import { gpt2TokenizerJson } from './gpt2-files.ts';
 import { specialTokens } from './special-tokens.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
+import { tokenText } from './tokenizer-json.ts';
 
 type Json = Record<string, unknown>;
 
@@ -36,7 +37,7 @@ export function readTokenizerFolder(folder: string): FoundTokenizer {
   const map = optional(folder, 'special_tokens_map.json') ?? {};
   const named: Named = {};
   for (const kind of KINDS) {
-    const text = textOf(config[`${kind}_token`]) ?? textOf(map[`${kind}_token`]);
+    const text = tokenText(config[`${kind}_token`]) ?? tokenText(map[`${kind}_token`]);
     if (text !== undefined) named[kind] = text;
   }
   const text = tokenizerText(folder, config, Object.values(named));
@@ -90,7 +91,7 @@ function freePadName(ids: ReadonlyMap<string, number>): string {
 function configText(folder: string, config: Json, found: Named): string {
   const original = readText(folder, 'tokenizer_config.json');
   const template = readText(folder, 'chat_template.jinja');
-  const isAsItIs = KINDS.every((kind) => found[kind] === textOf(config[`${kind}_token`]));
+  const isAsItIs = KINDS.every((kind) => found[kind] === tokenText(config[`${kind}_token`]));
   if (original !== undefined && isAsItIs && template === undefined) return original;
   const special = Object.fromEntries(Object.entries(found).map(([kind, text]) => [`${kind}_token`, text]));
   const rest = template === undefined ? {} : { chat_template: template };
@@ -194,10 +195,4 @@ function parse(text: string, path: string): Json {
       { cause: error },
     );
   }
-}
-
-/** A special token is named by its text or as an added-token object. */
-function textOf(value: unknown): string | undefined {
-  const text = typeof value === 'object' && value !== null ? (value as { content?: unknown }).content : value;
-  return typeof text === 'string' ? text : undefined;
 }

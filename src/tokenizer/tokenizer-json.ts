@@ -6,6 +6,9 @@ export interface AddedToken {
   readonly id: number;
   readonly content: string;
   readonly special?: boolean;
+  /** Takes the white space before it (after it) with it. */
+  readonly lstrip?: boolean;
+  readonly rstrip?: boolean;
 }
 
 /** A normaliser, pre-tokeniser, post-processor or decoder, or a sequence of them. */
@@ -42,6 +45,12 @@ export interface TokenizerJson {
 
 /** tokenizer_config.json names its special tokens as text or as an added-token object. */
 export type TokenizerConfig = Record<string, unknown>;
+
+/** The text of a special token as tokenizer_config.json names it. */
+export function tokenText(value: unknown): string | undefined {
+  const text = typeof value === 'object' && value !== null ? (value as { content?: unknown }).content : value;
+  return typeof text === 'string' ? text : undefined;
+}
 
 /** A part with those within it. */
 export function partsOf(part: Part | null | undefined): Part[] {

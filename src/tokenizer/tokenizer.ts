@@ -2,28 +2,34 @@
 import { join } from 'node:path';
 import { DataError, errorMessage } from '../errors.ts';
 import { hashText } from '../files/hash.ts';
+import { type ChatFormat, chatFormat } from './chat-format.ts';
+import { chatTemplate, findTemplate } from './chat-template.ts';
 import { tokenDecoder } from './decoders.ts';
 import { type TextEncoders, textEncoders } from './library.ts';
+import { renderedEncoder } from './rendered-text.ts';
 import { checkSpecialIds } from './special-tokens.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
 import { readTokenizerFolder } from './tokenizer-folder.ts';
-import { beginsWithBos, prependsSpace, type TokenizerConfig, type TokenizerJson } from './tokenizer-json.ts';
+import { beginsWithBos, prependsSpace, type TokenizerConfig, type TokenizerJson, tokenText } from './tokenizer-json.ts';
 
 /** A loaded tokenizer. Its `hash` names it in manifests and dataset metadata. */
 export interface Tokenizer {
   /** Largest id + 1, special tokens included. */
   vocabSize: number;
   padId: number;
+  /** What begins every sequence; null where the family puts nothing in front, even if it has a token of that name. */
   bosId: number | null;
-  /** What ends a response, a document, a sequence. */
+  /** What ends a response, a document, a sequence: EOS, or with a chat format what its template writes after an answer. */
   eosId: number;
-  /** EOS and every other id that a model may end with, as its generation_config.json has them; never PAD. */
+  /** `eosId`, EOS and every other id that a model may end with, as its generation_config.json has them; never PAD. */
   stopIds: readonly number[];
   /**
    * Ids of a text. Never a special id: none is added, and "<|eos|>" inside a text is plain characters,
    * so data cannot end a sequence early.
    */
   encode(text: string): Int32Array;
+  /** The same for text that follows a special token. It is `encode` but where a space is put at the very beginning only. */
+  encodeSection(text: string): Int32Array;
   /** The same for text that goes on where other text ended: no space is put in front. */
   encodeOn(text: string): Int32Array;
   /** Text of ids; special tokens are left out. Incomplete UTF-8 becomes U+FFFD. */
@@ -34,7 +40,13 @@ export interface Tokenizer {
   addedPad: boolean;
   /** True where the tokenizer itself puts a space in front of a text (Llama 2, Mistral). */
   prependsSpace: boolean;
-  /** Content hash of tokenizer.json, "sha256:…". */
+  /** How the model speaks in its own chat template; null for the plain format. */
+  chat: ChatFormat | null;
+  /**
+   * Content hash, "sha256:…": of tokenizer.json as it is in `files`, with the PAD it was given, so that a saved folder has
+   * the hash of the one it came from. A chat format adds its template and the texts of BOS and EOS: with another
+   * template the same texts are other ids.
+   */
   hash: string;
   files: TokenizerFiles;
 }
@@ -69,27 +81,28 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
     idOf.set(token, id);
   }
   const special = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
-  const specialId = (key: string): { id: number } | undefined => {
-    const value = config[key];
-    const text = typeof value === 'object' && value !== null ? (value as { content?: unknown }).content : value;
-    const id = typeof text === 'string' ? idOf.get(text) : undefined;
-    return id === undefined ? undefined : { id };
-  };
-  const pad = specialId('pad_token');
-  const bos = specialId('bos_token');
-  const eos = specialId('eos_token');
+  const textOf = (kind: string): string | undefined => tokenText(config[`${kind}_token`]);
+  const idOfKind = (kind: string): number | undefined => idOf.get(textOf(kind) ?? '');
+  const [pad, bos, eos] = ['pad', 'bos', 'eos'].map(idOfKind);
   const ids = checkSpecialIds(join(where, 'tokenizer_config.json'), {
-    ...(pad && { pad: pad.id }),
-    ...(bos && { bos: bos.id }),
-    ...(eos && { eos: eos.id }),
+    ...(pad !== undefined && { pad }),
+    ...(bos !== undefined && { bos }),
+    ...(eos !== undefined && { eos }),
   });
+  const template = findTemplate(config, join(where, 'tokenizer_config.json'));
+  const names = { bosToken: textOf('bos') ?? '', eosToken: textOf('eos') ?? '' };
+  const chat =
+    template === null
+      ? null
+      : chatFormat(chatTemplate(template, names, where), renderedEncoder(json.added_tokens, encoders), where);
+  const eosId = chat?.endId ?? ids.eos;
+  const spoken = template === null ? '' : `\n${JSON.stringify([template, names])}`;
   return {
     vocabSize: tokens.length,
     padId: ids.pad,
-    // A BOS begins sequences where the family's own tokenizer puts it there, and in tokenizers trained here.
     bosId: beginsWithBos(json, config, tokens[ids.bos ?? -1]) ? ids.bos : null,
-    eosId: ids.eos,
-    stopIds: [ids.eos],
+    eosId,
+    stopIds: [...new Set([eosId, ids.eos])],
     ...encoders,
     decode: (sequence) => {
       const plain: string[] = [];
@@ -103,7 +116,8 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
     token: (id) => tokens[id] ?? `<${id}>`,
     addedPad: false,
     prependsSpace: prependsSpace(json),
-    hash: hashText(files['tokenizer.json']),
+    chat,
+    hash: hashText(`${files['tokenizer.json']}${spoken}`),
     files,
   };
 }
