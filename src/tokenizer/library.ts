@@ -42,7 +42,10 @@ function isPrefix({ type, add_prefix_space: prefix }: Part): boolean {
 function encoder(json: TokenizerJson, config: TokenizerConfig): (text: string) => Int32Array {
   const { pre_tokenizer: pre, normalizer, added_tokens: added } = json;
   const library = new HuggingFaceTokenizer(
-    { ...json, pre_tokenizer: mended(pre), added_tokens: added.filter((token) => !token.special) },
+    {
+      ...{ ...json, pre_tokenizer: mended(pre), added_tokens: added.filter((token) => !token.special) },
+      ...{ post_processor: null, decoder: null },
+    },
     // Old settings that change texts before they are cut; Python's fast tokenizers do not know them.
     { ...config, remove_space: false, do_lowercase_and_remove_accent: false },
   );
@@ -83,6 +86,8 @@ const isolated = (regex: string): Part => ({
  * - Digits knows 0 to 9 only, Python's every number of Unicode;
  * - Split compares letters of `(?i:…)` within ASCII, Python's with ſ (U+017F) for s and the Kelvin sign for k;
  * - Metaspace never splits.
+ * What stays: JavaScript's letters and numbers are those of its own Unicode, Python's those of Unicode 16. Node 20.20 knows
+ * 4,657 characters of Unicode 17 that Python takes for signs (compared over all code points; white space and NFC agree).
  */
 export function mended(part: Part | null): Part | null {
   if (part === null) return null;
