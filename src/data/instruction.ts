@@ -41,19 +41,26 @@ export interface EncodeOptions {
   where: string;
 }
 
-/** Ids of a prompt as a model reads it before it answers: BOS, earlier turns with their EOS, text, line break. */
+/**
+ * Ids of a prompt as a model reads it before it answers: BOS, earlier turns with their EOS, text, line break; for a
+ * tokenizer with a chat format, what its template writes.
+ */
 export function encodePrompt(prompt: string, tokenizer: Tokenizer, history: readonly Turn[] = []): Int32Array {
   return encodeTurns(history, prompt, tokenizer).inputIds;
 }
 
-/** BOS, every turn as prompt, line break, space + response, EOS; then the last prompt. */
-function encodeTurns(history: readonly Turn[], prompt: string, tokenizer: Tokenizer): EncodedExample {
+/** BOS, every turn as prompt, line break, space + response, EOS; then the last prompt. Or what the template writes. */
+function encodeTurns(history: readonly Turn[], prompt: string, tokenizer: Tokenizer, where?: string): EncodedExample {
+  if (tokenizer.chat !== null) return tokenizer.chat.prompt(history, prompt, where);
   const given = (ids: Int32Array): EncodedExample => ({ inputIds: ids, lossMask: new Int32Array(ids.length) });
   const parts = tokenizer.bosId === null ? [] : [given(Int32Array.of(tokenizer.bosId))];
-  for (const turn of history) {
-    parts.push(given(tokenizer.encode(`${turn.prompt}\n`)), learned(encodeTarget(turn.target, tokenizer), tokenizer));
+  const ask = (text: string, i: number): EncodedExample => {
+    return given(i === 0 ? tokenizer.encode(`${text}\n`) : tokenizer.encodeSection(`${text}\n`));
+  };
+  for (const [i, turn] of history.entries()) {
+    parts.push(ask(turn.prompt, i), learned(encodeTarget(turn.target, tokenizer), tokenizer));
   }
-  return joinParts([...parts, given(tokenizer.encode(`${prompt}\n`))]);
+  return joinParts([...parts, ask(prompt, history.length)]);
 }
 
 /** A response and the EOS after it, all of it learned. */
@@ -66,15 +73,18 @@ function learned(response: Int32Array, { eosId }: Tokenizer): EncodedExample {
 /**
  * Ids of a target or response as a model writes it, without EOS; options to rank are encoded the same way. It starts
  * with a space, so that a word copied from the prompt is the same token in both places (arXiv:2403.17031 detail D4 does
- * so too); some tokenizers put it there themselves. An empty text has no tokens.
+ * so too); some tokenizers put it there themselves. A chat format writes it as its template does. An empty text has no
+ * tokens.
  */
-export function encodeTarget(target: string, tokenizer: Tokenizer): Int32Array {
+export function encodeTarget(target: string, tokenizer: Tokenizer, where?: string): Int32Array {
   if (target === '') return new Int32Array();
+  if (tokenizer.chat !== null) return tokenizer.chat.target(target, where);
   return tokenizer.encode(tokenizer.prependsSpace ? target : ` ${target}`);
 }
 
-/** The text of a response: without special tokens and without the space it starts with. */
+/** The text of a response: without special tokens and without the space it starts with, or what a template writes around it. */
 export function decodeResponse(ids: ArrayLike<number>, tokenizer: Tokenizer): string {
+  if (tokenizer.chat !== null) return tokenizer.chat.answer(tokenizer.decode(ids));
   return tokenizer.decode(ids).replace(/^ /, '');
 }
 
@@ -87,7 +97,7 @@ export function decodeResponse(ids: ArrayLike<number>, tokenizer: Tokenizer): st
  * prompt "a", target "b", byte tokens  ->  ids [BOS, a, \n, " ", b, EOS], mask [0, 0, 0, 1, 1, 1]
  *
  * @returns null where the policy is "drop" and the example is too long. "left" cuts the beginning of the prompt (of the
- *   dialogue), never BOS, target or EOS; "right" cuts the end of the target, and EOS, never the last prompt
+ *   dialogue), never BOS, target or EOS, and from a chat format whole turns only; "right" cuts the end of the target, and EOS, never the last prompt
  * @throws DataError when the target has no tokens, the example is too long under "error", or nothing of the prompt
  *   (left) or of the target (right) would be left
  */
@@ -96,8 +106,8 @@ export function encodeExample(
   tokenizer: Tokenizer,
   { maxLength, overlong, where }: EncodeOptions,
 ): FittedExample | null {
-  const before = encodeTurns(history, prompt, tokenizer);
-  const targetIds = encodeTarget(target, tokenizer);
+  const before = encodeTurns(history, prompt, tokenizer, where);
+  const targetIds = encodeTarget(target, tokenizer, where);
   if (targetIds.length === 0) {
     throw new DataError(
       `${where}: the target is empty, so nothing would be learned; expected text. Mend or remove the row.`,
@@ -107,8 +117,14 @@ export function encodeExample(
   const excess = whole.inputIds.length - maxLength;
   if (excess <= 0) return { ...whole, cutTokens: 0, endsInEos: true };
   if (overlong === 'drop') return null;
+  if (overlong === 'left' && tokenizer.chat !== null && history.length > 0) {
+    const rest = { history: history.slice(1), prompt, target };
+    const fitted = encodeExample(rest, tokenizer, { maxLength, overlong, where });
+    return fitted && { ...fitted, cutTokens: whole.inputIds.length - fitted.inputIds.length };
+  }
   const fixed = tokenizer.bosId === null ? 0 : 1;
-  const canCut = overlong === 'left' ? before.inputIds.length - fixed : targetIds.length;
+  const canCutLeft = tokenizer.chat === null ? before.inputIds.length - fixed : 0;
+  const canCut = overlong === 'left' ? canCutLeft : targetIds.length;
   if (overlong === 'error' || excess > canCut) {
     throw new DataError(
       `${where}: the example is too long; expected at most ${maxLength} tokens, received ` +

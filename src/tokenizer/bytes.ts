@@ -5,7 +5,13 @@
  * Every character of a text is in exactly one match.
  * https://github.com/openai/gpt-2/blob/9b63575ef42771a015060c964af2c3da4cf7c8ab/src/encoder.py#L53
  */
-const wordPattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
+export const GPT2_WORDS = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
+/** White space is Unicode's, as in Python's `tokenizers`; JavaScript's `\s` has U+FEFF and lacks U+0085. */
+const wordPattern = new RegExp(
+  GPT2_WORDS.replaceAll('\\s', '\\p{White_Space}').replaceAll('\\S', '\\P{White_Space}'),
+  'gu',
+);
 
 /** The words of a text in GPT-2's sense; joined they are the text again. */
 export function splitWords(text: string): string[] {

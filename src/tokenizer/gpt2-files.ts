@@ -26,7 +26,8 @@ export function gpt2TokenizerJson(vocab: string, merges: string, special: readon
     );
   }
   let next = Math.max(...Object.values(ids)) + 1;
-  const added = [...new Set(special)].map((content) => {
+  const known = '<|endoftext|>' in ids ? ['<|endoftext|>'] : [];
+  const added = [...new Set([...special, ...known])].map((content) => {
     const id = ids[content] ?? next++;
     return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
   });

@@ -5,68 +5,97 @@ import { DataError, errorMessage } from '../errors.ts';
 import { gpt2TokenizerJson } from './gpt2-files.ts';
 import { specialTokens } from './special-tokens.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
+import { tokenText } from './tokenizer-json.ts';
 
 type Json = Record<string, unknown>;
 
-/** Two texts, and whether a PAD had to be added. */
+/** Two texts, and what was settled about their special tokens. */
 export interface FoundTokenizer {
   readonly files: TokenizerFiles;
+  /** A PAD was added that the folder lacks. */
   readonly addedPad: boolean;
+  /** Every id that generation_config.json and config.json call an end. */
+  readonly ends: readonly number[];
 }
 
 const KINDS = ['bos', 'eos', 'pad', 'unk'] as const;
-type Kind = (typeof KINDS)[number];
+type Named = Partial<Record<(typeof KINDS)[number], string>>;
+
+/** Ends of text by name, for folders that name none: tried in this order among the added tokens. */
+const KNOWN_ENDS = ['<|endoftext|>', '<|end_of_text|>', '</s>'];
 
 /**
  * Reads tokenizer.json (or vocab.json and merges.txt) and the files that name its special tokens: tokenizer_config.json,
- * special_tokens_map.json, and the ids in generation_config.json and config.json, in this order. Where there is no PAD,
- * or PAD is EOS, a token of its own is added: a model that is trained with PAD = EOS never learns to stop.
+ * special_tokens_map.json, the ids in generation_config.json and config.json, the added tokens, in this order. Where there
+ * is no PAD, or PAD is EOS, BOS or UNK, a token of its own is added: a model that is trained with PAD = EOS never learns to
+ * stop. What is found is written into the text of tokenizer_config.json, a template of chat_template.jinja too, so that the
+ * two files are the whole tokenizer. A folder that is complete is given as it is.
  * @throws DataError when a file is missing or damaged
  */
 export function readTokenizerFolder(folder: string): FoundTokenizer {
   const config = optional(folder, 'tokenizer_config.json') ?? {};
   const map = optional(folder, 'special_tokens_map.json') ?? {};
-  const named = Object.fromEntries(
-    KINDS.map((kind) => [kind, textOf(config[`${kind}_token`]) ?? textOf(map[`${kind}_token`])]),
-  ) as Record<Kind, string | undefined>;
-  const text = tokenizerText(
-    folder,
-    Object.values(named).filter((one) => one !== undefined),
-  );
+  const named: Named = {};
+  for (const kind of KINDS) {
+    const text = tokenText(config[`${kind}_token`]) ?? tokenText(map[`${kind}_token`]);
+    if (text !== undefined) named[kind] = text;
+  }
+  const text = tokenizerText(folder, config, Object.values(named));
   const json = parse(text, join(folder, 'tokenizer.json')) as {
     added_tokens?: Added[];
     model?: { vocab?: Vocabulary };
   };
-  if (!Array.isArray(json.added_tokens) || typeof json.model?.vocab !== 'object' || json.model.vocab === null) {
+  const vocab = json.model?.vocab;
+  if (!Array.isArray(json.added_tokens) || typeof vocab !== 'object' || vocab === null) {
     // Said better by `createTokenizer`.
-    return {
-      files: { 'tokenizer.json': text, 'tokenizer_config.json': `${JSON.stringify(config)}\n` },
-      addedPad: false,
-    };
+    const files = { 'tokenizer.json': text, 'tokenizer_config.json': `${JSON.stringify(config)}\n` };
+    return { files, addedPad: false, ends: [] };
   }
-  const ids = idsOf(json.model.vocab, json.added_tokens);
+  const ids = idsOf(vocab, json.added_tokens);
+  const settled = settle(folder, named, ids, json.added_tokens);
+  const mustAdd = settled.pad === undefined;
+  const found = { ...settled, pad: settled.pad ?? freePadName(ids) };
+  const changed = configText(folder, config, found);
+  const files = { 'tokenizer.json': mustAdd ? withPad(json, ids, found.pad) : text, 'tokenizer_config.json': changed };
+  return { files, addedPad: mustAdd, ends: endIds(folder) };
+}
+
+/** The special tokens of a folder by text; PAD is left out where one must be added. */
+function settle(folder: string, named: Named, ids: ReadonlyMap<string, number>, added: readonly Added[]): Named {
   const found = { ...named };
-  for (const kind of ['bos', 'eos', 'pad'] as const) found[kind] ??= byId(folder, `${kind}_token_id`, ids);
-  const mustAdd = found.pad === undefined || found.pad === found.eos;
-  const original = readText(folder, 'tokenizer_config.json');
-  const template = existsSync(join(folder, 'chat_template.jinja'))
-    ? readText(folder, 'chat_template.jinja')
-    : undefined;
-  const isAsItIs = KINDS.every((kind) => found[kind] === textOf(config[`${kind}_token`]));
-  if (!mustAdd && original !== undefined && isAsItIs && template === undefined) {
-    return { files: { 'tokenizer.json': text, 'tokenizer_config.json': original }, addedPad: false };
+  const hasNoBos = optional(folder, 'tokenizer_config.json')?.bos_token === null;
+  for (const kind of ['bos', 'eos', 'pad'] as const) {
+    // A BOS that tokenizer_config.json says is none stays none (Qwen), whatever the model's ids.
+    if (kind === 'bos' && hasNoBos) continue;
+    const text = found[kind] ?? byId(folder, `${kind}_token_id`, ids);
+    if (text !== undefined) found[kind] = text;
   }
-  if (mustAdd) found.pad = specialTokens.pad;
-  const isNew = mustAdd && !ids.has(specialTokens.pad);
+  const end = KNOWN_ENDS.find((name) => added.some(({ content }) => content === name));
+  if (found.eos === undefined && end !== undefined) found.eos = end;
+  const isTaken = found.pad !== undefined && [found.eos, found.bos, found.unk].includes(found.pad);
+  if (isTaken || found.pad === undefined || !ids.has(found.pad)) {
+    delete found.pad;
+    const own = added.find(({ content, special }) => content === specialTokens.pad && special === true);
+    if (own !== undefined && found.eos !== own.content) found.pad = own.content;
+  }
+  return found;
+}
+
+function freePadName(ids: ReadonlyMap<string, number>): string {
+  let name: string = specialTokens.pad;
+  for (let i = 1; ids.has(name); i++) name = `<|pad-${i}|>`;
+  return name;
+}
+
+/** tokenizer_config.json with the special tokens and the chat template; its own text where nothing changes. */
+function configText(folder: string, config: Json, found: Named): string {
+  const original = readText(folder, 'tokenizer_config.json');
+  const template = readText(folder, 'chat_template.jinja');
+  const isAsItIs = KINDS.every((kind) => found[kind] === tokenText(config[`${kind}_token`]));
+  if (original !== undefined && isAsItIs && template === undefined) return original;
+  const special = Object.fromEntries(Object.entries(found).map(([kind, text]) => [`${kind}_token`, text]));
   const rest = template === undefined ? {} : { chat_template: template };
-  const special = Object.fromEntries(
-    KINDS.flatMap((kind) => (found[kind] === undefined ? [] : [[`${kind}_token`, found[kind]]])),
-  );
-  const changed = `${JSON.stringify({ ...config, ...rest, ...special }, null, 2)}\n`;
-  return {
-    files: { 'tokenizer.json': isNew ? withPad(json, ids) : text, 'tokenizer_config.json': changed },
-    addedPad: isNew,
-  };
+  return `${JSON.stringify({ ...config, ...rest, ...special }, null, 2)}\n`;
 }
 
 interface Added {
@@ -86,18 +115,21 @@ function idsOf(vocab: Vocabulary, added: readonly Added[]): Map<string, number> 
 }
 
 /** tokenizer.json with a PAD after every other id. */
-function withPad(json: object, ids: ReadonlyMap<string, number>): string {
+function withPad(json: object, ids: ReadonlyMap<string, number>, content: string): string {
   const { added_tokens: added } = json as { added_tokens: Added[] };
   let id = 0;
   for (const one of ids.values()) id = Math.max(id, one + 1);
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
-  const pad = { id, content: specialTokens.pad, ...flags };
+  const pad = { id, content, ...flags };
   return `${JSON.stringify({ ...json, added_tokens: [...added, pad] })}\n`;
 }
 
+/** The files that may give ids of special tokens, in the order in which they are believed. */
+const ID_FILES = ['generation_config.json', 'config.json'];
+
 /** The token of an id that generation_config.json or config.json gives; of several ends the first. */
 function byId(folder: string, key: string, ids: ReadonlyMap<string, number>): string | undefined {
-  for (const name of ['generation_config.json', 'config.json']) {
+  for (const name of ID_FILES) {
     const value = optional(folder, name)?.[key];
     const id = Array.isArray(value) ? (value[0] as unknown) : value;
     if (typeof id !== 'number') continue;
@@ -106,13 +138,37 @@ function byId(folder: string, key: string, ids: ReadonlyMap<string, number>): st
   return undefined;
 }
 
-function tokenizerText(folder: string, special: readonly string[]): string {
+function endIds(folder: string): number[] {
+  const values = ID_FILES.flatMap((name) => optional(folder, name)?.eos_token_id ?? []) as unknown[];
+  return [...new Set(values.filter((id) => typeof id === 'number'))];
+}
+
+/** Tokenizers whose vocab.json and merges.txt are cut as GPT-2's; others with such files cut texts in their own way. */
+const GPT2_CLASSES = ['GPT2Tokenizer', 'GPT2TokenizerFast', 'PreTrainedTokenizerFast', undefined];
+
+function tokenizerText(folder: string, config: Json, special: readonly string[]): string {
   const whole = readText(folder, 'tokenizer.json');
   if (whole !== undefined) return whole;
   const [vocab, merges] = ['vocab.json', 'merges.txt'].map((name) => readText(folder, name));
-  if (vocab !== undefined && merges !== undefined) return gpt2TokenizerJson(vocab, merges, special, folder);
+  const kind = config.tokenizer_class as string | undefined;
+  if (vocab !== undefined && merges !== undefined && GPT2_CLASSES.includes(kind)) {
+    return gpt2TokenizerJson(vocab, merges, special, folder);
+  }
+  const path = join(folder, 'tokenizer.json');
+  const remedy = 'with transformers: AutoTokenizer.from_pretrained(folder).save_pretrained(folder).';
+  if (vocab !== undefined && merges !== undefined) {
+    throw new DataError(
+      `${path}: the file is missing, and vocab.json and merges.txt are those of a ${kind}; expected tokenizer.json, or ` +
+        `GPT-2's two files. Write it ${remedy}`,
+    );
+  }
+  if (existsSync(join(folder, 'tokenizer.model'))) {
+    throw new DataError(
+      `${path}: the file is missing; expected it beside tokenizer.model, which is not read here. Write it ${remedy}`,
+    );
+  }
   throw new DataError(
-    `${join(folder, 'tokenizer.json')}: the file is missing; expected a Hugging Face tokenizer folder. ` +
+    `${path}: the file is missing; expected a Hugging Face tokenizer folder. ` +
       'Name a folder with tokenizer.json (or vocab.json and merges.txt) and tokenizer_config.json, or run npx tsx scripts/train-tokenizer.ts.',
   );
 }
@@ -139,10 +195,4 @@ function parse(text: string, path: string): Json {
       { cause: error },
     );
   }
-}
-
-/** A special token is named by its text or as an added-token object. */
-function textOf(value: unknown): string | undefined {
-  const text = typeof value === 'object' && value !== null ? (value as { content?: unknown }).content : value;
-  return typeof text === 'string' ? text : undefined;
 }

@@ -1,25 +1,37 @@
 /** Text to token ids and back, from a Hugging Face tokenizer folder. */
 import { join } from 'node:path';
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { DataError, errorMessage } from '../errors.ts';
 import { hashText } from '../files/hash.ts';
-import { splitWords } from './bytes.ts';
-import { checkSpecialIds, specialTokens } from './special-tokens.ts';
+import { type ChatFormat, chatFormat } from './chat-format.ts';
+import { chatTemplate, findTemplate } from './chat-template.ts';
+import { tokenDecoder } from './decoders.ts';
+import { type TextEncoders, textEncoders } from './library.ts';
+import { renderedEncoder } from './rendered-text.ts';
+import { checkSpecialIds } from './special-tokens.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
 import { readTokenizerFolder } from './tokenizer-folder.ts';
+import { beginsWithBos, prependsSpace, type TokenizerConfig, type TokenizerJson, tokenText } from './tokenizer-json.ts';
 
 /** A loaded tokenizer. Its `hash` names it in manifests and dataset metadata. */
 export interface Tokenizer {
   /** Largest id + 1, special tokens included. */
   vocabSize: number;
   padId: number;
+  /** What begins every sequence; null where the family puts nothing in front, even if it has a token of that name. */
   bosId: number | null;
+  /** What ends a response, a document, a sequence: EOS, or with a chat format what its template writes after an answer. */
   eosId: number;
+  /** `eosId`, EOS and every other id that a model may end with, as its generation_config.json has them; never PAD. */
+  stopIds: readonly number[];
   /**
    * Ids of a text. Never a special id: none is added, and "<|eos|>" inside a text is plain characters,
    * so data cannot end a sequence early.
    */
   encode(text: string): Int32Array;
+  /** The same for text that follows a special token. It is `encode` but where a space is put at the very beginning only. */
+  encodeSection(text: string): Int32Array;
+  /** The same for text that goes on where other text ended: no space is put in front. */
+  encodeOn(text: string): Int32Array;
   /** Text of ids; special tokens are left out. Incomplete UTF-8 becomes U+FFFD. */
   decode(ids: ArrayLike<number>): string;
   /** The vocabulary's own spelling of one id ("Ġlamp", "<|eos|>"), or "<id>" where there is none. */
@@ -28,41 +40,16 @@ export interface Tokenizer {
   addedPad: boolean;
   /** True where the tokenizer itself puts a space in front of a text (Llama 2, Mistral). */
   prependsSpace: boolean;
-  /** Content hash of tokenizer.json, "sha256:…". */
+  /** How the model speaks in its own chat template; null for the plain format. */
+  chat: ChatFormat | null;
+  /**
+   * Content hash, "sha256:…": of tokenizer.json as it is in `files`, with the PAD it was given, so that a saved folder has
+   * the hash of the one it came from. A chat format adds its template and the texts of BOS and EOS: with another
+   * template the same texts are other ids.
+   */
   hash: string;
   files: TokenizerFiles;
 }
-
-interface AddedToken {
-  id: number;
-  content: string;
-  special?: boolean;
-}
-
-/** A normaliser, pre-tokeniser or post-processor, or a sequence of them. */
-interface Part {
-  type?: string;
-  add_prefix_space?: boolean;
-  use_regex?: boolean;
-  prepend?: string;
-  prepend_scheme?: string;
-  normalizers?: Part[];
-  pretokenizers?: Part[];
-  processors?: Part[];
-  single?: { SpecialToken?: { id: string } }[];
-}
-
-/** The parts of tokenizer.json that are read here; the library reads the rest. */
-interface TokenizerJson {
-  added_tokens: AddedToken[];
-  normalizer: Part | null;
-  pre_tokenizer: Part | null;
-  post_processor: Part | null;
-  model: { vocab: Record<string, number> | [string, number][] };
-}
-
-/** tokenizer_config.json names its special tokens as text or as an added-token object. */
-type TokenizerConfig = Record<string, unknown>;
 
 /**
  * Loads a tokenizer from a Hugging Face folder; where it has no PAD of its own, it gets one.
@@ -70,8 +57,10 @@ type TokenizerConfig = Record<string, unknown>;
  * @throws DataError when a file is missing or damaged, or EOS is missing
  */
 export function loadTokenizer(folder: string): Tokenizer {
-  const { files, addedPad } = readTokenizerFolder(folder);
-  return { ...createTokenizer(files, folder), addedPad };
+  const { files, addedPad, ends } = readTokenizerFolder(folder);
+  const tokenizer = createTokenizer(files, folder);
+  const stopIds = [...new Set([...tokenizer.stopIds, ...ends])].filter((id) => id !== tokenizer.padId);
+  return { ...tokenizer, addedPad, stopIds };
 }
 
 /**
@@ -83,7 +72,7 @@ export function loadTokenizer(folder: string): Tokenizer {
 export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer {
   const json = parse(files, 'tokenizer.json', where) as unknown as TokenizerJson;
   const config = parse(files, 'tokenizer_config.json', where);
-  const hf = construct(json, config, where);
+  const { encoders, text } = construct(json, config, where);
   const vocab = Array.isArray(json.model.vocab) ? json.model.vocab : Object.entries(json.model.vocab);
   const tokens: string[] = [];
   const idOf = new Map<string, number>();
@@ -92,94 +81,45 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
     idOf.set(token, id);
   }
   const special = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
-  const specialId = (key: string): { id: number } | undefined => {
-    const value = config[key];
-    const text = typeof value === 'object' && value !== null ? (value as { content?: unknown }).content : value;
-    const id = typeof text === 'string' ? idOf.get(text) : undefined;
-    return id === undefined ? undefined : { id };
-  };
-  const pad = specialId('pad_token');
-  const bos = specialId('bos_token');
-  const eos = specialId('eos_token');
+  const textOf = (kind: string): string | undefined => tokenText(config[`${kind}_token`]);
+  const idOfKind = (kind: string): number | undefined => idOf.get(textOf(kind) ?? '');
+  const [pad, bos, eos] = ['pad', 'bos', 'eos'].map(idOfKind);
   const ids = checkSpecialIds(join(where, 'tokenizer_config.json'), {
-    ...(pad && { pad: pad.id }),
-    ...(bos && { bos: bos.id }),
-    ...(eos && { eos: eos.id }),
+    ...(pad !== undefined && { pad }),
+    ...(bos !== undefined && { bos }),
+    ...(eos !== undefined && { eos }),
   });
+  const template = findTemplate(config, join(where, 'tokenizer_config.json'));
+  const names = { bosToken: textOf('bos') ?? '', eosToken: textOf('eos') ?? '' };
+  const chat =
+    template === null
+      ? null
+      : chatFormat(chatTemplate(template, names, where), renderedEncoder(json.added_tokens, encoders), where);
+  const eosId = chat?.endId ?? ids.eos;
+  const spoken = template === null ? '' : `\n${JSON.stringify([template, names])}`;
   return {
     vocabSize: tokens.length,
     padId: ids.pad,
-    // A BOS begins sequences where the family's own tokenizer puts it there, and in tokenizers trained here.
     bosId: beginsWithBos(json, config, tokens[ids.bos ?? -1]) ? ids.bos : null,
-    eosId: ids.eos,
-    encode: encoder(hf, json),
+    eosId,
+    stopIds: [...new Set([eosId, ids.eos])],
+    ...encoders,
     decode: (sequence) => {
-      const plain: number[] = [];
+      const plain: string[] = [];
       for (let i = 0; i < sequence.length; i++) {
         const id = sequence[i] ?? -1;
-        if (tokens[id] !== undefined && !special.has(id)) plain.push(id);
+        const token = tokens[id];
+        if (token !== undefined && !special.has(id)) plain.push(token);
       }
-      return plain.length === 0 ? '' : hf.decode(plain, { clean_up_tokenization_spaces: false });
+      return text(plain);
     },
     token: (id) => tokens[id] ?? `<${id}>`,
     addedPad: false,
     prependsSpace: prependsSpace(json),
-    hash: hashText(files['tokenizer.json']),
+    chat,
+    hash: hashText(`${files['tokenizer.json']}${spoken}`),
     files,
   };
-}
-
-/**
- * With GPT-2's byte-level splitting each word is encoded alone, so words are looked up in a cache
- * (3 times faster than asking the library on first reading, 17 times once the words are known). Other tokenizers go
- * through the library whole.
- */
-function encoder(hf: HuggingFaceTokenizer, json: TokenizerJson): (text: string) => Int32Array {
-  const encode = (text: string): number[] => hf.encode(text, { add_special_tokens: false }).ids;
-  const { pre_tokenizer: pre, normalizer, added_tokens: added } = json;
-  const isWordwise =
-    pre?.type === 'ByteLevel' &&
-    !pre.add_prefix_space &&
-    pre.use_regex !== false &&
-    !normalizer &&
-    added.every((token) => token.special);
-  if (!isWordwise) return (text) => Int32Array.from(encode(text));
-  const cache = new Map<string, number[]>();
-  return (text) => {
-    const ids: number[] = [];
-    for (const word of splitWords(text)) {
-      let known = cache.get(word);
-      if (known === undefined) {
-        known = encode(word);
-        if (cache.size >= 100_000) cache.clear();
-        cache.set(word, known);
-      }
-      for (const id of known) ids.push(id);
-    }
-    return Int32Array.from(ids);
-  };
-}
-
-/** A part with those within it. */
-function partsOf(part: Part | null | undefined): Part[] {
-  if (!part) return [];
-  return [
-    part,
-    ...[part.normalizers, part.pretokenizers, part.processors].flatMap((list) => (list ?? []).flatMap(partsOf)),
-  ];
-}
-
-function beginsWithBos(json: TokenizerJson, config: TokenizerConfig, bos: string | undefined): boolean {
-  if (bos === undefined) return false;
-  if (bos === specialTokens.bos || config.add_bos_token === true) return true;
-  return partsOf(json.post_processor).some(({ single }) => single?.[0]?.SpecialToken?.id === bos);
-}
-
-function prependsSpace({ normalizer, pre_tokenizer: pre }: TokenizerJson): boolean {
-  if (partsOf(normalizer).some(({ type }) => type === 'Prepend')) return true;
-  return partsOf(pre).some(({ type, prepend_scheme: scheme, add_prefix_space: prefix }) => {
-    return type === 'Metaspace' ? (scheme ?? 'always') !== 'never' : prefix === true;
-  });
 }
 
 function parse(files: TokenizerFiles, name: keyof TokenizerFiles, where: string): TokenizerConfig {
@@ -196,12 +136,17 @@ function parse(files: TokenizerFiles, name: keyof TokenizerFiles, where: string)
   }
 }
 
-/** Special tokens are kept from the library, so that it cannot find them inside texts. */
-function construct(json: TokenizerJson, config: TokenizerConfig, where: string): HuggingFaceTokenizer {
+interface Constructed {
+  encoders: TextEncoders;
+  text: (tokens: readonly string[]) => string;
+}
+
+/** Builds encoders and decoder, and says which file is at fault where they cannot be built. */
+function construct(json: TokenizerJson, config: TokenizerConfig, where: string): Constructed {
   try {
-    const added = json.added_tokens.filter((token) => !token.special);
-    if (typeof json.model.vocab !== 'object' || json.model.vocab === null) throw new Error('model.vocab is missing');
-    return new HuggingFaceTokenizer({ ...json, added_tokens: added }, config);
+    if (!Array.isArray(json.added_tokens)) throw new Error('added_tokens is missing');
+    if (typeof json.model?.vocab !== 'object' || json.model.vocab === null) throw new Error('model.vocab is missing');
+    return { encoders: textEncoders(json, config), text: tokenDecoder(json.decoder) };
   } catch (error) {
     throw new DataError(
       `${join(where, 'tokenizer.json')}: not a tokenizer; expected the "tokenizers" library's format with ` +

@@ -30,6 +30,7 @@ const DOORS: readonly { package: RegExp; allowed: RegExp }[] = [
   { package: /^apache-arrow(\/|$)/, allowed: /^src\/(data\/(arrow-[a-z-]+|columns)|import\/arrow-[a-z-]+)\.ts$/ },
   { package: /^(csv-parse|@streamparser\/json|hyparquet|hyparquet-compressors|fzstd)$/, allowed: /^src\/import\// },
   { package: /^@huggingface\/tokenizers$/, allowed: /^src\/tokenizer\// },
+  { package: /^@huggingface\/jinja$/, allowed: /^src\/tokenizer\/chat-template\.ts$/ },
   { package: /^cli-progress$/, allowed: /^src\/run\/display\.ts$/ },
   { package: /^yaml$/, allowed: /^(src\/(yaml|run)\/|scripts\/)/ },
   {

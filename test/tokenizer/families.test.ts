@@ -1,73 +1,87 @@
-/** Tokenizers of every family of models: Python's ids, texts and special tokens; GPT-2's published ids. */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+/** Tokenizers of every family of models: Python's ids and texts for hard strings, special tokens, and what is saved. */
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { gpt2TokenizerJson } from '../../src/tokenizer/gpt2-files.ts';
 import { createTokenizer, loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { fixture, fixturePath } from '../helpers/fixtures.ts';
 
-interface Expected {
-  cases: { text: string; ids: number[]; decoded: string }[];
-  begins: number[];
-  size: number;
+interface Texts {
+  texts: string[];
+  long: [string, number][];
 }
 
+interface Golden {
+  /** Ids of each text, of long ones their number and hash. */
+  encoded: ({ ids: number[] } | { length: number; sha256: string })[];
+  /** By the text's place, where the text of its ids is another; of long ones the hash. */
+  decoded: Record<string, string>;
+  pieces: { ids: number[]; text: string }[];
+  withSpecialTokens: Record<string, number[]>;
+}
+
+/** What each family's files lead to: is a PAD added, does the family put BOS in front, does it prepend a space. */
 const families = {
   gpt2: { adds: true, begins: false, prepends: false },
   opt: { adds: false, begins: true, prepends: false },
   'gpt-neox': { adds: true, begins: false, prepends: false },
-  llama2: { adds: true, begins: true, prepends: true },
-  mistral: { adds: true, begins: true, prepends: true },
-  llama3: { adds: true, begins: true, prepends: false },
-  qwen2: { adds: false, begins: false, prepends: false },
   smollm2: { adds: true, begins: false, prepends: false },
+  llama3: { adds: true, begins: true, prepends: false },
+  qwen2: { adds: true, begins: false, prepends: false },
+  'qwen2.5': { adds: false, begins: false, prepends: false },
+  qwen3: { adds: false, begins: false, prepends: false },
+  llama2: { adds: true, begins: true, prepends: true },
+  tinyllama: { adds: true, begins: true, prepends: true },
+  mistral: { adds: true, begins: true, prepends: true },
 };
 
+const { texts, long } = fixture<Texts>('tokenizers/texts.json');
+const all = [...texts, ...long.map(([piece, times]) => piece.repeat(times))];
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+const shown = (text: string): string => (text.length > 60 ? `${text.slice(0, 20)}… (${text.length})` : text);
+
 describe.each(Object.entries(families))('%s', (name, { adds, begins, prepends }) => {
-  const expected = fixture<Expected>(`tokenizers/${name}.json`);
+  const golden = fixture<Golden>(`tokenizers/${name}/golden.json`);
   const tokenizer = loadTokenizer(fixturePath(`tokenizers/${name}`));
 
   it('gives Python’s ids for hard strings', () => {
-    const found = expected.cases.map(({ text }) => ({ text, ids: [...tokenizer.encode(text)] }));
-    expect(found).toEqual(expected.cases.map(({ text, ids }) => ({ text, ids })));
+    const found = all.map((text, i) => {
+      const ids = [...tokenizer.encode(text)];
+      const isLong = !('ids' in (golden.encoded[i] ?? {}));
+      return { text: shown(text), ...(isLong ? { length: ids.length, sha256: sha256(ids.join(',')) } : { ids }) };
+    });
+    expect(found).toEqual(all.map((text, i) => ({ text: shown(text), ...golden.encoded[i] })));
   });
 
-  it('gives Python’s texts for ids', () => {
-    const found = expected.cases.map(({ ids }) => tokenizer.decode(ids));
-    expect(found).toEqual(expected.cases.map(({ decoded }) => decoded));
+  it('gives Python’s texts for the ids of texts', () => {
+    const found = all.map((text) => tokenizer.decode(tokenizer.encode(text)));
+    const expected = all.map((text, i) => golden.decoded[i] ?? text);
+    expect(found.map((text, i) => (expected[i]?.length === 64 && text.length > 64 ? sha256(text) : text))).toEqual(
+      expected,
+    );
   });
 
-  it('begins sequences as its family does, has a PAD of its own, and no PAD that ends', () => {
-    expect(tokenizer.bosId === null ? [] : [tokenizer.bosId]).toEqual(begins ? expected.begins : []);
+  it('gives Python’s texts for ids that are no text: cut characters, lone bytes, special tokens', () => {
+    expect(golden.pieces.map(({ ids }) => ({ ids, text: tokenizer.decode(ids) }))).toEqual(golden.pieces);
+  });
+
+  it('begins sequences as its family does', () => {
+    const start = tokenizer.bosId === null ? [] : [tokenizer.bosId];
+    for (const [text, ids] of Object.entries(golden.withSpecialTokens)) {
+      expect([...start, ...tokenizer.encode(text)]).toEqual(ids);
+    }
+    expect(tokenizer.bosId !== null).toBe(begins);
+    expect(tokenizer.prependsSpace).toBe(prepends);
+  });
+
+  it('has a PAD of its own, and no PAD that ends', () => {
     expect(tokenizer.padId).not.toBe(tokenizer.eosId);
     expect(tokenizer.addedPad).toBe(adds);
-    expect(tokenizer.prependsSpace).toBe(prepends);
-    if (adds) expect([tokenizer.padId, tokenizer.vocabSize]).toEqual([tokenizer.vocabSize - 1, tokenizer.vocabSize]);
-    // What is written beside a checkpoint is the same tokenizer, now with its PAD.
-    const again = createTokenizer(tokenizer.files, 'again');
-    expect([again.padId, again.eosId, again.bosId, again.hash]).toEqual([
-      tokenizer.padId,
-      tokenizer.eosId,
-      tokenizer.bosId,
-      tokenizer.hash,
-    ]);
-    expect([...again.encode('The lamp.')]).toEqual([...tokenizer.encode('The lamp.')]);
+    if (adds) expect(tokenizer.padId).toBe(tokenizer.vocabSize - 1);
   });
-});
 
-const shared = join(fixturePath('.'), '../../../shared/data/gpt2-bpe');
-
-describe.skipIf(!existsSync(shared))('GPT-2’s own vocabulary (needs the shared folder)', () => {
-  const read = (name: string): string => readFileSync(join(shared, name), 'utf8');
-
-  it('gives the 221 published ids', () => {
-    const json = gpt2TokenizerJson(read('encoder.json'), read('vocab.bpe'), ['<|endoftext|>'], shared);
-    const config = JSON.stringify({ eos_token: '<|endoftext|>', pad_token: '!' });
-    const tokenizer = createTokenizer({ 'tokenizer.json': json, 'tokenizer_config.json': config }, shared);
-    expect(tokenizer.vocabSize).toBe(50_257);
-    const golden = JSON.parse(read('gpt2_encoded_tokens.golden.json')) as { text: string; token_ids: number[] };
-    expect(golden.token_ids).toHaveLength(221);
-    expect([...tokenizer.encode(golden.text)]).toEqual(golden.token_ids);
-    expect(tokenizer.decode(golden.token_ids)).toBe(golden.text);
+  it('is the same tokenizer when its files are read again', () => {
+    const again = createTokenizer(tokenizer.files, 'again');
+    const { padId, eosId, bosId, hash, vocabSize } = tokenizer;
+    expect(again).toMatchObject({ padId, eosId, bosId, hash, vocabSize, addedPad: false });
+    expect([...again.encode('The lamp.')]).toEqual([...tokenizer.encode('The lamp.')]);
   });
 });

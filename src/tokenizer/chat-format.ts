@@ -1,0 +1,165 @@
+/** Conversations as ids with a mask of what the assistant wrote, in the format of a model's own chat template. */
+import { DataError } from '../errors.ts';
+import type { ChatMessage, RenderChat } from './chat-template.ts';
+import type { RenderedEncoder } from './rendered-text.ts';
+
+/** An earlier exchange. */
+export interface ChatTurn {
+  readonly prompt: string;
+  readonly target: string;
+}
+
+/** Ids, and 1 where the assistant wrote them: its text and the token that ends it. */
+export interface ChatIds {
+  readonly inputIds: Int32Array;
+  readonly lossMask: Int32Array;
+}
+
+/** How a chat model speaks. */
+export interface ChatFormat {
+  /** What the template writes after an assistant's text; a response ends with it. */
+  readonly endId: number;
+  /**
+   * A dialogue up to where the assistant is to answer.
+   * @param where names the example in errors
+   * @throws DataError where a message holds a special token's text, or the template rewrites earlier turns
+   */
+  prompt(history: readonly ChatTurn[], prompt: string, where?: string): ChatIds;
+  /** Ids of an answer, without the token that ends it. */
+  target(text: string, where?: string): Int32Array;
+  /** The answer in decoded text: without what the template writes around it. */
+  answer(decoded: string): string;
+}
+
+/** What the template writes around an answer, up to and without the token that ends it. */
+interface Around {
+  readonly before: string;
+  readonly after: string;
+  readonly endId: number;
+  readonly endText: string;
+}
+
+const PROBE = { prompt: 'plumbline-question', target: 'plumbline-answer' };
+
+/**
+ * The format of a template. Each answer is tokenized apart from what stands before it, so that the mask is exact and
+ * generation, which starts after the prompt's own tokens, sees ids that were trained on.
+ * @param where names the tokenizer in errors
+ * @throws DataError where the template does not end an assistant's text with a special token
+ */
+export function chatFormat(render: RenderChat, encoder: RenderedEncoder, where: string): ChatFormat {
+  const asked = render(messagesOf([], PROBE.prompt), true);
+  const around = probe(render, encoder, asked, where);
+  const target = (text: string, at = where): Int32Array => {
+    const message: ChatMessage = { role: 'assistant', content: text };
+    refuseSpecial([message], encoder, at);
+    const whole = render([...messagesOf([], PROBE.prompt), message], false);
+    const written = whole.slice(asked.length, whole.indexOf(around.endText, asked.length));
+    return Int32Array.from(encoder.encode(written, asked));
+  };
+  return {
+    endId: around.endId,
+    target,
+    prompt: (history, prompt, at = where) => {
+      const messages = messagesOf(history, prompt);
+      refuseSpecial(messages, encoder, at);
+      return joined(encoder, piecesOf(render, messages, around.endText, at));
+    },
+    answer: (decoded) => {
+      const start = decoded.startsWith(around.before) ? around.before.length : 0;
+      const isAfter = around.after !== '' && decoded.endsWith(around.after);
+      return decoded.slice(start, isAfter ? -around.after.length : undefined);
+    },
+  };
+}
+
+function messagesOf(history: readonly ChatTurn[], prompt: string): ChatMessage[] {
+  const turns = history.flatMap((turn): ChatMessage[] => [
+    { role: 'user', content: turn.prompt },
+    { role: 'assistant', content: turn.target },
+  ]);
+  return [...turns, { role: 'user', content: prompt }];
+}
+
+/** A special token in a message would be a turn that nobody took. */
+function refuseSpecial(messages: readonly ChatMessage[], encoder: RenderedEncoder, where: string): void {
+  const problems = messages.flatMap(({ role, content }, i) => {
+    const found = encoder.find(content);
+    if (found === undefined) return [];
+    const shown = JSON.stringify(found.content);
+    return [
+      `${where}: message ${i + 1} (${role}) contains ${shown}, a special token of the tokenizer; expected plain text, as it ` +
+        'would end or open a turn. Remove it from the row, or write it otherwise.',
+    ];
+  });
+  if (problems.length > 0) throw new DataError(problems);
+}
+
+/** One question and answer through the template: what stands around the answer, and what ends it. */
+function probe(render: RenderChat, encoder: RenderedEncoder, asked: string, where: string): Around {
+  const answer: ChatMessage = { role: 'assistant', content: PROBE.target };
+  const whole = render([...messagesOf([], PROBE.prompt), answer], false);
+  if (!whole.startsWith(asked)) throw notAppended(where, 'the answer');
+  const written = whole.slice(asked.length);
+  const at = written.indexOf(PROBE.target);
+  const rest = written.slice(at + PROBE.target.length);
+  const end = at === -1 ? undefined : encoder.find(rest);
+  if (end === undefined) {
+    throw new DataError(
+      `${where}: chat_template: writes ${at === -1 ? 'no answer' : 'no special token after an answer'}; expected the ` +
+        'assistant’s text and a token that ends it, or a model would never stop. Mend the template, or remove it: then ' +
+        'the plain format is used.',
+    );
+  }
+  const after = rest.slice(0, rest.indexOf(end.content));
+  return { before: written.slice(0, at), after, endId: end.id, endText: end.content };
+}
+
+function notAppended(where: string, what: string): DataError {
+  return new DataError(
+    `${where}: chat_template: ${what} changes what was written before it; expected a template that only appends, as the ` +
+      'model answers after the text of the question alone. Use one turn a row, or another template.',
+  );
+}
+
+interface Piece {
+  readonly text: string;
+  readonly isLearned: boolean;
+}
+
+/** The rendered dialogue, cut into what is given and what the assistant wrote, each with the token that ends it. */
+function piecesOf(render: RenderChat, messages: readonly ChatMessage[], end: string, where: string): Piece[] {
+  const whole = render(messages, true);
+  const pieces: Piece[] = [];
+  let at = 0;
+  messages.forEach(({ role, content }, i) => {
+    if (role !== 'assistant') return;
+    const prefix = render(messages.slice(0, i), true);
+    const stop = whole.indexOf(end, prefix.length) + end.length;
+    if (!whole.startsWith(prefix) || prefix.length < at) throw notAppended(where, `the dialogue after message ${i}`);
+    const written = whole.slice(prefix.length, stop);
+    if (stop < prefix.length + end.length || !written.includes(content.trim())) {
+      throw new DataError(
+        `${where}: chat_template: message ${i + 1} (assistant) does not stand in the text as it is; expected its content ` +
+          'and the token that ends it. Bring the row into the form that the template writes.',
+      );
+    }
+    pieces.push({ text: whole.slice(at, prefix.length), isLearned: false }, { text: written, isLearned: true });
+    at = stop;
+  });
+  return [...pieces, { text: whole.slice(at), isLearned: false }];
+}
+
+function joined(encoder: RenderedEncoder, pieces: readonly Piece[]): ChatIds {
+  const ids: number[] = [];
+  const mask: number[] = [];
+  let before = '';
+  for (const { text, isLearned } of pieces) {
+    for (const id of encoder.encode(text, before)) {
+      ids.push(id);
+      mask.push(isLearned ? 1 : 0);
+    }
+    before += text;
+  }
+  return { inputIds: Int32Array.from(ids), lossMask: Int32Array.from(mask) };
+}

@@ -1,0 +1,254 @@
+/** Chat templates against transformers: texts, ids and masks; the plain format as a template; what is refused. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { decodeResponse, encodeExample, encodePrompt, encodeTarget } from '../../src/data/instruction.ts';
+import type { ChatMessage } from '../../src/tokenizer/chat-template.ts';
+import { chatTemplate, PLAIN_TEMPLATE, strftime } from '../../src/tokenizer/chat-template.ts';
+import { filesForExport } from '../../src/tokenizer/export-files.ts';
+import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { createTokenizer, loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { fixture, fixturePath } from '../helpers/fixtures.ts';
+import { byteTokenizer } from './tiny-tokenizer.ts';
+
+type Turns = ['user' | 'assistant', string][];
+
+interface Case {
+  turns: Turns;
+  text: string;
+  asked: string;
+  ids: number[];
+  askedIds: number[];
+  mask?: number[];
+}
+
+interface Golden {
+  formats: Record<string, { family: string; cases: Case[] }>;
+  plain: { turns: Turns; ids: number[]; mask: number[] }[];
+  plainTemplate: string;
+  dates: Record<string, string>;
+  jinja: { source: string; text: string }[];
+  conversation: Turns;
+}
+
+const golden = fixture<Golden>('chat.json');
+const options = { maxLength: 9999, overlong: 'error' as const, where: 'rows.jsonl:3' };
+
+const messagesOf = (turns: Turns): ChatMessage[] => turns.map(([role, content]) => ({ role, content }));
+
+/** The turns as our stages hold them: earlier exchanges, the last prompt, its answer. */
+function example(turns: Turns): { history: { prompt: string; target: string }[]; prompt: string; target: string } {
+  const texts = turns.map(([, text]) => text);
+  const history = Array.from({ length: texts.length / 2 - 1 }, (_, i) => {
+    return { prompt: texts[2 * i] as string, target: texts[2 * i + 1] as string };
+  });
+  return { history, prompt: texts.at(-2) as string, target: texts.at(-1) as string };
+}
+
+/** A chat tokenizer of single bytes with the special tokens <|pad|>, <|bos|> and <|eos|> and a template. */
+function spoken(template: unknown): Tokenizer {
+  const { files } = byteTokenizer();
+  const config = JSON.parse(files['tokenizer_config.json']);
+  const text = JSON.stringify({ ...config, chat_template: template });
+  return createTokenizer({ ...files, 'tokenizer_config.json': text }, 'tiny');
+}
+
+describe.each(Object.entries(golden.formats))('%s', (name, { family, cases }) => {
+  const tokenizer = loadTokenizer(fixturePath(`tokenizers/${family}`));
+
+  it('writes the ids that transformers writes, up to the end of the answer', () => {
+    for (const { turns, ids } of cases) {
+      const { inputIds } = encodeExample(example(turns), tokenizer, options)!;
+      expect([...inputIds]).toEqual(ids.slice(0, ids.lastIndexOf(tokenizer.eosId) + 1));
+    }
+  });
+
+  it('asks as transformers asks', () => {
+    for (const { turns, askedIds } of cases) {
+      const { history, prompt } = example(turns);
+      expect([...encodePrompt(prompt, tokenizer, history)]).toEqual(askedIds);
+    }
+  });
+
+  it('learns what the assistant wrote, and the token that ends it', () => {
+    for (const { turns, mask } of cases) {
+      const { inputIds, lossMask } = encodeExample(example(turns), tokenizer, options)!;
+      if (mask !== undefined) expect([...lossMask]).toEqual(mask.slice(0, inputIds.length));
+      const ends = inputIds.filter((id, i) => lossMask[i] === 1 && id === tokenizer.eosId);
+      expect(ends).toHaveLength(turns.length / 2);
+      expect(inputIds.at(-1)).toBe(tokenizer.eosId);
+    }
+  });
+
+  it('gives answers back from their ids', () => {
+    for (const { turns } of cases) {
+      const { target } = example(turns);
+      expect(decodeResponse(encodeTarget(target, tokenizer), tokenizer)).toBe(
+        name === 'llama3' ? target.trim() : target,
+      );
+    }
+  });
+
+  it('is the same when its files are read again, and another than the plain one', () => {
+    const again = createTokenizer(filesForExport(tokenizer), 'again');
+    expect(again).toMatchObject({ hash: tokenizer.hash, eosId: tokenizer.eosId, padId: tokenizer.padId });
+    expect([...encodePrompt('a', again)]).toEqual([...encodePrompt('a', tokenizer)]);
+    const config = { ...JSON.parse(tokenizer.files['tokenizer_config.json']), chat_template: undefined };
+    const plain = createTokenizer({ ...tokenizer.files, 'tokenizer_config.json': JSON.stringify(config) }, 'plain');
+    expect(plain.chat).toBeNull();
+    expect(plain.hash).not.toBe(tokenizer.hash);
+  });
+
+  it('ends with the token of its template, and may end with the others', () => {
+    const name = tokenizer.token(tokenizer.eosId);
+    expect(name).toBe(
+      { llama3: '<|eot_id|>', zephyr: '</s>', mistral: '</s>' }[family === 'tinyllama' ? 'zephyr' : family] ??
+        '<|im_end|>',
+    );
+    expect(tokenizer.stopIds[0]).toBe(tokenizer.eosId);
+    expect(tokenizer.stopIds).not.toContain(tokenizer.padId);
+  });
+});
+
+describe('chat templates', () => {
+  it.each(golden.jinja)('are read as transformers reads them: $source', ({ source, text }) => {
+    const render = chatTemplate(source, { bosToken: '<s>', eosToken: '</s>' }, 'tiny');
+    expect(render(messagesOf(golden.conversation), false)).toBe(text);
+  });
+
+  it('write truth values small, which Python writes True and False: the library’s one known difference', () => {
+    const render = chatTemplate('{{ true }} {{ 1 == 2 }}', { bosToken: '', eosToken: '' }, 'tiny');
+    expect(render([], false)).toBe('true false');
+  });
+
+  it('write the texts of transformers', () => {
+    for (const { family, cases } of Object.values(golden.formats)) {
+      const { files } = loadTokenizer(fixturePath(`tokenizers/${family}`));
+      const config = JSON.parse(files['tokenizer_config.json']);
+      const text = (value: unknown) =>
+        (value as { content?: string } | null)?.content ?? (value as string | null) ?? '';
+      const names = { bosToken: text(config.bos_token), eosToken: text(config.eos_token) };
+      const render = chatTemplate(config.chat_template, names, family);
+      for (const one of cases) {
+        expect(render(messagesOf(one.turns), false)).toBe(one.text);
+        expect(render(messagesOf(one.turns.slice(0, -1)), true)).toBe(one.asked);
+      }
+    }
+  });
+
+  it('are told a date as Python writes it, the same every day', () => {
+    const date = new Date(Date.UTC(2024, 6, 6, 8, 5, 9));
+    const found = Object.fromEntries(Object.keys(golden.dates).map((format) => [format, strftime(date, format)]));
+    expect(found).toEqual(golden.dates);
+    expect(strftime(date, '%Q')).toBe('%Q');
+    const render = chatTemplate("{{ strftime_now('%d %b %Y') }}", { bosToken: '', eosToken: '' }, 'tiny');
+    expect(render([], true)).toBe('26 Jul 2024');
+  });
+
+  it('may have names, of which "default" counts', () => {
+    const template = "{% for m in messages %}{{ m['content'] + '<|eos|>' }}{% endfor %}";
+    const named = [
+      { name: 'tool_use', template: 'x' },
+      { name: 'default', template },
+    ];
+    expect([...encodePrompt('a', spoken(named))]).toEqual([...encodePrompt('a', spoken(template))]);
+    expect(() => spoken([{ name: 'rag', template }])).toThrowErrorMatchingInlineSnapshot(
+      `[DataError: tiny/tokenizer_config.json: chat_template: expected a text, or a list with a template named "default", received names "rag". Keep the template that conversations were written with, as a text.]`,
+    );
+    expect(() => spoken(7)).toThrow('chat_template: expected a text');
+  });
+});
+
+describe('the plain format', () => {
+  const base = loadTokenizer(new URL('../../data/base', import.meta.url).pathname);
+
+  it('as a template gives transformers our ids and our mask', () => {
+    expect(golden.plainTemplate).toBe(PLAIN_TEMPLATE);
+    for (const { turns, ids, mask } of golden.plain) {
+      const { inputIds, lossMask } = encodeExample(example(turns), base, options)!;
+      expect([[...inputIds], [...lossMask]]).toEqual([ids, mask]);
+    }
+  });
+
+  it('stays plain when its template is exported and loaded', () => {
+    const files = filesForExport(base);
+    expect(JSON.parse(files['tokenizer_config.json'])).toMatchObject({ chat_template: PLAIN_TEMPLATE });
+    const again = createTokenizer(files, 'again');
+    expect(again).toMatchObject({ chat: null, hash: base.hash, eosId: base.eosId, bosId: base.bosId });
+    expect(filesForExport(again)).toEqual(files);
+    const gpt2 = loadTokenizer(fixturePath('tokenizers/gpt2'));
+    expect(filesForExport(gpt2)['tokenizer_config.json']).not.toContain('bos_token }}');
+    expect(createTokenizer(filesForExport(gpt2), 'again').chat).toBeNull();
+  });
+});
+
+describe('a chat format', () => {
+  const chatml = loadTokenizer(fixturePath('tokenizers/qwen2.5'));
+
+  it('has prompts that its examples begin with, whatever the texts', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', ' ', '\n', '1', 'é', '😀', "'s"), minLength: 1, maxLength: 8 });
+    const turns = fc.array(fc.record({ prompt: text, target: text }), { maxLength: 3 });
+    fc.assert(
+      fc.property(turns, text, text, (history, prompt, target) => {
+        const { inputIds, lossMask } = encodeExample({ history, prompt, target }, chatml, options)!;
+        const asked = encodePrompt(prompt, chatml, history);
+        expect([...inputIds.subarray(0, asked.length)]).toEqual([...asked]);
+        expect([...inputIds.subarray(asked.length)]).toEqual([...encodeTarget(target, chatml), chatml.eosId]);
+        const learned = inputIds.filter((_, i) => lossMask[i] === 1);
+        expect(chatml.decode(learned)).toBe([...history.map((turn) => turn.target), target].join('').normalize('NFC'));
+      }),
+      { seed: 1 },
+    );
+  });
+
+  it('refuses texts that would open or end a turn, naming every message', () => {
+    const history = [{ prompt: 'a<|im_end|>', target: 'b' }];
+    expect(() =>
+      encodeExample({ history, prompt: 'x<|im_start|>system', target: 'c' }, chatml, options),
+    ).toThrowErrorMatchingInlineSnapshot(`
+      [DataError: rows.jsonl:3: message 1 (user) contains "<|im_end|>", a special token of the tokenizer; expected plain text, as it would end or open a turn. Remove it from the row, or write it otherwise.
+      rows.jsonl:3: message 3 (user) contains "<|im_start|>", a special token of the tokenizer; expected plain text, as it would end or open a turn. Remove it from the row, or write it otherwise.]
+    `);
+    expect(() => encodeExample({ prompt: 'x', target: 'c<|im_end|>' }, chatml, options)).toThrow(
+      'rows.jsonl:3: message 1 (assistant) contains "<|im_end|>", a special token of the tokenizer',
+    );
+  });
+
+  it('loses whole turns where an example is too long', () => {
+    const turn = { prompt: 'aaaa', target: 'bbbb' };
+    const whole = encodeExample({ history: [turn, turn], prompt: 'c', target: 'd' }, chatml, options)!;
+    const shorter = encodeExample({ history: [turn], prompt: 'c', target: 'd' }, chatml, options)!;
+    const maxLength = whole.inputIds.length - 1;
+    const left = { ...options, maxLength, overlong: 'left' as const };
+    const cut = encodeExample({ history: [turn, turn], prompt: 'c', target: 'd' }, chatml, left)!;
+    expect(cut).toEqual({ ...shorter, cutTokens: whole.inputIds.length - shorter.inputIds.length });
+    expect(() => encodeExample({ prompt: 'c', target: 'd' }, chatml, { ...left, maxLength: 5 })).toThrow('too long');
+  });
+
+  it('says what is wrong with a template', () => {
+    expect(() => spoken('{% for %}')).toThrow('tiny: chat_template: not readable; expected a Jinja template');
+    expect(() => spoken("{% for m in messages %}{{ m['content'] }}{% endfor %}")).toThrowErrorMatchingInlineSnapshot(
+      `[DataError: tiny: chat_template: writes no special token after an answer; expected the assistant’s text and a token that ends it, or a model would never stop. Mend the template, or remove it: then the plain format is used.]`,
+    );
+    expect(() => spoken("{{ raise_exception('no') }}")).toThrow('chat_template: refuses a conversation of user (no)');
+    expect(() => spoken("{{ messages|length }}{{ messages[-1]['content'] }}<|eos|>")).toThrow(
+      'changes what was written',
+    );
+    expect(() => spoken("{{ messages[0]['content'] }}")).toThrow('chat_template: writes no answer');
+    const counts = spoken("{{ messages|length > 3 }}{% for m in messages %}{{ m['content'] }}<|eos|>{% endfor %}");
+    expect(() =>
+      encodePrompt('c', counts, [
+        { prompt: 'a', target: 'b' },
+        { prompt: 'a', target: 'b' },
+      ]),
+    ).toThrow('the dialogue after message 1 changes what was written before it');
+    const hides =
+      "{% for m in messages %}{{ m['content'] if loop.last or m.role == 'user' else '-' }}<|eos|>{% endfor %}";
+    expect(() => encodePrompt('c', spoken(hides), [{ prompt: 'a', target: 'b' }])).toThrow(
+      'message 2 (assistant) does not stand in the text as it is',
+    );
+  });
+
+  it('has no answer where the text is empty', () => {
+    expect(encodeTarget('', chatml)).toHaveLength(0);
+  });
+});
