@@ -3,12 +3,16 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { readAdapterFolder, writeAdapterFolder } from '../../src/checkpoint/adapter-folder.ts';
 import { adapterPlan } from '../../src/checkpoint/adapter-plan.ts';
 import { loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { decode, selectPositions } from '../../src/model/decoder.ts';
+import { scores } from '../../src/model/heads.ts';
 import { disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
 import { adaptModel, disposeModel, modelWeights, trainNothing, withoutAdapters } from '../../src/model/model.ts';
 import type { ParameterSpec } from '../../src/tensor/parameters.ts';
 import { parameterValues } from '../../src/tensor/parameters.ts';
+import type { Scalar, Tensor } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
+import type { Weights } from '../../src/tensor/weights.ts';
 import { lossAndGradient } from '../../src/training/gradient.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
@@ -17,9 +21,12 @@ import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { readTensors } from '../helpers/tensors.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
-import { disposeTensors, everyLogit, paddedInputs, targetLoss, targetsOf } from './batches.ts';
+import { disposeTensors, everyLogit, lastTokens, paddedInputs, scoresAt, targetLoss, targetsOf } from './batches.ts';
 
-const cases = ['llama-qv', 'llama-all', 'llama-rank-stabilized', 'gpt2-all', 'gpt-neox-all'];
+const cases = [
+  ...['llama-qv', 'llama-all', 'llama-rank-stabilized', 'gpt2-all', 'gpt-neox-all'],
+  ...['gpt2-default', 'gpt-neox-default', 'llama-score'],
+];
 
 type Expected = Record<'inputIds' | 'attentionMask' | 'logits', FixtureTensor> & { loss: number; family: string };
 
@@ -32,13 +39,39 @@ function load(name: string): Model {
   return adaptModel(base, head, plan, read);
 }
 
-/** Logits of the fixture's rows, 0 on padding. */
+/** Logits of the fixture's rows, 0 on padding; or the scores of their last tokens. */
 function logitsOf(model: Model, { inputIds, attentionMask }: Expected): Float32Array {
   const inputs = paddedInputs(model.dimensions, inputIds, attentionMask);
-  const found = take(tf.tidy(() => everyLogit(model.dimensions, modelWeights(model), inputs)));
+  const last = lastTokens(attentionMask);
+  const { dimensions, head } = model;
+  const read = (): Tensor =>
+    head === 'score'
+      ? scoresAt(dimensions, modelWeights(model), inputs, last)
+      : everyLogit(dimensions, modelWeights(model), inputs);
+  const found = take(tf.tidy(read));
   disposeInputs(inputs);
-  const { vocab } = model.dimensions;
-  return found.map((value, i) => (attentionMask.data[Math.floor(i / vocab)] ? value : 0));
+  last.dispose();
+  if (head === 'score') return found;
+  return found.map((value, i) => (attentionMask.data[Math.floor(i / dimensions.vocab)] ? value : 0));
+}
+
+/** What the fixture's loss is: cross-entropy of every real token but the first, or the mean square of score − 1. */
+function lossOf(model: Model, { inputIds, attentionMask }: Expected, recompute: boolean) {
+  const { dimensions, head } = model;
+  const inputs = paddedInputs(dimensions, inputIds, attentionMask);
+  const last = lastTokens(attentionMask);
+  const learned = attentionMask.data.map((flag, i) => (i % (inputIds.shape[1] as number) === 0 ? 0 : flag));
+  const targets = targetsOf(inputIds, { shape: inputIds.shape, data: learned });
+  const loss = (weights: Weights): Scalar => {
+    if (head === 'tokens') return targetLoss(dimensions, weights, inputs, targets, { recompute });
+    const { hidden } = decode(dimensions, weights, inputs, [], { recompute });
+    return tf.mean(tf.square(tf.sub(scores(weights, selectPositions(hidden, last)), 1)));
+  };
+  const found = lossAndGradient(model.parameters, (weights) => ({ loss: loss(weights), stats: {} }));
+  disposeTensors(targets);
+  disposeInputs(inputs);
+  last.dispose();
+  return found;
 }
 
 describe.each(lanesToTest())('on the %s lane', (lane) => {
@@ -52,22 +85,19 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     it('gives PEFT’s logits, and other ones than its base', () => {
       const model = load(name);
       expect(logitsOf(model, expected)).toBeAllclose(expected.logits.data, tolerance.forward);
-      const base = withoutAdapters(model);
-      expect(logitsOf(base, expected)).not.toBeAllclose(expected.logits.data, { rtol: 0.1, atol: 0.1 });
+      // A score model's head is trained with the adapters, so it has none without.
+      const { parameters, head } = model;
+      const off = parameters.adapters && { ...parameters.adapters, scale: 0 };
+      const unchanged =
+        head === 'score' ? { ...model, parameters: { ...parameters, adapters: off } } : withoutAdapters(model);
+      expect(logitsOf(unchanged, expected)).not.toBeAllclose(expected.logits.data, { rtol: 0.1, atol: 0.1 });
       disposeModel(model);
     });
 
     it.each([false, true])('gives PEFT’s loss and every gradient (recomputing: %s)', (recompute) => {
       const model = load(name);
-      const { dimensions, parameters } = model;
-      const inputs = paddedInputs(dimensions, expected.inputIds, expected.attentionMask);
-      const width = expected.inputIds.shape[1]!;
-      const learned = expected.attentionMask.data.map((flag, i) => (i % width === 0 ? 0 : flag));
-      const targets = targetsOf(expected.inputIds, { shape: expected.inputIds.shape, data: learned });
-      const { loss, gradient } = lossAndGradient(parameters, (weights) => ({
-        loss: targetLoss(dimensions, weights, inputs, targets, { recompute }),
-        stats: {},
-      }));
+      const { parameters } = model;
+      const { loss, gradient } = lossOf(model, expected, recompute);
       expect([loss]).toBeAllclose([expected.loss], tolerance.forward);
       // As an adapter file, so that names, transposition and order are those of PEFT.
       const flat = take(gradient);
@@ -81,8 +111,6 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
         expect(found.get(key)!.shape, key).toEqual(shape);
         expect(found.get(key)!.values, key).toBeAllclose(values, tolerance.gradient);
       }
-      disposeTensors(targets);
-      disposeInputs(inputs);
       disposeModel(model);
     });
 
@@ -106,7 +134,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       );
       expect(new Map([...ours!].sort())).toEqual(new Map([...theirs!].sort()));
       const again = readAdapterFolder(inFolder(), model.dimensions);
-      expect(again).toMatchObject({ base: 'base', head: 'tokens', plan: model.parameters.adapters });
+      expect(again).toMatchObject({ base: 'base', head: model.head, plan: model.parameters.adapters });
       disposeModel(model);
     });
   });
@@ -114,14 +142,18 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
 
 describe('a plan', () => {
   it('chooses the modules PEFT chooses', () => {
-    for (const name of cases) {
+    // What a case names; every linear layer where it names nothing. A plan has no choice of layers.
+    const chosen: Readonly<Record<string, readonly string[]>> = {
+      ...{ 'llama-qv': ['q_proj', 'v_proj'], 'llama-score': ['q_proj', 'v_proj'] },
+      'gpt-neox-default': ['query_key_value'],
+    };
+    for (const name of cases.filter((one) => one !== 'gpt2-default')) {
       const { family } = fixture<Expected>(`lora/${name}.json`);
       const { dimensions } = loadModelFolder(fixturePath(`families/${family}`), { plan: trainNothing() }).model;
-      const targets = name === 'llama-qv' ? ['q_proj', 'v_proj'] : ['all-linear'];
-      const rankStabilized = name === 'llama-rank-stabilized';
-      const settings = { rank: 4, alpha: 8, dropout: 0, targets, rankStabilized };
-      const { places } = adapterPlan(dimensions, 'tokens', settings);
       const saved = readAdapterFolder(fixturePath(`lora/${name}`), dimensions);
+      const rankStabilized = ['llama-rank-stabilized', 'gpt-neox-default'].includes(name);
+      const settings = { rank: 4, alpha: 8, dropout: 0, targets: chosen[name] ?? ['all-linear'], rankStabilized };
+      const { places } = adapterPlan(dimensions, saved.head, settings);
       expect(places).toEqual(saved.plan.places);
       if (rankStabilized) expect(saved.plan.scale).toBeCloseTo(4, 12);
     }
