@@ -1,7 +1,10 @@
 /** Low-rank adapters that PEFT made: logits, loss, every gradient, merging, and the folders we write. */
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readAdapterFolder, writeAdapterFolder } from '../../src/checkpoint/adapter-folder.ts';
 import { adapterPlan } from '../../src/checkpoint/adapter-plan.ts';
+import { readModelConfig } from '../../src/checkpoint/model-config.ts';
 import { loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { decode, selectPositions } from '../../src/model/decoder.ts';
 import { scores } from '../../src/model/heads.ts';
@@ -17,7 +20,7 @@ import { lossAndGradient } from '../../src/training/gradient.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, fixturePath, take } from '../helpers/fixtures.ts';
-import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
+import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { readTensors } from '../helpers/tensors.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
@@ -176,3 +179,56 @@ describe('a plan', () => {
     disposeModel(model);
   });
 });
+
+describe('an adapter that PEFT computes otherwise', () => {
+  const { dimensions } = readModelConfig(fixturePath('families/llama3/config.json'));
+  const refused: readonly (readonly [changes: Readonly<Record<string, unknown>>, named: string])[] = [
+    [{ peft_type: 'IA3' }, 'peft_type'],
+    [{ bias: 'all' }, 'bias'],
+    [{ use_dora: true }, 'use_dora'],
+    [{ lora_bias: true }, 'lora_bias'],
+    [{ rank_pattern: { q_proj: 2 } }, 'rank_pattern'],
+    [{ alpha_pattern: { q_proj: 2 } }, 'alpha_pattern'],
+    [{ layer_replication: [[0, 2]] }, 'layer_replication'],
+    [{ trainable_token_indices: [3] }, 'trainable_token_indices'],
+    [{ alora_invocation_tokens: [9, 20] }, 'alora_invocation_tokens'],
+    [{ init_lora_weights: 'pissa_niter_16' }, 'init_lora_weights'],
+    [{ init_lora_weights: 'olora' }, 'init_lora_weights'],
+    [{ some_new_method: { factor: 2 } }, 'some_new_method'],
+    [{ r: 0 }, 'r'],
+  ];
+
+  it.each(refused)('is refused by name: %j', async (changes, named) => {
+    copyAdapter('llama-qv', changes);
+    const problems = await problemsOf(() => readAdapterFolder(inFolder(), dimensions), inFolder());
+    expect(problems).toEqual([expect.stringMatching(new RegExp(`^adapter_config.json ${named}: .*expected`))]);
+  });
+
+  it('is refused where its tensors have another rank than it says, or fit another model', async () => {
+    copyAdapter('llama-qv', { r: 8 });
+    const problems = await problemsOf(() => readAdapterFolder(inFolder(), dimensions), inFolder());
+    const first = 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight';
+    expect(problems[0]).toBe(`adapter_model.safetensors: tensor "${first}": expected shape [8, 24], received [4, 24].`);
+    const wider = readModelConfig(fixturePath('families/gpt-neox/config.json')).dimensions;
+    const others = await problemsOf(() => readAdapterFolder(inFolder(), wider), inFolder());
+    expect(others).toContain('adapter_model.safetensors: changes no linear layer of this model.');
+  });
+
+  it('is read where the difference is only in how it began', () => {
+    copyAdapter('llama-qv', {
+      init_lora_weights: 'gaussian',
+      layers_to_transform: [0, 1],
+      peft_version: '9.9',
+      eva_config: {},
+    });
+    expect(readAdapterFolder(inFolder(), dimensions).plan.rank).toBe(4);
+  });
+});
+
+/** An adapter of the fixtures with other words in adapter_config.json. */
+function copyAdapter(name: string, changes: Readonly<Record<string, unknown>>): void {
+  const from = fixturePath(`lora/${name}`);
+  symlinkSync(join(from, 'adapter_model.safetensors'), inFolder('adapter_model.safetensors'));
+  const original = JSON.parse(readFileSync(join(from, 'adapter_config.json'), 'utf8')) as object;
+  writeFileSync(inFolder('adapter_config.json'), JSON.stringify({ ...original, ...changes }));
+}
