@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError, errorMessage } from '../errors.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
+import { parameterSpecs } from '../model/dimensions.ts';
 import type { AdapterPlan, Model } from '../model/model.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
 import { parameterValues, readParameters } from '../tensor/parameters.ts';
@@ -133,12 +134,13 @@ export function readAdapterFolder(folder: string, dimensions: ModelDimensions): 
   const path = join(folder, CONFIG);
   const config = readConfig(path);
   const problems = configProblems(config, path);
+  if (problems.length > 0) throw new CheckpointError(problems);
   const file = openSafetensors(join(folder, WEIGHTS));
   try {
     const head = file.entries.has(`${PREFIX}score.weight`) ? 'score' : 'tokens';
-    const found = matchModules(linearModules(dimensions, head), file, join(folder, WEIGHTS), problems);
-    if (problems.length > 0) throw new CheckpointError(problems);
     const rank = Number(config.r);
+    const found = matchModules([dimensions, head], rank, file, join(folder, WEIGHTS), problems);
+    if (problems.length > 0) throw new CheckpointError(problems);
     const alpha = Number(config.lora_alpha);
     const scale = alpha / (config.use_rslora === true ? Math.sqrt(rank) : rank);
     const values = new Map<string, Float32Array>();
@@ -171,22 +173,33 @@ function readConfig(path: string): Record<string, unknown> {
   }
 }
 
+/** Fields that say where an adapter is from, how it was trained, or what its tensors show. */
+const WITHOUT_EFFECT = [
+  ...['task_type', 'base_model_name_or_path', 'revision', 'auto_mapping', 'inference_mode', 'peft_version'],
+  ...['target_modules', 'exclude_modules', 'modules_to_save', 'layers_to_transform', 'layers_pattern'],
+  ...['fan_in_fan_out', 'megatron_core', 'qalora_group_size', 'loftq_config', 'eva_config', 'corda_config'],
+  ...['lora_ga_config', 'runtime_config', 'ensure_weight_tying', 'r', 'lora_alpha', 'lora_dropout', 'use_rslora'],
+];
+
+/** Other ways to begin (PiSSA, OLoRA, CorDA, LoftQ) change the frozen matrices too, each time PEFT loads the adapter. */
+const BEGINNINGS = [true, false, 'gaussian', 'eva', 'orthogonal', 'mica', 'lora_ga'];
+
 function configProblems(config: Readonly<Record<string, unknown>>, path: string): string[] {
   const problems: string[] = [];
-  const only = (key: string, allowed: readonly unknown[]): void => {
-    const value = config[key] ?? null;
-    if (value === null || allowed.includes(value)) return;
+  const allowed: Readonly<Record<string, readonly unknown[]>> = {
+    ...{ peft_type: ['LORA'], bias: ['none'], init_lora_weights: BEGINNINGS },
+  };
+  for (const [key, value] of Object.entries(config)) {
+    if (WITHOUT_EFFECT.includes(key) || isOff(value)) continue;
+    const shown = JSON.stringify(value);
+    const choices = allowed[key];
+    if (choices?.includes(value)) continue;
     problems.push(
-      `${path} ${key}: ${JSON.stringify(value)} is not supported; expected ${allowed.map((one) => JSON.stringify(one)).join(' or ')}.`,
+      choices === undefined
+        ? `${path} ${key}: ${shown} is not supported, for it may change what the adapter computes; expected null or false.`
+        : `${path} ${key}: ${shown} is not supported; expected ${choices.map((one) => JSON.stringify(one)).join(' or ')}.`,
     );
-  };
-  const empty = (key: string): void => {
-    if (Object.keys((config[key] ?? {}) as object).length > 0) only(key, [null]);
-  };
-  only('peft_type', ['LORA']);
-  only('bias', ['none']);
-  for (const key of ['use_dora', 'use_qalora', 'lora_bias', 'use_bdlora']) only(key, [false]);
-  for (const key of ['rank_pattern', 'alpha_pattern', 'layer_replication', 'trainable_token_indices']) empty(key);
+  }
   for (const key of ['r', 'lora_alpha']) {
     if (!(Number(config[key]) > 0))
       problems.push(
@@ -194,6 +207,11 @@ function configProblems(config: Readonly<Record<string, unknown>>, path: string)
       );
   }
   return problems;
+}
+
+/** null, false, {} and []. */
+function isOff(value: unknown): boolean {
+  return value === false || value === null || (typeof value === 'object' && Object.keys(value).length === 0);
 }
 
 interface Match {
@@ -204,25 +222,29 @@ interface Match {
 
 /** The modules whose tensors the file holds, with shapes checked. */
 function matchModules(
-  modules: readonly LinearModule[],
+  [dimensions, head]: readonly [ModelDimensions, HeadKind],
+  rank: number,
   file: SafetensorsFile,
   path: string,
   problems: string[],
 ): Match[] {
-  const used = new Set([`${PREFIX}score.weight`]);
-  const matches = modules.flatMap((module): Match[] => {
+  const inputs = new Map(parameterSpecs(dimensions, head).map(({ name, shape }) => [name, shape[0]]));
+  const used = new Set<string>();
+  const check = (name: string, shape: readonly unknown[]): void => {
+    used.add(name);
+    const found = file.entries.get(name)?.shape;
+    if (found?.join() === shape.join()) return;
+    const received = found === undefined ? 'nothing' : `[${found.join(', ')}]`;
+    problems.push(`${path}: tensor "${name}": expected shape [${shape.join(', ')}], received ${received}.`);
+  };
+  if (head === 'score') check(`${PREFIX}score.weight`, [1, dimensions.dModel]);
+  const matches = linearModules(dimensions, head).flatMap((module): Match[] => {
     const names = [module.module, ...(module.piece.aliases ?? []).map((name) => name.replace(/\.weight$/, ''))];
     const prefix = names.map((name) => PREFIX + name).find((name) => file.entries.has(`${name}.lora_A.weight`));
     if (prefix === undefined) return [];
-    const rank = file.entries.get(`${prefix}.lora_A.weight`)?.shape[0];
-    const output = module.place.to - module.place.from;
-    const b = file.entries.get(`${prefix}.lora_B.weight`)?.shape.join();
-    if (b !== `${output},${rank}`) {
-      problems.push(
-        `${path}: tensor "${prefix}.lora_B.weight": expected shape [${output}, ${rank}], received [${b ?? 'nothing'}].`,
-      );
-    }
-    for (const part of ['A', 'B']) used.add(`${prefix}.lora_${part}.weight`);
+    const { from, to, matrix } = module.place;
+    const shapes = { A: [rank, inputs.get(matrix)], B: [to - from, rank] };
+    for (const [part, shape] of Object.entries(shapes)) check(`${prefix}.lora_${part}.weight`, shape);
     return [{ module, prefix }];
   });
   for (const name of file.entries.keys()) {

@@ -9,6 +9,9 @@ const WITHOUT_EFFECT = [
   // Dropout is for training; there is none here (ARCHITECTURE.md, section 6).
   ...['*_pdrop', '*dropout', 'dropout', 'layerdrop', 'pretraining_tp', 'is_encoder_decoder', 'is_decoder'],
   ...['chunk_size_feed_forward', 'cross_attention_hidden_size', 'attn_implementation', 'reorder_and_upcast_attn'],
+  // In published files, read by nothing: GPT-2 medium, SmolLM2, OpenLLaMA, GPT-NeoX of old.
+  ...['n_special', 'predict_special_tokens', 'is_llama_config', 'transformers.js_config', 'max_sequence_length'],
+  ...['*_dropout_prob', 'unk_token_id', 'model_max_length'],
   // Settings of generation, which older versions kept here.
   ...['do_sample', 'max_length', 'min_length', 'temperature', 'top_k', 'top_p', 'num_beams*', 'repetition_penalty'],
   ...['length_penalty', 'no_repeat_ngram_size', 'early_stopping', 'num_return_sequences', 'bad_words_ids', 'n_ctx'],

@@ -1,25 +1,35 @@
 /** Low-rank adapters that PEFT made: logits, loss, every gradient, merging, and the folders we write. */
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readAdapterFolder, writeAdapterFolder } from '../../src/checkpoint/adapter-folder.ts';
 import { adapterPlan } from '../../src/checkpoint/adapter-plan.ts';
+import { readModelConfig } from '../../src/checkpoint/model-config.ts';
 import { loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { decode, selectPositions } from '../../src/model/decoder.ts';
+import { scores } from '../../src/model/heads.ts';
 import { disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
 import { adaptModel, disposeModel, modelWeights, trainNothing, withoutAdapters } from '../../src/model/model.ts';
 import type { ParameterSpec } from '../../src/tensor/parameters.ts';
 import { parameterValues } from '../../src/tensor/parameters.ts';
+import type { Scalar, Tensor } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
+import type { Weights } from '../../src/tensor/weights.ts';
 import { lossAndGradient } from '../../src/training/gradient.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, fixturePath, take } from '../helpers/fixtures.ts';
-import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
+import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { readTensors } from '../helpers/tensors.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
-import { disposeTensors, everyLogit, paddedInputs, targetLoss, targetsOf } from './batches.ts';
+import { disposeTensors, everyLogit, lastTokens, paddedInputs, scoresAt, targetLoss, targetsOf } from './batches.ts';
 
-const cases = ['llama-qv', 'llama-all', 'llama-rank-stabilized', 'gpt2-all', 'gpt-neox-all'];
+const cases = [
+  ...['llama-qv', 'llama-all', 'llama-rank-stabilized', 'gpt2-all', 'gpt-neox-all'],
+  ...['gpt2-default', 'gpt-neox-default', 'llama-score'],
+];
 
 type Expected = Record<'inputIds' | 'attentionMask' | 'logits', FixtureTensor> & { loss: number; family: string };
 
@@ -32,13 +42,39 @@ function load(name: string): Model {
   return adaptModel(base, head, plan, read);
 }
 
-/** Logits of the fixture's rows, 0 on padding. */
+/** Logits of the fixture's rows, 0 on padding; or the scores of their last tokens. */
 function logitsOf(model: Model, { inputIds, attentionMask }: Expected): Float32Array {
   const inputs = paddedInputs(model.dimensions, inputIds, attentionMask);
-  const found = take(tf.tidy(() => everyLogit(model.dimensions, modelWeights(model), inputs)));
+  const last = lastTokens(attentionMask);
+  const { dimensions, head } = model;
+  const read = (): Tensor =>
+    head === 'score'
+      ? scoresAt(dimensions, modelWeights(model), inputs, last)
+      : everyLogit(dimensions, modelWeights(model), inputs);
+  const found = take(tf.tidy(read));
   disposeInputs(inputs);
-  const { vocab } = model.dimensions;
-  return found.map((value, i) => (attentionMask.data[Math.floor(i / vocab)] ? value : 0));
+  last.dispose();
+  if (head === 'score') return found;
+  return found.map((value, i) => (attentionMask.data[Math.floor(i / dimensions.vocab)] ? value : 0));
+}
+
+/** What the fixture's loss is: cross-entropy of every real token but the first, or the mean square of score − 1. */
+function lossOf(model: Model, { inputIds, attentionMask }: Expected, recompute: boolean) {
+  const { dimensions, head } = model;
+  const inputs = paddedInputs(dimensions, inputIds, attentionMask);
+  const last = lastTokens(attentionMask);
+  const learned = attentionMask.data.map((flag, i) => (i % (inputIds.shape[1] as number) === 0 ? 0 : flag));
+  const targets = targetsOf(inputIds, { shape: inputIds.shape, data: learned });
+  const loss = (weights: Weights): Scalar => {
+    if (head === 'tokens') return targetLoss(dimensions, weights, inputs, targets, { recompute });
+    const { hidden } = decode(dimensions, weights, inputs, [], { recompute });
+    return tf.mean(tf.square(tf.sub(scores(weights, selectPositions(hidden, last)), 1)));
+  };
+  const found = lossAndGradient(model.parameters, (weights) => ({ loss: loss(weights), stats: {} }));
+  disposeTensors(targets);
+  disposeInputs(inputs);
+  last.dispose();
+  return found;
 }
 
 describe.each(lanesToTest())('on the %s lane', (lane) => {
@@ -52,22 +88,19 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     it('gives PEFT’s logits, and other ones than its base', () => {
       const model = load(name);
       expect(logitsOf(model, expected)).toBeAllclose(expected.logits.data, tolerance.forward);
-      const base = withoutAdapters(model);
-      expect(logitsOf(base, expected)).not.toBeAllclose(expected.logits.data, { rtol: 0.1, atol: 0.1 });
+      // A score model's head is trained with the adapters, so it has none without.
+      const { parameters, head } = model;
+      const off = parameters.adapters && { ...parameters.adapters, scale: 0 };
+      const unchanged =
+        head === 'score' ? { ...model, parameters: { ...parameters, adapters: off } } : withoutAdapters(model);
+      expect(logitsOf(unchanged, expected)).not.toBeAllclose(expected.logits.data, { rtol: 0.1, atol: 0.1 });
       disposeModel(model);
     });
 
     it.each([false, true])('gives PEFT’s loss and every gradient (recomputing: %s)', (recompute) => {
       const model = load(name);
-      const { dimensions, parameters } = model;
-      const inputs = paddedInputs(dimensions, expected.inputIds, expected.attentionMask);
-      const width = expected.inputIds.shape[1]!;
-      const learned = expected.attentionMask.data.map((flag, i) => (i % width === 0 ? 0 : flag));
-      const targets = targetsOf(expected.inputIds, { shape: expected.inputIds.shape, data: learned });
-      const { loss, gradient } = lossAndGradient(parameters, (weights) => ({
-        loss: targetLoss(dimensions, weights, inputs, targets, { recompute }),
-        stats: {},
-      }));
+      const { parameters } = model;
+      const { loss, gradient } = lossOf(model, expected, recompute);
       expect([loss]).toBeAllclose([expected.loss], tolerance.forward);
       // As an adapter file, so that names, transposition and order are those of PEFT.
       const flat = take(gradient);
@@ -81,8 +114,6 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
         expect(found.get(key)!.shape, key).toEqual(shape);
         expect(found.get(key)!.values, key).toBeAllclose(values, tolerance.gradient);
       }
-      disposeTensors(targets);
-      disposeInputs(inputs);
       disposeModel(model);
     });
 
@@ -106,7 +137,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       );
       expect(new Map([...ours!].sort())).toEqual(new Map([...theirs!].sort()));
       const again = readAdapterFolder(inFolder(), model.dimensions);
-      expect(again).toMatchObject({ base: 'base', head: 'tokens', plan: model.parameters.adapters });
+      expect(again).toMatchObject({ base: 'base', head: model.head, plan: model.parameters.adapters });
       disposeModel(model);
     });
   });
@@ -114,14 +145,18 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
 
 describe('a plan', () => {
   it('chooses the modules PEFT chooses', () => {
-    for (const name of cases) {
+    // What a case names; every linear layer where it names nothing. A plan has no choice of layers.
+    const chosen: Readonly<Record<string, readonly string[]>> = {
+      ...{ 'llama-qv': ['q_proj', 'v_proj'], 'llama-score': ['q_proj', 'v_proj'] },
+      'gpt-neox-default': ['query_key_value'],
+    };
+    for (const name of cases.filter((one) => one !== 'gpt2-default')) {
       const { family } = fixture<Expected>(`lora/${name}.json`);
       const { dimensions } = loadModelFolder(fixturePath(`families/${family}`), { plan: trainNothing() }).model;
-      const targets = name === 'llama-qv' ? ['q_proj', 'v_proj'] : ['all-linear'];
-      const rankStabilized = name === 'llama-rank-stabilized';
-      const settings = { rank: 4, alpha: 8, dropout: 0, targets, rankStabilized };
-      const { places } = adapterPlan(dimensions, 'tokens', settings);
       const saved = readAdapterFolder(fixturePath(`lora/${name}`), dimensions);
+      const rankStabilized = ['llama-rank-stabilized', 'gpt-neox-default'].includes(name);
+      const settings = { rank: 4, alpha: 8, dropout: 0, targets: chosen[name] ?? ['all-linear'], rankStabilized };
+      const { places } = adapterPlan(dimensions, saved.head, settings);
       expect(places).toEqual(saved.plan.places);
       if (rankStabilized) expect(saved.plan.scale).toBeCloseTo(4, 12);
     }
@@ -144,3 +179,56 @@ describe('a plan', () => {
     disposeModel(model);
   });
 });
+
+describe('an adapter that PEFT computes otherwise', () => {
+  const { dimensions } = readModelConfig(fixturePath('families/llama3/config.json'));
+  const refused: readonly (readonly [changes: Readonly<Record<string, unknown>>, named: string])[] = [
+    [{ peft_type: 'IA3' }, 'peft_type'],
+    [{ bias: 'all' }, 'bias'],
+    [{ use_dora: true }, 'use_dora'],
+    [{ lora_bias: true }, 'lora_bias'],
+    [{ rank_pattern: { q_proj: 2 } }, 'rank_pattern'],
+    [{ alpha_pattern: { q_proj: 2 } }, 'alpha_pattern'],
+    [{ layer_replication: [[0, 2]] }, 'layer_replication'],
+    [{ trainable_token_indices: [3] }, 'trainable_token_indices'],
+    [{ alora_invocation_tokens: [9, 20] }, 'alora_invocation_tokens'],
+    [{ init_lora_weights: 'pissa_niter_16' }, 'init_lora_weights'],
+    [{ init_lora_weights: 'olora' }, 'init_lora_weights'],
+    [{ some_new_method: { factor: 2 } }, 'some_new_method'],
+    [{ r: 0 }, 'r'],
+  ];
+
+  it.each(refused)('is refused by name: %j', async (changes, named) => {
+    copyAdapter('llama-qv', changes);
+    const problems = await problemsOf(() => readAdapterFolder(inFolder(), dimensions), inFolder());
+    expect(problems).toEqual([expect.stringMatching(new RegExp(`^adapter_config.json ${named}: .*expected`))]);
+  });
+
+  it('is refused where its tensors have another rank than it says, or fit another model', async () => {
+    copyAdapter('llama-qv', { r: 8 });
+    const problems = await problemsOf(() => readAdapterFolder(inFolder(), dimensions), inFolder());
+    const first = 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight';
+    expect(problems[0]).toBe(`adapter_model.safetensors: tensor "${first}": expected shape [8, 24], received [4, 24].`);
+    const wider = readModelConfig(fixturePath('families/gpt-neox/config.json')).dimensions;
+    const others = await problemsOf(() => readAdapterFolder(inFolder(), wider), inFolder());
+    expect(others).toContain('adapter_model.safetensors: changes no linear layer of this model.');
+  });
+
+  it('is read where the difference is only in how it began', () => {
+    copyAdapter('llama-qv', {
+      init_lora_weights: 'gaussian',
+      layers_to_transform: [0, 1],
+      peft_version: '9.9',
+      eva_config: {},
+    });
+    expect(readAdapterFolder(inFolder(), dimensions).plan.rank).toBe(4);
+  });
+});
+
+/** An adapter of the fixtures with other words in adapter_config.json. */
+function copyAdapter(name: string, changes: Readonly<Record<string, unknown>>): void {
+  const from = fixturePath(`lora/${name}`);
+  symlinkSync(join(from, 'adapter_model.safetensors'), inFolder('adapter_model.safetensors'));
+  const original = JSON.parse(readFileSync(join(from, 'adapter_config.json'), 'utf8')) as object;
+  writeFileSync(inFolder('adapter_config.json'), JSON.stringify({ ...original, ...changes }));
+}

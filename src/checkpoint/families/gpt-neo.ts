@@ -1,4 +1,5 @@
 /** GPT-Neo: transformers modeling_gpt_neo.py. GPT-3's alternation of dense and banded attention; attention is not scaled. */
+import { isDeepStrictEqual } from 'node:util';
 import type { HeadKind, ModelDimensions } from '../../model/dimensions.ts';
 import { ALL_BIASES, PLAIN } from '../../model/dimensions.ts';
 import type { ConfigFields } from '../config-fields.ts';
@@ -14,7 +15,6 @@ function read(fields: ConfigFields): ModelDimensions {
   const dModel = fields.number('hidden_size');
   const heads = fields.number('num_heads');
   const layers = fields.number('num_layers');
-  fields.take('attention_layers'); // says once more what attention_types says
   const window = fields.number('window_size', 256);
   const kinds = attentionKinds(fields, layers);
   return {
@@ -48,6 +48,12 @@ function attentionKinds(fields: ConfigFields, layers: number): string[] {
   if (kinds.length !== layers || kinds.some((kind) => kind !== 'global' && kind !== 'local')) {
     const shown = JSON.stringify(types);
     fields.problem('attention_types', `expected "global" or "local" for each of ${layers} layers, received ${shown}.`);
+  }
+  // Says the same once more.
+  const again = fields.take('attention_layers') ?? kinds;
+  if (!isDeepStrictEqual(again, kinds)) {
+    const [one, other] = [kinds, again].map((value) => JSON.stringify(value));
+    fields.problem('attention_layers', `expected ${one}, as attention_types has it, received ${other}.`);
   }
   return kinds;
 }

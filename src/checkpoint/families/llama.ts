@@ -58,16 +58,20 @@ function readBiases(fields: ConfigFields, family: LlamaFamily): ModelDimensions[
   return { qkv: attention, attentionOutput: attention, mlp: fields.flag('mlp_bias', false) };
 }
 
-/** Mistral: every layer. Qwen: by layer_types, else from layer max_window_layers on where use_sliding_window says so. */
+/**
+ * By layer_types (a Mistral that has them is read as Ministral). Without: every layer of a Mistral; a Qwen's from layer
+ * max_window_layers on, where use_sliding_window says so.
+ */
 function readWindows(fields: ConfigFields, family: LlamaFamily, layers: number): (number | null)[] {
   if (family === 'llama') return [];
   const window = fields.take('sliding_window');
-  const isOn = fields.flag('use_sliding_window', family === 'mistral');
-  const from = fields.number('max_window_layers', family === 'mistral' ? 0 : 28);
+  const isMistral = family === 'mistral';
+  const isOn = isMistral || fields.flag('use_sliding_window', false);
+  const from = isMistral ? 0 : fields.number('max_window_layers', 28);
   const types = fields.take('layer_types') as string[] | undefined;
   const size = isOn && typeof window === 'number' ? window : null;
   const slides = Array.from({ length: layers }, (_, layer) =>
-    types === undefined || family === 'mistral' ? layer >= from : types[layer] === 'sliding_attention',
+    types === undefined ? layer >= from : types[layer] === 'sliding_attention',
   );
   const known = ['full_attention', 'sliding_attention'];
   if (types !== undefined && (types.length !== layers || types.some((type) => !known.includes(type)))) {
@@ -96,7 +100,8 @@ function write(dimensions: ModelDimensions, family: LlamaFamily): Record<string,
     ...(family === 'llama' ? { attention_bias: biases.qkv, mlp_bias: biases.mlp } : {}),
     ...(family === 'qwen3' ? { attention_bias: biases.qkv } : {}),
     ...(family === 'llama' ? {} : { sliding_window: window }),
-    ...(isQwen ? { use_sliding_window: window !== null, layer_types: types } : {}),
+    ...(isQwen ? { use_sliding_window: window !== null } : {}),
+    ...(isQwen || windows.includes(null) ? { layer_types: types } : {}),
     attention_dropout: 0,
   };
 }

@@ -16,8 +16,9 @@ type RopeDimensions = Pick<ModelDimensions, 'context' | 'ropeTheta' | 'ropeFract
 export function readRope(fields: ConfigFields, names: RopeNames): RopeDimensions {
   const parameters = fields.take('rope_parameters') as Record<string, unknown> | undefined;
   const scaling = fields.take('rope_scaling') as Record<string, unknown> | undefined;
-  const where = parameters === undefined ? 'rope_scaling' : 'rope_parameters';
-  const settings = parameters ?? scaling ?? {};
+  // Where both are there, both versions of transformers read rope_scaling.
+  const where = scaling === undefined ? 'rope_parameters' : 'rope_scaling';
+  const settings = scaling ?? parameters ?? {};
   const number = (key: string, fallback?: number): number => {
     const value = settings[key] ?? fallback;
     if (typeof value === 'number') return value;
@@ -26,12 +27,19 @@ export function readRope(fields: ConfigFields, names: RopeNames): RopeDimensions
   };
   const trained = fields.number('max_position_embeddings');
   const fraction = names.fraction === undefined ? 1 : fields.number(names.fraction, names.defaultFraction ?? 1);
+  const share = number('partial_rotary_factor', fraction);
+  // Families without a field for it rotate whole heads, whatever stands here; a file that says otherwise is another model.
+  if (names.fraction === undefined && share !== 1) {
+    fields.problem(`${where}.partial_rotary_factor`, `${share} is not supported; expected 1.`);
+  }
+  fields.only('partial_rotary_factor', [share]);
+  for (const key of ['rope_interleaved', 'use_mrope']) fields.only(key, [false]);
   const found = readScaling(settings, where, fields, number, trained);
   return {
     // Dynamic scaling is there to read further than the positions the model was trained with.
     context: found?.type === 'dynamic' ? Math.round(trained * found.factor) : trained,
     ropeTheta: number('rope_theta', fields.number(names.theta, 10_000)),
-    ropeFraction: number('partial_rotary_factor', fields.number('partial_rotary_factor', fraction)),
+    ropeFraction: share,
     ropeScaling: found,
   };
 }

@@ -1,0 +1,111 @@
+/** What is read from config.json: the same as transformers reads, whatever the age of the file, or a refusal by name. */
+import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { readModelConfig } from '../../src/checkpoint/model-config.ts';
+import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { disposeInputs } from '../../src/model/inputs.ts';
+import { disposeModel, modelWeights, trainNothing } from '../../src/model/model.ts';
+import { tf } from '../../src/tensor/tf.ts';
+import { fixture, fixturePath, take } from '../helpers/fixtures.ts';
+import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
+import { useLane } from '../helpers/use-lane.ts';
+import { everyLogit, paddedInputs } from './batches.ts';
+
+type Changes = Readonly<Record<string, unknown>>;
+type Case = { family: string; changes: Changes; inputIds: number[]; logits: number[] };
+
+const inFolder = useTemporaryFolder();
+
+/** The family's folder with fields of config.json changed, or taken out where "absent". */
+function changedFolder(family: string, changes: Changes): string {
+  const from = fixturePath(`families/${family}`);
+  for (const name of readdirSync(from)) if (name !== 'config.json') symlinkSync(join(from, name), inFolder(name));
+  const original = JSON.parse(readFileSync(join(from, 'config.json'), 'utf8')) as Changes;
+  const config = Object.entries({ ...original, ...changes }).filter(([, value]) => value !== 'absent');
+  writeFileSync(inFolder('config.json'), JSON.stringify(Object.fromEntries(config)));
+  return inFolder();
+}
+
+/** Logits of the last token of a row. */
+function lastLogits(folder: string, ids: readonly number[]): Float32Array {
+  const { model } = loadModelFolder(folder, { plan: trainNothing() });
+  const row = { shape: [1, ids.length], data: ids };
+  const inputs = paddedInputs(model.dimensions, row, { shape: row.shape, data: ids.map(() => 1) });
+  const found = take(tf.tidy(() => everyLogit(model.dimensions, modelWeights(model), inputs)));
+  disposeInputs(inputs);
+  disposeModel(model);
+  return found.slice(-model.dimensions.vocab);
+}
+
+describe('a configuration that transformers reads', () => {
+  beforeAll(async () => {
+    await useLane();
+  });
+
+  const { cases } = fixture<{ cases: Case[] }>('families/configs.json');
+  it.each(cases.map((one) => [`${one.family} ${JSON.stringify(one.changes)}`, one] as const))('%s', (_, one) => {
+    const found = lastLogits(changedFolder(one.family, one.changes), one.inputIds);
+    const largest = Math.max(...one.logits.map(Math.abs));
+    expect(Math.max(...one.logits.map((value, i) => Math.abs(value - (found[i] as number)))) / largest).toBeLessThan(
+      1e-4,
+    );
+  });
+});
+
+/** A family, what its config.json is made to say, and the field that has to be named. */
+const REFUSED: readonly (readonly [family: string, changes: Changes, named: string])[] = [
+  ['gpt2', { scale_attn_weights: false }, 'scale_attn_weights'],
+  ['gpt2', { scale_attn_by_inverse_layer_idx: true }, 'scale_attn_by_inverse_layer_idx'],
+  ['gpt2', { add_cross_attention: true }, 'add_cross_attention'],
+  ['gpt2', { activation_function: 'silu' }, 'activation_function'],
+  ['gpt2', { activation_function: 'quick_gelu' }, 'activation_function'],
+  ['gpt2', { n_head: 5 }, 'model.headDim'],
+  ['llama2', { hidden_act: 'gelu' }, 'hidden_act'],
+  ['llama2', { rope_scaling: { rope_type: 'yarn', factor: 4 } }, 'rope_scaling.rope_type'],
+  ['llama2', { rope_parameters: { rope_type: 'longrope', rope_theta: 1e4 } }, 'rope_parameters.rope_type'],
+  ['llama2', { rope_parameters: { rope_type: 'proportional', rope_theta: 1e4 } }, 'rope_parameters.rope_type'],
+  ['llama2', { rope_scaling: { type: 'linear' } }, 'rope_scaling.factor'],
+  ['llama2', { rope_scaling: { rope_type: 'llama3', factor: 8 } }, 'rope_scaling.low_freq_factor'],
+  ['llama2', { partial_rotary_factor: 0.5 }, 'partial_rotary_factor'],
+  [
+    'llama2',
+    { rope_parameters: { rope_theta: 1e4, partial_rotary_factor: 0.5 } },
+    'rope_parameters.partial_rotary_factor',
+  ],
+  ['llama2', { rope_interleaved: true }, 'rope_interleaved'],
+  ['llama2', { sliding_window: 4 }, 'sliding_window'],
+  ['llama2', { layer_types: ['full_attention', 'full_attention'] }, 'layer_types'],
+  ['llama2', { quantization_config: { quant_method: 'gptq' } }, 'quantization_config'],
+  ['llama2', { num_local_experts: 8 }, 'num_local_experts'],
+  ['llama2', { auto_map: { AutoModelForCausalLM: 'modeling.Other' } }, 'auto_map'],
+  ['llama2', { logits_scaling: 8 }, 'logits_scaling'],
+  ['llama2', { final_logit_softcapping: 30 }, 'final_logit_softcapping'],
+  ['mistral', { use_sliding_window: false }, 'use_sliding_window'],
+  ['mistral', { max_window_layers: 1 }, 'max_window_layers'],
+  ['mistral', { attention_bias: true }, 'attention_bias'],
+  ['mistral', { layer_types: ['full_attention'] }, 'layer_types'],
+  ['qwen2', { attention_bias: false }, 'attention_bias'],
+  ['qwen2', { use_mrope: true }, 'use_mrope'],
+  ['qwen2', { layer_types: ['chunked_attention', 'full_attention', 'full_attention'] }, 'layer_types'],
+  ['qwen3', { num_experts: 8 }, 'num_experts'],
+  ['opt', { do_layer_norm_before: false }, 'do_layer_norm_before'],
+  ['opt', { word_embed_proj_dim: 12 }, 'word_embed_proj_dim'],
+  ['opt', { _remove_final_layer_norm: true }, '_remove_final_layer_norm'],
+  ['opt', { layer_norm_elementwise_affine: false }, 'layer_norm_elementwise_affine'],
+  ['gpt-neox', { hidden_act: 'tanh' }, 'hidden_act'],
+  ['gpt-neox', { partial_rotary_factor: 0.5 }, 'partial_rotary_factor'],
+  ['gpt-neo', { attention_types: [[['local', 'global'], 1]] }, 'attention_layers'],
+  ['gpt-neo', { attention_types: [[['global', 'local'], 2]] }, 'attention_types'],
+  ['gpt-neo', { activation_function: 'tanh' }, 'activation_function'],
+];
+
+describe('a configuration that asks for something else', () => {
+  it.each(REFUSED)('is refused by name: %s %j', async (family, changes, named) => {
+    const folder = changedFolder(family, changes);
+    const problems = await problemsOf(() => readModelConfig(join(folder, 'config.json')), folder);
+    expect(problems[0]).toMatch(
+      new RegExp(`^config\\.json:? ${named}: .*(expected|not known|divide|positive integer)`),
+    );
+  });
+});
