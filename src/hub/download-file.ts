@@ -52,8 +52,15 @@ export async function downloadFile(download: FileDownload, file: HubFile): Promi
 
 /** Completes the part and checks it; removes it and returns false where it is wrong. */
 async function fetchOnce(download: FileDownload, file: HubFile, part: string): Promise<boolean> {
+  // What was never here before is progress; a server without ranges that breaks off at the same place makes none.
+  let most = await sizeOf(part);
   await patiently(download, file.name, async (progressed) => {
-    if ((await sizeOf(part)) !== file.size || file.size === 0) await fetchRest(download, file, part, progressed);
+    const came = (bytes: number): void => {
+      if (bytes > most) progressed();
+      most = Math.max(most, bytes);
+      download.received(bytes);
+    };
+    if ((await sizeOf(part)) !== file.size || file.size === 0) await fetchRest(download, file, part, came);
     // A connection may end early without an error.
     const size = await sizeOf(part);
     if (size < file.size) throw new Error(`the connection ended after ${size} of ${file.size} bytes`);
@@ -64,14 +71,19 @@ async function fetchOnce(download: FileDownload, file: HubFile, part: string): P
   return isRight;
 }
 
-async function fetchRest(download: FileDownload, file: HubFile, part: string, progressed: () => void): Promise<void> {
+async function fetchRest(
+  download: FileDownload,
+  file: HubFile,
+  part: string,
+  came: (bytes: number) => void,
+): Promise<void> {
   const here = await sizeOf(part);
   const from = here < file.size ? here : 0;
   const path = `/${download.model.repository}/resolve/${download.commit}/${encodeURIComponent(file.name)}`;
   const range = from > 0 ? { range: `bytes=${from}-` } : undefined;
   await ask(download, path, { ...range }, async (answer) => {
     const start = startOf(answer.response, from, file);
-    await append(answer, download, file, { part, start, progressed });
+    await append(answer, file, { part, start, came });
   });
 }
 
@@ -87,9 +99,8 @@ function startOf({ status, headers }: Response, from: number, { name, size }: Hu
 
 async function append(
   { response, pieces }: Answer,
-  { received }: FileDownload,
   { name, size }: HubFile,
-  { part, start, progressed }: { part: string; start: number; progressed: () => void },
+  { part, start, came }: { part: string; start: number; came: (bytes: number) => void },
 ): Promise<void> {
   const target = await onDisk(part, () => open(part, start > 0 ? 'a' : 'w'));
   try {
@@ -100,8 +111,7 @@ async function append(
       at += piece.length;
       if (at > size) throw new CheckpointError(`${name}: more than the ${size} bytes came that the server lists.`);
       await onDisk(part, () => target.appendFile(piece));
-      progressed();
-      received(at);
+      came(at);
     }
     await onDisk(part, () => target.sync());
   } finally {

@@ -51,6 +51,9 @@ export async function getModel(download: ModelDownload): Promise<FetchedModel> {
   // On the same file system, so that the last step is one rename.
   const scratch = join(dirname(target), `.${basename(target)}.download`);
   await onDisk(scratch, () => mkdir(scratch, { recursive: true }));
+  const sum = (sizes: readonly number[]): number => sizes.reduce((total, size) => total + size, 0);
+  const smallBytes = sum(chosen.small.map(({ size }) => size));
+  await requireSpace(scratch, smallBytes);
   const into = { ...download, folder: scratch, commit: listing.commit };
   for (const file of chosen.small) await downloadFile({ ...into, received: () => {} }, file);
   try {
@@ -65,12 +68,11 @@ export async function getModel(download: ModelDownload): Promise<FetchedModel> {
       : [chosen.weights];
   const all = [...chosen.small, ...weights];
   await removeOthers(scratch, all);
-  const total = all.reduce((sum, { size }) => sum + size, 0);
-  const here = await Promise.all(all.map((file) => bytesHere(scratch, file)));
-  const before = here.reduce((sum, size) => sum + size, 0);
+  const total = sum(all.map(({ size }) => size));
+  const before = sum(await Promise.all(all.map((file) => bytesHere(scratch, file))));
   await requireSpace(scratch, total - before);
   download.begins(total, before);
-  let finished = chosen.small.reduce((sum, { size }) => sum + size, 0);
+  let finished = smallBytes;
   for (const file of weights) {
     await downloadFile({ ...into, received: (bytes) => download.received(finished + bytes, file.name) }, file);
     finished += file.size;
