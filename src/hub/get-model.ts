@@ -2,7 +2,7 @@
 
 import { mkdir, readdir, readFile, rename, rm, rmdir, statfs, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { CheckpointError, hasCode } from '../errors.ts';
+import { CheckpointError, hasCode, UserError } from '../errors.ts';
 import { describeFailure, isSystemError, syncFolder } from '../files/atomic-write.ts';
 import { isFile } from './check-file.ts';
 import { chooseFiles, INDEX, shardsOf } from './choose-files.ts';
@@ -60,7 +60,12 @@ export async function getModel(download: ModelDownload): Promise<FetchedModel> {
     download.checkConfig(join(scratch, 'config.json'));
   } catch (error) {
     await rm(scratch, { recursive: true, force: true });
-    throw error;
+    if (!(error instanceof UserError)) throw error;
+    // The folder they were in is gone.
+    throw new CheckpointError(
+      error.problems.map((problem) => problem.replaceAll(scratch, repository)),
+      { cause: error },
+    );
   }
   const weights =
     chosen.weights === undefined

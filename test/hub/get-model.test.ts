@@ -105,10 +105,10 @@ describe('a model', () => {
   });
 
   it('whose settings are refused is given up before its weights are asked for', async () => {
-    const checkConfig = (): void => {
-      throw new CheckpointError('config.json: model_type t5 is not known.');
+    const checkConfig = (path: string): void => {
+      throw new CheckpointError(`${path}: model_type t5 is not known.`);
     };
-    expect(await problems({ checkConfig })).toEqual(['config.json: model_type t5 is not known.']);
+    expect(await problems({ checkConfig })).toEqual(['org/tiny/config.json: model_type t5 is not known.']);
     expect(fake.requests.some(({ path }) => isStore(path))).toBe(false);
     expect(readdirSync(inFolder('models'))).toEqual([]);
   });

@@ -48,13 +48,13 @@ describe('a name', () => {
     'a\0',
     'x'.repeat(97),
   ])('%j is refused', async (text) => {
-    expect(await problemsOf(() => parseModelName(text), '')).toEqual([
+    expect(await problemsOf(() => parseModelName(text), inFolder())).toEqual([
       `model ${JSON.stringify(text)}: is no name of a repository; expected org/name, e.g. HuggingFaceTB/SmolLM2-135M.`,
     ]);
   });
 
   it.each(['', '../../x', 'a b', '-x', 'a..b'])('with the revision %j is refused', async (revision) => {
-    expect(await problemsOf(() => parseModelName(`a/b@${revision}`), '')).toEqual([
+    expect(await problemsOf(() => parseModelName(`a/b@${revision}`), inFolder())).toEqual([
       `revision ${JSON.stringify(revision)}: expected a branch, a tag, a commit or refs/pr/<number> after the "@".`,
     ]);
   });
@@ -73,12 +73,12 @@ describe('the environment', () => {
   });
 
   it('is refused where it cannot be one, without showing the token', async () => {
-    const problems = await problemsOf(() => hubFrom({ HF_ENDPOINT: 'file:///etc', HF_TOKEN: 'se cret' }), '');
+    const problems = await problemsOf(() => hubFrom({ HF_ENDPOINT: 'file:///etc', HF_TOKEN: 'se cret' }), inFolder());
     expect(problems).toEqual([
       'HF_ENDPOINT: expected an address such as https://huggingface.co, received "file:///etc".',
       'HF_TOKEN: holds characters that no token has. Copy it again from the settings of your account.',
     ]);
-    expect(await problemsOf(() => hubFrom({ HF_ENDPOINT: 'mirror' }), '')).toHaveLength(1);
+    expect(await problemsOf(() => hubFrom({ HF_ENDPOINT: 'mirror' }), inFolder())).toHaveLength(1);
   });
 });
 
@@ -119,7 +119,7 @@ describe('an answer', () => {
       return true;
     };
     const hub = { ...fake.hub, token: hasToken ? 'hf_secret' : undefined };
-    const [problem, ...more] = await problemsOf(() => listModel(asking(hub)), '');
+    const [problem, ...more] = await problemsOf(() => listModel(asking(hub)), inFolder());
     expect(problem).toBe(`org/tiny: ${expected.replace('<hub>', fake.hub.endpoint)}`);
     expect(more).toEqual([]);
     expect(fake.requests).toHaveLength(1);
@@ -144,8 +144,8 @@ describe('an answer', () => {
     const problems = await problemsOf(() => getModel({ ...asking(hub), ...download }), inFolder());
     expect(problems[0]).toBe(`${hub.endpoint}: the list of files of org/tiny could not be had (ECONNREFUSED).`);
     const text = problems.join('\n');
-    expect(text).toContain(`put into ${inFolder('tiny')}`);
-    expect(text).toContain('  hf download org/tiny --revision main --local-dir ');
+    expect(text).toContain('and put into tiny\n');
+    expect(text).toContain('  hf download org/tiny --revision main --local-dir tiny ');
     for (const name of ['config.json', 'model.safetensors.index.json', 'tokenizer.json', 'vocab.json', 'merges.txt']) {
       expect(text).toContain(name);
     }
@@ -156,7 +156,7 @@ describe('an answer', () => {
 describe('a list of files', () => {
   const blob = 'e69de29bb2d1d6434b8b29ae775ad8c2e48c5391';
   const read = (siblings: unknown, sha: unknown = COMMIT): Promise<string[]> =>
-    problemsOf(() => readListing(JSON.stringify({ sha, siblings }), 'hub'), '');
+    problemsOf(() => readListing(JSON.stringify({ sha, siblings }), 'hub'), inFolder());
   const end = 'Do not trust this server, or check HF_ENDPOINT.';
 
   it.each([
@@ -206,8 +206,8 @@ describe('a list of files', () => {
       end,
     ]);
     expect(await read({})).toEqual(['hub: siblings: expected a list, received {}.', end]);
-    expect(await problemsOf(() => readListing('null', 'hub'), '')).toHaveLength(3);
-    const [problem] = await problemsOf(() => readListing('<html>log in</html>', 'hub'), '');
+    expect(await problemsOf(() => readListing('null', 'hub'), inFolder())).toHaveLength(3);
+    const [problem] = await problemsOf(() => readListing('<html>log in</html>', 'hub'), inFolder());
     expect(problem).toMatch(
       /^hub: is not JSON \(.+\)\. Check HF_ENDPOINT, and whether a proxy or a login page answers/,
     );
@@ -235,7 +235,7 @@ describe('a repository', () => {
   const choose = (...names: string[]): Promise<string[]> => {
     const hash = { kind: 'sha256', digits: '0' } as const;
     const listing = { commit: COMMIT, files: new Map(names.map((name) => [name, { name, size: 1, hash }])) };
-    return problemsOf(() => chooseFiles(listing, model, 'hub/org/tiny'), '');
+    return problemsOf(() => chooseFiles(listing, model, 'hub/org/tiny'), inFolder());
   };
 
   it('that lacks what a model needs is refused for all of it', async () => {
