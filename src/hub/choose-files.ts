@@ -58,7 +58,7 @@ function noWeights(files: ReadonlyMap<string, HubFile>, repository: string, page
 }
 
 /**
- * The weight files that an index names.
+ * The weight files that an index names, in the order of their names.
  * @param text the index
  * @throws CheckpointError where it is none, or names what the repository lacks or no repository should hold
  */
@@ -83,5 +83,5 @@ export function shardsOf(text: string, { files }: Listing, repository: string): 
     return file ?? [];
   });
   if (problems.length > 0) throw new CheckpointError([...problems.slice(0, 10), 'Take another revision or model.']);
-  return shards;
+  return shards.sort((a, b) => (a.name < b.name ? -1 : 1));
 }

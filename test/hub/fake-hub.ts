@@ -22,8 +22,9 @@ export interface FakeHub {
 
 /** Serves files of "org/tiny" at `COMMIT`; *.safetensors as large files, by a redirect to another server. */
 export async function fakeHub(files: ReadonlyMap<string, Buffer>): Promise<FakeHub> {
-  const fake = { requests: [], intercept: () => false, listing: (answer) => answer } as unknown as {
-    -readonly [Key in keyof FakeHub]: FakeHub[Key];
+  const fake: { -readonly [Key in keyof FakeHub]: FakeHub[Key] } = {
+    ...{ hub: { endpoint: '', token: undefined, waits: [], stall: 0 }, requests: [] },
+    ...{ intercept: () => false, listing: (answer: object) => answer, close: async () => {} },
   };
   const store = await listen((request, response) => {
     note('/store', request);
