@@ -204,7 +204,9 @@ export function writeSafetensors(
   type: 'F32' | 'BF16',
   metadata: Readonly<Record<string, string>> = { format: 'pt' },
 ): void {
-  const header: Record<string, unknown> = { __metadata__: metadata };
+  // Without a prototype, so that a tensor may have any name.
+  const header: Record<string, unknown> = Object.create(null);
+  header.__metadata__ = metadata;
   let offset = 0;
   for (const { name, shape } of tensors) {
     const size = shape.reduce((product, length) => product * length, BYTES[type]);

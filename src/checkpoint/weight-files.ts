@@ -55,7 +55,12 @@ export function openWeightFiles(folder: string): WeightFiles {
     for (const path of shards) attempt(problems, () => open.set(basename(path), openSafetensors(path)));
     if (problems.length > 0) throw new CheckpointError(problems);
     const entries = collectEntries(first, map, open);
-    return { entries, close, read: (name) => (open.get(map[name] as string) as SafetensorsFile).read(name) };
+    const read = (name: string): Float32Array => {
+      const file = open.get(map[name] ?? '');
+      if (file === undefined) throw new CheckpointError(`${first}: tensor "${name}" is missing.`);
+      return file.read(name);
+    };
+    return { entries, close, read };
   } catch (error) {
     close();
     throw error;
@@ -123,11 +128,20 @@ function nameProblem(index: string, name: unknown): string[] {
     return [`${index}: ${shown} is no name of a safetensors file in this folder. Do not trust this folder.`];
   const path = join(dirname(index), name);
   if (!existsSync(path)) return [`${index}: ${name} is missing in the folder; expected every shard. Copy it there.`];
-  // Download tools link files to a cache beside the folder; a link anywhere else is someone's trick.
-  if (lstatSync(path).isSymbolicLink() && !realpathSync(path).includes('blobs')) {
+  if (lstatSync(path).isSymbolicLink() && !isInCache(realpathSync(path), realpathSync(dirname(index)))) {
     return [`${index}: ${name} is a link out of the folder. Put the file itself there.`];
   }
   return [];
+}
+
+/**
+ * True where a link leads to another file of the folder, or where the Hub's cache keeps the files of its folders:
+ * models--org--name/snapshots/<commit>/model.safetensors → models--org--name/blobs/<hash>. A link elsewhere is a trick.
+ */
+function isInCache(target: string, folder: string): boolean {
+  const blobs = join(dirname(dirname(folder)), 'blobs');
+  const isSnapshot = basename(dirname(folder)) === 'snapshots';
+  return dirname(target) === folder || (isSnapshot && dirname(target) === blobs);
 }
 
 /** How weights are written. */
@@ -158,7 +172,7 @@ export function writeWeightFiles(folder: string, tensors: readonly WrittenTensor
     writeSafetensors(join(folder, SINGLE), tensors, dtype, metadata);
     return;
   }
-  const map: Record<string, string> = {};
+  const map: Record<string, string> = Object.create(null);
   const count = String(shards.length).padStart(5, '0');
   for (const [i, shard] of shards.entries()) {
     const name = `model-${String(i + 1).padStart(5, '0')}-of-${count}.safetensors`;

@@ -7,6 +7,7 @@ import ts from 'typescript';
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   files: [],
   lanes: ['files'],
+  hub: ['files'],
   tensor: ['random', 'lanes'],
   tokenizer: ['files', 'random'],
   model: ['tensor', 'random'],

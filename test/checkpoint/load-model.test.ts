@@ -1,0 +1,137 @@
+/** Loading a model whose files do not fit its config.json or its tokenizer, and one that grows for an added PAD. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { checkModelFolder, loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { disposeModel } from '../../src/model/model.ts';
+import { parameterValues, readParameters } from '../../src/tensor/parameters.ts';
+import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
+import { rewriteTensors } from '../helpers/tensors.ts';
+import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { tinyModel, tinyStyles } from '../model/tiny-model.ts';
+import { expectNeutral } from '../tensor/neutral.ts';
+import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
+
+const inFolder = useTemporaryFolder();
+const tokenizer = byteTokenizer();
+/** As `readTokenizerFolder` makes one of the tiny models' 32 tokens and a PAD of its own. */
+const withPad = { ...tokenizer, vocabSize: 33, addedPad: true };
+
+function write(style: (typeof tinyStyles)[number] = 'llama', maxShardBytes?: number): void {
+  const model = tinyModel(style);
+  writeModelFolder(inFolder(), model, { tokenizer, ...(maxShardBytes !== undefined && { maxShardBytes }) });
+  disposeModel(model);
+}
+
+describe.each(lanesToTest())('a folder on the %s lane', (lane) => {
+  beforeAll(async () => {
+    await useLane(lane);
+  });
+
+  it('that lacks tensors, or has them in other shapes, is refused for all of them, leaving no tensors behind', async () => {
+    write();
+    rewriteTensors(inFolder('model.safetensors'), (tensors) => {
+      tensors.delete('model.norm.weight');
+      tensors.set('model.layers.1.mlp.down_proj.weight', { shape: [3], values: Float32Array.of(1, 2, 3) });
+      tensors.set('model.layers.0.self_attn.q_proj.weight', { shape: [16, 8], values: new Float32Array(128) });
+    });
+    const { intermediate_size: ff } = JSON.parse(readFileSync(inFolder('config.json'), 'utf8'));
+    const expected = [
+      'model.safetensors: tensor "model.layers.0.self_attn.q_proj.weight": expected shape [16, 16] by config.json, received [16, 8].',
+      `model.safetensors: tensor "model.layers.1.mlp.down_proj.weight": expected shape [16, ${ff}] by config.json, received [3].`,
+      'model.safetensors: tensor "model.norm.weight" is missing.',
+    ];
+    const problems = await problemsOf(() => loadModelFolder(inFolder()), inFolder());
+    expect(problems.sort()).toEqual(expected);
+    expectNeutral(() => {
+      expect(() => loadModelFolder(inFolder())).toThrow(/is missing/);
+    });
+  });
+
+  it('whose embeddings are of another size than config.json says is refused', async () => {
+    write();
+    const config = JSON.parse(readFileSync(inFolder('config.json'), 'utf8'));
+    writeFileSync(inFolder('config.json'), JSON.stringify({ ...config, vocab_size: 40 }));
+    expect(await problemsOf(() => loadModelFolder(inFolder()), inFolder())).toEqual([
+      'model.safetensors: tensor "model.embed_tokens.weight": expected shape [40, 16] by config.json, received [32, 16].',
+    ]);
+  });
+
+  it('in shards is the same model', () => {
+    const whole = tinyModel('gpt2');
+    write('gpt2', 3000);
+    const loaded = loadModelFolder(inFolder());
+    expect(readParameters(loaded.model.parameters)).toEqual(readParameters(whole.parameters));
+    disposeModel(whole);
+    disposeModel(loaded.model);
+  });
+
+  it.each(tinyStyles)('%s grows by a row for an added PAD: the mean of the others, which stay as they are', (style) => {
+    write(style);
+    const before = loadModelFolder(inFolder()).model;
+    const after = loadModelFolder(inFolder(), { tokenizer: withPad }).model;
+    expect(after.dimensions).toEqual({ ...before.dimensions, vocab: 33 });
+    const [old, grown] = [readParameters(before.parameters), readParameters(after.parameters)];
+    for (const { name } of before.parameters.layout.specs) {
+      const was = parameterValues(before.parameters.layout, old, name);
+      const is = parameterValues(after.parameters.layout, grown, name);
+      if (name !== 'embedding.tokens' && name !== 'head.weight') {
+        expect(is, name).toEqual(was);
+        continue;
+      }
+      // Embedding [vocab, d], head [d, vocab].
+      const at = (values: Float32Array, vocab: number, token: number, i: number): number =>
+        values[name === 'head.weight' ? i * vocab + token : token * 16 + i]!;
+      for (let i = 0; i < 16; i++) {
+        const column = Array.from({ length: 32 }, (_, token) => at(was, 32, token, i));
+        for (const [token, value] of column.entries()) expect(at(is, 33, token, i)).toBe(value);
+        expect(at(is, 33, 32, i)).toBeCloseTo(column.reduce((sum, value) => sum + value, 0) / 32, 6);
+      }
+    }
+    disposeModel(before);
+    disposeModel(after);
+  });
+
+  it('does not grow where its tables have room for the PAD, nor for a tokenizer that has its own', () => {
+    write();
+    for (const one of [
+      { ...withPad, vocabSize: 30 },
+      { ...withPad, vocabSize: 32 },
+      { ...withPad, addedPad: false },
+    ]) {
+      const { model } = loadModelFolder(inFolder(), { tokenizer: one });
+      expect(model.dimensions.vocab).toBe(32);
+      disposeModel(model);
+    }
+  });
+
+  it('that grew is written with its new row and read back', () => {
+    write('llama-untied');
+    const grown = loadModelFolder(inFolder(), { tokenizer: withPad }).model;
+    writeModelFolder(inFolder(), grown, { tokenizer });
+    expect(JSON.parse(readFileSync(inFolder('config.json'), 'utf8')).vocab_size).toBe(33);
+    const again = loadModelFolder(inFolder()).model;
+    expect(readParameters(again.parameters)).toEqual(readParameters(grown.parameters));
+    disposeModel(grown);
+    disposeModel(again);
+  });
+});
+
+describe('a tokenizer larger than the embeddings', () => {
+  const where = 'base model models/a';
+  const check = (one: typeof tokenizer): Promise<string[]> =>
+    problemsOf(() => checkModelFolder(inFolder(), { where, head: 'tokens', tokenizer: one }), inFolder());
+
+  it('is refused, but for a PAD of its own, which is given a row', async () => {
+    await useLane('wasm');
+    write();
+    expect(await check(withPad)).toEqual([]);
+    expect(checkModelFolder(inFolder(), { where, head: 'tokens', tokenizer: withPad }).vocab).toBe(33);
+    const refusal = [
+      `${where}: the tokenizer has 33 tokens and the embedding 32 rows; expected no more tokens than rows. ` +
+        'Use the tokenizer the model was trained with.',
+    ];
+    expect(await check({ ...tokenizer, vocabSize: 33 })).toEqual(refusal);
+    // 33 without its PAD.
+    expect(await check({ ...withPad, vocabSize: 34 })).toEqual(refusal);
+  });
+});
