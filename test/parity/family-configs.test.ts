@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readModelConfig } from '../../src/checkpoint/model-config.ts';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { parameterCount } from '../../src/model/dimensions.ts';
 import { disposeInputs } from '../../src/model/inputs.ts';
 import { disposeModel, modelWeights, trainNothing } from '../../src/model/model.ts';
 import { tf } from '../../src/tensor/tf.ts';
@@ -49,6 +50,22 @@ describe('a configuration that transformers reads', () => {
     const largest = Math.max(...one.logits.map(Math.abs));
     expect(Math.max(...one.logits.map((value, i) => Math.abs(value - (found[i] as number)))) / largest).toBeLessThan(
       1e-4,
+    );
+  });
+});
+
+describe('the config.json of a published model', () => {
+  type Published = { name: string; parameters: number; config: Changes };
+  const { models } = fixture<{ models: Published[] }>('families/published.json');
+
+  it.each(models)('is read, and gives the parameters transformers counts: $name', ({ parameters, config }) => {
+    writeFileSync(inFolder('config.json'), JSON.stringify(config));
+    const { dimensions, head } = readModelConfig(inFolder('config.json'));
+    // OPT's table has two rows of positions that nothing reads.
+    const unread = dimensions.family === 'opt' ? 2 * dimensions.dModel : 0;
+    expect(parameterCount(dimensions, head)).toBe(parameters - unread);
+    expect(dimensions.windows.length).toBe(
+      config.sliding_window === 4096 || dimensions.family === 'gpt_neo' ? dimensions.layers : 0,
     );
   });
 });
