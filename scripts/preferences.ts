@@ -15,7 +15,7 @@ import { decodeResponse } from '../src/data/instruction.ts';
 import type { PreferenceRow } from '../src/data/preference.ts';
 import { writePreferences } from '../src/data/preference.ts';
 import { DataError } from '../src/errors.ts';
-import type { ChatPrompt } from '../src/evaluation/chat-prompts.ts';
+import type { JudgedPrompt } from '../src/evaluation/chat-prompts.ts';
 import { describePrompts, loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
 import { goldScore } from '../src/evaluation/gold.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
@@ -33,7 +33,7 @@ import { PreferencesConfig } from './preferences.config.ts';
 
 /** A sampled answer with its gold score. */
 interface Answer {
-  readonly prompt: ChatPrompt;
+  readonly prompt: JudgedPrompt;
   readonly ids: Int32Array;
   readonly text: string;
   readonly ended: boolean;
@@ -95,7 +95,7 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
       random,
     );
     responses.forEach(({ ids, ended }, i) => {
-      const prompt = part[i] as ChatPrompt;
+      const prompt = part[i] as JudgedPrompt;
       const text = decodeResponse(ids, tokenizer);
       answers.push({ prompt, ids, text, ended, gold: goldScore(prompt.gold, text).total });
     });

@@ -5,7 +5,7 @@ import {
   filePath,
   Memory,
   Optimizer,
-  PromptsSection,
+  PolicyPrompts,
   Run,
   Runtime,
   SamplingSection,
@@ -19,8 +19,8 @@ export const PpoConfig = z
     runtime: Runtime.prefault({}),
     policy: filePath('Instruction-tuned checkpoint: starts the policy and stays frozen as the reference.'),
     reward: filePath('Reward model of stage 2: scores responses, and starts the value model.'),
-    prompts: PromptsSection,
-    heldOut: PromptsSection,
+    prompts: PolicyPrompts,
+    heldOut: PolicyPrompts,
     sampling: SamplingSection.prefault({}),
     rollout: z
       .strictObject({
@@ -106,7 +106,7 @@ export const PpoConfig = z
       const message = `expected a divisor of rollout.batch ${rollout.batch}, received ${updates.minibatches}`;
       context.addIssue({ code: 'custom', path: ['updates', 'minibatches'], message });
     }
-    if (prompts.seed === heldOut.seed && prompts.split === heldOut.split) {
+    if (prompts.seed === heldOut.seed && prompts.file === heldOut.file && prompts.split === heldOut.split) {
       const message = `expected another split than prompts.split, received ${heldOut.split}: its prompts are trained on`;
       context.addIssue({ code: 'custom', path: ['heldOut', 'split'], message });
     }

@@ -12,13 +12,13 @@ import { savePpo, trainedPpo } from '../src/checkpoint/ppo-checkpoint.ts';
 import { hasAdapter, startPpo } from '../src/checkpoint/ppo-models.ts';
 import { lastCheckpoint } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
-import { float32, int32, utf8 } from '../src/data/columns.ts';
+import { float32, int32, nullable, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
 import { decodeResponse } from '../src/data/instruction.ts';
 import { answerPrompts, meanAnswer } from '../src/evaluation/answer-prompts.ts';
 import type { ChatPrompt } from '../src/evaluation/chat-prompts.ts';
-import { describePrompts, loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
+import { describePrompts, loadPolicyPrompts } from '../src/evaluation/chat-prompts.ts';
 import { goldScore } from '../src/evaluation/gold.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { disposeModel } from '../src/model/model.ts';
@@ -50,7 +50,7 @@ import { PpoConfig } from './3-ppo.config.ts';
 const answerColumns = {
   prompt: utf8('Rendered prompt.'),
   response: utf8('Sampled answer.'),
-  gold: float32('Gold score in [0, 1]; never trained on.'),
+  gold: nullable(float32('Gold score in [0, 1]; never trained on; null where the prompts have none.')),
   reward: float32('Normalised reward-model score.'),
   kl: float32('Σ_t log π − log π_ref over the answer, in nats.'),
   length: int32('Tokens of the answer, EOS included.'),
@@ -58,7 +58,7 @@ const answerColumns = {
 
 /** Means over the held-out prompts. */
 interface HeldOut {
-  readonly gold: number;
+  readonly gold: number | null;
   readonly reward: number;
   readonly kl: number;
 }
@@ -90,12 +90,13 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
   const { folder, progress } = context;
   const prepared = await prepare(config, folder.recordParent);
   const { policyParent, tokenizer, prompts, heldOutPrompts } = prepared;
-  for (const [role, { seed, templates }] of [
+  for (const [role, source] of [
     ['', config.prompts],
     ['held-out ', config.heldOut],
   ] as const) {
-    await folder.recordInput(`${role}seed`, seed);
-    await folder.recordInput(`${role}templates`, templates);
+    for (const kind of ['file', 'seed', 'templates'] as const) {
+      if (source[kind] !== undefined) await folder.recordInput(`${role}${kind}`, source[kind]);
+    }
   }
   const prompt = [...prompts, ...heldOutPrompts].reduce((most, { promptIds }) => Math.max(most, promptIds.length), 0);
   await announcePpoMemory(progress.say, config.memory.limitGb, prepared.planned, { ...config, prompt });
@@ -153,7 +154,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
 
     // 5. Steer β, and write down what happened. Gold is looked at, never used.
     const answers = rollout.responses.map((ids) => decodeResponse(ids, tokenizer));
-    const gold = asked.map((prompt, row) => goldScore(prompt.gold, answers[row] as string).total);
+    const gold = asked.map(({ gold: request }, row) => request && goldScore(request, answers[row] as string).total);
     const { learningRate } = settings.policy;
     const { scores, kl: responseKl } = shaped;
     const numbers = { scores, kl: responseKl, klWeight, returns: targets.returns, gold, learningRate, seconds };
@@ -164,13 +165,13 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     if (measure) heldOut = await measureHeldOut(step);
     bar.update(step, {
       score: row['reward/score'].toFixed(2),
-      gold: row['reward/gold'].toFixed(3),
+      ...(row['reward/gold'] !== null && { gold: row['reward/gold'].toFixed(3) }),
       kl: row['kl/response'].toFixed(2),
     });
     await endStep(context, { step, steps: iterations, everySteps: config.checkpoints.everySteps }, save);
   }
   bar.finish(
-    `held-out gold ${heldOut.gold.toFixed(3)}, reward ${heldOut.reward.toFixed(2)}, KL ${heldOut.kl.toFixed(2)} nats a response`,
+    `held-out ${heldOut.gold === null ? '' : `gold ${heldOut.gold.toFixed(3)}, `}reward ${heldOut.reward.toFixed(2)}, KL ${heldOut.kl.toFixed(2)} nats a response`,
   );
 
   const results = { gold: heldOut.gold, reward: heldOut.reward, 'KL a response': heldOut.kl };
@@ -215,7 +216,7 @@ function openLog({ folder }: RunContext, resumeFromStep: number | undefined) {
     ): Promise<void> => {
       for (const [index, response] of answers.entries()) {
         const prompt = asked[index]?.prompt ?? '';
-        const of = (values: ArrayLike<number>): number => values[index] as number;
+        const of = <T>(values: ArrayLike<T>): T => values[index] as T;
         const [gold, reward, kl] = [of(numbers.gold), of(numbers.scores), of(numbers.kl)];
         await rollouts.add({ step, prompt, response, gold, reward, kl, length: rollout.responses[index]?.length ?? 0 });
       }
@@ -232,7 +233,7 @@ function openLog({ folder }: RunContext, resumeFromStep: number | undefined) {
       const random = seededRandom(config.run.seed, 'held-out');
       const answers = answerPrompts(models.policy, models, prompts, config.sampling, tokenizer, random);
       for (const { prompt, response, gold, reward, kl, length } of answers) {
-        await samples.add({ step, prompt: prompt.prompt, response, gold: gold.total, reward, kl, length });
+        await samples.add({ step, prompt: prompt.prompt, response, gold: gold?.total ?? null, reward, kl, length });
       }
       const { gold, reward, kl } = meanAnswer(answers);
       await metrics.add({ step, 'held_out/gold': gold, 'held_out/reward': reward, 'held_out/kl': kl });
@@ -262,8 +263,8 @@ async function prepare(config: PpoConfig, record: (role: string, parent: Parent)
   await record('reward', rewardParent);
   // Policy and reward model both read prompt and response.
   const room = Math.min(policy.context, reward.context) - config.sampling.maxNewTokens;
-  const prompts = loadChatPrompts(config.prompts, tokenizer, room);
-  const heldOutPrompts = loadChatPrompts(config.heldOut, tokenizer, room).slice(0, config.evaluation.prompts);
+  const prompts = loadPolicyPrompts(config.prompts, tokenizer, room);
+  const heldOutPrompts = loadPolicyPrompts(config.heldOut, tokenizer, room).slice(0, config.evaluation.prompts);
   return { policyParent, rewardParent, tokenizer, planned, prompts, heldOutPrompts };
 }
 

@@ -14,8 +14,8 @@ import { utf8 } from '../src/data/columns.ts';
 import type { Task } from '../src/data/tasks.ts';
 import { loadTasks, rowsOf } from '../src/data/tasks.ts';
 import { CheckpointError } from '../src/errors.ts';
-import type { ScoredAnswer } from '../src/evaluation/answer-prompts.ts';
-import { answerPrompts } from '../src/evaluation/answer-prompts.ts';
+import type { JudgedAnswer } from '../src/evaluation/answer-prompts.ts';
+import { answerPrompts, judged } from '../src/evaluation/answer-prompts.ts';
 import type { TaskAnswer } from '../src/evaluation/answer-tasks.ts';
 import { answerTasks } from '../src/evaluation/answer-tasks.ts';
 import { loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
@@ -121,14 +121,14 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
   const bar = progress.phase('evaluate', names.length * total, { unit: 'rows' });
   const judges = openJudges(parents);
   const answerSets: AnswerSet[] = [];
-  const answers = new Map<ModelName, ScoredAnswer[]>();
+  const answers = new Map<ModelName, JudgedAnswer[]>();
   for (const [index, name] of names.entries()) {
     const { model } = loadModelFolder((parents.get(name) as Parent).folder);
     const report = (done: number): void => bar.update(index * total + done, { model: name });
     answerSets.push(...answerAll(model, name, sets, config, tokenizer, report));
     if (judges !== undefined) {
       const random = seededRandom(config.run.seed, 'answers');
-      answers.set(name, answerPrompts(model, judges, prompts, config.sampling, tokenizer, random));
+      answers.set(name, judged(answerPrompts(model, judges, prompts, config.sampling, tokenizer, random)));
     }
     disposeModel(model);
     await breathe();

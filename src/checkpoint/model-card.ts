@@ -53,7 +53,7 @@ export function modelCard(dimensions: ModelDimensions, head: HeadKind, dtype: st
 export interface PpoSettings {
   readonly policy: string;
   readonly reward: string;
-  readonly prompts: { readonly seed: string; readonly split: string };
+  readonly prompts: { readonly file?: string | undefined; readonly seed?: string | undefined; readonly split: string };
   readonly sampling: object;
   readonly rollout: object;
   readonly kl: object;
@@ -64,7 +64,7 @@ export interface PpoSettings {
 }
 
 /** The card of a policy: what InstructGPT's and its followers' details are set to (arXiv:2403.17031). */
-export function ppoCard(settings: PpoSettings, results: Readonly<Record<string, number>>): CardFacts {
+export function ppoCard(settings: PpoSettings, results: Readonly<Record<string, number | null>>): CardFacts {
   const { policy, reward, prompts, sampling, rollout, kl, gae, updates, optimizer, valueOptimizer } = settings;
   const rates = { policy: optimizer.learningRate, critic: valueOptimizer.learningRate };
   const decisions = {
@@ -79,7 +79,7 @@ export function ppoCard(settings: PpoSettings, results: Readonly<Record<string, 
   return {
     made: 'PPO against a reward model',
     base: policy,
-    data: { prompts: `${prompts.seed}, split ${prompts.split}` },
+    data: { prompts: `${prompts.file ?? prompts.seed}, split ${prompts.split}` },
     decisions,
     results,
   };

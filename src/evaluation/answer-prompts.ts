@@ -19,7 +19,8 @@ export interface ScoredAnswer {
   readonly ended: boolean;
   /** Tokens, EOS included. */
   readonly length: number;
-  readonly gold: GoldScore;
+  /** Null where the prompt has no gold. */
+  readonly gold: GoldScore | null;
   /** Normalised reward-model score; missing EOS is not replaced here. */
   readonly reward: number;
   /** Σ_t log π − log π_ref over the response, in nats, at the sampling temperature. */
@@ -69,14 +70,35 @@ export function answerPrompts(
       }
       const { mean, deviation } = judges.normalisation;
       const reward = ((scores[row] as number) - mean) / deviation;
-      answers.push({ prompt, response, ended, length: ids.length, gold: goldScore(prompt.gold, response), reward, kl });
+      answers.push({
+        prompt,
+        response,
+        ended,
+        length: ids.length,
+        gold: prompt.gold && goldScore(prompt.gold, response),
+        reward,
+        kl,
+      });
     });
   }
   return answers;
 }
 
-/** Means over answers. */
-export function meanAnswer(answers: readonly ScoredAnswer[]): { gold: number; reward: number; kl: number } {
-  const mean = (value: (answer: ScoredAnswer) => number): number => meanAndDeviation(answers.map(value)).mean;
-  return { gold: mean(({ gold }) => gold.total), reward: mean(({ reward }) => reward), kl: mean(({ kl }) => kl) };
+/** An answer that gold has judged. */
+export type JudgedAnswer = ScoredAnswer & { readonly gold: GoldScore };
+
+/** The same answers where every prompt has gold. */
+export function judged(answers: readonly ScoredAnswer[]): JudgedAnswer[] {
+  return answers.flatMap((answer) => (answer.gold === null ? [] : [{ ...answer, gold: answer.gold }]));
+}
+
+/** Means over answers; gold is null where there is none. */
+export function meanAnswer(answers: readonly ScoredAnswer[]): { gold: number | null; reward: number; kl: number } {
+  const mean = (values: number[]): number => meanAndDeviation(values).mean;
+  const gold = answers.flatMap((answer) => (answer.gold === null ? [] : [answer.gold.total]));
+  return {
+    gold: gold.length === 0 ? null : mean(gold),
+    reward: mean(answers.map(({ reward }) => reward)),
+    kl: mean(answers.map(({ kl }) => kl)),
+  };
 }

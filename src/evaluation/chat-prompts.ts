@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodePrompt } from '../data/instruction.ts';
+import { readJsonLines } from '../data/jsonl.ts';
 import type { Task } from '../data/tasks.ts';
 import { loadTasks, rowsOf } from '../data/tasks.ts';
 import { renderTemplate } from '../data/template.ts';
@@ -16,7 +17,12 @@ export interface ChatPrompt {
   readonly prompt: string;
   /** BOS, prompt, line break. */
   readonly promptIds: Int32Array;
-  /** Read by the gold scorer alone: nothing that is trained sees it. */
+  /** Read by the gold scorer alone: nothing that is trained sees it. Null where there is no gold. */
+  readonly gold: GoldRequest | null;
+}
+
+/** A prompt whose answers the gold scorer can judge. */
+export interface JudgedPrompt extends ChatPrompt {
   readonly gold: GoldRequest;
 }
 
@@ -34,14 +40,14 @@ export interface PromptSource {
  * @param limit most tokens a prompt may have
  * @throws DataError for missing or wrong files, a split without rows, or naming every prompt that is too long
  */
-export function loadChatPrompts(source: PromptSource, tokenizer: Tokenizer, limit: number): ChatPrompt[] {
+export function loadChatPrompts(source: PromptSource, tokenizer: Tokenizer, limit: number): JudgedPrompt[] {
   const task = loadTasks(source.seed, source.templates, ['chat'])[0] as Task;
   const lexicon = readLexicon(join(source.seed, 'lexicon.json'));
   const templates = task.templates.templates.filter(({ kind, split }) => kind === 'direct' && split === 'train');
   const rows = rowsOf(task, source.split);
   if (rows.length === 0) throw new DataError(`${task.path}: no rows of split "${source.split}"; expected prompts.`);
   const problems: string[] = [];
-  const prompts = rows.map((row, index): ChatPrompt => {
+  const prompts = rows.map((row, index): JudgedPrompt => {
     const template = templates[index % templates.length];
     if (template === undefined) throw new DataError(`${task.templates.path}: no template to train on.`);
     const { prompt } = renderTemplate(task.templates, template, row);
@@ -56,6 +62,55 @@ export function loadChatPrompts(source: PromptSource, tokenizer: Tokenizer, limi
   });
   if (problems.length > 0) throw new DataError(problems.slice(0, 10));
   return prompts;
+}
+
+/** Prompts of a file of one's own. */
+export interface PromptFile {
+  readonly file: string;
+  readonly split: string;
+  /** The response goes on with the text as it is. */
+  readonly raw: boolean;
+}
+
+/**
+ * Loads the prompts of a split of a JSONL file: rows with prompt and split, and perhaps id.
+ * @throws DataError naming every line that has no prompt or a prompt that is too long, or a split without rows
+ */
+export function loadPromptFile(source: PromptFile, tokenizer: Tokenizer, limit: number): ChatPrompt[] {
+  const { file, split, raw } = source;
+  const problems: string[] = [];
+  const prompts: ChatPrompt[] = [];
+  for (const { where, fields } of readJsonLines(file, 'your own program')) {
+    const { prompt, split: own, id } = fields;
+    if (typeof prompt !== 'string' || prompt.trim() === '')
+      problems.push(`${where}: no "prompt"; expected text. Mend or remove the line.`);
+    else if (own === split) {
+      const begin = tokenizer.bosId === null ? [] : [tokenizer.bosId];
+      const promptIds = raw ? Int32Array.of(...begin, ...tokenizer.encode(prompt)) : encodePrompt(prompt, tokenizer);
+      if (promptIds.length > limit)
+        problems.push(`${where}: the prompt has ${promptIds.length} tokens; expected at most ${limit}. Shorten it.`);
+      prompts.push({ id: String(id ?? where), prompt, promptIds, gold: null });
+    }
+  }
+  if (problems.length > 0) throw new DataError(problems.slice(0, 10));
+  if (prompts.length === 0) throw new DataError(`${file}: no rows of split "${split}"; expected prompts.`);
+  return prompts;
+}
+
+/**
+ * Loads the prompts of PPO: of a file, or conversations of the valley with what the gold scorer needs.
+ * @throws DataError as `loadPromptFile` and `loadChatPrompts`
+ */
+export function loadPolicyPrompts(
+  source: { readonly [Key in keyof (PromptSource & PromptFile)]?: (PromptSource & PromptFile)[Key] | undefined } & {
+    readonly split: string;
+  },
+  tokenizer: Tokenizer,
+  limit: number,
+): ChatPrompt[] {
+  const { file, seed = '', templates = '', split, raw = false } = source;
+  if (file !== undefined) return loadPromptFile({ file, split, raw }, tokenizer, limit);
+  return loadChatPrompts({ seed, templates, split }, tokenizer, limit);
 }
 
 /** A line of figures: "held out  150 prompts, longest 31 tokens". */

@@ -1,7 +1,7 @@
 /** The Arrow tables of an evaluation: every question, every conversation, results by protocol, overlap, one line a model. */
 import type { Row } from '../data/columns.ts';
 import { bool, float32, float32List, float64, int32, nullable, utf8, utf8List } from '../data/columns.ts';
-import type { ScoredAnswer } from './answer-prompts.ts';
+import type { JudgedAnswer } from './answer-prompts.ts';
 import type { TaskAnswer } from './answer-tasks.ts';
 import type { ProtocolResult } from './protocol.ts';
 import { protocolOf, type Seen } from './protocol.ts';
@@ -142,7 +142,7 @@ export function taskRow(
 }
 
 /** A line of `answers.arrow`. */
-export function answerRow(model: string, answer: ScoredAnswer): Row<typeof answerColumns> {
+export function answerRow(model: string, answer: JudgedAnswer): Row<typeof answerColumns> {
   const { prompt, response, gold, reward, kl, length, ended } = answer;
   return {
     model,
@@ -177,7 +177,7 @@ export function protocolRow(result: ProtocolResult): Row<typeof protocolColumns>
 export function tableRow(
   model: string,
   results: readonly ProtocolResult[],
-  answers: readonly ScoredAnswer[],
+  answers: readonly JudgedAnswer[],
   instructGold: readonly number[],
 ): TableRow {
   const overall = (...wanted: string[]): number | null => {

@@ -42,7 +42,7 @@ export interface RolloutNumbers {
   /** [batch · response] */
   readonly returns: Float32Array;
   /** [batch] */
-  readonly gold: readonly number[];
+  readonly gold: readonly (number | null)[];
   readonly learningRate: number;
   readonly seconds: number;
 }
@@ -65,13 +65,15 @@ export function rolloutMetrics(
   rollout: Rollout,
   numbers: RolloutNumbers,
   inner: InnerLoopResult,
-): Record<Exclude<keyof typeof ppoMetrics, `held_out/${string}`>, number> {
+): Record<Exclude<keyof typeof ppoMetrics, `held_out/${string}` | 'reward/gold'>, number> & {
+  'reward/gold': number | null;
+} {
   const score = mean(numbers.scores);
   const kl = mean(numbers.kl);
   return {
     'reward/score': score,
     'reward/rlhf': score - numbers.klWeight * kl,
-    'reward/gold': mean(numbers.gold),
+    'reward/gold': numbers.gold.includes(null) ? null : mean(numbers.gold as readonly number[]),
     'kl/response': kl,
     'kl/weight': numbers.klWeight,
     'loss/policy': inner.policyLoss,

@@ -168,6 +168,27 @@ export const SamplingSection = z.strictObject({
   batchSize: z.int().positive().default(64).describe('Prompts decoded side by side.'),
 });
 
+/** Where the prompts of PPO come from: conversations of the valley, or a file of one's own. */
+export const PolicyPrompts = z
+  .strictObject({
+    file: filePath(
+      'JSONL with prompt and split, in place of seed and templates; there is no gold score then.',
+    ).optional(),
+    raw: z
+      .boolean()
+      .default(false)
+      .describe(
+        'The response goes on with the text of the file as it is, instead of answering it as the model was trained.',
+      ),
+    seed: filePath('Folder with chat.jsonl and lexicon.json.').optional(),
+    templates: filePath('Folder with chat.yaml.').optional(),
+    split: z.string().describe('Split to take the prompts from.'),
+  })
+  .refine(({ file, seed, templates }) => (file === undefined) === (seed !== undefined && templates !== undefined), {
+    message: 'expected either file, or seed and templates',
+  })
+  .refine(({ file, raw }) => !raw || file !== undefined, { path: ['raw'], message: 'expected false without a file' });
+
 /** Where conversation prompts come from. */
 export const PromptsSection = z.strictObject({
   seed: filePath('Folder with chat.jsonl and lexicon.json.'),
