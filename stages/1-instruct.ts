@@ -101,11 +101,13 @@ function openData(config: InstructConfig, path: string, tokenizer: Tokenizer): T
 }
 
 /** The largest batches of the run; the learned share of rows varies by about a third. */
-function memoryShapes({ training, sequence }: InstructConfig, { statistics }: InstructDataset): RunShapes {
+function memoryShapes(config: InstructConfig, { statistics }: InstructDataset, tasks: number): RunShapes {
+  const { training, sequence, evaluation } = config;
   const rows = training.rows / training.accumulate;
   const share = Math.min(1, (1.3 * statistics.trainableTokens) / statistics.tokens);
   const logits = Math.ceil(rows * sequence.length * share);
-  return { train: { rows, seq: sequence.length, logits }, generate: { rows: 64, seq: sequence.length } };
+  const asked = Math.min(64, evaluation.rowsPerTask * tasks);
+  return { train: { rows, seq: sequence.length, logits }, generate: { rows: asked, seq: statistics.longest } };
 }
 
 function describeUnit({ sequence: { length, buckets }, training: { rows } }: InstructConfig): string {
@@ -133,7 +135,7 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   for (const line of mixtureLines(dataset.mixture)) progress.say(line);
 
   // 2. The base model, or the checkpoint to resume.
-  const sizes = memoryShapes(config, dataset);
+  const sizes = memoryShapes(config, dataset, plan.trained.length);
   const models = { trained: [{ dimensions, head: 'tokens', plan: training }] as const, others: [] };
   await announceMemory(progress.say, config.memory.limitGb, models, sizes);
   const { model, adam, state } = startOrResume<State>(

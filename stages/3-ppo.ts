@@ -249,8 +249,7 @@ async function prepare(config: PpoConfig, record: (role: string, parent: Parent)
   const tokenizer: Tokenizer = loadTokenizer(policyParent.folder);
   const expected = { role: 'reward model', stages: ['reward'], tokenizer: tokenizer.hash };
   const rewardParent = await openParent(config.reward, expected);
-  const policyWhere = `policy ${config.policy}`;
-  const rewardWhere = `reward model ${config.reward}`;
+  const [policyWhere, rewardWhere] = [`policy ${config.policy}`, `reward model ${config.reward}`];
   const policy = checkModelFolder(policyParent.folder, { where: policyWhere, head: 'tokens', tokenizer });
   const reward = checkModelFolder(rewardParent.folder, { where: rewardWhere, head: 'score', tokenizer });
   const { tuning, memory } = config;

@@ -3,6 +3,8 @@ import { CheckpointError } from '../errors.ts';
 
 /** Encodes and decodes as llama2.c's run.c does. */
 export interface Llama2cTokenizer {
+  /** Every piece as it is spelled, with its score, in the order of ids. */
+  readonly pieces: readonly { readonly text: string; readonly score: number }[];
   readonly begin: number;
   /** BOS, then the pieces of a leading space and the text (nothing but BOS for an empty text). */
   encode(text: string): number[];
@@ -35,6 +37,7 @@ export function readLlama2cTokenizer(bytes: Uint8Array, vocab: number, where: st
   });
   const wholeBytes = pieces.map((piece) => byteOf(text.decode(piece.bytes)));
   return {
+    pieces: pieces.map((piece) => ({ text: text.decode(piece.bytes), score: piece.score })),
     begin: BEGIN,
     encode: (source) => (source === '' ? [BEGIN] : [BEGIN, ...merge(characters(` ${source}`, ids), pieces, ids)]),
     decode: (tokens) => {

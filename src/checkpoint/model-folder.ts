@@ -10,6 +10,7 @@ import { assembleModel, TRAIN_ALL } from '../model/model.ts';
 import type { Random } from '../random.ts';
 import { seededRandom } from '../random.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
+import { filesForExport } from '../tokenizer/export-files.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { writeAdapterFolder } from './adapter-folder.ts';
 import type { CardFacts } from './model-card.ts';
@@ -53,7 +54,7 @@ export function writeModelFolder(folder: string, model: Model, options: ModelFol
     dtype: dtype === 'float32' ? 'F32' : 'BF16',
     ...(maxShardBytes !== undefined && { maxShardBytes }),
   });
-  for (const [name, text] of Object.entries(tokenizer.files)) writeFileSync(join(folder, name), text);
+  for (const [name, text] of Object.entries(filesForExport(tokenizer))) writeFileSync(join(folder, name), text);
   if (options.card !== undefined) {
     writeFileSync(join(folder, 'README.md'), modelCard(model.dimensions, model.head, dtype, options.card));
   }

@@ -11,7 +11,7 @@ export function byHand({ hub, model, folder }: { hub: Hub; model: ModelName; fol
   const only = '--exclude "*.bin" "*.h5" "*.msgpack" "*.onnx" "*.gguf"';
   return [
     ...proxyHint(process.env),
-    'Check the network, or set HF_ENDPOINT to a mirror and run this again: it goes on where it was.',
+    'Check the network, or set HF_ENDPOINT to a mirror.',
     `Or, where ${hub.endpoint} can be reached, run`,
     `  hf download ${repository} --revision ${revision} --local-dir ${folder} ${only}`,
     `or take from ${hub.endpoint}/${repository}/tree/${revision} and put into ${folder}`,

@@ -79,7 +79,8 @@ export async function patiently<T>(
       if (error instanceof UserError) throw error;
       const wait = hub.waits[failures];
       if (wait === undefined) {
-        throw new UnreachableError(`${hub.endpoint}: ${what} could not be had (${reasonOf(error)}).`, { cause: error });
+        const problem = `${hub.endpoint}: ${what} could not be had (${reasonOf(error)}).`;
+        throw new UnreachableError(`${problem} Run this again later: what came so far is kept.`, { cause: error });
       }
       failures += 1;
       const seconds = Math.max(wait, error instanceof BusyError ? error.seconds * 1000 : 0) / 1000;

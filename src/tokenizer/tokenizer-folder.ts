@@ -40,7 +40,7 @@ export function readTokenizerFolder(folder: string): FoundTokenizer {
     const text = tokenText(config[`${kind}_token`]) ?? tokenText(map[`${kind}_token`]);
     if (text !== undefined) named[kind] = text;
   }
-  const text = tokenizerText(folder, config, Object.values(named));
+  const text = tokenizerText(folder, config, named);
   const json = parse(text, join(folder, 'tokenizer.json')) as {
     added_tokens?: Added[];
     model?: { vocab?: Vocabulary };
@@ -146,13 +146,14 @@ function endIds(folder: string): number[] {
 /** Tokenizers whose vocab.json and merges.txt are cut as GPT-2's; others with such files cut texts in their own way. */
 const GPT2_CLASSES = ['GPT2Tokenizer', 'GPT2TokenizerFast', 'PreTrainedTokenizerFast', undefined];
 
-function tokenizerText(folder: string, config: Json, special: readonly string[]): string {
+function tokenizerText(folder: string, config: Json, named: Named): string {
   const whole = readText(folder, 'tokenizer.json');
   if (whole !== undefined) return whole;
   const [vocab, merges] = ['vocab.json', 'merges.txt'].map((name) => readText(folder, name));
   const kind = config.tokenizer_class as string | undefined;
   if (vocab !== undefined && merges !== undefined && GPT2_CLASSES.includes(kind)) {
-    return gpt2TokenizerJson(vocab, merges, special, folder);
+    const begin = config.add_bos_token === true ? named.bos : undefined;
+    return gpt2TokenizerJson(vocab, merges, Object.values(named), folder, begin);
   }
   const path = join(folder, 'tokenizer.json');
   const remedy = 'with transformers: AutoTokenizer.from_pretrained(folder).save_pretrained(folder).';

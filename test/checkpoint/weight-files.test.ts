@@ -217,6 +217,7 @@ describe('a link', () => {
   it.each([
     ['another folder', '../secret', 'model'],
     ['another folder named blobs', '../blobs/0123', 'model'],
+    ['the cache from a folder that is not in it', '../../blobs/0123', 'other/abc'],
     ['beneath the cache', '../../blobs/deep/0123', 'snapshots/abc'],
   ])('to %s is refused', async (_, target, where) => {
     mkdirSync(inFolder('blobs', 'deep'), { recursive: true });

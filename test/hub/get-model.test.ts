@@ -39,6 +39,7 @@ function get(changes: Partial<ModelDownload> = {}): Promise<FetchedModel> {
 }
 const problems = (changes: Partial<ModelDownload> = {}): Promise<string[]> =>
   problemsOf(() => get(changes), inFolder());
+const later = 'Run this again later: what came so far is kept.';
 const isStore = (path: string): boolean => path.startsWith('/store');
 const expectWeights = (folder: string): void =>
   expect(readFileSync(`${folder}/model.safetensors`).equals(weights)).toBe(true);
@@ -154,7 +155,7 @@ describe('a download', () => {
       return isStore(path);
     };
     expect(await problems()).toEqual([
-      `${fake.hub.endpoint}: model.safetensors could not be had (the server answered 503).`,
+      `${fake.hub.endpoint}: model.safetensors could not be had (the server answered 503). ${later}`,
     ]);
     expectNothing();
     expect(readFileSync(inFolder('models', '.tiny.download', part)).equals(weights.subarray(0, 1_000_000))).toBe(true);
@@ -262,6 +263,38 @@ describe('a download', () => {
     expect(await problems({ folder: inFolder('x') })).toEqual([
       'model.safetensors: asked for bytes 5 to 3000000, and the server answered 206 with bytes 0-9/10.',
     ]);
+  });
+
+  it('for which the disk has no room is refused before the weights are asked for', async () => {
+    fake.listing = (answer) => {
+      const last = answer.siblings.find(({ rfilename }) => rfilename === 'model.safetensors');
+      Object.assign(last?.lfs as object, { size: 2 ** 52 });
+      return answer;
+    };
+    const [problem] = await problems();
+    expect(problem).toMatch(
+      /^models: has [\d,]+ MB free; the files need 4,503,599,628 MB more\. Free some space, or choose a folder on another/,
+    );
+    expect(fake.requests.some(({ path }) => isStore(path))).toBe(false);
+  });
+
+  it('removes what an earlier commit left unfinished', async () => {
+    const scratch = inFolder('models', '.tiny.download');
+    mkdirSync(scratch, { recursive: true });
+    writeFileSync(`${scratch}/model.safetensors.0000000000000000.part`, 'old');
+    writeFileSync(`${scratch}/model.safetensors`, 'of another commit');
+    await get();
+    expect(readdirSync(inFolder('models', 'tiny')).sort()).toEqual(taken);
+    expectWeights(inFolder('models', 'tiny'));
+  });
+
+  it('of a folder that someone makes meanwhile leaves it alone', async () => {
+    const received = (): void => {
+      mkdirSync(inFolder('models', 'tiny'), { recursive: true });
+      writeFileSync(inFolder('models', 'tiny', 'notes.txt'), 'mine');
+    };
+    expect((await problems({ received }))[0]).toMatch(/^models\/tiny: could not be written \(ENOTEMPTY/);
+    expect(readdirSync(inFolder('models', 'tiny'))).toEqual(['notes.txt']);
   });
 
   it('on which nothing comes for too long is given up and tried again', async () => {

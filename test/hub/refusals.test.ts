@@ -142,7 +142,9 @@ describe('an answer', () => {
     await fake.close();
     const download = { begins: () => {}, received: () => {}, checkConfig: () => {}, folder: inFolder('tiny') };
     const problems = await problemsOf(() => getModel({ ...asking(hub), ...download }), inFolder());
-    expect(problems[0]).toBe(`${hub.endpoint}: the list of files of org/tiny could not be had (ECONNREFUSED).`);
+    expect(problems[0]).toBe(
+      `${hub.endpoint}: the list of files of org/tiny could not be had (ECONNREFUSED). Run this again later: what came so far is kept.`,
+    );
     const text = problems.join('\n');
     expect(text).toContain('and put into tiny\n');
     expect(text).toContain('  hf download org/tiny --revision main --local-dir tiny ');

@@ -1,5 +1,6 @@
 /** Tokenizers of every family of models: Python's ids and texts for hard strings, special tokens, and what is saved. */
 import { createHash } from 'node:crypto';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createTokenizer, loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { fixture, fixturePath } from '../helpers/fixtures.ts';
@@ -83,5 +84,37 @@ describe.each(Object.entries(families))('%s', (name, { adds, begins, prepends })
     const { padId, eosId, bosId, hash, vocabSize } = tokenizer;
     expect(again).toMatchObject({ padId, eosId, bosId, hash, vocabSize, addedPad: false });
     expect([...again.encode('The lamp.')]).toEqual([...tokenizer.encode('The lamp.')]);
+  });
+});
+
+describe('any text comes back', () => {
+  const text = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 40 }),
+    fc.string({ unit: 'grapheme', maxLength: 40 }),
+    fc.array(fc.constantFrom(...texts), { maxLength: 4 }).map((parts) => parts.join('')),
+  );
+
+  it.each(['gpt2', 'opt', 'smollm2', 'llama3'])('as it is: %s', (name) => {
+    const tokenizer = loadTokenizer(fixturePath(`tokenizers/${name}`));
+    fc.assert(
+      fc.property(text, (value) => tokenizer.decode(tokenizer.encode(value)) === value),
+      { seed: 1, numRuns: 200 },
+    );
+  });
+
+  it.each(['gpt-neox', 'qwen2', 'qwen3'])('composed, as NFC writes it: %s', (name) => {
+    const tokenizer = loadTokenizer(fixturePath(`tokenizers/${name}`));
+    fc.assert(
+      fc.property(text, (value) => tokenizer.decode(tokenizer.encode(value)) === value.normalize('NFC')),
+      { seed: 1, numRuns: 200 },
+    );
+  });
+
+  it.each(['llama2', 'tinyllama'])('with a space for every "▁": %s', (name) => {
+    const tokenizer = loadTokenizer(fixturePath(`tokenizers/${name}`));
+    fc.assert(
+      fc.property(text, (value) => tokenizer.decode(tokenizer.encode(value)) === value.replaceAll('▁', ' ')),
+      { seed: 1, numRuns: 200 },
+    );
   });
 });
