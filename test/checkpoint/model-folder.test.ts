@@ -104,7 +104,6 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const model = tinyModel();
     writeModelFolder(inFolder(), model, { tokenizer });
     disposeModel(model);
-    rmSync(join(inFolder(), 'model.safetensors'));
     const where = 'reward model runs/a';
     expect(() => checkModelFolder(inFolder(), { where, head: 'score', tokenizer, length: 25 })).toThrow(
       new CheckpointError([
