@@ -27,6 +27,12 @@ export const RewardConfig = z.strictObject({
         .describe('Split of `heldOut` to hold out; null for the whole file.'),
     })
     .prefault({}),
+  apartBy: z
+    .enum(['prompt', 'response'])
+    .default('prompt')
+    .describe(
+      'What training and held-out pairs must not share; response where one prompt stands for all, as in rated texts.',
+    ),
   groupBy: z
     .string()
     .min(1)

@@ -96,9 +96,9 @@ async function prepare(config: RewardConfig, record: (parent: Parent) => Promise
   const where = `instruct model ${config.model}`;
   const dimensions = checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer });
   const training = trainingPlan(dimensions, 'score', config.tuning, config.memory);
-  const { pairs, heldOut, splits, groupBy, loss, sequence } = config;
+  const { pairs, heldOut, splits, apartBy, groupBy, loss, sequence } = config;
   const reader = { tokenizer, contextLength: dimensions.context, overlong: sequence.overlong, groupBy };
-  const sets = readPreferenceSets({ pairs, heldOut, splits, useMargin: loss.useMargin }, reader);
+  const sets = readPreferenceSets({ pairs, heldOut, splits, apartBy, useMargin: loss.useMargin }, reader);
   return { parent, tokenizer, dimensions, training, sets };
 }
 

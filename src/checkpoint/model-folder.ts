@@ -62,8 +62,9 @@ export function writeModelFolder(folder: string, model: Model, options: ModelFol
     mkdirSync(join(folder, ADAPTER_FOLDER));
     writeAdapterFolder(join(folder, ADAPTER_FOLDER), model, options.base);
   }
-  const { padId, bosId, eosId } = tokenizer;
-  const generation = { bos_token_id: bosId, eos_token_id: eosId, pad_token_id: padId };
+  const { padId, bosId, eosId, stopIds } = tokenizer;
+  const ends = stopIds.length > 1 ? stopIds : eosId;
+  const generation = { bos_token_id: bosId, eos_token_id: ends, pad_token_id: padId };
   if (model.head === 'tokens') writeFileSync(join(folder, 'generation_config.json'), json(generation));
 }
 

@@ -57,12 +57,26 @@ export function parameterReader(
       for (const { piece, name, rows } of pieces) {
         const source = files.read(name);
         checkFinite(source, `${where}: tensor "${name}"`);
+        if (spec.name === 'embedding.tokens' && dimensions.tiedHead && head === 'tokens')
+          checkTied(files, source, where);
         if (source.length === values.length && liesAsOurs(piece, spec)) return source;
         place(piece, spec, source, values, rows);
       }
       return values;
     },
   };
+}
+
+/** A file may hold the head beside the embedding it is tied to; with other values transformers would use them. */
+function checkTied(files: WeightFiles, embedding: Float32Array, where: string): void {
+  const name = ['lm_head.weight', 'embed_out.weight'].find((candidate) => files.entries.has(candidate));
+  if (name === undefined) return;
+  const own = files.read(name);
+  if (own.length === embedding.length && own.every((value, i) => value === embedding[i])) return;
+  throw new CheckpointError(
+    `${where}: tensor "${name}" differs from the embedding and config.json says tie_word_embeddings; expected one of the two. ` +
+      'Set tie_word_embeddings to false in config.json, or remove the tensor.',
+  );
 }
 
 /** One NaN makes every number that is computed from it NaN; better said here than at the first step. */

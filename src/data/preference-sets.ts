@@ -9,6 +9,8 @@ export interface PreferenceSources {
   readonly heldOut: string;
   /** Splits of the two files to read; null for all of a file. */
   readonly splits: { readonly pairs: string | null; readonly heldOut: string | null };
+  /** What the two must not share; prompts where left out. */
+  readonly apartBy?: 'prompt' | 'response';
   /** Whether the loss asks for the margin of each pair. */
   readonly useMargin: boolean;
 }
@@ -31,7 +33,7 @@ const writtenBy = 'npx tsx scripts/preferences.ts or npm run import';
 export function readPreferenceSets(sources: PreferenceSources, reader: PreferenceReader): PreferenceSets {
   const train = readPreferences(sources.pairs, { ...reader, groupBy: null, split: sources.splits.pairs }, writtenBy);
   const heldOut = readPreferences(sources.heldOut, { ...reader, split: sources.splits.heldOut }, writtenBy);
-  const problems = sharedPrompts(sources, train.pairs, heldOut.pairs);
+  const problems = sharedTexts(sources, train.pairs, heldOut.pairs);
   if (sources.useMargin && train.pairs.every(({ margin }) => margin === 0)) {
     problems.push(
       `${sources.pairs}: margin is 0 or missing in every pair and loss.useMargin is true; expected margins to ask for. ` +
@@ -66,19 +68,22 @@ export function describePairs({ statistics }: LoadedPairs): string {
   return `${number(pairs)} pairs, ${number(tokens)} tokens, longest ${longest}; ${number(cut)} prompts cut, ${number(dropped)} pairs dropped`;
 }
 
-function sharedPrompts(
+function sharedTexts(
   sources: PreferenceSources,
   train: readonly PreferencePair[],
   heldOut: readonly PreferencePair[],
 ): string[] {
-  const trained = new Set(train.map(({ prompt }) => prompt));
-  const shared = [...new Set(heldOut.map(({ prompt }) => prompt))].filter((prompt) => trained.has(prompt));
+  const texts = (pair: PreferencePair): string[] =>
+    sources.apartBy === 'response' ? [pair.chosen, pair.rejected] : [pair.prompt];
+  const trained = new Set(train.flatMap(texts));
+  const shared = [...new Set(heldOut.flatMap(texts))].filter((text) => trained.has(text));
   if (shared.length === 0) return [];
+  const what = `${sources.apartBy ?? 'prompt'}s`;
   const named = shared
     .slice(0, 5)
     .map((prompt) => JSON.stringify(prompt.length > 60 ? `${prompt.slice(0, 57)}…` : prompt));
   return [
-    `${sources.heldOut}: ${shared.length} of its prompts are also in ${sources.pairs}; expected prompts that were never ` +
-      `trained on. Move all pairs of a prompt into one of the two. They are: ${named.join(', ')}${shared.length > 5 ? ', …' : ''}.`,
+    `${sources.heldOut}: ${shared.length} of its ${what} are also in ${sources.pairs}; expected ${what} that were never ` +
+      `trained on. Move all pairs of a ${sources.apartBy ?? 'prompt'} into one of the two. They are: ${named.join(', ')}${shared.length > 5 ? ', …' : ''}.`,
   ];
 }

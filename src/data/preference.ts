@@ -191,6 +191,8 @@ function fitPair(
 ): PreferencePair | null {
   const excess = Math.max(row.chosen_ids.length, row.rejected_ids.length) - contextLength;
   if (excess <= 0) return row;
+  // Of a chat template no part can be cut without damage.
+  if (tokenizer.chat !== null) return null;
   const kept = tokenizer.bosId === null ? 0 : 1;
   // The line break at the prompt's end stays too: it is what tells a prompt from a response.
   if (policy === 'drop' || excess > row.prompt_length - kept - 1) return null;
