@@ -94,6 +94,9 @@ export interface LoadOptions {
 export function loadModelFolder(folder: string, options: LoadOptions = {}): LoadedModel {
   const config = readModelConfig(join(folder, 'config.json'));
   const { plan = TRAIN_ALL, newHead, random = seededRandom(0, 'adapters') } = options;
+  const problems =
+    options.tokenizer === undefined ? [] : tokenizerProblems(folder, config.dimensions, options.tokenizer);
+  if (problems.length > 0) throw new CheckpointError(problems);
   const dimensions = grown(config.dimensions, options.tokenizer);
   const files = openWeightFiles(folder);
   try {
@@ -112,6 +115,16 @@ export function loadModelFolder(folder: string, options: LoadOptions = {}): Load
   } finally {
     files.close();
   }
+}
+
+/** A tokenizer with tokens the model has no rows for; a PAD that was added here gets its row when the model is loaded. */
+function tokenizerProblems(where: string, { vocab }: ModelDimensions, { vocabSize, addedPad }: Tokenizer): string[] {
+  const tokens = vocabSize - (addedPad ? 1 : 0);
+  if (tokens <= vocab) return [];
+  return [
+    `${where}: the tokenizer has ${tokens} tokens and the embedding ${vocab} rows; ` +
+      'expected no more tokens than rows. Use the tokenizer the model was trained with.',
+  ];
 }
 
 /** Reads the headers of the weights, not the weights. */
@@ -149,18 +162,12 @@ export interface ModelExpectations {
 export function checkModelFolder(folder: string, expected: ModelExpectations): ModelDimensions {
   const { dimensions, head } = readModelConfig(join(folder, 'config.json'));
   const { where, tokenizer, length } = expected;
-  const tokens = tokenizer.vocabSize - (tokenizer.addedPad ? 1 : 0);
   const problems: string[] = [];
   if (head !== expected.head) {
     const kinds = { tokens: 'a language model', score: 'a reward model' };
     problems.push(`${where}: is ${kinds[head]}; expected ${kinds[expected.head]}. Name another checkpoint.`);
   }
-  if (tokens > dimensions.vocab) {
-    problems.push(
-      `${where}: the tokenizer has ${tokens} tokens and the embedding ${dimensions.vocab} rows; ` +
-        'expected no more tokens than rows. Use the tokenizer the model was trained with.',
-    );
-  }
+  problems.push(...tokenizerProblems(where, dimensions, tokenizer));
   if (length !== undefined && length > dimensions.context) {
     problems.push(
       `${where}: reads at most ${dimensions.context} tokens and the configuration asks for sequences of ${length}. ` +
