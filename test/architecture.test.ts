@@ -138,10 +138,10 @@ describe('the documents', () => {
   });
 });
 
-/** Paths of this project in a text; patterns, placeholders and what programs make (data/build, data/runs) left out. */
+/** Paths of this project in a text; patterns, placeholders and what programs make (data/build, data/models, data/runs) left out. */
 function pathsNamed(text: string): string[] {
   const candidates = text.match(/(?<![\w/.:-])(?:src|stages|scripts|configs|test|data)\/[^\s`'"()[\],;|]*/g) ?? [];
   return candidates
     .map((path) => path.replace(/[.:]+$/, '').replace(/:\d+$/, ''))
-    .filter((path) => !/[<>*{}…$]|^data\/(build|runs)\b/.test(path));
+    .filter((path) => !/[<>*{}…$]|^data\/(build|models|runs)\b/.test(path));
 }

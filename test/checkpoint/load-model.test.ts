@@ -96,7 +96,7 @@ describe.each(lanesToTest())('a folder on the %s lane', (lane) => {
     for (const one of [
       { ...withPad, vocabSize: 30 },
       { ...withPad, vocabSize: 32 },
-      { ...withPad, addedPad: false },
+      { ...withPad, vocabSize: 32, addedPad: false },
     ]) {
       const { model } = loadModelFolder(inFolder(), { tokenizer: one });
       expect(model.dimensions.vocab).toBe(32);
