@@ -26,6 +26,9 @@ export class CheckpointError extends UserError {}
 /** A tensor lane (tensorflow, wasm, webgpu, cpu) cannot be used as asked. */
 export class LaneError extends UserError {}
 
+/** A step cannot become a graph. */
+export class CompileError extends UserError {}
+
 /** A tensor has another shape than its reader documents. */
 export class ShapeError extends UserError {}
 

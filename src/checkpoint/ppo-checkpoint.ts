@@ -53,7 +53,7 @@ export function trainedPpo(
     const found = resumeFrom(last.path, () =>
       resumeTrained(folder, options, last.updates[name], () => model, recompute),
     );
-    model.parameters.flat.dispose();
+    model.parameters.cell.dispose();
     return found;
   };
   return { policy: trained('policy'), critic: trained('critic') };

@@ -46,7 +46,7 @@ function loadWhole({ policy, reward, tokenizer }: PpoSources, plans: PpoPlans): 
   const critic = loadModelFolder(reward, { plan: plans.critic, tokenizer }).model;
   // Returns are on the scale of normalised scores; a critic on another would begin worse than a constant.
   const scaled = scaleScores(critic, 1 / normalisation.deviation);
-  critic.parameters.flat.dispose();
+  critic.parameters.cell.dispose();
   return {
     policy: loadModelFolder(policy, { plan: plans.policy, tokenizer }).model,
     reference: loadModelFolder(policy, { plan: frozen, tokenizer }).model,

@@ -53,8 +53,8 @@ export function readFlat(path: string, layout: ParameterLayout, kinds: readonly 
 /** Writes both moments of every parameter. */
 export function writeOptimizer(path: string, layout: ParameterLayout, adam: AdamW): void {
   const moments = {
-    'first_moment.': adam.firstMoment.dataSync() as Float32Array,
-    'second_moment.': adam.secondMoment.dataSync() as Float32Array,
+    'first_moment.': adam.first.read(),
+    'second_moment.': adam.second.read(),
   };
   writeFlat(path, layout, moments, { step: String(adam.step) });
 }

@@ -21,11 +21,17 @@ export interface KeyValues {
   readonly values: Tensor4D;
 }
 
+/** How a pass runs. */
+export interface DecodeOptions {
+  /** Keep only the input of each layer for the gradient and compute the rest again; keys and values are not returned. */
+  readonly recompute?: boolean;
+  /** Puts new keys and values behind those of earlier tokens, instead of behind `past`. */
+  readonly join?: (layer: number, fresh: KeyValues) => KeyValues;
+}
+
 /**
  * Runs the decoder.
  * @param past one entry a layer, of the tokens before `inputs`; empty for a full forward pass
- * @param options `recompute` keeps only the input of each layer for the gradient and computes the rest again; keys and
- *   values are then not returned
  * @returns hidden states after the final norm [batch · seq, d_model], and the keys and values of past and new tokens
  */
 export function decode(
@@ -33,7 +39,7 @@ export function decode(
   weights: Weights,
   inputs: DecoderInputs,
   past: readonly KeyValues[] = [],
-  options: { readonly recompute?: boolean } = {},
+  options: DecodeOptions = {},
 ): { hidden: Tensor2D; present: KeyValues[] } {
   let x = rowsOf(entry(weights, 'embedding.tokens'), inputs.ids); // [batch · seq, d_model]
   if (dimensions.positions === 'learned') {
@@ -50,7 +56,8 @@ export function decode(
     }
     // What a layer leaves behind is freed when it is done; gradients keep what they need.
     const done = tf.tidy(() => {
-      const { x: next, keys, values } = block(dimensions, own, inputs, layer, x, past[layer]);
+      const join = (fresh: KeyValues): KeyValues => options.join?.(layer, fresh) ?? append(past[layer], fresh);
+      const { x: next, keys, values } = block(dimensions, own, inputs, layer, x, join);
       return [next, keys, values] as Tensor[];
     });
     x = done[0] as Tensor2D;
@@ -65,6 +72,11 @@ function ofLayer(weights: Weights, layer: number): Weights {
   return Object.fromEntries(Object.entries(weights).filter(([name]) => name.startsWith(prefix)));
 }
 
+function append(past: KeyValues | undefined, fresh: KeyValues): KeyValues {
+  if (past === undefined) return fresh;
+  return { keys: tf.concat([past.keys, fresh.keys], 2), values: tf.concat([past.values, fresh.values], 2) };
+}
+
 /** One layer: attention and feed-forward, one after the other or side by side. x [rows, d_model] */
 function block(
   dimensions: ModelDimensions,
@@ -72,10 +84,10 @@ function block(
   inputs: DecoderInputs,
   layer: number,
   x: Tensor2D,
-  past?: KeyValues,
+  join?: (fresh: KeyValues) => KeyValues,
 ): { x: Tensor2D } & KeyValues {
   const name = `blocks.${layer}`;
-  const attention = selfAttention(dimensions, weights, inputs, layer, x, past);
+  const attention = selfAttention(dimensions, weights, inputs, layer, x, join);
   const middle: Tensor2D = tf.add(x, attention.output);
   const normal = normalize(dimensions, weights, `${name}.mlp.norm`, dimensions.residual === 'parallel' ? x : middle);
   const next: Tensor2D = tf.add(middle, feedForward(dimensions, weights, `${name}.mlp`, normal));
@@ -88,7 +100,7 @@ function selfAttention(
   inputs: DecoderInputs,
   layer: number,
   x: Tensor2D,
-  past: KeyValues | undefined,
+  join: ((fresh: KeyValues) => KeyValues) | undefined,
 ): { output: Tensor2D } & KeyValues {
   const { heads, kvHeads, headDim } = dimensions;
   const { batch, seq, rotary } = inputs;
@@ -99,8 +111,8 @@ function selfAttention(
   const scaled = dimensions.headNorm ? normalizeHeads(dimensions, weights, name, both) : both;
   const placed = rotary === null ? scaled : applyRotary(scaled, rotary);
   const [queries, newKeys] = tf.split(placed, [heads, kvHeads], 1) as [Tensor4D, Tensor4D];
-  const keys = past === undefined ? newKeys : tf.concat([past.keys, newKeys], 2);
-  const values = past === undefined ? newValues : tf.concat([past.values, newValues], 2);
+  const fresh = { keys: newKeys, values: newValues };
+  const { keys, values } = join?.(fresh) ?? fresh;
   const bias = biasOf(inputs, dimensions.windows[layer] ?? null);
   const mixed = tf.transpose(attend(queries, keys, values, bias, attentionScale(dimensions)), [0, 2, 1, 3]); // [batch, seq, heads, head_dim]
   const merged = tf.reshape(mixed, [batch * seq, heads * headDim]) as Tensor2D;

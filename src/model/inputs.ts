@@ -1,8 +1,10 @@
 /** Decoder inputs made on the host from ids, segments and positions. */
 
 import { MASKED_SCORE } from '../tensor/attention.ts';
+import type { HostArray, HostArrays, Tensors } from '../tensor/host-arrays.ts';
+import { pick, uploadArrays, vector } from '../tensor/host-arrays.ts';
 import type { RotaryAngles } from '../tensor/rope.ts';
-import { rotaryAngles } from '../tensor/rope.ts';
+import { rotaryArrays } from '../tensor/rope.ts';
 import type { Tensor1D, Tensor4D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { ModelDimensions } from './dimensions.ts';
@@ -37,10 +39,10 @@ export function biasOf(inputs: DecoderInputs, window: number | null): Tensor4D {
   return inputs.biases.get(window) as Tensor4D;
 }
 
-/** Uploads a batch for a full forward pass: causal within each segment. The caller disposes the tensors. */
-export function decoderInputs(dimensions: ModelDimensions, tokens: TokenBatch): DecoderInputs {
+/** What a full forward pass reads, causal within each segment. */
+export function inputArrays(dimensions: ModelDimensions, tokens: TokenBatch): HostArrays {
   const { batch, seq, segments } = tokens;
-  return withPositions(dimensions, tokens, (window) => {
+  return arraysOf(dimensions, tokens, (window) => {
     const bias = new Float32Array(batch * seq * seq).fill(MASKED_SCORE);
     for (let row = 0; row < batch; row++) {
       for (let to = 0; to < seq; to++) {
@@ -54,49 +56,83 @@ export function decoderInputs(dimensions: ModelDimensions, tokens: TokenBatch): 
         }
       }
     }
-    return tf.tensor4d(bias, [batch, 1, seq, seq]);
+    return { shape: [batch, 1, seq, seq], values: bias };
   });
 }
 
-/**
- * Uploads one new token a row, to be read beside `past` cached ones.
- * @param visible [batch · (past + 1)], 1 where a key may be attended to (0 on left padding)
- */
-export function stepInputs(
-  dimensions: ModelDimensions,
-  step: { ids: Int32Array; positions: Int32Array; visible: Uint8Array },
-): DecoderInputs {
+/** One new token a row. */
+export interface TokenStep {
+  readonly ids: Int32Array;
+  readonly positions: Int32Array;
+  /** [batch · keys], 1 where a key may be attended to (0 on left padding, and on columns that are still empty). */
+  readonly visible: Uint8Array;
+  /** The new token's column; the last one where left out. */
+  readonly column?: number;
+}
+
+/** What one new token a row reads, beside cached ones. */
+export function stepArrays(dimensions: ModelDimensions, step: TokenStep): HostArrays {
   const batch = step.ids.length;
   const keys = step.visible.length / batch;
+  const { column = keys - 1 } = step;
   const tokens = { batch, seq: 1, ids: step.ids, segments: step.ids, positions: step.positions };
-  return withPositions(dimensions, tokens, (window) => {
+  return arraysOf(dimensions, tokens, (window) => {
     // The columns of a row follow one another without gaps, so a distance in columns is one in positions.
-    const first = window === null ? 0 : keys - window;
+    const first = window === null ? 0 : column + 1 - window;
     const bias = Float32Array.from(step.visible, (flag, i) => (flag && i % keys >= first ? 0 : MASKED_SCORE));
-    return tf.tensor4d(bias, [batch, 1, 1, keys]);
+    return { shape: [batch, 1, 1, keys], values: bias };
   });
 }
 
-function withPositions(
+function arraysOf(
   dimensions: ModelDimensions,
-  tokens: TokenBatch,
-  biasFor: (window: number | null) => Tensor4D,
-): DecoderInputs {
-  const { batch, seq, ids, positions } = tokens;
-  const { windows, ropeTheta: theta, ropeScaling: scaling } = dimensions;
-  const distinct = new Set(windows.length === 0 ? [null] : windows);
+  { batch, seq, ids, positions }: TokenBatch,
+  biasFor: (window: number | null) => HostArray,
+): HostArrays {
+  const { ropeTheta: theta, ropeScaling: scaling } = dimensions;
+  const biases = windowsOf(dimensions).map((window) => [biasName(window), biasFor(window)] as const);
+  return {
+    ids: vector(ids),
+    positions: vector(positions),
+    ...Object.fromEntries(biases),
+    ...(dimensions.positions === 'rotary' &&
+      rotaryArrays(positions, { batch, seq, width: rotaryWidth(dimensions), theta, scaling })),
+  };
+}
+
+/** The windows that occur, each once. */
+function windowsOf({ windows }: ModelDimensions): (number | null)[] {
+  return [...new Set(windows.length === 0 ? [null] : windows)];
+}
+
+function biasName(window: number | null): string {
+  return window === null ? 'bias' : `bias within ${window}`;
+}
+
+/** Arrays of `inputArrays` or `stepArrays`, uploaded, as the decoder reads them. */
+export function inputsFrom(dimensions: ModelDimensions, tensors: Tensors): DecoderInputs {
+  const windows = windowsOf(dimensions);
+  const biases = new Map(windows.map((window) => [window, pick<Tensor4D>(tensors, biasName(window))]));
+  const [batch, , seq] = pick<Tensor4D>(tensors, biasName(windows[0] as number | null)).shape;
+  const isRotary = dimensions.positions === 'rotary';
   return {
     batch,
     seq,
-    // Copies: the backend may go on reading an array after the upload call returns.
-    ids: tf.tensor1d(ids.slice(), 'int32'),
-    positions: tf.tensor1d(positions.slice(), 'int32'),
-    biases: new Map([...distinct].map((window) => [window, biasFor(window)])),
-    rotary:
-      dimensions.positions === 'rotary'
-        ? rotaryAngles(positions, { batch, seq, width: rotaryWidth(dimensions), theta, scaling })
-        : null,
+    ids: pick(tensors, 'ids'),
+    positions: pick(tensors, 'positions'),
+    biases,
+    rotary: isRotary ? { cos: pick(tensors, 'cos'), sin: pick(tensors, 'sin') } : null,
   };
+}
+
+/** Uploads a batch for a full forward pass. The caller disposes the tensors. */
+export function decoderInputs(dimensions: ModelDimensions, tokens: TokenBatch): DecoderInputs {
+  return inputsFrom(dimensions, uploadArrays(inputArrays(dimensions, tokens)));
+}
+
+/** Uploads one new token a row; see `stepArrays`. */
+export function stepInputs(dimensions: ModelDimensions, step: TokenStep): DecoderInputs {
+  return inputsFrom(dimensions, uploadArrays(stepArrays(dimensions, step)));
 }
 
 /** Frees the tensors of decoder inputs. */

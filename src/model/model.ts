@@ -136,5 +136,6 @@ export function modelWeights(model: Model): Weights {
 
 /** Frees the parameters, those it shares with other models too. */
 export function disposeModel(model: Model): void {
-  tf.dispose([model.parameters.flat, ...Object.values(model.parameters.frozen).map(({ data }) => data)]);
+  model.parameters.cell.dispose();
+  tf.dispose(Object.values(model.parameters.frozen).map(({ data }) => data));
 }

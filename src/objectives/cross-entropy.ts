@@ -10,7 +10,7 @@ import { tf } from '../tensor/tf.ts';
  * @param targetMask [rows], 1 on target tokens
  * @returns scalar
  */
-export function maskedSum(losses: Tensor1D, targetMask: Tensor1D, count: number): Scalar {
+export function maskedSum(losses: Tensor1D, targetMask: Tensor1D, count: number | Scalar): Scalar {
   return tf.div(tf.sum(tf.mul(losses, targetMask)), count) as Scalar;
 }
 
@@ -23,6 +23,11 @@ export function maskedSum(losses: Tensor1D, targetMask: Tensor1D, count: number)
  * @param count      target tokens of all micro-batches of this update
  * @returns scalar, nats a token
  */
-export function maskedCrossEntropy(logits: Tensor2D, labels: Tensor1D, targetMask: Tensor1D, count: number): Scalar {
+export function maskedCrossEntropy(
+  logits: Tensor2D,
+  labels: Tensor1D,
+  targetMask: Tensor1D,
+  count: number | Scalar,
+): Scalar {
   return maskedSum(sparseCrossEntropy(logits, labels), targetMask, count);
 }

@@ -31,7 +31,7 @@ export interface DistillBatch {
   /** [rows], 1 on learned tokens. */
   readonly mask: Tensor1D;
   /** Learned tokens of all micro-batches of this update. */
-  readonly count: number;
+  readonly count: number | Scalar;
 }
 
 /**

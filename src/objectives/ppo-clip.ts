@@ -26,7 +26,7 @@ export function clippedPolicyLoss(
   logProbs: Tensor1D,
   rollout: { oldLogProbs: Tensor1D; advantages: Tensor1D; responseMask: Tensor1D },
   clipRange: number,
-  count: number,
+  count: number | Scalar,
 ): PolicyTerms {
   const mean = (x: Tensor1D): Scalar => tf.div(tf.sum(tf.mul(x, rollout.responseMask)), count) as Scalar;
   // Masked positions hold log-probabilities of padding: zero the difference before exp, or it may overflow.
@@ -62,7 +62,7 @@ export function clippedValueLoss(
   values: Tensor1D,
   rollout: { oldValues: Tensor1D; returns: Tensor1D; responseMask: Tensor1D },
   clipRange: number,
-  count: number,
+  count: number | Scalar,
 ): ValueTerms {
   const mean = (x: Tensor1D): Scalar => tf.div(tf.sum(tf.mul(x, rollout.responseMask)), count) as Scalar;
   const low = tf.sub(rollout.oldValues, clipRange);

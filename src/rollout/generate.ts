@@ -1,17 +1,13 @@
 /** Batched generation with a key/value cache. */
+import { compiledOr } from '../compile/mode.ts';
 import { padLeft } from '../data/batch.ts';
 import { ConfigError } from '../errors.ts';
-import type { KeyValues } from '../model/decoder.ts';
-import { decode, selectPositions } from '../model/decoder.ts';
-import { tokenLogits } from '../model/heads.ts';
-import type { DecoderInputs } from '../model/inputs.ts';
-import { decoderInputs, disposeInputs, stepInputs } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
-import { modelWeights } from '../model/model.ts';
 import type { Random } from '../random.ts';
-import type { Tensor2D } from '../tensor/tf.ts';
-import { tf } from '../tensor/tf.ts';
-import { type DrawnToken, type Sampling, sampleToken } from './sample-token.ts';
+import { compiledDecoding } from './compiled-decoding.ts';
+import type { Decoding, DecodingOptions } from './decoding.ts';
+import { eagerDecoding } from './eager-decoding.ts';
+import type { DrawnToken, Sampling } from './sample-token.ts';
 
 /** How responses are drawn. */
 export interface GenerateOptions extends Sampling {
@@ -104,13 +100,6 @@ function generateBatch(
   }));
 }
 
-/** What a batch holds while it is decoded. */
-interface Decoding {
-  readonly past: KeyValues[];
-  /** [batch · vocab] */
-  readonly logits: Float32Array;
-}
-
 /**
  * Decodes one batch step by step: all rows draw their next token together, until all have ended or `maxNewTokens` are
  * drawn. A consumer that stops early (break, return) frees the cache.
@@ -126,91 +115,60 @@ export function* decodeSteps(
 ): Generator<DecodeStep, void> {
   checkContext(model, prompts, options.maxNewTokens);
   const batch = prompts.length;
-  const { vocab } = model.dimensions;
   const padded = padLeft(prompts, stop.padId);
   const ids: number[][] = prompts.map(() => []);
   const ended = new Uint8Array(batch);
-  // 1 where a cached key may be attended to, one list a row, growing by one column a step.
-  const visible = prompts.map((_, row) =>
-    Array.from(padded.attentionMask.subarray(row * padded.length, (row + 1) * padded.length)),
-  );
   const end = (row: number): void => {
     ended[row] = 1;
   };
-
-  let state = prefill(model, padded.ids, padded.attentionMask, padded.positionIds, batch);
+  const decoding = openDecoding({
+    model,
+    prompts: {
+      batch,
+      seq: padded.length,
+      ids: padded.ids,
+      attentionMask: padded.attentionMask,
+      positions: padded.positionIds,
+    },
+    maxNewTokens: options.maxNewTokens,
+    drawing: {
+      sampling: options,
+      random,
+      draws: (row) => ended[row] === 0,
+      seen: (row) => seenBefore(prompts[row] as Int32Array, ids[row] as number[]),
+    },
+  });
   try {
+    let drawn = decoding.start();
     for (let step = 0; step < options.maxNewTokens; step++) {
       const next = new Int32Array(batch).fill(stop.padId);
-      const drawn = prompts.map((prompt, row) => {
-        if (ended[row]) return null;
-        const logits = state.logits.subarray(row * vocab, (row + 1) * vocab);
-        const token = sampleToken(logits, options, random, seenBefore(prompt, ids[row] ?? []));
+      for (const [row, token] of drawn.entries()) {
+        if (token === null) continue;
         next[row] = token.id;
         ids[row]?.push(token.id);
         if (isStop(token.id, stop)) ended[row] = 1;
-        return token;
-      });
+      }
       yield { drawn, end };
       const isLast = step + 1 === options.maxNewTokens || ended.every((flag) => flag === 1);
       if (isLast) return;
-      // A row that has ended must still see its own column, or its softmax would have nothing to sum over.
-      for (const row of visible) row.push(1);
       const positions = Int32Array.from(prompts, (prompt, row) => prompt.length + (ids[row]?.length ?? 1) - 1);
-      state = advance(model, state.past, { ids: next, positions, visible: Uint8Array.from(visible.flat()) });
+      drawn = decoding.advance(next, positions);
     }
   } finally {
-    disposeCache(state.past);
+    decoding.dispose();
   }
+}
+
+/** A batch that is decoded as graphs, or op by op. */
+function openDecoding(options: DecodingOptions): Decoding {
+  return compiledOr(
+    (engine) => compiledDecoding(engine, options),
+    () => eagerDecoding(options),
+  );
 }
 
 /** Read only where there is a repetition penalty. */
 function* seenBefore(prompt: Int32Array, ids: readonly number[]): Generator<number, void> {
   yield* prompt;
   yield* ids;
-}
-
-function prefill(
-  model: Model,
-  ids: Int32Array,
-  attentionMask: Int32Array,
-  positions: Int32Array,
-  batch: number,
-): Decoding {
-  const seq = ids.length / batch;
-  const inputs = decoderInputs(model.dimensions, { batch, seq, ids, segments: attentionMask, positions });
-  const last = Int32Array.from({ length: batch }, (_, row) => (row + 1) * seq - 1);
-  return forward(model, inputs, [], last);
-}
-
-function advance(
-  model: Model,
-  past: readonly KeyValues[],
-  step: { ids: Int32Array; positions: Int32Array; visible: Uint8Array },
-): Decoding {
-  const next = forward(model, stepInputs(model.dimensions, step), past, null);
-  disposeCache(past);
-  return next;
-}
-
-/** Runs the decoder, keeps the cache and reads the logits of the last column. */
-function forward(model: Model, inputs: DecoderInputs, past: readonly KeyValues[], rows: Int32Array | null): Decoding {
-  let logits = new Float32Array();
-  const kept = tf.tidy(() => {
-    const weights = modelWeights(model);
-    const { hidden, present } = decode(model.dimensions, weights, inputs, past);
-    const read: Tensor2D = rows === null ? hidden : selectPositions(hidden, tf.tensor1d(rows, 'int32'));
-    logits = tokenLogits(model.dimensions, weights, read).dataSync() as Float32Array<ArrayBuffer>;
-    return present.flatMap(({ keys, values }) => [keys, values]);
-  });
-  disposeInputs(inputs);
-  const cache: KeyValues[] = [];
-  for (let i = 0; i < kept.length; i += 2) {
-    cache.push({ keys: kept[i] as KeyValues['keys'], values: kept[i + 1] as KeyValues['values'] });
-  }
-  return { past: cache, logits };
-}
-
-function disposeCache(cache: readonly KeyValues[]): void {
-  for (const { keys, values } of cache) tf.dispose([keys, values]);
 }

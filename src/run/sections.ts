@@ -40,6 +40,16 @@ export const Runtime = z.strictObject({
     .enum(['auto', 'gpu', 'cpu'])
     .default('auto')
     .describe('gpu fails where there is none; it never falls back to the CPU in silence.'),
+  compile: z
+    .enum(['auto', 'on', 'off'])
+    .default('auto')
+    .describe(
+      'Steps as TensorFlow graphs, on the tensorflow lane: on fails where that is not possible, auto then runs eagerly.',
+    ),
+  precision: z
+    .enum(['f32', 'bf16'])
+    .default('f32')
+    .describe('What matrices are multiplied in by compiled steps; weights, norms, softmax and losses stay float32.'),
   checks: z
     .enum(['strict', 'warn', 'off'])
     .default('strict')

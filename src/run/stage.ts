@@ -1,6 +1,7 @@
 /** Runs one stage: checks its folder, opens the lane, keeps the manifest, and turns interrupts and full disks into clear ends. */
 
 import type { z } from 'zod';
+import type { CompileSettings } from '../compile/mode.ts';
 import { CheckpointError, hasCode, UserError } from '../errors.ts';
 import type { Lane, RuntimeOptions } from '../tensor/lane.ts';
 import { schemaFields } from '../yaml/schema-fields.ts';
@@ -13,7 +14,7 @@ import { staleProblems } from './stale.ts';
 /** The parts of a configuration that running needs; every stage's schema has them. */
 export interface StageConfig {
   readonly run: { readonly folder: string; readonly seed: number };
-  readonly runtime: RuntimeOptions;
+  readonly runtime: RuntimeOptions & Partial<CompileSettings>;
 }
 
 /** What a stage returns: the numbers that matter, by name. They go into the manifest and the chain's summary. */
@@ -113,7 +114,10 @@ export function makeAgain(folders: readonly string[]): string {
 }
 
 /** Sets up and opens the lane a configuration asks for, and prints which one it is. */
-export async function openLaneFor(runtime: RuntimeOptions, progress: Progress): Promise<Lane> {
+export async function openLaneFor(
+  runtime: RuntimeOptions & Partial<CompileSettings>,
+  progress: Progress,
+): Promise<Lane> {
   // Loaded here because TensorFlow.js takes a second to load, and --help or a misspelt key need not wait for it.
   const { openLane } = await import('../tensor/lane.ts');
   if (runtime.backend === 'auto' || runtime.backend === 'tensorflow') {
@@ -122,6 +126,8 @@ export async function openLaneFor(runtime: RuntimeOptions, progress: Progress): 
   }
   const lane = await openLane(runtime);
   progress.say(lane.note);
+  const { setCompilation } = await import('../compile/mode.ts');
+  setCompilation(runtime, progress.say);
   return lane;
 }
 

@@ -3,18 +3,21 @@ import type { PackedRows } from '../data/packing.ts';
 import { InvariantError } from '../errors.ts';
 import { decode, selectPositions } from '../model/decoder.ts';
 import { tokenLogits } from '../model/heads.ts';
+import { inputsFrom } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
-import { modelWeights } from '../model/model.ts';
 import type { DistillOptions } from '../objectives/distill.ts';
 import { distillLoss } from '../objectives/distill.ts';
-
-import type { Tensor2D } from '../tensor/tf.ts';
+import type { HostArray, HostArrays, Tensors } from '../tensor/host-arrays.ts';
+import { number, pick } from '../tensor/host-arrays.ts';
+import type { Scalar, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { Weights } from '../tensor/weights.ts';
 import type { AdamW } from '../training/adamw.ts';
+import type { LossStep } from '../training/gradient.ts';
+import { updateStep } from '../training/step.ts';
 import type { UpdateOptions, UpdateResult } from '../training/update.ts';
-import { updateParameters } from '../training/update.ts';
-import { disposeBatch, type NextTokenBatch, uploadRows } from './language-model.ts';
+import { nextTokenBatch } from './language-model.ts';
+import { readStep } from './read-step.ts';
 
 /** Means over the learned tokens of an update, in nats. */
 export type DistillStats = 'kl' | 'crossEntropy';
@@ -34,48 +37,52 @@ export function distillUpdate(
   options: UpdateOptions & DistillOptions,
 ): UpdateResult<DistillStats> & { tokens: number } {
   const { student, teacher } = models;
-  const parts = microBatches.map((rows) => {
-    const batch = uploadRows(student, rows, padId);
-    return { batch, known: options.alpha === 0 ? null : teacherLogits(teacher, student, batch, rows, padId) };
-  });
-  const tokens = parts.reduce((sum, { batch }) => sum + batch.tokens, 0);
-  const losses = parts.map(({ batch, known }) => (weights: Weights) => {
-    const own = logitsOf(student, weights, batch);
-    const { loss, ...stats } = distillLoss(
-      { student: own, teacher: known, labels: batch.labels, mask: batch.mask, count: tokens },
-      options,
-    );
-    return { loss, stats };
-  });
-  try {
-    if (tokens === 0)
-      throw new InvariantError(`${options.where}: no token of this batch is learned; look at its loss_mask.`);
-    return { ...updateParameters<DistillStats>(student.parameters, adam, losses, options), tokens };
-  } finally {
-    for (const { batch, known } of parts) {
-      disposeBatch(batch);
-      known?.dispose();
-    }
+  const { alpha, temperature } = options;
+  const batches = microBatches.map((rows) => nextTokenBatch(student.dimensions, rows, padId));
+  const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
+  if (tokens === 0) {
+    throw new InvariantError(`${options.where}: no token of this batch is learned; look at its loss_mask.`);
   }
+  const parts = batches.map(({ arrays }, i) => ({
+    ...arrays,
+    count: number(tokens),
+    ...(alpha > 0 && { teacher: teacherLogits(teacher, student, arrays, microBatches[i] as PackedRows, padId) }),
+  }));
+  const step: LossStep<DistillStats> = {
+    key: `distill, alpha ${alpha}, temperature ${temperature}`,
+    terms: (weights, arrays) => {
+      const { loss, ...stats } = distillLoss(
+        {
+          student: logitsOf(student, weights, arrays),
+          teacher: alpha > 0 ? pick<Tensor2D>(arrays, 'teacher') : null,
+          labels: pick(arrays, 'labels'),
+          mask: pick(arrays, 'mask'),
+          count: pick<Scalar>(arrays, 'count'),
+        },
+        { alpha, temperature },
+      );
+      return { loss, stats };
+    },
+  };
+  return { ...updateStep(student.parameters, adam, step, parts, options), tokens };
 }
 
 /** [count, vocab of the student] at the learned positions. */
 function teacherLogits(
   teacher: Model,
   student: Model,
-  { positions }: NextTokenBatch,
+  { learned }: HostArrays,
   rows: PackedRows,
   padId: number,
-): Tensor2D {
-  // Uploaded for the teacher: its positions may be made otherwise than the student's.
-  const batch = uploadRows(teacher, rows, padId);
-  const logits = tf.tidy(() => {
-    const { hidden } = decode(teacher.dimensions, modelWeights(teacher), batch.inputs);
-    const all = tokenLogits(teacher.dimensions, modelWeights(teacher), selectPositions(hidden, positions));
-    return toVocabulary(all, student.dimensions.vocab);
-  });
-  disposeBatch(batch);
-  return logits;
+): HostArray {
+  // Laid out for the teacher: its positions may be made otherwise than the student's.
+  const { arrays } = nextTokenBatch(teacher.dimensions, rows, padId);
+  const { vocab } = student.dimensions;
+  const count = (learned as HostArray).values.length;
+  const values = readStep(teacher, `teacher of ${vocab}`, arrays, (weights, tensors) =>
+    toVocabulary(logitsOf(teacher, weights, tensors), vocab),
+  );
+  return { shape: [count, vocab], values };
 }
 
 /** Rows that only pad an embedding stand for no token: they are cut off, or made impossible. */
@@ -89,7 +96,7 @@ function toVocabulary(logits: Tensor2D, vocab: number): Tensor2D {
 /** As a logit: a probability of 0, while differences stay finite. */
 const NO_TOKEN = -1e4;
 
-function logitsOf(model: Model, weights: Weights, batch: NextTokenBatch): Tensor2D {
-  const { hidden } = decode(model.dimensions, weights, batch.inputs);
-  return tokenLogits(model.dimensions, weights, selectPositions(hidden, batch.positions));
+function logitsOf({ dimensions }: Model, weights: Weights, arrays: Tensors): Tensor2D {
+  const { hidden } = decode(dimensions, weights, inputsFrom(dimensions, arrays));
+  return tokenLogits(dimensions, weights, selectPositions(hidden, pick(arrays, 'learned')));
 }

@@ -4,29 +4,27 @@ import type { PackedRows } from '../data/packing.ts';
 import { alignNextToken } from '../data/packing.ts';
 import { InvariantError } from '../errors.ts';
 import { decode, selectPositions } from '../model/decoder.ts';
+import type { ModelDimensions } from '../model/dimensions.ts';
 import { tokenHead } from '../model/heads.ts';
-import type { DecoderInputs } from '../model/inputs.ts';
-import { decoderInputs, disposeInputs } from '../model/inputs.ts';
+import { inputArrays, inputsFrom } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
-import { modelWeights } from '../model/model.ts';
 import { maskedSum } from '../objectives/cross-entropy.ts';
 import { logProbsOf } from '../objectives/log-probabilities.ts';
-import type { Scalar, Tensor1D } from '../tensor/tf.ts';
+import type { HostArrays, Tensors } from '../tensor/host-arrays.ts';
+import { number, pick, vector } from '../tensor/host-arrays.ts';
+import type { Scalar } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { Weights } from '../tensor/weights.ts';
 import type { AdamW } from '../training/adamw.ts';
+import type { LossStep } from '../training/gradient.ts';
+import { updateStep } from '../training/step.ts';
 import type { UpdateOptions, UpdateResult } from '../training/update.ts';
-import { updateParameters } from '../training/update.ts';
+import { readStep } from './read-step.ts';
 
-/** A batch on the device. */
+/** Rows as a step reads them. */
 export interface NextTokenBatch {
-  readonly inputs: DecoderInputs;
-  /** [count], positions in batch · seq whose next token is learned, padded with 0. */
-  readonly positions: Tensor1D;
-  /** [count] */
-  readonly labels: Tensor1D;
-  /** [count], 0 on the padding of `positions`. */
-  readonly mask: Tensor1D;
+  /** Decoder inputs, and [count] each: `learned` (positions in batch · seq whose next token is learned, padded with 0), `labels`, `mask` (0 on that padding). */
+  readonly arrays: HostArrays;
   /** Number of learned tokens. */
   readonly tokens: number;
 }
@@ -34,8 +32,8 @@ export interface NextTokenBatch {
 /** Learned positions are padded to a multiple of this, so that few distinct shapes occur. */
 const POSITION_BUCKET = 128;
 
-/** Uploads packed rows with the positions that are learned; freed by `disposeBatch`. */
-export function uploadRows(model: Model, rows: PackedRows, padId: number): NextTokenBatch {
+/** Lays packed rows out, with the positions that are learned. */
+export function nextTokenBatch(dimensions: ModelDimensions, rows: PackedRows, padId: number): NextTokenBatch {
   const { targets, targetMask } = alignNextToken(rows, padId);
   const learned: number[] = [];
   targetMask.forEach((flag, at) => {
@@ -57,20 +55,22 @@ export function uploadRows(model: Model, rows: PackedRows, padId: number): NextT
     segments: rows.segmentIds,
     positions: rows.positions,
   };
-  return {
-    inputs: decoderInputs(model.dimensions, tokens),
-    positions: tf.tensor1d(positions, 'int32'),
-    labels: tf.tensor1d(labels, 'int32'),
-    mask: tf.tensor1d(mask),
-    tokens: learned.length,
+  const arrays = {
+    ...inputArrays(dimensions, tokens),
+    learned: vector(positions),
+    labels: vector(labels),
+    mask: vector(mask),
   };
+  return { arrays, tokens: learned.length };
 }
 
-function lossOf(model: Model, weights: Weights, batch: NextTokenBatch, count: number): Scalar {
-  const { hidden } = decode(model.dimensions, weights, batch.inputs, [], { recompute: model.recompute ?? false });
-  const learned = selectPositions(hidden, batch.positions);
-  const logProbs = logProbsOf(learned, tokenHead(model.dimensions, weights), batch.labels, 1);
-  return tf.neg(maskedSum(logProbs, batch.mask, count));
+/** Sum of the losses over `count`, a scalar. */
+function lossOf(model: Model, weights: Weights, arrays: Tensors, count: Scalar | number): Scalar {
+  const { dimensions, recompute = false } = model;
+  const { hidden } = decode(dimensions, weights, inputsFrom(dimensions, arrays), [], { recompute });
+  const learned = selectPositions(hidden, pick(arrays, 'learned'));
+  const logProbs = logProbsOf(learned, tokenHead(dimensions, weights), pick(arrays, 'labels'), 1);
+  return tf.neg(maskedSum(logProbs, pick(arrays, 'mask'), count));
 }
 
 /**
@@ -84,23 +84,19 @@ export function nextTokenUpdate(
   padId: number,
   options: UpdateOptions,
 ): UpdateResult<never> & { tokens: number } {
-  const batches = microBatches.map((rows) => uploadRows(model, rows, padId));
+  const batches = microBatches.map((rows) => nextTokenBatch(model.dimensions, rows, padId));
   const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
   if (tokens === 0) {
-    for (const batch of batches) disposeBatch(batch);
     throw new InvariantError(
       `${options.where}: no token of this batch is learned; expected at least one. Look at the loss_mask of the data.`,
     );
   }
-  const losses = batches.map((batch) => (weights: Weights) => ({
-    loss: lossOf(model, weights, batch, tokens),
-    stats: {},
-  }));
-  try {
-    return { ...updateParameters<never>(model.parameters, adam, losses, options), tokens };
-  } finally {
-    for (const batch of batches) disposeBatch(batch);
-  }
+  const step: LossStep<never> = {
+    key: 'next token',
+    terms: (weights, arrays) => ({ loss: lossOf(model, weights, arrays, pick<Scalar>(arrays, 'count')), stats: {} }),
+  };
+  const arrays = batches.map((batch) => ({ ...batch.arrays, count: number(tokens) }));
+  return { ...updateStep(model.parameters, adam, step, arrays, options), tokens };
 }
 
 /** Mean loss over the learned tokens of packed rows, in nats a token; no update. */
@@ -108,17 +104,12 @@ export function nextTokenLoss(model: Model, batches: readonly PackedRows[], padI
   let sum = 0;
   let tokens = 0;
   for (const rows of batches) {
-    const batch = uploadRows(model, rows, padId);
-    sum += tf.tidy(() => lossOf(model, modelWeights(model), batch, 1).dataSync()[0] as number);
+    const batch = nextTokenBatch(model.dimensions, rows, padId);
+    const found = readStep(model, 'next token loss', batch.arrays, (weights, arrays) => {
+      return tf.reshape(lossOf(model, weights, arrays, 1), [1]);
+    });
+    sum += found[0] as number;
     tokens += batch.tokens;
-    disposeBatch(batch);
   }
   return sum / tokens;
-}
-
-/** Frees the tensors of a batch. */
-export function disposeBatch(batch: NextTokenBatch): void {
-  const { inputs, positions, labels, mask } = batch;
-  tf.dispose([positions, labels, mask]);
-  disposeInputs(inputs);
 }

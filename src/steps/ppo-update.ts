@@ -1,18 +1,18 @@
 /** PPO's two updates on rows of a rollout: the policy by the clipped surrogate, the critic by the clipped value loss. */
 import { decode, selectPositions } from '../model/decoder.ts';
 import { scores, tokenHead } from '../model/heads.ts';
-import type { DecoderInputs } from '../model/inputs.ts';
-import { decoderInputs, disposeInputs } from '../model/inputs.ts';
+import { inputArrays, inputsFrom } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
 import { logProbsOf } from '../objectives/log-probabilities.ts';
 import { clippedPolicyLoss, clippedValueLoss } from '../objectives/ppo-clip.ts';
-import type { Tensor1D } from '../tensor/tf.ts';
-import { tf } from '../tensor/tf.ts';
+import type { HostArrays, Tensors } from '../tensor/host-arrays.ts';
+import { number, pick, vector } from '../tensor/host-arrays.ts';
+import type { Scalar, Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import type { Weights } from '../tensor/weights.ts';
 import type { AdamW } from '../training/adamw.ts';
-import type { LossTerms } from '../training/gradient.ts';
+import type { LossStep } from '../training/gradient.ts';
+import { updateStep } from '../training/step.ts';
 import type { UpdateOptions, UpdateResult } from '../training/update.ts';
-import { updateParameters } from '../training/update.ts';
 import type { ResponseBatch } from './response-batch.ts';
 
 /** Rows of a rollout; the arrays are [batch · response] like `batch.ids`. */
@@ -24,53 +24,49 @@ export interface PpoRows {
   readonly returns: Float32Array;
 }
 
-/** One micro-batch on the device; every vector is [batch · response]. */
-interface Uploaded {
-  readonly inputs: DecoderInputs;
-  readonly predictors: Tensor1D;
-  readonly ids: Tensor1D;
-  readonly responseMask: Tensor1D;
-  readonly oldLogProbs: Tensor1D;
-  readonly oldValues: Tensor1D;
-  readonly advantages: Tensor1D;
-  readonly returns: Tensor1D;
-}
-
-function upload(model: Model, rows: PpoRows): Uploaded {
+/** Decoder inputs, `count`, and vectors [batch · response]. */
+function rolloutArrays({ dimensions }: Model, rows: PpoRows, count: number): HostArrays {
   const { batch } = rows;
   return {
-    inputs: decoderInputs(model.dimensions, batch.tokens),
-    predictors: tf.tensor1d(batch.predictors, 'int32'),
-    ids: tf.tensor1d(batch.ids, 'int32'),
-    responseMask: tf.tensor1d(batch.mask),
-    oldLogProbs: tf.tensor1d(rows.oldLogProbs),
-    oldValues: tf.tensor1d(rows.oldValues),
-    advantages: tf.tensor1d(rows.advantages),
-    returns: tf.tensor1d(rows.returns),
+    ...inputArrays(dimensions, batch.tokens),
+    predictors: vector(batch.predictors),
+    tokens: vector(batch.ids),
+    responseMask: vector(batch.mask),
+    oldLogProbs: vector(rows.oldLogProbs),
+    oldValues: vector(rows.oldValues),
+    advantages: vector(rows.advantages),
+    returns: vector(rows.returns),
+    count: number(count),
   };
 }
 
-function free({ inputs, ...vectors }: Uploaded): void {
-  disposeInputs(inputs);
-  tf.dispose(vectors);
+/** What the losses read beside log-probabilities or values. */
+function rolloutTensors(arrays: Tensors) {
+  return {
+    responseMask: pick<Tensor1D>(arrays, 'responseMask'),
+    oldLogProbs: pick<Tensor1D>(arrays, 'oldLogProbs'),
+    oldValues: pick<Tensor1D>(arrays, 'oldValues'),
+    advantages: pick<Tensor1D>(arrays, 'advantages'),
+    returns: pick<Tensor1D>(arrays, 'returns'),
+  };
 }
 
-/** Uploads micro-batches, makes one update of the losses that `terms` builds, and frees everything. */
+/** Hidden states that predict the response tokens: [batch · response, d_model]. */
+function predictorStates({ dimensions, recompute = false }: Model, weights: Weights, arrays: Tensors): Tensor2D {
+  const { hidden } = decode(dimensions, weights, inputsFrom(dimensions, arrays), [], { recompute });
+  return selectPositions(hidden, pick(arrays, 'predictors'));
+}
+
 function update<Name extends string>(
   model: Model,
   adam: AdamW,
   microBatches: readonly PpoRows[],
   options: UpdateOptions,
-  terms: (weights: Weights, rows: Uploaded, count: number) => LossTerms<Name>,
+  step: LossStep<Name>,
 ): UpdateResult<Name> {
   const count = microBatches.reduce((sum, { batch }) => sum + batch.mask.reduce((total, flag) => total + flag, 0), 0);
-  const uploaded = microBatches.map((rows) => upload(model, rows));
-  try {
-    const losses = uploaded.map((rows) => (weights: Weights) => terms(weights, rows, count));
-    return updateParameters(model.parameters, adam, losses, options);
-  } finally {
-    for (const rows of uploaded) free(rows);
-  }
+  const arrays = microBatches.map((rows) => rolloutArrays(model, rows, count));
+  return updateStep(model.parameters, adam, step, arrays, options);
 }
 
 /**
@@ -83,14 +79,20 @@ export function policyUpdate(
   microBatches: readonly PpoRows[],
   options: UpdateOptions & { clipRange: number; temperature: number },
 ): UpdateResult<'approxKl' | 'clipFraction' | 'ratio'> {
-  return update(policy, adam, microBatches, options, (weights, rows, count) => {
-    const recompute = policy.recompute ?? false;
-    const { hidden } = decode(policy.dimensions, weights, rows.inputs, [], { recompute });
-    const predicting = selectPositions(hidden, rows.predictors);
-    const head = tokenHead(policy.dimensions, weights);
-    const logProbs = logProbsOf(predicting, head, rows.ids, options.temperature);
-    const { loss, ...stats } = clippedPolicyLoss(logProbs, rows, options.clipRange, count);
-    return { loss, stats };
+  const { clipRange, temperature } = options;
+  return update(policy, adam, microBatches, options, {
+    key: `policy, clip ${clipRange}, temperature ${temperature}`,
+    terms: (weights, arrays) => {
+      const head = tokenHead(policy.dimensions, weights);
+      const logProbs = logProbsOf(predictorStates(policy, weights, arrays), head, pick(arrays, 'tokens'), temperature);
+      const { loss, ...stats } = clippedPolicyLoss(
+        logProbs,
+        rolloutTensors(arrays),
+        clipRange,
+        pick<Scalar>(arrays, 'count'),
+      );
+      return { loss, stats };
+    },
   });
 }
 
@@ -101,11 +103,18 @@ export function valueUpdate(
   microBatches: readonly PpoRows[],
   options: UpdateOptions & { clipRange: number },
 ): UpdateResult<'clipFraction'> {
-  return update(critic, adam, microBatches, options, (weights, rows, count) => {
-    const recompute = critic.recompute ?? false;
-    const { hidden } = decode(critic.dimensions, weights, rows.inputs, [], { recompute });
-    const values = scores(weights, selectPositions(hidden, rows.predictors));
-    const { loss, ...stats } = clippedValueLoss(values, rows, options.clipRange, count);
-    return { loss, stats };
+  const { clipRange } = options;
+  return update(critic, adam, microBatches, options, {
+    key: `value, clip ${clipRange}`,
+    terms: (weights, arrays) => {
+      const values = scores(weights, predictorStates(critic, weights, arrays));
+      const { loss, ...stats } = clippedValueLoss(
+        values,
+        rolloutTensors(arrays),
+        clipRange,
+        pick<Scalar>(arrays, 'count'),
+      );
+      return { loss, stats };
+    },
   });
 }

@@ -1,16 +1,17 @@
 /** The reward model's step: both responses of each pair in one batch, scores at the last token, Bradley–Terry. */
 import { decode, selectPositions } from '../model/decoder.ts';
 import { scores } from '../model/heads.ts';
-import type { DecoderInputs } from '../model/inputs.ts';
-import { decoderInputs, disposeInputs } from '../model/inputs.ts';
+import { inputArrays, inputsFrom } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
 import { bradleyTerry } from '../objectives/bradley-terry.ts';
+import type { HostArrays } from '../tensor/host-arrays.ts';
+import { number, pick, vector } from '../tensor/host-arrays.ts';
 import type { Scalar, Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
-import type { Weights } from '../tensor/weights.ts';
 import type { AdamW } from '../training/adamw.ts';
+import type { LossStep } from '../training/gradient.ts';
+import { updateStep } from '../training/step.ts';
 import type { UpdateOptions, UpdateResult } from '../training/update.ts';
-import { updateParameters } from '../training/update.ts';
 import type { PromptResponse } from './response-batch.ts';
 import { responseBatch } from './response-batch.ts';
 
@@ -25,26 +26,17 @@ export interface PairIds {
 /** Sequences are padded to a multiple of this, so that few distinct shapes occur. */
 const LENGTH_BUCKET = 16;
 
-/** Some pairs on the device. */
-interface Uploaded {
-  readonly inputs: DecoderInputs;
-  /** [2 · pairs], position of each sequence's last token, chosen first. */
-  readonly last: Tensor1D;
-  /** [pairs] */
-  readonly margin: Tensor1D;
-  readonly pairs: number;
-}
-
-function upload(model: Model, pairs: readonly PairIds[], padId: number): Uploaded {
+/** Some pairs as a step reads them: decoder inputs, `last` [2 · pairs] (chosen first), `margin` [pairs], `share`. */
+function pairArrays(model: Model, pairs: readonly PairIds[], padId: number, all: number): HostArrays {
   const sequences = [...pairs.map(({ chosen }) => chosen), ...pairs.map(({ rejected }) => rejected)];
   const longest = Math.max(...sequences.map(({ promptIds, responseIds }) => promptIds.length + responseIds.length));
   const seq = Math.ceil(longest / LENGTH_BUCKET) * LENGTH_BUCKET;
   const batch = responseBatch(sequences, padId, { seq });
   return {
-    inputs: decoderInputs(model.dimensions, batch.tokens),
-    last: tf.tensor1d(batch.last, 'int32'),
-    margin: tf.tensor1d(pairs.map((pair) => pair.margin)),
-    pairs: pairs.length,
+    ...inputArrays(model.dimensions, batch.tokens),
+    last: vector(batch.last),
+    margin: vector(Float32Array.from(pairs, (pair) => pair.margin)),
+    share: number(pairs.length / all),
   };
 }
 
@@ -61,22 +53,21 @@ export function rewardUpdate(
 ): UpdateResult<'accuracy' | 'margin'> {
   const size = options.microBatchPairs ?? pairs.length;
   const count = Math.ceil(pairs.length / size);
-  const uploaded = Array.from({ length: count }, (_, i) => upload(model, pairs.slice(i * size, (i + 1) * size), padId));
-  const losses = uploaded.map((part) => (weights: Weights) => {
-    const recompute = model.recompute ?? false;
-    const { hidden } = decode(model.dimensions, weights, part.inputs, [], { recompute });
-    const all = scores(weights, selectPositions(hidden, part.last)); // [2 · pairs], chosen first
-    const [chosen, rejected] = tf.split(all, 2) as [Tensor1D, Tensor1D];
-    const terms = bradleyTerry(chosen, rejected, { margin: part.margin, centring: options.centring });
-    const share = (mean: Scalar): Scalar => tf.mul(mean, part.pairs / pairs.length);
-    return { loss: share(terms.loss), stats: { accuracy: share(terms.accuracy), margin: share(terms.margin) } };
-  });
-  try {
-    return updateParameters(model.parameters, adam, losses, options);
-  } finally {
-    for (const { inputs, last, margin } of uploaded) {
-      tf.dispose([last, margin]);
-      disposeInputs(inputs);
-    }
-  }
+  const parts = Array.from({ length: count }, (_, i) =>
+    pairArrays(model, pairs.slice(i * size, (i + 1) * size), padId, pairs.length),
+  );
+  const { dimensions, recompute = false } = model;
+  const { centring } = options;
+  const step: LossStep<'accuracy' | 'margin'> = {
+    key: `pairs, centring ${centring}`,
+    terms: (weights, arrays) => {
+      const { hidden } = decode(dimensions, weights, inputsFrom(dimensions, arrays), [], { recompute });
+      const all = scores(weights, selectPositions(hidden, pick(arrays, 'last'))); // [2 · pairs], chosen first
+      const [chosen, rejected] = tf.split(all, 2) as [Tensor1D, Tensor1D];
+      const terms = bradleyTerry(chosen, rejected, { margin: pick(arrays, 'margin'), centring });
+      const share = (mean: Scalar): Scalar => tf.mul(mean, pick<Scalar>(arrays, 'share'));
+      return { loss: share(terms.loss), stats: { accuracy: share(terms.accuracy), margin: share(terms.margin) } };
+    },
+  };
+  return updateStep(model.parameters, adam, step, parts, options);
 }

@@ -1,32 +1,39 @@
 /** Reads log-probabilities, values and scores off frozen models: forward passes only. */
 import { decode, selectPositions } from '../model/decoder.ts';
 import { scores, tokenHead } from '../model/heads.ts';
-import type { DecoderInputs } from '../model/inputs.ts';
-import { decoderInputs, disposeInputs } from '../model/inputs.ts';
+import { inputArrays, inputsFrom } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
-import { modelWeights } from '../model/model.ts';
 import { logProbsAndEntropyOf, logProbsOf } from '../objectives/log-probabilities.ts';
+import type { HostArrays, Tensors } from '../tensor/host-arrays.ts';
+import { pick, vector } from '../tensor/host-arrays.ts';
 import type { Tensor1D, Tensor2D } from '../tensor/tf.ts';
-import { tf } from '../tensor/tf.ts';
 import type { Weights } from '../tensor/weights.ts';
+import { readStep } from './read-step.ts';
 import type { ResponseBatch } from './response-batch.ts';
 
-/** Runs a reader over the hidden states of a batch and brings its result to the host. */
+/** What all readings read: decoder inputs; `predictors` and `tokens` [batch · response]; `last` [batch]. */
+function scoringArrays({ dimensions }: Model, batch: ResponseBatch): HostArrays {
+  return {
+    ...inputArrays(dimensions, batch.tokens),
+    predictors: vector(batch.predictors),
+    tokens: vector(batch.ids),
+    last: vector(batch.last),
+  };
+}
+
+/** Runs a reader over the hidden states at chosen positions. */
 function read(
   model: Model,
   batch: ResponseBatch,
-  reader: (weights: Weights, hidden: Tensor2D) => Tensor1D,
+  at: 'predictors' | 'last',
+  key: string,
+  reader: (weights: Weights, states: Tensor2D, arrays: Tensors) => Tensor1D,
 ): Float32Array {
-  const inputs: DecoderInputs = decoderInputs(model.dimensions, batch.tokens);
-  // Not returned from the tidy: it would look for tensors among all of the numbers.
-  let result = new Float32Array();
-  tf.tidy(() => {
-    const weights = modelWeights(model);
-    const { hidden } = decode(model.dimensions, weights, inputs);
-    result = reader(weights, hidden).dataSync() as Float32Array<ArrayBuffer>;
+  const { dimensions } = model;
+  return readStep(model, key, scoringArrays(model, batch), (weights, arrays) => {
+    const { hidden } = decode(dimensions, weights, inputsFrom(dimensions, arrays));
+    return reader(weights, selectPositions(hidden, pick(arrays, at)), arrays);
   });
-  disposeInputs(inputs);
-  return result;
 }
 
 /**
@@ -34,10 +41,9 @@ function read(
  * @returns [batch · response], 0 where masked
  */
 export function responseLogProbs(model: Model, batch: ResponseBatch, temperature: number): Float32Array {
-  const values = read(model, batch, (weights, hidden) => {
-    const head = tokenHead(model.dimensions, weights);
-    return logProbsOf(predictorStates(batch, hidden), head, tf.tensor1d(batch.ids, 'int32'), temperature);
-  });
+  const values = read(model, batch, 'predictors', `log-probabilities at ${temperature}`, (weights, states, arrays) =>
+    logProbsOf(states, tokenHead(model.dimensions, weights), pick(arrays, 'tokens'), temperature),
+  );
   return masked(values, batch);
 }
 
@@ -50,18 +56,11 @@ export function responseLogProbsAndEntropy(
   batch: ResponseBatch,
   temperature: number,
 ): { logProbs: Float32Array; entropy: Float32Array } {
-  const both = read(model, batch, (weights, hidden) => {
-    const head = tokenHead(model.dimensions, weights);
-    const ids = tf.tensor1d(batch.ids, 'int32');
-    return logProbsAndEntropyOf(predictorStates(batch, hidden), head, ids, temperature);
-  });
+  const both = read(model, batch, 'predictors', `entropy at ${temperature}`, (weights, states, arrays) =>
+    logProbsAndEntropyOf(states, tokenHead(model.dimensions, weights), pick(arrays, 'tokens'), temperature),
+  );
   const size = batch.ids.length;
   return { logProbs: masked(both.subarray(0, size), batch), entropy: masked(both.subarray(size), batch) };
-}
-
-/** Hidden states that predict each response token: [batch · response, d_model]. */
-function predictorStates(batch: ResponseBatch, hidden: Tensor2D): Tensor2D {
-  return selectPositions(hidden, tf.tensor1d(batch.predictors, 'int32'));
 }
 
 function masked(values: Float32Array, batch: ResponseBatch): Float32Array {
@@ -73,9 +72,7 @@ function masked(values: Float32Array, batch: ResponseBatch): Float32Array {
  * @returns [batch · response], 0 where masked
  */
 export function responseValues(critic: Model, batch: ResponseBatch, offset = 0): Float32Array {
-  const outputs = read(critic, batch, (weights, hidden) => {
-    return scores(weights, selectPositions(hidden, tf.tensor1d(batch.predictors, 'int32')));
-  });
+  const outputs = read(critic, batch, 'predictors', 'values', scores);
   return masked(
     outputs.map((value) => value - offset),
     batch,
@@ -87,7 +84,5 @@ export function responseValues(critic: Model, batch: ResponseBatch, offset = 0):
  * @returns [batch]
  */
 export function responseScores(rewardModel: Model, batch: ResponseBatch): Float32Array {
-  return read(rewardModel, batch, (weights, hidden) => {
-    return scores(weights, selectPositions(hidden, tf.tensor1d(batch.last, 'int32')));
-  });
+  return read(rewardModel, batch, 'last', 'scores', scores);
 }

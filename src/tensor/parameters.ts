@@ -1,6 +1,10 @@
 /** Named parameters kept in one flat tensor: one gradient, one optimizer update, one read-back, whatever the model. */
 
 import { ShapeError } from '../errors.ts';
+import type { Cell } from './cell.ts';
+import { createCell } from './cell.ts';
+import type { DropoutSeed } from './dropout.ts';
+import { dropout } from './dropout.ts';
 import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
 import type { Frozen, LowRank, Weight, Weights } from './weights.ts';
@@ -40,12 +44,14 @@ export interface Adapters {
   readonly dropout: number;
 }
 
-/** A parameter set with a lifetime: whoever made it disposes `flat`, and `frozen` where nobody shares it. */
+/** A parameter set with a lifetime: whoever made it disposes `cell`, and `frozen` where nobody shares it. */
 export interface Parameters {
   /** Of the trained parameters. */
   readonly layout: ParameterLayout;
-  /** [total], float32, trained. An optimizer step disposes it and puts the updated tensor here. */
-  flat: Tensor1D;
+  /** Where the trained values are. */
+  readonly cell: Cell;
+  /** [total], float32: the trained values as a tensor that the cell owns. */
+  readonly flat: Tensor1D;
   /** Parameters that are not trained. */
   readonly frozen: Readonly<Record<string, Frozen>>;
   readonly adapters: Adapters | null;
@@ -79,27 +85,30 @@ export function unflatten(layout: ParameterLayout, flat: Tensor1D): Readonly<Rec
 /**
  * All weights of a parameter set: views of `flat`, what is frozen, and frozen matrices with their changes.
  * @param flat stands for `parameters.flat`, so that a loss can be differentiated with respect to it
- * @param dropoutSeed of a training step; nothing is dropped without
+ * @param seed of a training step; nothing is dropped without
  */
-export function weightsOf(parameters: Parameters, flat = parameters.flat, dropoutSeed?: number): Weights {
-  const trained = unflatten(parameters.layout, flat);
-  const { frozen, adapters } = parameters;
+export function weightsOf(parameters: Parameters, flat = parameters.flat, seed?: DropoutSeed): Weights {
+  return assembleWeights(parameters, unflatten(parameters.layout, flat), seed);
+}
+
+/**
+ * The same from the trained tensors by name.
+ * @throws ShapeError where an adapter changes what is not frozen
+ */
+export function assembleWeights(
+  { frozen, adapters }: Pick<Parameters, 'frozen' | 'adapters'>,
+  trained: Readonly<Record<string, Tensor>>,
+  seed?: DropoutSeed,
+): Weights {
   if (adapters === null) return { ...frozen, ...trained };
   const weights: Record<string, Weight> = { ...frozen };
   const isChange = new Set<string>();
   for (const [index, { name, matrix, from, to }] of adapters.places.entries()) {
     const [a, b] = [trained[`${name}.a`], trained[`${name}.b`]] as [Tensor2D, Tensor2D];
     isChange.add(`${name}.a`).add(`${name}.b`);
-    const seed = dropoutSeed === undefined || adapters.dropout === 0 ? undefined : dropoutSeed + index;
-    const drop = seed === undefined ? undefined : (x: Tensor2D) => tf.dropout(x, adapters.dropout, undefined, seed);
-    const change: LowRank = {
-      a,
-      b,
-      from,
-      to,
-      scale: adapters.scale,
-      ...(drop && { drop: drop as LowRank['drop'] & {} }),
-    };
+    const drops = seed !== undefined && adapters.dropout > 0;
+    const drop = (x: Tensor2D): Tensor2D => dropout(x, adapters.dropout, seed as DropoutSeed, index);
+    const change: LowRank = { a, b, from, to, scale: adapters.scale, ...(drops && { drop }) };
     const before = weights[matrix];
     if (before === undefined) throw new ShapeError(`parameters: an adapter changes "${matrix}", which is not frozen.`);
     weights[matrix] =
@@ -126,12 +135,20 @@ export function ownedParameters(
   if (values.length !== layout.total) {
     throw new ShapeError(`parameters: expected ${layout.total} values, received ${values.length}.`);
   }
-  return { layout, flat: tf.tensor1d(values, 'float32'), ...rest };
+  const cell = createCell(tf.tensor1d(values, 'float32'));
+  return {
+    layout,
+    cell,
+    get flat() {
+      return cell.tensor();
+    },
+    ...rest,
+  };
 }
 
 /** Reads all values back to the host, [total]. */
 export function readParameters(parameters: Parameters): Float32Array {
-  return parameters.flat.dataSync() as Float32Array;
+  return parameters.cell.read();
 }
 
 /** The host values of one parameter, a view into `values` [total]. */

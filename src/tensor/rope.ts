@@ -1,8 +1,19 @@
 /** Rotary position embedding in the rotate-half convention of Hugging Face's Llama. */
+import type { HostArray } from './host-arrays.ts';
+import { uploadArrays } from './host-arrays.ts';
 import type { RopeScaling } from './rope-frequencies.ts';
 import { rotaryFrequencies } from './rope-frequencies.ts';
 import type { Tensor, Tensor4D } from './tf.ts';
 import { tf } from './tf.ts';
+
+/** Where positions are and how wide what is rotated. */
+export interface RotarySize {
+  readonly batch: number;
+  readonly seq: number;
+  readonly width: number;
+  readonly theta: number;
+  readonly scaling: RopeScaling | null;
+}
 
 /** Cosines and sines of the rotation angles, each [batch, 1, seq, width]. */
 export interface RotaryAngles {
@@ -16,10 +27,7 @@ export interface RotaryAngles {
  * @param size `width` is the number of a head's values that are rotated
  * @see Su et al. 2021, arXiv:2104.09864, eq. 15; transformers modeling_llama.py LlamaRotaryEmbedding
  */
-export function rotaryAngles(
-  positions: Int32Array,
-  size: { batch: number; seq: number; width: number; theta: number; scaling: RopeScaling | null },
-): RotaryAngles {
+export function rotaryArrays(positions: Int32Array, size: RotarySize): { cos: HostArray; sin: HostArray } {
   const { batch, seq, width, theta, scaling } = size;
   const half = width / 2;
   const length = positions.reduce((most, position) => Math.max(most, position), 0) + 1;
@@ -36,8 +44,13 @@ export function rotaryAngles(
       sin[at + half] = sin[at] as number;
     }
   }
-  const shape: [number, number, number, number] = [batch, 1, seq, width];
-  return { cos: tf.tensor4d(cos, shape), sin: tf.tensor4d(sin, shape) };
+  const shape = [batch, 1, seq, width];
+  return { cos: { shape, values: cos }, sin: { shape, values: sin } };
+}
+
+/** The same as tensors; the caller disposes them. */
+export function rotaryAngles(positions: Int32Array, size: RotarySize): RotaryAngles {
+  return uploadArrays(rotaryArrays(positions, size)) as unknown as RotaryAngles;
 }
 
 /** (a, b) → (−b, a) over the two halves of the last axis. */

@@ -1,5 +1,7 @@
 /** AdamW with decoupled decay and both epsilon styles, over one flat parameter tensor. */
 
+import type { Cell } from '../tensor/cell.ts';
+import { createCell } from '../tensor/cell.ts';
 import { sharableFloat32 } from '../tensor/host-memory.ts';
 import type { ParameterLayout, Parameters } from '../tensor/parameters.ts';
 import type { Tensor1D } from '../tensor/tf.ts';
@@ -26,13 +28,15 @@ export interface AdamW {
   readonly options: AdamWOptions;
   step: number;
   /** [total] */
-  firstMoment: Tensor1D;
+  readonly first: Cell;
   /** [total] */
-  secondMoment: Tensor1D;
-  /** [total], 1 where weight decay applies; null where there is none. */
-  readonly decayMask: Tensor1D | null;
-  /** [total], factors of the learning rate; null where all are 1. */
-  readonly rates: Tensor1D | null;
+  readonly second: Cell;
+  /** Of each parameter: whether weight decay applies. */
+  readonly decays: readonly boolean[];
+  /** Of each parameter: the factor of the learning rate. */
+  readonly rates: readonly number[];
+  /** The two as vectors [total], null where they say nothing; made by the first eager update. */
+  spread: { readonly decays: Tensor1D | null; readonly rates: Tensor1D | null } | null;
 }
 
 /** Zero moments, or those of a checkpoint. */
@@ -42,20 +46,19 @@ export function createAdamW(
   saved?: { step: number; firstMoment: Float32Array; secondMoment: Float32Array },
 ): AdamW {
   const { weightDecay, rateOf } = options;
-  const upload = (values?: Float32Array): Tensor1D => {
+  const upload = (values?: Float32Array): Cell => {
     const own = sharableFloat32(layout.total);
     if (values !== undefined) own.set(values);
-    return tf.tensor1d(own);
+    return createCell(tf.tensor1d(own));
   };
-  const isMatrix = layout.specs.map((spec) => (spec.shape.length >= 2 ? 1 : 0));
-  const rates = layout.specs.map((spec) => rateOf?.(spec.name) ?? 1);
   return {
     options,
     step: saved?.step ?? 0,
-    firstMoment: upload(saved?.firstMoment),
-    secondMoment: upload(saved?.secondMoment),
-    decayMask: weightDecay === 0 ? null : spread(layout, isMatrix),
-    rates: rates.every((rate) => rate === 1) ? null : spread(layout, rates),
+    first: upload(saved?.firstMoment),
+    second: upload(saved?.secondMoment),
+    decays: layout.specs.map(({ shape }) => weightDecay !== 0 && shape.length >= 2),
+    rates: layout.specs.map(({ name }) => rateOf?.(name) ?? 1),
+    spread: null,
   };
 }
 
@@ -70,9 +73,15 @@ function spread(layout: ParameterLayout, numbers: readonly number[]): Tensor1D {
 
 /** Frees the moments. */
 export function disposeAdamW(adam: AdamW): void {
-  tf.dispose([adam.firstMoment, adam.secondMoment]);
-  if (adam.decayMask !== null) adam.decayMask.dispose();
-  if (adam.rates !== null) adam.rates.dispose();
+  adam.first.dispose();
+  adam.second.dispose();
+  if (adam.spread !== null) tf.dispose(Object.values(adam.spread).filter((tensor) => tensor !== null));
+  adam.spread = null;
+}
+
+/** Numbers of one update: √(1 − β₂ᵗ) and 1 − β₁ᵗ of update t (from 1). */
+export function biasCorrections({ beta1, beta2 }: AdamWOptions, step: number): { first: number; second: number } {
+  return { first: 1 - beta1 ** step, second: Math.sqrt(1 - beta2 ** step) };
 }
 
 /**
@@ -83,36 +92,38 @@ export function disposeAdamW(adam: AdamW): void {
 export function applyAdamW(adam: AdamW, parameters: Parameters, gradient: Tensor1D, learningRate: number): void {
   const { beta1, beta2, epsilon, epsilonStyle, weightDecay } = adam.options;
   adam.step += 1;
-  const correction1 = 1 - beta1 ** adam.step;
-  const correction2 = Math.sqrt(1 - beta2 ** adam.step);
+  const correction = biasCorrections(adam.options, adam.step);
+  adam.spread ??= {
+    decays: adam.decays.some(Boolean) ? spread(parameters.layout, adam.decays.map(Number)) : null,
+    rates: adam.rates.every((rate) => rate === 1) ? null : spread(parameters.layout, adam.rates),
+  };
+  const { decays, rates } = adam.spread;
   // Each in a tidy of its own, and the old moments freed at once: for a large model these are most of the memory.
-  const first = tf.tidy(() => tf.add(tf.mul(adam.firstMoment, beta1), tf.mul(gradient, 1 - beta1)) as Tensor1D);
-  adam.firstMoment.dispose();
-  adam.firstMoment = first;
-  const second = tf.tidy(() => {
-    const square = tf.tidy(() => tf.mul(tf.square(gradient), 1 - beta2));
-    return tf.add(tf.mul(adam.secondMoment, beta2), square) as Tensor1D;
-  });
-  adam.secondMoment.dispose();
-  adam.secondMoment = second;
-  const scaled = (x: Tensor1D): Tensor1D => (adam.rates === null ? x : tf.mul(x, adam.rates));
+  adam.first.replace(
+    tf.tidy(() => tf.add(tf.mul(adam.first.tensor(), beta1), tf.mul(gradient, 1 - beta1)) as Tensor1D),
+  );
+  adam.second.replace(
+    tf.tidy(() => {
+      const square = tf.tidy(() => tf.mul(tf.square(gradient), 1 - beta2));
+      return tf.add(tf.mul(adam.second.tensor(), beta2), square) as Tensor1D;
+    }),
+  );
+  const scaled = (x: Tensor1D): Tensor1D => (rates === null ? x : tf.mul(x, rates));
   const change = tf.tidy(() => {
     const denominator = tf.tidy(() => {
-      const root = tf.sqrt(second);
+      const root = tf.sqrt(adam.second.tensor());
       return epsilonStyle === 'pytorch'
-        ? tf.add(tf.div(root, correction2), epsilon)
-        : tf.div(tf.add(root, epsilon), correction2);
+        ? tf.add(tf.div(root, correction.second), epsilon)
+        : tf.div(tf.add(root, epsilon), correction.second);
     });
-    return scaled(tf.mul(tf.div(first, denominator), learningRate / correction1));
+    return scaled(tf.mul(tf.div(adam.first.tensor(), denominator), learningRate / correction.first));
   });
   const flat = tf.tidy(() => {
-    const { decayMask } = adam;
+    const before = parameters.flat;
     const decayed =
-      decayMask === null
-        ? parameters.flat
-        : tf.mul(parameters.flat, tf.sub(1, scaled(tf.mul(decayMask, learningRate * weightDecay))));
+      decays === null ? before : tf.mul(before, tf.sub(1, scaled(tf.mul(decays, learningRate * weightDecay))));
     return tf.sub(decayed, change) as Tensor1D;
   });
-  tf.dispose([parameters.flat, change]);
-  parameters.flat = flat;
+  change.dispose();
+  parameters.cell.replace(flat);
 }

@@ -1,5 +1,6 @@
 /** Losses and their gradients with respect to a flat parameter tensor. */
 
+import type { Tensors } from '../tensor/host-arrays.ts';
 import type { Parameters } from '../tensor/parameters.ts';
 import { weightsOf } from '../tensor/parameters.ts';
 import type { Scalar, Tensor1D } from '../tensor/tf.ts';
@@ -10,6 +11,14 @@ import type { Weights } from '../tensor/weights.ts';
 export interface LossTerms<Name extends string> {
   readonly loss: Scalar;
   readonly stats: Readonly<Record<Name, Scalar>>;
+}
+
+/** A loss whose arrays come anew with every step. */
+export interface LossStep<Name extends string> {
+  /** Differs wherever `terms` would compute something else from the same weights and arrays. */
+  readonly key: string;
+  /** Pure: everything that changes from step to step is among the arrays. */
+  readonly terms: (weights: Weights, arrays: Tensors) => LossTerms<Name>;
 }
 
 /** A gradient that the caller disposes, and the numbers read back (once, together). */

@@ -58,19 +58,30 @@ export function updateParameters<Name extends string>(
   if (total === null) throw new InvariantError(`${options.where}: an update needs at least one micro-batch.`);
   const gradient = total;
   const gradientNorm = tf.tidy(() => tf.sqrt(tf.sum(tf.square(gradient))).dataSync()[0] as number);
-  if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-    const { section = 'optimizer' } = options;
+  try {
+    requireFinite(loss, gradientNorm, options);
+  } catch (error) {
     gradient.dispose();
-    throw new InvariantError(
-      `${options.where}: the loss is ${loss} and the gradient norm ${gradientNorm}; expected finite numbers. ` +
-        `The weights of the last good checkpoint are kept. Lower ${section}.learningRate or ${section}.clipNorm, ` +
-        'and look at the last rows of metrics.arrow.',
-    );
+    throw error;
   }
   const clipped = clip(gradient, gradientNorm, options.clipNorm);
   applyAdamW(adam, parameters, clipped, options.learningRate);
   tf.dispose(clipped === gradient ? [gradient] : [gradient, clipped]);
   return { loss, gradientNorm, stats };
+}
+
+/** @throws InvariantError where a number of an update is not finite */
+export function requireFinite(
+  loss: number,
+  gradientNorm: number,
+  { where, section = 'optimizer' }: UpdateOptions,
+): void {
+  if (Number.isFinite(loss) && Number.isFinite(gradientNorm)) return;
+  throw new InvariantError(
+    `${where}: the loss is ${loss} and the gradient norm ${gradientNorm}; expected finite numbers. ` +
+      `The weights of the last good checkpoint are kept. Lower ${section}.learningRate or ${section}.clipNorm, ` +
+      'and look at the last rows of metrics.arrow.',
+  );
 }
 
 /** Scaled to `clipNorm` where longer; the 1e-6 is that of torch.nn.utils.clip_grad_norm_. */

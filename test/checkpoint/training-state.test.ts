@@ -31,15 +31,15 @@ describe.each(lanesToTest())('optimizer moments on the %s lane', (lane) => {
   it('come back bit for bit, with the step and the decay of matrices', () => {
     const adam = readOptimizer(write(), layoutOf(specs), options, 7);
     expect(adam.step).toBe(7);
-    expect([...adam.firstMoment.dataSync()]).toEqual([...saved.firstMoment]);
-    expect([...adam.secondMoment.dataSync()]).toEqual([...saved.secondMoment]);
-    expect([...adam.decayMask!.dataSync()]).toEqual([1, 1, 0, 0]);
+    expect([...adam.first.read()]).toEqual([...saved.firstMoment]);
+    expect([...adam.second.read()]).toEqual([...saved.secondMoment]);
+    expect(adam.decays).toEqual([true, false]);
     disposeAdamW(adam);
   });
 
   it('are found by name when the order of parameters has changed', () => {
     const adam = readOptimizer(write(), layoutOf([...specs].reverse()), options, 7);
-    expect([...adam.firstMoment.dataSync()]).toEqual([3, 4, 1, 2]);
+    expect([...adam.first.read()]).toEqual([3, 4, 1, 2]);
     disposeAdamW(adam);
   });
 

@@ -106,7 +106,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       const flat = take(gradient);
       const asAdapter = { ...model, parameters: { ...parameters, flat: tf.tensor1d(flat) } };
       writeAdapterFolder(inFolder(), asAdapter, 'x');
-      asAdapter.parameters.flat.dispose();
+      asAdapter.parameters.cell.dispose();
       const found = readTensors(inFolder('adapter_model.safetensors'));
       const gradients = readTensors(fixturePath(`lora/${name}/gradients.safetensors`));
       expect([...found.keys()].sort()).toEqual([...gradients.keys()].sort());

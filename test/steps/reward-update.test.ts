@@ -76,7 +76,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
         centring: 0.1,
         ...(microBatchPairs === undefined ? {} : { microBatchPairs }),
       });
-      const moved = [...adam.firstMoment.dataSync()];
+      const moved = [...adam.first.read()];
       disposeAdamW(adam);
       disposeModel(model);
       return { numbers: [loss, gradientNorm, stats.accuracy, stats.margin], moved };

@@ -65,7 +65,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const parameters = parametersFrom(layout, given);
     given.fill(-1);
     expect([...readParameters(parameters)]).toEqual([...values]);
-    parameters.flat.dispose();
+    parameters.cell.dispose();
   });
 
   it('refuses another number of values', () => {
@@ -84,6 +84,6 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     expectNeutral(() => parametersFrom(layout, values).flat);
     const parameters = parametersFrom(layout, values);
     expectNeutral(() => Object.values(tf.tidy(() => unflatten(layout, parameters.flat))));
-    parameters.flat.dispose();
+    parameters.cell.dispose();
   });
 });

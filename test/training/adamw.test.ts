@@ -34,7 +34,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     expect(apply(adam, parameters, [5, -0.001, 100, 0], 0.1)).toBeAllclose([0.9, 1.1, 0.9, 1]);
     expect(adam.step).toBe(1);
     disposeAdamW(adam);
-    parameters.flat.dispose();
+    parameters.cell.dispose();
   });
 
   it('puts epsilon after the correction (pytorch) or before it (tensorflow)', () => {
@@ -48,7 +48,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       const adam = createAdamW(layout, { ...options, epsilon: 0.1, epsilonStyle });
       expect(apply(adam, parameters, [1, 1, 1, 1], 1)).toBeAllclose([expected, expected, expected, expected]);
       disposeAdamW(adam);
-      parameters.flat.dispose();
+      parameters.cell.dispose();
     }
   });
 
@@ -58,7 +58,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     // Gradient 0: nothing but the decay; 1 − 0.1 · 0.5 = 0.95.
     expect(apply(adam, parameters, [0, 0, 0, 0], 0.1)).toBeAllclose([10, 10, 9.5, -19]);
     disposeAdamW(adam);
-    parameters.flat.dispose();
+    parameters.cell.dispose();
   });
 
   it('goes on from saved moments exactly as without the interruption', () => {
@@ -73,8 +73,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     for (const gradient of gradients.slice(0, 3)) apply(first.adam, first.parameters, gradient, 0.01);
     const saved = {
       step: first.adam.step,
-      firstMoment: Float32Array.from(first.adam.firstMoment.dataSync()),
-      secondMoment: Float32Array.from(first.adam.secondMoment.dataSync()),
+      firstMoment: Float32Array.from(first.adam.first.read()),
+      secondMoment: Float32Array.from(first.adam.second.read()),
     };
     const second = {
       parameters: parametersFrom(layout, readParameters(first.parameters)),
@@ -85,7 +85,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     });
     for (const { parameters, adam } of [whole, first, second]) {
       disposeAdamW(adam);
-      parameters.flat.dispose();
+      parameters.cell.dispose();
     }
   });
 

@@ -40,6 +40,6 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       });
       return gradient;
     });
-    parameters.flat.dispose();
+    parameters.cell.dispose();
   });
 });

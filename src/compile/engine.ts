@@ -1,0 +1,98 @@
+/** The one graph and session of a process. Graphs are added to it; variables live in it between calls. */
+import { ShapeError } from '../errors.ts';
+import type { CApi, Pointer } from './c-api.ts';
+import { openCApi } from './c-api.ts';
+import type { Graph, Port } from './graph.ts';
+import { BYTES, createGraph, FLOAT32, INT32, nativeTensor } from './graph.ts';
+import { sessionConfig } from './session-config.ts';
+
+/** TensorFlow prepared to run graphs. */
+export interface Engine {
+  readonly graph: Graph;
+  readonly session: Pointer;
+  /** Graphs traced so far: a run that has warmed up makes no more. */
+  traces: number;
+}
+
+/** Numbers on the host, as they are fed and fetched. */
+export type HostValues = Float32Array | Int32Array;
+
+/** A value for a placeholder. */
+export interface Feed {
+  readonly port: Port;
+  readonly shape: readonly number[];
+  readonly values: HostValues | Uint16Array;
+}
+
+let opened: Engine | null = null;
+
+/**
+ * Opens the session, at the first call.
+ * @throws LaneError where TensorFlow's C API cannot be used
+ */
+export function engine(): Engine {
+  if (opened === null) {
+    const api = openCApi();
+    const graph = createGraph(api);
+    const options = api.NewSessionOptions();
+    const config = sessionConfig();
+    api.SetConfig(options, config, config.length, api.status);
+    api.check();
+    const session = api.NewSession(graph.pointer, options, api.status);
+    api.check();
+    opened = { graph, session, traces: 0 };
+  }
+  return opened;
+}
+
+/** Runs what `fetches` and `targets` need. Results come in the order of `fetches`, copied to the host. */
+export function runGraph(
+  { graph, session }: Engine,
+  feeds: readonly Feed[],
+  fetches: readonly Port[],
+  targets: readonly Pointer[],
+): HostValues[] {
+  const { api } = graph;
+  const values = feeds.map(({ port, shape, values: given }) => nativeTensor(api, port.dtype, shape, given));
+  const results: Pointer[] = fetches.map(() => null);
+  const inputs = feeds.map(({ port: { oper, index } }) => ({ oper, index }));
+  const outputs = fetches.map(({ oper, index }) => ({ oper, index }));
+  try {
+    api.SessionRun(
+      session,
+      null,
+      inputs,
+      values,
+      inputs.length,
+      outputs,
+      results,
+      outputs.length,
+      targets,
+      targets.length,
+      null,
+      api.status,
+    );
+    api.check();
+    return results.map((tensor, i) => toHost(api, tensor, (fetches[i] as Port).dtype));
+  } finally {
+    for (const tensor of [...values, ...results]) if (tensor) api.DeleteTensor(tensor);
+  }
+}
+
+function toHost(api: CApi, tensor: Pointer, dtype: number): HostValues {
+  const bytes = api.TensorByteSize(tensor);
+  const make = { [FLOAT32]: Float32Array, [INT32]: Int32Array }[dtype];
+  if (make === undefined) throw new ShapeError(`compiled step: results of type ${dtype} cannot be read.`);
+  if (bytes === 0) return new make(0);
+  return new make(api.view(api.TensorData(tensor), bytes).slice(0));
+}
+
+/** Elements of a shape. */
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** Bytes of a tensor. */
+export function bytesOf(dtype: number, shape: readonly number[]): number {
+  return sizeOf(shape) * (BYTES[dtype] ?? 8);
+}

@@ -1,0 +1,57 @@
+/** Whether steps run as graphs, and how; one setting for the process, like the lane. */
+import { CompileError, errorMessage } from '../errors.ts';
+import { currentLane } from '../tensor/lane.ts';
+import type { Engine } from './engine.ts';
+import { engine } from './engine.ts';
+import type { TraceOptions } from './trace.ts';
+
+export interface CompileSettings {
+  /** `auto`: on the tensorflow lane, eagerly where that fails; `on`: fail instead. */
+  readonly compile: 'auto' | 'on' | 'off';
+  readonly precision: TraceOptions['precision'];
+  readonly xla: boolean;
+}
+
+const DEFAULTS: CompileSettings = { compile: 'auto', precision: 'f32', xla: false };
+
+let settings = DEFAULTS;
+let say: (line: string) => void = () => undefined;
+let isBroken = false;
+
+/** Chooses for all steps that are traced from now on. `warn` is told, once, where `auto` has to run eagerly. */
+export function setCompilation(chosen: Partial<CompileSettings>, warn: (line: string) => void = () => undefined): void {
+  settings = { ...DEFAULTS, ...chosen };
+  say = warn;
+  isBroken = false;
+}
+
+/** How graphs are made now. */
+export function traceOptions(): TraceOptions {
+  return { precision: settings.precision, xla: settings.xla };
+}
+
+/**
+ * Runs `compiled` where steps are compiled, `eager` otherwise, and where `auto` finds that it cannot compile.
+ * @param compiled must not have changed anything when it throws while it traces
+ * @throws CompileError where runtime.compile is `on` and a step cannot be compiled
+ */
+export function compiledOr<T>(compiled: (engine: Engine) => T, eager: () => T): T {
+  if (settings.compile === 'off' || isBroken || currentLane() !== 'tensorflow') return eager();
+  let opened: Engine;
+  try {
+    opened = engine();
+  } catch (error) {
+    if (settings.compile === 'on') throw error;
+    isBroken = true;
+    say(`${errorMessage(error)} Steps run eagerly, several times slower.`);
+    return eager();
+  }
+  try {
+    return compiled(opened);
+  } catch (error) {
+    if (!(error instanceof CompileError) || settings.compile === 'on') throw error;
+    isBroken = true;
+    say(`${errorMessage(error)} Steps run eagerly, several times slower.`);
+    return eager();
+  }
+}
