@@ -34,6 +34,7 @@ export interface AddonBackend {
   binding: AddonBinding;
   getInputTensorIds(tensors: readonly Tensor[]): number[];
   createOutputTensor(handle: Handle): Tensor;
+  write(values: unknown, shape: number[], dtype: string): object;
   disposeData(dataId: object, force?: boolean): boolean;
 }
 

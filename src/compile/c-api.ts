@@ -44,6 +44,9 @@ export interface CApi {
   NewSessionOptions: Call<[], Pointer>;
   SetConfig: Call<[Pointer, Buffer, number, Pointer], void>;
   NewSession: Call<[Pointer, Pointer, Pointer], Pointer>;
+  CloseSession: Call<[Pointer, Pointer], void>;
+  DeleteSession: Call<[Pointer, Pointer], void>;
+  DeleteGraph: Call<[Pointer], void>;
   SessionRun: Call<
     [
       session: Pointer,
@@ -90,6 +93,9 @@ const SIGNATURES: Readonly<Record<Exclude<keyof CApi, 'check' | 'status' | 'view
   NewSessionOptions: 'void* TF_NewSessionOptions()',
   SetConfig: 'void TF_SetConfig(void*, const void*, size_t, void*)',
   NewSession: 'void* TF_NewSession(void*, void*, void*)',
+  CloseSession: 'void TF_CloseSession(void*, void*)',
+  DeleteSession: 'void TF_DeleteSession(void*, void*)',
+  DeleteGraph: 'void TF_DeleteGraph(void*)',
   SessionRun:
     'void TF_SessionRun(void*, const void*, const TF_Output*, void**, int, const TF_Output*, _Out_ void**, int, void**, int, void*, void*)',
   AllocateTensor: 'void* TF_AllocateTensor(int, const int64_t*, int, size_t)',

@@ -2,33 +2,34 @@
 import type { Tensor } from '../tensor/tf.ts';
 import { addonBackend } from './addon-binding.ts';
 import type { Engine, HostValues } from './engine.ts';
-import type { Variable } from './variables.ts';
+import { openEngine } from './engine.ts';
+import type { Variable } from './graph.ts';
 import { assignVariables, createVariable, destroyVariables } from './variables.ts';
 
-const variables = new WeakMap<object, Variable>();
 let watches = false;
 
 /** The variable of a tensor: made at the first call, destroyed with the tensor. */
 export function capture(engine: Engine, tensor: Tensor, dtype: number, values: () => HostValues): Variable {
   const { dataId } = tensor;
-  const known = variables.get(dataId);
+  const known = engine.captured.get(dataId);
   if (known !== undefined) return known;
-  if (!watches) watchDisposals(engine);
+  if (!watches) watchDisposals();
   const variable = createVariable(engine, dtype, tensor.shape);
   assignVariables(engine, [{ variable, values: values() }]);
-  variables.set(dataId, variable);
+  engine.captured.set(dataId, variable);
   return variable;
 }
 
-function watchDisposals(engine: Engine): void {
+function watchDisposals(): void {
   watches = true;
   const backend = addonBackend();
   const dispose = backend.disposeData;
   backend.disposeData = (dataId, force) => {
     const isGone = dispose.call(backend, dataId, force);
-    const variable = variables.get(dataId);
-    if (isGone && variable !== undefined) {
-      variables.delete(dataId);
+    const engine = openEngine();
+    const variable = engine?.captured.get(dataId);
+    if (isGone && engine && variable) {
+      engine.captured.delete(dataId);
       destroyVariables(engine, [variable]);
     }
     return isGone;

@@ -2,7 +2,7 @@
 import { ShapeError } from '../errors.ts';
 import type { CApi, Pointer } from './c-api.ts';
 import { openCApi } from './c-api.ts';
-import type { Graph, Port } from './graph.ts';
+import type { Graph, Port, Variable } from './graph.ts';
 import { BYTES, createGraph, FLOAT32, INT32, nativeTensor } from './graph.ts';
 import { sessionConfig } from './session-config.ts';
 
@@ -12,6 +12,16 @@ export interface Engine {
   readonly session: Pointer;
   /** Graphs traced so far: a run that has warmed up makes no more. */
   traces: number;
+  /** Variables that hold memory. */
+  readonly live: Set<object>;
+  /** Values that would have to move out if the engine were closed. */
+  readonly residents: Set<{ moveOut(): void }>;
+  /** Variables of tensors that graphs read without being given them, by the tensor's data. */
+  readonly captured: WeakMap<object, Variable>;
+  /** Nodes that nothing will run any more. */
+  garbage: number;
+  /** Batches that are being decoded: their caches are nobody's residents. */
+  decoding: number;
 }
 
 /** Numbers on the host, as they are fed and fetched. */
@@ -40,9 +50,37 @@ export function engine(): Engine {
     api.check();
     const session = api.NewSession(graph.pointer, options, api.status);
     api.check();
-    opened = { graph, session, traces: 0 };
+    opened = {
+      ...{ graph, session, traces: 0, garbage: 0, decoding: 0 },
+      ...{ live: new Set<object>(), residents: new Set<{ moveOut(): void }>(), captured: new WeakMap() },
+    };
   }
   return opened;
+}
+
+/** The engine, where there is one. */
+export function openEngine(): Engine | null {
+  return opened;
+}
+
+/** Nodes of models that are gone, at most, before the engine is closed and begun anew. */
+const MOST_GARBAGE = 10_000;
+
+/**
+ * Begins anew where most of the graph belongs to models that are gone: TensorFlow never removes a node, and looks at all
+ * of them whenever something new is run. To be called between steps.
+ */
+export function sweepEngine(): void {
+  if (opened === null || opened.decoding > 0) return;
+  if (opened.garbage < MOST_GARBAGE || opened.garbage < opened.graph.nodes / 2) return;
+  for (const resident of opened.residents) resident.moveOut();
+  const { graph, session } = opened;
+  const { api } = graph;
+  api.CloseSession(session, api.status);
+  api.DeleteSession(session, api.status);
+  api.DeleteGraph(graph.pointer);
+  api.check();
+  opened = null;
 }
 
 /** Runs what `fetches` and `targets` need. Results come in the order of `fetches`, copied to the host. */

@@ -9,6 +9,19 @@ export interface Port extends RawOutput {
   readonly shape: readonly number[] | null;
 }
 
+/** A resource variable. */
+export interface Variable {
+  readonly shape: readonly number[];
+  readonly dtype: number;
+  /** The resource. */
+  readonly handle: Port;
+  /** Its value when nothing else runs: for reading it back. */
+  readonly value: Port;
+  readonly placeholder: Port;
+  readonly assign: Pointer;
+  readonly destroy: Pointer;
+}
+
 /** TensorFlow's DataType enum (tensorflow/core/framework/types.proto), as far as it is used. */
 export const FLOAT32 = 1;
 export const INT32 = 3;

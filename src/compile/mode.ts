@@ -2,17 +2,16 @@
 import { CompileError, errorMessage } from '../errors.ts';
 import { currentLane } from '../tensor/lane.ts';
 import type { Engine } from './engine.ts';
-import { engine } from './engine.ts';
+import { engine, sweepEngine } from './engine.ts';
 import type { TraceOptions } from './trace.ts';
 
 export interface CompileSettings {
   /** `auto`: on the tensorflow lane, eagerly where that fails; `on`: fail instead. */
   readonly compile: 'auto' | 'on' | 'off';
   readonly precision: TraceOptions['precision'];
-  readonly xla: boolean;
 }
 
-const DEFAULTS: CompileSettings = { compile: 'auto', precision: 'f32', xla: false };
+const DEFAULTS: CompileSettings = { compile: 'auto', precision: 'f32' };
 
 let settings = DEFAULTS;
 let say: (line: string) => void = () => undefined;
@@ -27,7 +26,7 @@ export function setCompilation(chosen: Partial<CompileSettings>, warn: (line: st
 
 /** How graphs are made now. */
 export function traceOptions(): TraceOptions {
-  return { precision: settings.precision, xla: settings.xla };
+  return { precision: settings.precision };
 }
 
 /**
@@ -37,6 +36,7 @@ export function traceOptions(): TraceOptions {
  */
 export function compiledOr<T>(compiled: (engine: Engine) => T, eager: () => T): T {
   if (settings.compile === 'off' || isBroken || currentLane() !== 'tensorflow') return eager();
+  sweepEngine();
   let opened: Engine;
   try {
     opened = engine();

@@ -1,23 +1,34 @@
 /** Vectors of parameters (and of their moments) as variables, one for each parameter, that live in the session. */
 import type { Cell, Home } from '../tensor/cell.ts';
 import type { ParameterLayout } from '../tensor/parameters.ts';
+import { tf } from '../tensor/tf.ts';
 import type { Engine } from './engine.ts';
+import type { Variable } from './graph.ts';
 import { FLOAT32 } from './graph.ts';
-import type { Variable } from './variables.ts';
 import { assignVariables, createVariable, destroyVariables, readVariables } from './variables.ts';
 
 interface Residence extends Home {
   readonly variables: readonly Variable[];
 }
 
+/** What else goes when the values of some variables leave. */
+interface Estate {
+  readonly extras: Variable[];
+  nodes: number;
+}
+
 const residences = new WeakSet<Home>();
+const estates = new WeakMap<readonly Variable[], Estate>();
 
 /** The variables of a vector, in the order of its layout. Moves the values there at the first call. */
 export function reside(engine: Engine, cell: Cell, layout: ParameterLayout): readonly Variable[] {
   const home = cell.home();
   if (home !== null && residences.has(home)) return (home as Residence).variables;
   const values = cell.read();
+  const before = engine.graph.nodes;
   const variables = layout.specs.map(({ shape }) => createVariable(engine, FLOAT32, shape));
+  const estate: Estate = { extras: [], nodes: engine.graph.nodes - before };
+  estates.set(variables, estate);
   const part = (index: number): Float32Array => {
     const start = layout.offsets[index] as number;
     return values.subarray(start, start + (layout.sizes[index] as number));
@@ -26,18 +37,42 @@ export function reside(engine: Engine, cell: Cell, layout: ParameterLayout): rea
     engine,
     variables.map((variable, index) => ({ variable, values: part(index) })),
   );
+  const resident = { moveOut: () => cell.replace(tf.keep(tf.tensor1d(cell.read()))) };
   const residence: Residence = {
     variables,
     read: () => {
       const whole = new Float32Array(layout.total);
-      for (const [index, values] of readVariables(engine, variables).entries()) {
-        whole.set(values, layout.offsets[index] as number);
+      for (const [index, found] of readVariables(engine, variables).entries()) {
+        whole.set(found, layout.offsets[index] as number);
       }
       return whole;
     },
-    leave: () => destroyVariables(engine, variables),
+    leave: () => {
+      engine.residents.delete(resident);
+      engine.garbage += estate.nodes;
+      destroyVariables(engine, [...variables, ...estate.extras]);
+    },
   };
   residences.add(residence);
+  engine.residents.add(resident);
   cell.move(residence);
   return variables;
+}
+
+/** Makes graphs, or more variables, that are of no use without the given variables: they go when those go. */
+export function madeFor<T>(engine: Engine, variables: readonly Variable[], make: () => T): T {
+  const before = engine.graph.nodes;
+  try {
+    return make();
+  } finally {
+    const estate = estates.get(variables);
+    if (estate !== undefined) estate.nodes += engine.graph.nodes - before;
+  }
+}
+
+/** A variable that goes when the given ones go. */
+export function extraVariable(engine: Engine, variables: readonly Variable[], shape: readonly number[]): Variable {
+  const variable = createVariable(engine, FLOAT32, shape);
+  estates.get(variables)?.extras.push(variable);
+  return variable;
 }

@@ -17,8 +17,6 @@ import { readVariable } from './variables.ts';
 export interface TraceOptions {
   /** `bf16` multiplies matrices in bfloat16; everything else, and what is added up, stays float32. */
   readonly precision: 'f32' | 'bf16';
-  /** Let XLA compile the nodes. */
-  readonly xla: boolean;
 }
 
 /** What the traced function may ask for. */
@@ -87,11 +85,22 @@ export function trace<T>(engine: Engine, options: TraceOptions, build: (tracer: 
     next: FIRST_STAGED,
   };
   const inputIds = backend.getInputTensorIds;
+  const write = backend.write;
+  const written = new WeakSet<object>();
+  backend.write = (...values) => {
+    const dataId = write.apply(backend, values);
+    written.add(dataId);
+    return dataId;
+  };
   backend.binding = stagingBinding(staging);
   backend.getInputTensorIds = (tensors) => {
     const ids = inputIds.call(backend, tensors);
     for (const [i, id] of ids.entries()) {
-      if (id < FIRST_STAGED && !staging.made.has(id)) staging.existing.set(id, tensors[i] as Tensor);
+      const tensor = tensors[i] as Tensor;
+      if (id >= FIRST_STAGED || written.has(tensor.dataId)) continue;
+      // Perhaps uploaded only now, but it was there before: not something the step has made.
+      staging.made.delete(id);
+      staging.existing.set(id, tensor);
     }
     return ids;
   };
@@ -109,6 +118,7 @@ export function trace<T>(engine: Engine, options: TraceOptions, build: (tracer: 
   } finally {
     backend.binding = real;
     backend.getInputTensorIds = inputIds;
+    backend.write = write;
   }
 }
 
@@ -212,6 +222,10 @@ function execute(
   attributes: Readonly<Record<string, Attribute>>,
   inputs: readonly Port[],
 ): Port[] {
+  if (op === 'BatchMatMulV2' && inputs.every(({ shape }) => shape?.length === 2)) {
+    const { adj_x = flag(false), adj_y = flag(false), ...rest } = attributes;
+    return execute(staging, 'MatMul', { ...rest, transpose_a: adj_x, transpose_b: adj_y }, inputs);
+  }
   const isProduct = staging.options.precision === 'bf16' && MATRIX_PRODUCTS.has(op);
   if (isProduct && inputs.every(({ dtype }) => dtype === FLOAT32)) {
     const narrow = inputs.map((input) => narrowed(staging, input));
@@ -245,20 +259,21 @@ function cast(staging: Staging, input: Port, to: number): Port {
   return add(staging, { op: 'Cast', inputs: [input], attributes }).outputs[0] as Port;
 }
 
+function flag(value: boolean): Attribute {
+  return { kind: 'bool', value };
+}
+
 function type(value: number): Attribute {
   return { kind: 'type', value };
 }
 
 /** Adds a node with what all nodes of this trace have. */
 function add(staging: Staging, spec: NodeSpec): { operation: Pointer; outputs: Port[] } {
-  const { fixed, options, engine } = staging;
+  const { fixed, engine } = staging;
   const flat = spec.inputs.flatMap((input) => input as Port | Port[]);
   const isFixed = flat.every(({ oper }) => fixed.has(oper)) && spec.after === undefined;
-  const attributes = options.xla
-    ? { ...spec.attributes, _XlaCompile: { kind: 'bool', value: true } as const }
-    : spec.attributes;
   const after = isFixed && staging.last !== null && isLarge(flat) ? [staging.last] : spec.after;
-  const node = addNode(engine.graph, { ...spec, ...(attributes && { attributes }), ...(after && { after }) });
+  const node = addNode(engine.graph, { ...spec, ...(after && { after }) });
   if (isFixed && after === undefined) fixed.add(node.operation);
   else staging.last = node.operation;
   return node;

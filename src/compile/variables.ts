@@ -2,21 +2,8 @@
 import type { Pointer } from './c-api.ts';
 import type { Engine, HostValues } from './engine.ts';
 import { runGraph } from './engine.ts';
-import type { Port } from './graph.ts';
+import type { Port, Variable } from './graph.ts';
 import { addNode, addOutput, RESOURCE } from './graph.ts';
-
-/** A resource variable. */
-export interface Variable {
-  readonly shape: readonly number[];
-  readonly dtype: number;
-  /** The resource. */
-  readonly handle: Port;
-  /** Its value when nothing else runs: for reading it back. */
-  readonly value: Port;
-  readonly placeholder: Port;
-  readonly assign: Pointer;
-  readonly destroy: Pointer;
-}
 
 /** Makes a variable; it has no value before `assignVariables`. */
 export function createVariable({ graph }: Engine, dtype: number, shape: readonly number[]): Variable {
@@ -71,6 +58,7 @@ export function assignVariables(
   pairs: readonly { variable: Variable; values: HostValues | Uint16Array }[],
 ): void {
   if (pairs.length === 0) return;
+  for (const { variable } of pairs) engine.live.add(variable);
   const feeds = pairs.map(({ variable: { placeholder, shape }, values }) => ({ port: placeholder, shape, values }));
   runGraph(
     engine,
@@ -92,6 +80,7 @@ export function readVariables(engine: Engine, variables: readonly Variable[]): H
 
 /** Frees what variables hold. */
 export function destroyVariables(engine: Engine, variables: readonly Variable[]): void {
+  for (const variable of variables) engine.live.delete(variable);
   if (variables.length > 0)
     runGraph(
       engine,

@@ -1,10 +1,9 @@
 /** Decoding as two graphs, one for the prompts and one for a token a row, with the cache kept in variables. */
 import type { Engine } from '../compile/engine.ts';
 import type { Compiled } from '../compile/function.ts';
-import type { Attribute, Port } from '../compile/graph.ts';
-import { FLOAT32, INT32 } from '../compile/graph.ts';
+import type { Attribute, Port, Variable } from '../compile/graph.ts';
+import { FLOAT32 } from '../compile/graph.ts';
 import type { Tracer } from '../compile/trace.ts';
-import type { Variable } from '../compile/variables.ts';
 import { createVariable, destroyVariables, readVariable } from '../compile/variables.ts';
 import type { KeyValues } from '../model/decoder.ts';
 import { decode, selectPositions } from '../model/decoder.ts';
@@ -36,12 +35,19 @@ export function compiledDecoding(engine: Engine, { model, prompts, maxNewTokens,
   for (let row = 0; row < batch; row++)
     visible.set(wide.attentionMask.subarray(row * seq, (row + 1) * seq), row * keys);
   let column = seq;
-  const draw = (graph: Compiled<string>, arrays: HostArrays): Drawn => drawNext(graph, arrays, batch, drawing);
+  engine.decoding += 1;
+  const next = (graphOf: (like: HostArrays) => Compiled<string>, arrays: HostArrays): Drawn => {
+    // Traced before anything is drawn: where that fails, eager decoding starts from the same random state.
+    const graph = graphOf({ ...arrays, ...drawArrays(batch, { ...drawing, draws: () => false }) });
+    return drawNext(graph, { ...arrays, ...drawArrays(batch, drawing) }, batch, drawing);
+  };
   return {
     start: () => {
       const tokens = { batch, seq, ids: wide.ids, segments: wide.attentionMask, positions: wide.positions };
-      const arrays = { ...inputArrays(model.dimensions, tokens), ...drawArrays(batch, drawing) };
-      return draw(promptGraph(engine, model, arrays, cache, keys, drawing.sampling), arrays);
+      return next(
+        (like) => promptGraph(engine, model, like, cache, keys, drawing.sampling),
+        inputArrays(model.dimensions, tokens),
+      );
     },
     advance: (ids, positions) => {
       // A row that has ended must still see its own column, or its softmax would have nothing to sum over.
@@ -49,16 +55,17 @@ export function compiledDecoding(engine: Engine, { model, prompts, maxNewTokens,
       const arrays = {
         ...stepArrays(model.dimensions, { ids, positions, visible, column }),
         column: vector(Int32Array.of(column)),
-        ...drawArrays(batch, drawing),
       };
       column += 1;
-      return draw(stepGraph(engine, model, arrays, cache, drawing.sampling), arrays);
+      return next((like) => stepGraph(engine, model, like, cache, drawing.sampling), arrays);
     },
-    dispose: () =>
+    dispose: () => {
+      engine.decoding -= 1;
       destroyVariables(
         engine,
         cache.flatMap((layer) => [layer.keys, layer.values]),
-      ),
+      );
+    },
   };
 }
 
@@ -82,7 +89,7 @@ function widen(prompts: DecodingOptions['prompts'], seq: number) {
 function cacheOf(engine: Engine, { dimensions, parameters }: Model, batch: number, keys: number): Cache {
   return ofModel(engine, parameters, `cache of ${batch} × ${keys}`, () =>
     Array.from({ length: dimensions.layers }, () => {
-      const shape = [batch, dimensions.kvHeads, keys, dimensions.headDim];
+      const shape = [batch * dimensions.kvHeads * keys, dimensions.headDim];
       return { keys: createVariable(engine, FLOAT32, shape), values: createVariable(engine, FLOAT32, shape) };
     }),
   );
@@ -136,29 +143,38 @@ function promptGraph(
 
 const F: Attribute = { kind: 'type', value: FLOAT32 };
 
-/** Sets a cache to the prompt's keys or values, with zeros in the columns to come. */
+/** Sets a cache to the prompt's keys or values, with zeros in the columns to come. fresh [batch, kv_heads, seq, head_dim] */
 function fill(tracer: Tracer, { handle, shape }: Variable, fresh: Tensor4D) {
-  const columns = (shape[2] as number) - (fresh.shape[2] as number);
-  const whole = tf.pad(fresh, [
+  const [batch, heads, seq] = fresh.shape;
+  const columns = (shape[0] as number) / (batch * heads) - seq;
+  const padding: [number, number][] = [
     [0, 0],
     [0, 0],
     [0, columns],
     [0, 0],
-  ]); // prettier-ignore
+  ];
+  const whole = tf.reshape(tf.pad(fresh, padding), shape as [number, number]);
   return tracer.node({ op: 'AssignVariableOp', inputs: [handle, tracer.port(whole)], attributes: { dtype: F } })
     .operation;
 }
 
+/** Shape of the attention bias: [batch, 1, 1, keys]. */
+function biasShape(arrays: HostArrays): [number, number, number, number] {
+  const biases = Object.entries(arrays).filter(([name]) => name.startsWith('bias'));
+  return (biases[0] as [string, HostArray])[1].shape as [number, number, number, number];
+}
+
 function stepGraph(engine: Engine, model: Model, like: HostArrays, cache: Cache, sampling: Sampling): Compiled<string> {
   const { dimensions } = model;
-  const keys = ((like.bias ?? Object.values(like).find(({ shape }) => shape.length === 4)) as HostArray).shape[3];
+  const [batch, , , keys] = biasShape(like);
   return modelGraph(engine, model, `token, ${keys} ${samplingKey(sampling)}`, like, (weights, arrays, tracer) => {
-    const column = pick<Tensor1D>(arrays, 'column');
+    const starts = Int32Array.from({ length: batch * dimensions.kvHeads }, (_, head) => head * keys);
+    const rows = tracer.port(tf.add(tf.tensor1d(starts, 'int32'), pick<Tensor1D>(arrays, 'column')));
     const join = (layer: number, fresh: KeyValues): KeyValues => {
       const { keys: keyCache, values: valueCache } = cache[layer] as Cache[number];
       return {
-        keys: put(engine, tracer, keyCache, fresh.keys, column),
-        values: put(engine, tracer, valueCache, fresh.values, column),
+        keys: put(engine, tracer, keyCache, fresh.keys, rows),
+        values: put(engine, tracer, valueCache, fresh.values, rows),
       };
     };
     const { hidden } = decode(dimensions, weights, inputsFrom(dimensions, arrays), [], { join });
@@ -167,25 +183,21 @@ function stepGraph(engine: Engine, model: Model, like: HostArrays, cache: Cache,
   });
 }
 
-/** Writes one column of a cache where it lies, and reads the whole. fresh [batch, kv_heads, 1, head_dim] */
-function put(engine: Engine, tracer: Tracer, cache: Variable, fresh: Tensor4D, column: Tensor1D): Tensor4D {
-  const corner = (to: Tensor1D, rest: number[]): Port => {
-    const [batch, heads, width] = rest as [number, number, number];
-    return tracer.port(tf.concat([tf.tensor1d([batch, heads], 'int32'), to, tf.tensor1d([width], 'int32')]));
-  };
-  const [batch, heads, , width] = cache.shape as [number, number, number, number];
-  const { operation } = tracer.node({
-    op: 'ResourceStridedSliceAssign',
-    inputs: [
-      cache.handle,
-      corner(column, [0, 0, 0]),
-      corner(tf.add(column, tf.scalar(1, 'int32')), [batch, heads, width]),
-      tracer.port(tf.tensor1d([1, 1, 1, 1], 'int32')),
-      tracer.port(fresh),
-    ],
-    attributes: { T: F, Index: { kind: 'type', value: INT32 } },
+/**
+ * Writes one column of a cache where it lies, and gives the whole. InplaceUpdate changes the memory it is given, which is
+ * the variable's own: nothing is copied, however long the cache (tensorflow/core/kernels/inplace_ops.cc).
+ * @param fresh [batch, kv_heads, 1, head_dim]
+ * @param rows  [batch · kv_heads], rows of the cache that are this column's
+ */
+function put(engine: Engine, tracer: Tracer, cache: Variable, fresh: Tensor4D, rows: Port): Tensor4D {
+  const [batch, heads, , width] = fresh.shape;
+  const flat = tf.reshape(fresh, [batch * heads, width]);
+  const { outputs } = tracer.node({
+    op: 'InplaceUpdate',
+    inputs: [readVariable(engine, cache), rows, tracer.port(flat)],
+    attributes: { T: F },
   });
-  return tracer.tensor(readVariable(engine, cache, [operation])) as Tensor4D;
+  return tf.reshape(tracer.tensor(outputs[0] as Port), [batch, heads, -1, width]);
 }
 
 function samplingKey(sampling: Sampling): string {

@@ -2,10 +2,10 @@
 import type { Engine } from '../compile/engine.ts';
 import type { Compiled, Traced } from '../compile/function.ts';
 import { compile, shapesKey } from '../compile/function.ts';
+import type { Variable } from '../compile/graph.ts';
 import { traceOptions } from '../compile/mode.ts';
-import { reside } from '../compile/resident.ts';
+import { madeFor, reside } from '../compile/resident.ts';
 import type { Tracer } from '../compile/trace.ts';
-import type { Variable } from '../compile/variables.ts';
 import { readVariable } from '../compile/variables.ts';
 import type { Model } from '../model/model.ts';
 import type { HostArrays, Tensors } from '../tensor/host-arrays.ts';
@@ -46,6 +46,10 @@ export function ofModel<T>(
   const variables = reside(engine, cell, layout);
   const known = graphs.get(variables) ?? new Map<string, unknown>();
   graphs.set(variables, known);
-  if (!known.has(name)) known.set(name, make(variables));
+  if (!known.has(name))
+    known.set(
+      name,
+      madeFor(engine, variables, () => make(variables)),
+    );
   return known.get(name) as T;
 }

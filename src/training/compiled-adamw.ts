@@ -1,9 +1,8 @@
 /** Clipping and AdamW as nodes of a graph, on variables. */
 import type { Pointer } from '../compile/c-api.ts';
-import type { Attribute, Port } from '../compile/graph.ts';
+import type { Attribute, Port, Variable } from '../compile/graph.ts';
 import { FLOAT32 } from '../compile/graph.ts';
 import type { Tracer } from '../compile/trace.ts';
-import type { Variable } from '../compile/variables.ts';
 import type { Tensors } from '../tensor/host-arrays.ts';
 import { pick } from '../tensor/host-arrays.ts';
 import type { Scalar, Tensor } from '../tensor/tf.ts';

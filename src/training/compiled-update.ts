@@ -2,13 +2,12 @@
 import type { Engine } from '../compile/engine.ts';
 import type { Compiled } from '../compile/function.ts';
 import { compile, shapesKey } from '../compile/function.ts';
-import type { Port } from '../compile/graph.ts';
+import type { Port, Variable } from '../compile/graph.ts';
 import { FLOAT32 } from '../compile/graph.ts';
 import { traceOptions } from '../compile/mode.ts';
-import { reside } from '../compile/resident.ts';
+import { extraVariable, madeFor, reside } from '../compile/resident.ts';
 import type { Tracer } from '../compile/trace.ts';
-import type { Variable } from '../compile/variables.ts';
-import { createVariable, readVariable } from '../compile/variables.ts';
+import { readVariable } from '../compile/variables.ts';
 import { InvariantError } from '../errors.ts';
 import type { HostArrays, Tensors } from '../tensor/host-arrays.ts';
 import { number, pick } from '../tensor/host-arrays.ts';
@@ -116,14 +115,14 @@ function gradientGraph<Name extends string>(
   const known = compilation.gradients.get(key);
   if (known !== undefined) return known;
   let names: string[] = [];
-  const graph = compile(engine, traceOptions(), like, (arrays, tracer) => {
+  const build = (arrays: Tensors, tracer: Tracer) => {
     const reads = variables.parameters.map((variable) => readVariable(engine, variable));
     const found = lossAndGradients(parameters, reads.map(tracer.tensor), step, arrays);
     names = found.names;
     const numbers = tracer.port(found.numbers);
     const gradients = found.gradients.map(tracer.port);
     if (!isWhole) {
-      compilation.sums ??= parameters.layout.specs.map(({ shape }) => createVariable(engine, FLOAT32, shape));
+      compilation.sums ??= parameters.layout.specs.map(({ shape }) => extraVariable(engine, variables.first, shape));
       const sums = compilation.sums;
       const change = (op: string) => sums.map((sum, i) => changeNode(tracer, op, sum, gradients[i] as Port));
       return {
@@ -134,7 +133,8 @@ function gradientGraph<Name extends string>(
     const loss = tf.slice(found.numbers as Tensor, [0], [1]);
     const { norm, targets } = adamWNodes(tracer, variables, { gradients, reads, loss, arrays, adam, options });
     return { outputs: { numbers, norm }, targets: { apply: targets } };
-  });
+  };
+  const graph = madeFor(engine, variables.parameters, () => compile(engine, traceOptions(), like, build));
   const made = { graph, names };
   compilation.gradients.set(key, made);
   return made;
@@ -149,14 +149,15 @@ function applyGraph<Name extends string>(
   const known = compilation.apply.get(key);
   if (known !== undefined) return known;
   const { variables } = compilation;
-  const made = compile(engine, traceOptions(), like, (arrays, tracer) => {
+  const build = (arrays: Tensors, tracer: Tracer) => {
     const read = (variable: Variable): Port => readVariable(engine, variable);
     const gradients = (compilation.sums as readonly Variable[]).map(read);
     const reads = variables.parameters.map(read);
     const loss = tf.reshape(pick(arrays, 'loss'), [1]);
     const { norm, targets } = adamWNodes(tracer, variables, { gradients, reads, loss, arrays, adam, options });
     return { outputs: { norm }, targets: { apply: targets } };
-  });
+  };
+  const made = madeFor(engine, variables.parameters, () => compile(engine, traceOptions(), like, build));
   compilation.apply.set(key, made);
   return made;
 }

@@ -6,6 +6,7 @@ import { tokenLogits } from '../../src/model/heads.ts';
 import { decoderInputs, disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, modelWeights } from '../../src/model/model.ts';
+import { ownedParameters } from '../../src/tensor/parameters.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import '../helpers/allclose.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
@@ -123,14 +124,15 @@ describe.each(lanesToTest())('scoreOptions on the %s lane', (lane) => {
 
   it('says so where the model has diverged instead of choosing the first option', () => {
     const model = byteModel();
+    const { layout } = model.parameters;
     const broken = {
       ...model,
-      parameters: { ...model.parameters, flat: tf.fill(model.parameters.flat.shape, Number.NaN) },
+      parameters: ownedParameters(layout, new Float32Array(layout.total).fill(Number.NaN)),
     };
     expect(() => scoreOptions(broken as Model, byteTokenizer(), [item('a', 'b', { options: ['b', 'c'] })])).toThrow(
       'ranking: the log-probability of an option is NaN; expected a finite number. The model has diverged.',
     );
-    tf.dispose(broken.parameters.flat);
+    broken.parameters.cell.dispose();
     disposeModel(model);
   });
 });

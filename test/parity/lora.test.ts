@@ -11,6 +11,7 @@ import { scores } from '../../src/model/heads.ts';
 import { disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
 import { adaptModel, disposeModel, modelWeights, trainNothing, withoutAdapters } from '../../src/model/model.ts';
+import { createCell } from '../../src/tensor/cell.ts';
 import type { ParameterSpec } from '../../src/tensor/parameters.ts';
 import { parameterValues } from '../../src/tensor/parameters.ts';
 import type { Scalar, Tensor } from '../../src/tensor/tf.ts';
@@ -104,7 +105,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       expect([loss]).toBeAllclose([expected.loss], tolerance.forward);
       // As an adapter file, so that names, transposition and order are those of PEFT.
       const flat = take(gradient);
-      const asAdapter = { ...model, parameters: { ...parameters, flat: tf.tensor1d(flat) } };
+      const asAdapter = { ...model, parameters: { ...parameters, cell: createCell(tf.tensor1d(flat)) } };
       writeAdapterFolder(inFolder(), asAdapter, 'x');
       asAdapter.parameters.cell.dispose();
       const found = readTensors(inFolder('adapter_model.safetensors'));
