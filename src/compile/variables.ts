@@ -70,6 +70,7 @@ export function assignVariables(
 
 /** Values of variables, copied to the host. */
 export function readVariables(engine: Engine, variables: readonly Variable[]): HostValues[] {
+  if (variables.length === 0) return [];
   return runGraph(
     engine,
     [],
