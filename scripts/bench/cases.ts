@@ -71,7 +71,7 @@ export type TaskName = Case['task'];
 const TASKS = ['train', 'reward', 'generate', 'ppo'] as const satisfies readonly TaskName[];
 
 /** Sizes of a model, and of one training batch. */
-interface Size {
+export interface Size {
   readonly vocab: number;
   readonly dModel: number;
   readonly layers: number;
@@ -86,7 +86,7 @@ interface Size {
 }
 
 /** GPT-2's architecture in three sizes; the last is GPT-2 itself with a shorter context. */
-const SIZES = {
+export const SIZES = {
   '1m': { vocab: 512, dModel: 128, layers: 4, heads: 4, rows: 8, length: 128, pairs: 8, pairLength: 64, steps: 5 },
   '12m': { vocab: 4096, dModel: 384, layers: 6, heads: 6, rows: 4, length: 256, pairs: 4, pairLength: 128, steps: 2 },
   '124m': {
@@ -119,7 +119,7 @@ export const caseNames: readonly string[] = TASKS.flatMap((task) =>
 export const DEFAULT_CASES: readonly string[] = caseNames.filter((name) => name !== 'ppo-124m');
 
 /** Dimensions by size name: "12m". */
-export function dimensionsOf(name: SizeName): ModelDimensions {
+function dimensionsOf(name: SizeName): ModelDimensions {
   const { vocab, dModel, layers, heads, length } = SIZES[name];
   return gpt2Style({ vocab, dModel, layers, heads, context: length });
 }
@@ -146,12 +146,7 @@ export function casesNamed(names: readonly string[]): Case[] {
 }
 
 const makers: Record<TaskName, (name: string, size: SizeName, random: Random) => Case> = {
-  train(name, size, random) {
-    const { rows, length, steps, vocab } = SIZES[size];
-    const shapes = `${rows} × ${length}`;
-    const common = { name, dimensions: dimensionsOf(size), steps, tokens: rows * length, shapes };
-    return { ...common, task: 'train', rows: randomRows(rows, length, vocab, random), optimizer: OPTIMIZER };
-  },
+  train: (name, size) => trainCase(name, SIZES[size]),
   reward(name, size, random) {
     const { pairs, pairLength, steps, vocab } = SIZES[size];
     const shapes = `${pairs} pairs × ${pairLength}`;
@@ -176,6 +171,15 @@ const makers: Record<TaskName, (name: string, size: SizeName, random: Random) =>
     };
   },
 };
+
+/** Next-token training of GPT-2's architecture in any size, on a batch of any shape. */
+export function trainCase(name: string, size: Omit<Size, 'pairs' | 'pairLength'>): TrainCase {
+  const { rows, length, steps, vocab, dModel, layers, heads } = size;
+  const dimensions = gpt2Style({ vocab, dModel, layers, heads, context: length });
+  const shapes = `${rows} × ${length}`;
+  const ids = randomRows(rows, length, vocab, seededRandom(1, `bench ${name}`));
+  return { name, task: 'train', dimensions, steps, tokens: rows * length, shapes, rows: ids, optimizer: OPTIMIZER };
+}
 
 function responsesOf(name: string, size: SizeName, random: Random) {
   const prompts = randomRows(PROMPTS, PROMPT_LENGTH, SIZES[size].vocab, random);

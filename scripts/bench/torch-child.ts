@@ -82,10 +82,14 @@ async function talk(python: string, child: ChildProcessWithoutNullStreams): Prom
   // What is written to a process that has died is reported below by its missing answer.
   child.stdin.on('error', () => undefined);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const closed = once(child, 'close');
   return async (content) => {
     child.stdin.write(`${JSON.stringify(content)}\n`);
     const { value, done } = await lines.next();
-    if (done) throw new UserError(`the PyTorch twin ended without an answer. It said last:\n${said.trimEnd()}`);
+    if (done) {
+      await closed;
+      throw new UserError(`the PyTorch twin ended without an answer. It said last:\n${said.trimEnd()}`);
+    }
     return JSON.parse(value) as Record<string, unknown>;
   };
 }
