@@ -3,6 +3,7 @@
  * every lane that works here. The default model with random weights; default shapes of the stages.
  *
  *   Run      npm run bench [-- --lane wasm] [--model data/base] [--out data/build/bench.json]
+ *            npm run bench -- --against torch --help, for a comparison with PyTorch instead
  *   Writes   a table to the terminal, and machine, versions, date and numbers as JSON
  */
 import { cpus, totalmem } from 'node:os';
@@ -21,6 +22,7 @@ import { laneNames, openLane } from '../../src/tensor/lane.ts';
 import { checkConfig } from '../../src/yaml/load-config.ts';
 import { InstructConfig } from '../../stages/1-instruct.config.ts';
 import { PpoConfig } from '../../stages/3-ppo.config.ts';
+import { againstTorch } from './against-torch.ts';
 import type { Measure } from './measures.ts';
 import { instructStep, ppoIteration, rollouts } from './measures.ts';
 
@@ -140,11 +142,14 @@ function options(argv: readonly string[]) {
   try {
     return parseArgs({ args: [...argv], options: known }).values;
   } catch (error) {
-    throw new ConfigError(`bench: ${errorMessage(error)}; expected --lane, --model or --out.`, { cause: error });
+    throw new ConfigError(`bench: ${errorMessage(error)}; expected --lane, --model, --out or --against torch.`, {
+      cause: error,
+    });
   }
 }
 
 await runMain(import.meta.url, async (argv) => {
+  if (argv.some((argument) => /^--against(=|$)/.test(argument))) return againstTorch(argv);
   const { lane: named, model = 'data/base', out = join('data', 'build', 'bench.json') } = options(argv);
   const { dimensions } = readModelConfig(join(model, 'config.json'));
   const parameters = parameterCount(dimensions, 'tokens');

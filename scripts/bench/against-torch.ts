@@ -1,0 +1,121 @@
+/**
+ * Our steps beside PyTorch's and transformers': same weights, tokens, shapes and threads, timed in turn on the CPU.
+ *
+ *   Run      npm run bench -- --against torch --python .venv/bin/python [--cases train-1m,generate-12m]
+ *   Needs    a Python with scripts/bench/torch/requirements.txt
+ *   Writes   two tables, times and ratios, to the terminal; all of it as JSON with --to
+ */
+import { availableParallelism, cpus } from 'node:os';
+import { ConfigError } from '../../src/errors.ts';
+import { atomicWrite } from '../../src/files/atomic-write.ts';
+import type { Cell } from '../../src/report/table.ts';
+import { formatTable } from '../../src/report/table.ts';
+import type { Flags } from '../../src/run/flags.ts';
+import { flagHelp, parseFlags } from '../../src/run/flags.ts';
+import { codeVersion } from '../../src/run/manifest.ts';
+import { runMain } from '../../src/run/program.ts';
+import { openLane } from '../../src/tensor/lane.ts';
+import { casesNamed, DEFAULT_CASES } from './cases.ts';
+import { spreadOf } from './compare.ts';
+import type { CaseResult } from './measure-case.ts';
+import { measureCase } from './measure-case.ts';
+import { ourVariants } from './our-cases.ts';
+import { torchVariants } from './torch-child.ts';
+
+/** Above this share of a core, other programs disturb: PyTorch's threads wait for each other and lose more than ours. */
+const QUIET = 0.1;
+
+const allTorchVariants = [...new Set(Object.values(torchVariants).flat())];
+
+const flags = {
+  against: { kind: 'text', default: 'torch', choices: ['torch'], description: 'What ours is compared with.' },
+  cases: { kind: 'text', default: DEFAULT_CASES.join(','), description: 'Names of cases, with commas between.' },
+  ours: { kind: 'text', default: Object.keys(ourVariants).join(','), description: 'Our variants.' },
+  torch: { kind: 'text', default: allTorchVariants.join(','), description: 'PyTorch’s variants.' },
+  repetitions: { kind: 'integer', default: 7, min: 2, description: 'Timed repetitions, after two that are not.' },
+  threads: { kind: 'integer', default: availableParallelism(), min: 1, description: 'Threads of each side.' },
+  python: { kind: 'text', default: 'python3', description: 'Python with PyTorch and transformers.' },
+  to: { kind: 'text', description: 'File for the numbers as JSON.' },
+} as const satisfies Flags;
+
+/** The comparison as a command. */
+export async function againstTorch(argv: readonly string[]): Promise<void> {
+  const { values, positionals, help } = parseFlags(argv, flags);
+  const say = (line: string): void => void process.stdout.write(`${line}\n`);
+  if (help) return say(['Usage: npm run bench -- --against torch [options]', ...flagHelp(flags)].join('\n'));
+  if (positionals.length > 0) throw new ConfigError(`bench: expected options only, received "${positionals[0]}".`);
+  const { python, threads, repetitions } = values;
+  const cases = casesNamed(split(values.cases));
+  const ours = known('ours', split(values.ours), Object.keys(ourVariants));
+  const torch = known('torch', split(values.torch), allTorchVariants);
+
+  // Read by TensorFlow when its threads start.
+  process.env.TF_NUM_INTRAOP_THREADS = String(threads);
+  process.env.TF_NUM_INTEROP_THREADS = String(threads);
+  const lane = await openLane({ backend: 'auto', device: 'cpu' });
+  say(lane.note);
+  say(`${cpus()[0]?.model ?? 'unknown CPU'}, ${threads} threads on each side`);
+
+  const results: CaseResult[] = [];
+  for (const given of cases) {
+    const result = await measureCase(given, { python, threads, repetitions, ours, torch, say });
+    for (const { side, variant, why } of result.failed) say(`  ${side} ${variant} is left out: ${why}`);
+    const most = Math.max(...result.others);
+    if (most > QUIET) {
+      say(
+        `  other programs took up to ${most.toFixed(1)} cores. Run it again when they are done, or doubt these numbers.`,
+      );
+    }
+    results.push(result);
+    say(['', ...timeTable(result), ''].join('\n'));
+  }
+  say(ratioTable(results).join('\n'));
+  if (values.to === undefined) return;
+  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, node: process.version };
+  const report = {
+    date: new Date().toISOString(),
+    ...codeVersion(),
+    machine,
+    threads,
+    versions: lane.versions,
+    results,
+  };
+  await atomicWrite(values.to, `${JSON.stringify(report, null, 2)}\n`);
+  say(`written to ${values.to}`);
+}
+
+function split(names: string): string[] {
+  return names.split(',').filter((name) => name !== '');
+}
+
+/** @throws ConfigError naming what is not among `choices` */
+function known(flag: string, names: readonly string[], choices: readonly string[]): readonly string[] {
+  const problems = names.filter((name) => !choices.includes(name));
+  if (problems.length === 0) return names;
+  throw new ConfigError(
+    problems.map((name) => `--${flag}: there is no "${name}" here; expected some of ${choices.join(', ')}.`),
+  );
+}
+
+/** Milliseconds of a step: the middle half of the repetitions. */
+function timeTable({ name, timed, tokens, steps }: CaseResult): string[] {
+  const headers = ['case', 'side', 'variant', 'precision', 'ms a step', 'q1', 'q3', 'tokens/s'];
+  const rows = timed.map(({ side, variant, precision, ms }): Cell[] => {
+    const { q1, median, q3 } = spreadOf(ms.map((one) => one / steps));
+    return [name, side, variant, precision, median, q1, q3, Math.round((1000 * tokens) / median)];
+  });
+  return formatTable(headers, rows);
+}
+
+/** How many times as fast ours is, paired by repetition. */
+function ratioTable(results: readonly CaseResult[]): string[] {
+  const headers = ['case', 'ours', 'precision', 'against', 'its variant', 'times as fast', 'q1', 'q3'];
+  const rows = results.flatMap(({ name, ratios }) =>
+    ratios.map(({ ours, other, against, median, q1, q3 }): Cell[] => {
+      return [name, ours.variant, ours.precision, against, other.variant, median, q1, q3];
+    }),
+  );
+  return formatTable(headers, rows);
+}
+
+await runMain(import.meta.url, againstTorch);

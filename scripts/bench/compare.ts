@@ -1,0 +1,151 @@
+/** Programs timed in turn, and the ratios of their times: repetition by repetition, so that a machine's drift cancels. */
+
+/** How a program is told apart: `ours` or `torch`, the name of the variant, the precision of its matrix products. */
+export interface ProgramName {
+  readonly side: 'ours' | 'torch';
+  readonly variant: string;
+  readonly precision: 'f32' | 'bf16';
+}
+
+/** One repetition. */
+export interface Repetition {
+  readonly ms: number;
+  /** A loss or a number of tokens: both sides must agree on the first. */
+  readonly value: number;
+  /** Processor time it took, of all its threads. */
+  readonly cpuMs: number;
+}
+
+/** A program that can be timed. */
+export interface Program extends ProgramName {
+  repetition(): Promise<Repetition>;
+}
+
+/** A program's times, one a repetition, and the value of its very first run. */
+export interface Timed extends ProgramName {
+  readonly ms: readonly number[];
+  readonly firstValue: number;
+}
+
+/** A program that could not go on. */
+export interface Failed extends ProgramName {
+  readonly why: string;
+}
+
+/** What lies in the middle of some numbers: a quarter of them is below q1, a quarter above q3. */
+export interface Spread {
+  readonly q1: number;
+  readonly median: number;
+  readonly q3: number;
+}
+
+/** How many times as long `other` takes as `ours`. */
+export interface Ratio extends Spread {
+  readonly ours: ProgramName;
+  readonly other: ProgramName;
+  /** "torch's best", "TRL", "our eager" */
+  readonly against: string;
+}
+
+/** How programs are timed. */
+export interface TimingOptions {
+  /** Turns that are not counted. */
+  readonly warmUps: number;
+  /** Turns that are. */
+  readonly repetitions: number;
+  /** Processor time that everything on the machine has taken so far. */
+  readonly busyMs: () => number;
+  /** Called when a program's first warm-up begins: compiling may take a minute. */
+  readonly onFirst: (program: ProgramName) => void;
+}
+
+/** A turn in which other programs took more than this share of a core says little: threads wait for each other. */
+const CALM = 0.1;
+/** Turns made in the hope of calm ones, as a multiple of the repetitions. */
+const PATIENCE = 3;
+
+/**
+ * Runs all programs in turn, again and again, until enough turns were calm or patience ends; keeps the calmest. The
+ * choice looks at what other programs did and never at a time. A program that fails is left out, with the reason.
+ * @returns `others`: for each turn kept, the largest share of a core that other programs took meanwhile
+ */
+export async function timeInTurn(
+  programs: readonly Program[],
+  { warmUps, repetitions, busyMs, onFirst }: TimingOptions,
+): Promise<{ timed: Timed[]; failed: Failed[]; others: number[] }> {
+  const running = programs.map((program) => ({ program, ms: [] as number[], firstValue: Number.NaN, why: '' }));
+  const others: number[] = [];
+  const isCalm = (share: number): boolean => share <= CALM;
+  for (let turn = 0; turn < warmUps + PATIENCE * repetitions; turn++) {
+    let most = 0;
+    for (const state of running) {
+      if (state.why !== '') continue;
+      if (turn === 0) onFirst(state.program);
+      const before = busyMs();
+      try {
+        const { ms, value, cpuMs } = await state.program.repetition();
+        if (turn === 0) state.firstValue = value;
+        if (turn >= warmUps) state.ms.push(ms);
+        most = Math.max(most, (busyMs() - before - cpuMs) / ms);
+      } catch (error) {
+        // Without compiler, say; ours are not expected to fail.
+        if (state.program.side === 'ours') throw error;
+        state.why = error instanceof Error ? error.message : String(error);
+      }
+    }
+    if (turn >= warmUps) others.push(most);
+    if (others.filter(isCalm).length >= repetitions) break;
+  }
+  const calmest = [...others.keys()].sort((a, b) => (others[a] ?? 0) - (others[b] ?? 0)).slice(0, repetitions);
+  const kept = <T>(values: readonly T[]): T[] => values.filter((_, turn) => calmest.includes(turn));
+  const name = ({ side, variant, precision }: ProgramName): ProgramName => ({ side, variant, precision });
+  const timed = running.filter(({ why }) => why === '');
+  return {
+    timed: timed.map(({ program, ms, firstValue }) => ({ ...name(program), ms: kept(ms), firstValue })),
+    failed: running.flatMap(({ program, why }) => (why === '' ? [] : [{ ...name(program), why }])),
+    others: kept(others),
+  };
+}
+
+/** Quartiles by linear interpolation, as numpy's default. */
+export function spreadOf(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number): number => {
+    const place = share * (sorted.length - 1);
+    const [low, high] = [sorted[Math.floor(place)] ?? Number.NaN, sorted[Math.ceil(place)] ?? Number.NaN];
+    return low + (high - low) * (place - Math.floor(place));
+  };
+  return { q1: at(0.25), median: at(0.5), q3: at(0.75) };
+}
+
+/** The variant that is TRL's own trainer, compared with by itself. */
+const TRL = 'trl';
+
+/**
+ * Each of our programs against the fastest of PyTorch's of the same precision (TRL aside), against TRL, and against our
+ * eager one.
+ */
+export function ratiosOf(timed: readonly Timed[]): Ratio[] {
+  const mine = timed.filter(({ side }) => side === 'ours');
+  const eager = mine.find(({ variant }) => variant === 'eager');
+  return mine.flatMap((ours) => {
+    const theirs = timed.filter(({ side, precision }) => side === 'torch' && precision === ours.precision);
+    const best = fastest(theirs.filter(({ variant }) => variant !== TRL));
+    const trl = theirs.find(({ variant }) => variant === TRL);
+    return [
+      ...(best === undefined ? [] : [ratio(ours, best, "PyTorch's best")]),
+      ...(trl === undefined ? [] : [ratio(ours, trl, 'TRL')]),
+      ...(eager === undefined || eager === ours ? [] : [ratio(ours, eager, 'our eager')]),
+    ];
+  });
+}
+
+function fastest(programs: readonly Timed[]): Timed | undefined {
+  const ordered = [...programs].sort((a, b) => spreadOf(a.ms).median - spreadOf(b.ms).median);
+  return ordered[0];
+}
+
+function ratio(ours: Timed, other: Timed, against: string): Ratio {
+  const paired = ours.ms.map((ms, turn) => (other.ms[turn] ?? Number.NaN) / ms);
+  return { ours, other, against, ...spreadOf(paired) };
+}

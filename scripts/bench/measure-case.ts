@@ -1,0 +1,159 @@
+/** One case on both sides: the same weights written for PyTorch, programs timed in turn, their first results compared. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { huggingFaceConfig, NO_NORMALISATION } from '../../src/checkpoint/model-config.ts';
+import { writeWeightFiles } from '../../src/checkpoint/weight-files.ts';
+import { fileTensors } from '../../src/checkpoint/weight-names.ts';
+import { InvariantError } from '../../src/errors.ts';
+import type { HeadKind } from '../../src/model/dimensions.ts';
+import { parameterCount } from '../../src/model/dimensions.ts';
+import { hostValues } from '../../src/model/host-values.ts';
+import { disposeModel } from '../../src/model/model.ts';
+import type { Case, TaskName } from './cases.ts';
+import type { Failed, Program, ProgramName, Ratio, Timed } from './compare.ts';
+import { ratiosOf, timeInTurn } from './compare.ts';
+import { openOurs, ourVariants, startingModel } from './our-cases.ts';
+import type { Twin } from './torch-child.ts';
+import { openTwin, torchVariants } from './torch-child.ts';
+
+/** Runs before the timed ones: tracing and compiling happen in the first, buffers find their place in the second. */
+const WARM_UPS = 2;
+/** First losses of equal weights on equal tokens; float32 on both sides, sums in another order. */
+const SAME_LOSS = 1e-4;
+
+/** How a case is measured. */
+export interface MeasureOptions {
+  readonly python: string;
+  readonly threads: number;
+  readonly repetitions: number;
+  /** Names of our variants and of PyTorch's; those that a task does not have are left out. */
+  readonly ours: readonly string[];
+  readonly torch: readonly string[];
+  readonly say: (line: string) => void;
+}
+
+/** What came out. */
+export interface CaseResult {
+  readonly name: string;
+  readonly shapes: string;
+  /** Tokens of a step, and steps of a repetition. */
+  readonly tokens: number;
+  readonly steps: number;
+  readonly parameters: number;
+  readonly versions: Readonly<Record<string, string>>;
+  /** Milliseconds of repetitions. */
+  readonly timed: readonly Timed[];
+  readonly ratios: readonly Ratio[];
+  readonly failed: readonly Failed[];
+  /** For each repetition, the largest share of a core that other programs took meanwhile. */
+  readonly others: readonly number[];
+}
+
+/**
+ * Measures a case.
+ * @throws InvariantError where the two sides are not the same model, or do not start from the same loss
+ */
+export async function measureCase(given: Case, options: MeasureOptions): Promise<CaseResult> {
+  const { repetitions, say, threads, torch } = options;
+  const folder = mkdtempSync(join(tmpdir(), 'bench-torch-'));
+  const closing: (() => void | Promise<void>)[] = [() => rmSync(folder, { recursive: true })];
+  try {
+    const folders = Object.fromEntries(headsOf(given.task).map((head) => [head, writeWeights(given, head, folder)]));
+    const variants = torchVariants[given.task].filter((name) => torch.includes(name));
+    const { dimensions: _, ...content } = given;
+    const twin = await openTwin(options.python, { ...content, folders, threads, variants });
+    closing.push(twin.close);
+    const parameters = parameterCount(given.dimensions, headsOf(given.task)[0] ?? 'tokens');
+    checkSameModel(given, parameters, twin);
+
+    const ours = options.ours.map((variant) => ourProgram(given, variant, closing));
+    const theirs = variants.filter((name) => !(name in twin.skipped)).map((name) => torchProgram(name, twin));
+    say(`${given.name}: ${parameters.toLocaleString('en-US')} parameters, ${given.shapes}`);
+    const { timed, failed, others } = await timeInTurn([...ours, ...theirs], {
+      ...{ warmUps: WARM_UPS, repetitions, busyMs },
+      onFirst: ({ side, variant }) => say(`  ${side} ${variant}`),
+    });
+    checkFirstValues(given, timed);
+    const left = Object.entries(twin.skipped).map(([name, why]): Failed => ({ ...torchName(name), why }));
+    const { name, shapes, tokens, steps } = given;
+    const measured = { timed, ratios: ratiosOf(timed), failed: [...left, ...failed], others };
+    return { name, shapes, tokens, steps, parameters, versions: twin.versions, ...measured };
+  } finally {
+    for (const close of closing.reverse()) await close();
+  }
+}
+
+/** Processor time of everything on the machine since it started. */
+function busyMs(): number {
+  return cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
+}
+
+/** The models of a task by their heads; the first is the one whose size is told. */
+function headsOf(task: TaskName): readonly HeadKind[] {
+  const heads = { train: ['tokens'], reward: ['score'], generate: ['tokens'], ppo: ['tokens', 'score'] } as const;
+  return heads[task];
+}
+
+/** Writes what both sides start from as transformers reads it; gives the folder. */
+function writeWeights(given: Case, head: HeadKind, parent: string): string {
+  const folder = join(parent, head);
+  mkdirSync(folder);
+  // No token of a case is padding, so neither id is ever looked at.
+  const special = { padId: 0, bosId: null, eosId: 0 };
+  const options = { dtype: 'float32', normalisation: NO_NORMALISATION } as const;
+  const config = huggingFaceConfig(given.dimensions, head, special, options);
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  const model = startingModel(given, head);
+  writeWeightFiles(folder, fileTensors(given.dimensions, head, hostValues(model)), { dtype: 'F32' });
+  disposeModel(model);
+  return folder;
+}
+
+function ourProgram(given: Case, variant: string, closing: (() => void)[]): Program {
+  const options = ourVariants[variant];
+  if (options === undefined) throw new InvariantError(`bench: our side has no variant "${variant}".`);
+  const opened = openOurs(given, options);
+  closing.push(opened.close);
+  const repetition = async () => {
+    const [began, busy] = [performance.now(), process.cpuUsage()];
+    const [value = Number.NaN] = Array.from({ length: given.steps }, () => opened.step());
+    const { user, system } = process.cpuUsage(busy);
+    return { ms: performance.now() - began, cpuMs: (user + system) / 1000, value };
+  };
+  return { side: 'ours', variant, precision: options.precision, repetition };
+}
+
+function torchName(variant: string): ProgramName {
+  return { side: 'torch', variant, precision: variant.startsWith('bf16') ? 'bf16' : 'f32' };
+}
+
+function torchProgram(variant: string, twin: Twin): Program {
+  return { ...torchName(variant), repetition: () => twin.run(variant) };
+}
+
+function checkSameModel({ name }: Case, parameters: number, twin: Twin): void {
+  if (twin.parameters === parameters) return;
+  throw new InvariantError(
+    `${name}: our model has ${parameters} parameters and PyTorch's ${twin.parameters}; expected the same model on both sides.`,
+  );
+}
+
+/**
+ * Losses before any update, and numbers of drawn tokens. PyTorch's variants share their weights, so only the first of
+ * them starts where ours do; bfloat16 may differ.
+ */
+function checkFirstValues({ name, task }: Case, timed: readonly Timed[]): void {
+  const reference = timed.find(({ side }) => side === 'torch');
+  if (reference === undefined || reference.precision !== 'f32') return;
+  const isLoss = task === 'train' || task === 'reward';
+  const tolerance = isLoss ? SAME_LOSS * Math.abs(reference.firstValue) : 0;
+  for (const { side, variant, precision, firstValue } of timed) {
+    if (isLoss && (side === 'torch' || precision !== 'f32')) continue;
+    if (Math.abs(firstValue - reference.firstValue) <= tolerance) continue;
+    const what = isLoss ? 'a first loss' : 'a number of drawn tokens';
+    throw new InvariantError(
+      `${name}: ${side} ${variant} has ${what} of ${firstValue} and torch ${reference.variant} of ${reference.firstValue}; expected the same.`,
+    );
+  }
+}

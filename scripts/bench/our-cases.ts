@@ -1,0 +1,165 @@
+/**
+ * Our side of the cases: the public step functions, called as the stages call them. The one place that knows how, so that
+ * another way of running them (compiled, another precision) is measured by changing this file.
+ */
+import { ConfigError } from '../../src/errors.ts';
+import type { Model } from '../../src/model/model.ts';
+import { disposeModel, newModel } from '../../src/model/model.ts';
+import { seededRandom } from '../../src/random.ts';
+import type { Rollout } from '../../src/rollout/collect.ts';
+import { collectRollout } from '../../src/rollout/collect.ts';
+import { generate } from '../../src/rollout/generate.ts';
+import { learningTargets } from '../../src/rollout/learning-targets.ts';
+import { updateOnRollout } from '../../src/rollout/update-on-rollout.ts';
+import { nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { rewardUpdate } from '../../src/steps/reward-update.ts';
+import type { AdamW } from '../../src/training/adamw.ts';
+import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
+import type { Case, GenerateCase, OptimizerSettings, PpoCase, RewardCase, Rows, TrainCase } from './cases.ts';
+
+/** How our steps run. */
+export interface OurOptions {
+  readonly compile: 'on' | 'off';
+  readonly precision: 'f32' | 'bf16';
+}
+
+/** Our ways of running a step, by the name the tables give them. */
+export const ourVariants: Readonly<Record<string, OurOptions>> = {
+  eager: { compile: 'off', precision: 'f32' },
+};
+
+/** One case set up. */
+export interface OurCase {
+  /** One step: its loss, or the tokens drawn. */
+  step(): number;
+  close(): void;
+}
+
+const PAD = 0;
+/** An id that never ends a response: no token has it. */
+const NEVER = -1;
+const STOP = { padId: PAD, eosId: NEVER };
+const where = 'bench';
+
+/** @throws ConfigError where our steps cannot run that way */
+export function openOurs(given: Case, options: OurOptions): OurCase {
+  if (options.compile !== 'off')
+    throw new ConfigError(`bench: our steps run with compile off; received compile ${options.compile}.`);
+  if (options.precision !== 'f32')
+    throw new ConfigError(`bench: our steps run in precision f32; received precision ${options.precision}.`);
+  switch (given.task) {
+    case 'train':
+      return train(given);
+    case 'reward':
+      return reward(given);
+    case 'generate':
+      return draw(given);
+    case 'ppo':
+      return ppo(given);
+  }
+}
+
+/** The weights that every side starts from. */
+export function startingModel({ dimensions }: Case, head: Model['head']): Model {
+  return newModel(dimensions, head, seededRandom(2, `bench ${head}`));
+}
+
+function optimizerOf(model: Model, settings: OptimizerSettings): AdamW {
+  return createAdamW(model.parameters.layout, { ...settings, epsilonStyle: 'pytorch' });
+}
+
+function train(given: TrainCase): OurCase {
+  const { rows, optimizer } = given;
+  const model = startingModel(given, 'tokens');
+  const adam = optimizerOf(model, optimizer);
+  const length = rows[0]?.length ?? 0;
+  const every = (value: (column: number) => number): Int32Array =>
+    Int32Array.from(rows.flatMap((row) => row.map((_, column) => value(column))));
+  // One sequence a row, and all of it is learned.
+  const packed = {
+    rows: rows.length,
+    length,
+    inputIds: Int32Array.from(rows.flat()),
+    lossMask: every(() => 1),
+    segmentIds: every(() => 1),
+    positions: every((column) => column),
+  };
+  return {
+    step: () => nextTokenUpdate(model, adam, [packed], PAD, { ...optimizer, where }).loss,
+    close: () => free([model], [adam]),
+  };
+}
+
+function reward(given: RewardCase): OurCase {
+  const { optimizer, centring, chosen, rejected } = given;
+  const model = startingModel(given, 'score');
+  const adam = optimizerOf(model, optimizer);
+  // The steps read only where a response ends, so its prompt may be any part of the row.
+  const response = (ids: readonly number[] = []) => ({
+    promptIds: Int32Array.from(ids.slice(0, ids.length / 2)),
+    responseIds: Int32Array.from(ids.slice(ids.length / 2)),
+  });
+  const pairs = chosen.map((ids, i) => ({ chosen: response(ids), rejected: response(rejected[i]), margin: 0 }));
+  return {
+    step: () => rewardUpdate(model, adam, pairs, PAD, { ...optimizer, centring, where }).loss,
+    close: () => free([model], [adam]),
+  };
+}
+
+function draw(given: GenerateCase): OurCase {
+  const model = startingModel(given, 'tokens');
+  const prompts = idsOf(given.prompts);
+  const random = seededRandom(3, 'bench draw');
+  return {
+    step: () => countTokens(generate(model, prompts, samplingOf(given), STOP, random).map(({ ids }) => ids)),
+    close: () => free([model], []),
+  };
+}
+
+function ppo(given: PpoCase): OurCase {
+  const { optimizer, valueOptimizer } = given;
+  const [policy, reference] = [startingModel(given, 'tokens'), startingModel(given, 'tokens')];
+  const [critic, rewardModel] = [startingModel(given, 'score'), startingModel(given, 'score')];
+  const models = { policy, reference, critic, reward: rewardModel, normalisation: { mean: 0, deviation: 1 } };
+  const optimizers = { policy: optimizerOf(policy, optimizer), critic: optimizerOf(critic, valueOptimizer) };
+  const prompts = idsOf(given.prompts);
+  const random = seededRandom(3, 'bench ppo');
+  const options = {
+    ...{ epochs: given.epochs, minibatches: 1, microBatchRows: prompts.length, targetKl: null, temperature: 1 },
+    ...{ clipRange: given.clipRange, valueClipRange: given.valueClipRange },
+    ...{ policy: optimizer, critic: valueOptimizer, where },
+    checks: 'off',
+    say: () => undefined,
+  } as const;
+  return {
+    step: () => {
+      const rollout = collectRollout(models, prompts, samplingOf(given), STOP, random);
+      updateOnRollout(models, optimizers, rollout, targetsOf(given, rollout), options, random);
+      return countTokens(rollout.responses);
+    },
+    close: () => free([policy, reference, critic, rewardModel], Object.values(optimizers)),
+  };
+}
+
+function targetsOf({ klWeight, gamma, lambda }: PpoCase, rollout: Rollout) {
+  const whitening = { whitenRewards: false, whitenAdvantages: true };
+  const shaping = { klWeight, klEstimator: 'k1', missingEosScore: null, gae: { gamma, lambda }, ...whitening } as const;
+  return learningTargets(rollout, shaping).targets;
+}
+
+function samplingOf({ newTokens, prompts }: GenerateCase | PpoCase) {
+  return { temperature: 1, topK: 0, topP: 1, maxNewTokens: newTokens, batchSize: prompts.length };
+}
+
+function idsOf(rows: Rows): Int32Array[] {
+  return rows.map((row) => Int32Array.from(row));
+}
+
+function countTokens(responses: readonly Int32Array[]): number {
+  return responses.reduce((sum, ids) => sum + ids.length, 0);
+}
+
+function free(models: readonly Model[], optimizers: readonly AdamW[]): void {
+  for (const model of models) disposeModel(model);
+  for (const adam of optimizers) disposeAdamW(adam);
+}

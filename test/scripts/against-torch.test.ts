@@ -1,0 +1,186 @@
+/** The comparison with PyTorch: statistics, choice of calm turns, cases, and the command beside a stand-in for Python. */
+import { spawnSync } from 'node:child_process';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { caseNames, casesNamed, DEFAULT_CASES } from '../../scripts/bench/cases.ts';
+import type { Program, Timed } from '../../scripts/bench/compare.ts';
+import { ratiosOf, spreadOf, timeInTurn } from '../../scripts/bench/compare.ts';
+import { openOurs } from '../../scripts/bench/our-cases.ts';
+import { parameterCount } from '../../src/model/dimensions.ts';
+import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
+
+const path = useTemporaryFolder();
+
+describe('statistics', () => {
+  it('are quartiles by linear interpolation', () => {
+    expect(spreadOf([4, 1, 3, 2])).toEqual({ q1: 1.75, median: 2.5, q3: 3.25 });
+    expect(spreadOf([7])).toEqual({ q1: 7, median: 7, q3: 7 });
+  });
+
+  it('compare with the fastest of the same precision, with TRL and with our eager step, turn by turn', () => {
+    const timed = (side: Timed['side'], variant: string, precision: Timed['precision'], ms: number[]): Timed => {
+      return { side, variant, precision, ms, firstValue: 0 };
+    };
+    const ratios = ratiosOf([
+      timed('ours', 'eager', 'f32', [10, 20, 40]),
+      timed('ours', 'fast', 'bf16', [5, 5, 5]),
+      timed('torch', 'eager', 'f32', [30, 30, 30]),
+      timed('torch', 'compile', 'f32', [20, 20, 20]),
+      timed('torch', 'trl', 'f32', [10, 10, 10]),
+      timed('torch', 'bf16', 'bf16', [1, 10, 15]),
+    ]);
+    const shown = ratios.map(({ ours, against, other, q1, median, q3 }) => {
+      return [ours.variant, against, other.variant, q1, median, q3];
+    });
+    expect(shown).toEqual([
+      ['eager', "PyTorch's best", 'compile', 0.75, 1, 1.5],
+      ['eager', 'TRL', 'trl', 0.375, 0.5, 0.75],
+      ['fast', "PyTorch's best", 'bf16', 1.1, 2, 2.5],
+      ['fast', 'our eager', 'eager', 3, 4, 6],
+    ]);
+  });
+});
+
+describe('programs in turn', () => {
+  /** A program that takes `times` in its turns, while others take as many processor milliseconds as `others` says. */
+  function program(side: Program['side'], variant: string, times: number[], clock: { busy: number }, others: number[]) {
+    let turn = -1;
+    const repetition = async () => {
+      turn++;
+      const ms = times[turn % times.length] as number;
+      if (ms < 0) throw new Error('no compiler');
+      clock.busy += 2 * ms + (others[turn] ?? 0);
+      return { ms, value: turn, cpuMs: 2 * ms };
+    };
+    return { side, variant, precision: 'f32', repetition } satisfies Program;
+  }
+
+  it('drop warm-ups, and turns in which others were busy', async () => {
+    const clock = { busy: 0 };
+    const programs = [
+      program('ours', 'eager', [99, 10, 11, 12, 13], clock, [50, 0, 9, 0, 0]),
+      program('torch', 'eager', [99, 20, 21, 22, 23], clock, [0, 1, 0, 1, 0]),
+    ];
+    const begun: string[] = [];
+    const result = await timeInTurn(programs, {
+      ...{ warmUps: 1, repetitions: 3, busyMs: () => clock.busy },
+      onFirst: ({ side }) => begun.push(side),
+    });
+    expect(begun).toEqual(['ours', 'torch']);
+    expect(result.timed.map(({ ms, firstValue }) => [ms, firstValue])).toEqual([
+      [[10, 12, 13], 0],
+      [[20, 22, 23], 0],
+    ]);
+    expect(result.others).toEqual([1 / 20, 1 / 22, 0]);
+  });
+
+  it('take the calmest where patience ends, and go on without one that fails', async () => {
+    const clock = { busy: 0 };
+    const programs = [
+      program('ours', 'eager', [10], clock, [5, 4, 9, 8, 2, 7]),
+      program('torch', 'compile', [20, -1], clock, []),
+    ];
+    const result = await timeInTurn(programs, {
+      ...{ warmUps: 0, repetitions: 2, busyMs: () => clock.busy },
+      onFirst: () => undefined,
+    });
+    expect(result.failed).toEqual([{ side: 'torch', variant: 'compile', precision: 'f32', why: 'no compiler' }]);
+    expect(result.others).toEqual([0.4, 0.2]);
+    expect(result.timed).toMatchObject([{ side: 'ours', ms: [10, 10] }]);
+  });
+});
+
+describe('cases', () => {
+  it('are the same tokens every time, within the vocabulary', () => {
+    const [first, again] = [casesNamed(caseNames), casesNamed(caseNames)];
+    expect(again).toEqual(first);
+    expect(DEFAULT_CASES).not.toContain('ppo-124m');
+    for (const given of first) {
+      const rows = 'rows' in given ? given.rows : 'prompts' in given ? given.prompts : given.chosen;
+      expect(Math.max(...rows.flat())).toBeLessThan(given.dimensions.vocab);
+      expect(Math.min(...rows.flat())).toBeGreaterThan(2);
+    }
+  });
+
+  it('have about 1, 12 and 124 million parameters', () => {
+    const counts = casesNamed(['train-1m', 'train-12m', 'train-124m']).map(({ dimensions }) =>
+      parameterCount(dimensions, 'tokens'),
+    );
+    // GPT2LMHeadModel of transformers with the same sizes.
+    expect(counts).toEqual([875_264, 12_318_720, 123_849_984]);
+  });
+
+  it('refuse a way of running our steps that there is not', () => {
+    const [given] = casesNamed(['train-1m']) as [ReturnType<typeof casesNamed>[number]];
+    expect(() => openOurs(given, { compile: 'on', precision: 'f32' })).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: bench: our steps run with compile off; received compile on.]`,
+    );
+    expect(() => openOurs(given, { compile: 'off', precision: 'bf16' })).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: bench: our steps run in precision f32; received precision bf16.]`,
+    );
+  });
+});
+
+describe('the command', () => {
+  const script = fileURLToPath(new URL('../../scripts/bench/bench.ts', import.meta.url));
+  const bench = (...argv: string[]) =>
+    spawnSync(process.execPath, ['--import', 'tsx', script, '--against', 'torch', ...argv], { encoding: 'utf8' });
+
+  /** A program that answers the lines of a twin by `answer`, an expression of the parsed line. */
+  function standIn(answer: string): string {
+    const file = path('python');
+    const lines = `require('node:readline').createInterface({ input: process.stdin })`;
+    const reply = `(asked) => process.stdout.write(JSON.stringify(${answer}) + '\\n')`;
+    writeFileSync(file, `#!${process.execPath}\n${lines}.on('line', (line) => (${reply})(JSON.parse(line)));\n`);
+    chmodSync(file, 0o755);
+    return file;
+  }
+
+  it('times both sides in turn and writes ratios with their spread', () => {
+    const ready = `{ ready: true, parameters: 875264, versions: { torch: 'none' }, skipped: { bf16: 'not here' } }`;
+    const run = `asked.run === 'compile' ? { error: 'no compiler' } : { ms: 5, cpuMs: 5, value: 2048 }`;
+    const python = standIn(`asked.run === undefined ? ${ready} : ${run}`);
+    const options = ['--cases', 'generate-1m', '--torch', 'eager,compile,bf16', '--repetitions', '2'];
+    const { stdout, stderr, status } = bench('--python', python, ...options, '--to', path('numbers.json'));
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+    expect(stdout).toContain('torch bf16 is left out: not here');
+    expect(stdout).toContain('torch compile is left out: no compiler');
+    expect(stdout).toMatch(/^generate-1m {2}torch {2}eager {4}f32 +5 +5 +5 +409,600$/m);
+    expect(stdout).toMatch(/^generate-1m {2}eager {2}f32 +PyTorch's best {2}eager +0\.\d+ +0\.\d+ +0\.\d+$/m);
+    const report = JSON.parse(readFileSync(path('numbers.json'), 'utf8')) as { results: unknown[] };
+    expect(report).toMatchObject({
+      threads: expect.any(Number),
+      results: [{ name: 'generate-1m', parameters: 875_264, versions: { torch: 'none' }, others: expect.any(Array) }],
+    });
+  });
+
+  it('stops where the other side is another model, or draws another number of tokens', () => {
+    const ready = (parameters: number) => `{ ready: true, parameters: ${parameters}, versions: {}, skipped: {} }`;
+    const options = ['--cases', 'generate-1m', '--torch', 'eager', '--repetitions', '2', '--python'];
+    expect(bench(...options, standIn(ready(7))).stderr).toBe(
+      "generate-1m: our model has 875264 parameters and PyTorch's 7; expected the same model on both sides.\n",
+    );
+    const other = standIn(`asked.run === undefined ? ${ready(875_264)} : { ms: 5, cpuMs: 5, value: 64 }`);
+    expect(bench(...options, other).stderr).toBe(
+      'generate-1m: ours eager has a number of drawn tokens of 2048 and torch eager of 64; expected the same.\n',
+    );
+  });
+
+  it('says what to install where Python or PyTorch is missing, and what a twin said before it died', () => {
+    expect(bench('--cases', 'train-1m', '--python', path('none'))).toMatchObject({
+      status: 1,
+      stderr: `--python: cannot start "${path('none')}". Install Python 3.10 or later with the packages of scripts/bench/torch/requirements.txt, or name it.\n`,
+    });
+    expect(bench('--cases', 'train-1m', '--python', standIn(`{ missing: 'torch' }`)).stderr).toContain(
+      `has no torch. Make a virtual environment with what the twins need:\n  python3 -m venv .venv && .venv/bin/pip install -r scripts/bench/torch/requirements.txt\nand add --python .venv/bin/python.`,
+    );
+    const dying = standIn(`(process.stderr.write('out of memory'), process.exit(1))`);
+    expect(bench('--cases', 'train-1m', '--python', dying).stderr).toContain('out of memory');
+  });
+
+  it('refuses cases and variants it does not know', () => {
+    expect(bench('--cases', 'train-2m').stderr).toBe('--cases: there is no case "train-2m". Did you mean train-1m?\n');
+    expect(bench('--ours', 'magic').stderr).toBe('--ours: there is no "magic" here; expected some of eager.\n');
+  });
+});
