@@ -2,7 +2,7 @@
  * Our side of the cases: the public step functions, called as the stages call them. The one place that knows how, so that
  * another way of running them (compiled, another precision) is measured by changing this file.
  */
-import { ConfigError } from '../../src/errors.ts';
+import { setCompilation } from '../../src/compile/mode.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, newModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
@@ -25,6 +25,8 @@ export interface OurOptions {
 
 /** Our ways of running a step, by the name the tables give them. */
 export const ourVariants: Readonly<Record<string, OurOptions>> = {
+  compiled: { compile: 'on', precision: 'f32' },
+  'compiled bf16': { compile: 'on', precision: 'bf16' },
   eager: { compile: 'off', precision: 'f32' },
 };
 
@@ -41,12 +43,19 @@ const NEVER = -1;
 const STOP = { padId: PAD, eosId: NEVER };
 const where = 'bench';
 
-/** @throws ConfigError where our steps cannot run that way */
+/** A case whose steps run in the given way, whatever ran before. */
 export function openOurs(given: Case, options: OurOptions): OurCase {
-  if (options.compile !== 'off')
-    throw new ConfigError(`bench: our steps run with compile off; received compile ${options.compile}.`);
-  if (options.precision !== 'f32')
-    throw new ConfigError(`bench: our steps run in precision f32; received precision ${options.precision}.`);
+  const opened = open(given);
+  return {
+    ...opened,
+    step: () => {
+      setCompilation(options);
+      return opened.step();
+    },
+  };
+}
+
+function open(given: Case): OurCase {
   switch (given.task) {
     case 'train':
       return train(given);
