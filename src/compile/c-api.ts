@@ -20,8 +20,8 @@ export interface CApi {
   /** Throws what the last call reported. */
   check(): void;
   readonly status: Pointer;
-  /** A view of native memory, valid as long as that memory is. */
-  view(pointer: Pointer, bytes: number): ArrayBuffer;
+  /** Copies bytes between host arrays and native memory. A view of it (koffi.view) would keep that memory for good. */
+  copy(to: Pointer | NodeJS.TypedArray, from: Pointer | NodeJS.TypedArray, bytes: number): void;
   NewGraph: Call<[], Pointer>;
   NewOperation: Call<[Pointer, string, string], Pointer>;
   AddInput: Call<[Pointer, RawOutput], void>;
@@ -70,7 +70,7 @@ export interface CApi {
   DeleteTensor: Call<[Pointer], void>;
 }
 
-const SIGNATURES: Readonly<Record<Exclude<keyof CApi, 'check' | 'status' | 'view'>, string>> = {
+const SIGNATURES: Readonly<Record<Exclude<keyof CApi, 'check' | 'status' | 'copy'>, string>> = {
   NewGraph: 'void* TF_NewGraph()',
   NewOperation: 'void* TF_NewOperation(void*, const char*, const char*)',
   AddInput: 'void TF_AddInput(void*, TF_Output)',
@@ -138,12 +138,12 @@ function bind(name: string): CApi {
     Object.entries(SIGNATURES).map(([key, signature]) => [key, library.func(signature)]),
   );
   return {
-    ...(functions as unknown as Omit<CApi, 'check' | 'status' | 'view'>),
+    ...(functions as unknown as Omit<CApi, 'check' | 'status' | 'copy'>),
     status,
     check: () => {
       if (code(status) !== 0) throw new LaneError(`TensorFlow: ${message(status)}`);
     },
-    view: (pointer, bytes) => koffi.view(pointer as never, bytes),
+    copy: koffi.load(null).func('void* memcpy(void*, const void*, size_t)') as CApi['copy'],
   };
 }
 

@@ -121,8 +121,9 @@ function toHost(api: CApi, tensor: Pointer, dtype: number): HostValues {
   const bytes = api.TensorByteSize(tensor);
   const make = { [FLOAT32]: Float32Array, [INT32]: Int32Array }[dtype];
   if (make === undefined) throw new ShapeError(`compiled step: results of type ${dtype} cannot be read.`);
-  if (bytes === 0) return new make(0);
-  return new make(api.view(api.TensorData(tensor), bytes).slice(0));
+  const values = new make(bytes / 4);
+  if (bytes > 0) api.copy(values, api.TensorData(tensor), bytes);
+  return values;
 }
 
 /** Elements of a shape. */

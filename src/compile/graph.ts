@@ -119,8 +119,7 @@ export function nativeTensor(
 ): Pointer {
   const tensor = api.AllocateTensor(dtype, [...shape], shape.length, values.byteLength);
   if (values.byteLength > 0) {
-    const bytes = new Uint8Array(api.view(api.TensorData(tensor), values.byteLength));
-    bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    api.copy(api.TensorData(tensor), values, values.byteLength);
   }
   return tensor;
 }

@@ -1,7 +1,9 @@
 /** The life of values in the engine: where they are, that they come back, and that old graphs are swept away. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { engine, openEngine, sweepEngine } from '../../src/compile/engine.ts';
+import { engine, openEngine, runGraph, sweepEngine } from '../../src/compile/engine.ts';
+import { addOutput, FLOAT32 } from '../../src/compile/graph.ts';
 import { setCompilation } from '../../src/compile/mode.ts';
+import { addPlaceholder } from '../../src/compile/variables.ts';
 import { packSequences } from '../../src/data/packing.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
@@ -54,6 +56,20 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
     disposeAdamW(adam);
     disposeModel(model);
     expect(engine().live.size).toBe(before);
+  });
+
+  it('frees what is fed and fetched', () => {
+    const size = 2 ** 16;
+    const port = addPlaceholder(engine(), FLOAT32, [size]);
+    const negative = addOutput(engine().graph, { op: 'Neg', inputs: [port] });
+    const values = new Float32Array(size).fill(1);
+    const run = (times: number): number => {
+      for (let i = 0; i < times; i++) runGraph(engine(), [{ port, shape: [size], values }], [negative], []);
+      return process.memoryUsage.rss();
+    };
+    const before = run(100);
+    // 2 × 256 KB a call would be 500 MB.
+    expect(run(1000) - before).toBeLessThan(100e6);
   });
 
   it('begins anew when most of it is garbage, and what lives goes on as if nothing had been', () => {
