@@ -20,7 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   steps: ['model', 'objectives', 'training', 'data', 'tensor', 'random'],
   rollout: ['steps', 'model', 'objectives', 'training', 'tokenizer', 'data', 'tensor', 'random'],
   evaluation: ['rollout', 'steps', 'model', 'objectives', 'checkpoint', 'tokenizer', 'data', 'tensor', 'random'],
-  run: ['data', 'yaml', 'files', 'tensor', 'lanes'],
+  run: ['data', 'tokenizer', 'yaml', 'files', 'tensor', 'lanes'],
   report: ['evaluation', 'run', 'data'],
 };
 
