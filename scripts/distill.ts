@@ -115,8 +115,10 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
   progress.say(`distill  ${describeModels(parents.dimensions, parents.sizes)}`);
 
   // 1. The teacher, which is never changed, and the student: new, from a checkpoint, or where its run was stopped.
-  const teacher = loadModelFolder(parents.teacher.folder).model;
-  const { model, adam, state } = startOrResume<State>(folder, config.optimizer, () => newStudent(config, parents));
+  const teacher = loadModelFolder(parents.teacher.folder, { tokenizer }).model;
+  const { model, adam, state } = startOrResume<State>(folder, config.optimizer, () => {
+    return newStudent(config, { ...parents, tokenizer });
+  });
   // 2. The packed rows of stage 1, and what both are measured on.
   const data = openPacked(config.data.examples, tokenizer, config.sequence.length, config.training.rows);
   const cursor = createCursor(data.units, state?.cursor ?? config.run.seed);
@@ -188,9 +190,9 @@ async function record(
 
 function newStudent(
   { run: { seed } }: DistillConfig,
-  { student, sizes }: Pick<Awaited<ReturnType<typeof prepare>>, 'student' | 'sizes'>,
+  { student, sizes, tokenizer }: Pick<Awaited<ReturnType<typeof prepare>>, 'student' | 'sizes' | 'tokenizer'>,
 ): Model {
-  if (student !== undefined) return loadModelFolder(student.folder).model;
+  if (student !== undefined) return loadModelFolder(student.folder, { tokenizer }).model;
   return newModel(sizes, 'tokens', seededRandom(seed, 'initialization'));
 }
 

@@ -78,7 +78,7 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
     await folder.recordInput('seed', config.prompts.seed);
     await folder.recordInput('templates', config.prompts.templates);
   });
-  const { model } = loadModelFolder(parent.folder);
+  const { model } = loadModelFolder(parent.folder, { tokenizer });
 
   // 1. Several answers to every prompt, each with its gold score.
   const random = seededRandom(config.run.seed, 'preferences');

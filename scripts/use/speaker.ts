@@ -40,7 +40,9 @@ export async function openSpeakers(
   }
   const candidates = await lookAt(paths);
   await openLaneFor({ backend, device: 'auto' }, { ...openProgress({ quiet: true }), say });
-  return candidates.map(({ folder, ...rest }) => ({ ...rest, model: loadModelFolder(folder).model }));
+  return candidates.map(({ name, folder, tokenizer }) => {
+    return { name, tokenizer, model: loadModelFolder(folder, { tokenizer }).model };
+  });
 }
 
 async function lookAt(paths: readonly string[]): Promise<Candidate[]> {

@@ -30,7 +30,7 @@ function changedFolder(family: string, changes: Changes): string {
 
 /** Logits of the last token of a row. */
 function lastLogits(folder: string, ids: readonly number[]): Float32Array {
-  const { model } = loadModelFolder(folder, { plan: trainNothing() });
+  const { model } = loadModelFolder(folder, { plan: trainNothing(), tokenizer: null });
   const row = { shape: [1, ids.length], data: ids };
   const inputs = paddedInputs(model.dimensions, row, { shape: row.shape, data: ids.map(() => 1) });
   const found = take(tf.tidy(() => everyLogit(model.dimensions, modelWeights(model), inputs)));

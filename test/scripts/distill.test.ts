@@ -76,7 +76,7 @@ describe('distill', () => {
     expect(wrong).toEqual([]);
     expect(manifest.parents.map(({ role }) => role)).toEqual(['teacher']);
     expect(manifest.inputs.map(({ role }) => role)).toEqual(['examples', 'seed', 'templates']);
-    const { model } = loadModelFolder(path('run/best'));
+    const { model } = loadModelFolder(path('run/best'), { tokenizer: null });
     expect(model.dimensions).toMatchObject({ layers: 1, heads: 4, kvHeads: 2, dModel: 32 });
     disposeModel(model);
 
