@@ -16,7 +16,7 @@ import { ConfigError } from '../src/errors.ts';
 import type { ModelDimensions } from '../src/model/dimensions.ts';
 import { checkDimensions, parameterCount } from '../src/model/dimensions.ts';
 import type { Model } from '../src/model/model.ts';
-import { disposeModel, newModel } from '../src/model/model.ts';
+import { disposeModel, newModel, trainNothing } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
 import { endStep } from '../src/run/end-step.ts';
 import { openMetrics } from '../src/run/metrics.ts';
@@ -115,7 +115,7 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
   progress.say(`distill  ${describeModels(parents.dimensions, parents.sizes)}`);
 
   // 1. The teacher, which is never changed, and the student: new, from a checkpoint, or where its run was stopped.
-  const teacher = loadModelFolder(parents.teacher.folder, { tokenizer }).model;
+  const teacher = loadModelFolder(parents.teacher.folder, { plan: trainNothing(), tokenizer }).model;
   const { model, adam, state } = startOrResume<State>(folder, config.optimizer, () => {
     return newStudent(config, { ...parents, tokenizer });
   });

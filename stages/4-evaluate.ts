@@ -37,7 +37,7 @@ import { readSeen, summarise } from '../src/evaluation/protocol.ts';
 import type { QuestionSet } from '../src/evaluation/question-sets.ts';
 import { questionSets } from '../src/evaluation/question-sets.ts';
 import type { Model } from '../src/model/model.ts';
-import { disposeModel } from '../src/model/model.ts';
+import { disposeModel, trainNothing } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
 import { contaminationLines, protocolLines, summaryLines, taskLines } from '../src/report/evaluation-report.ts';
 import { breathe, Interrupted } from '../src/run/interrupts.ts';
@@ -123,7 +123,7 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
   const answerSets: AnswerSet[] = [];
   const answers = new Map<ModelName, JudgedAnswer[]>();
   for (const [index, name] of names.entries()) {
-    const { model } = loadModelFolder((parents.get(name) as Parent).folder, { tokenizer });
+    const { model } = loadModelFolder((parents.get(name) as Parent).folder, { plan: trainNothing(), tokenizer });
     const report = (done: number): void => bar.update(index * total + done, { model: name });
     answerSets.push(...answerAll(model, name, sets, config, tokenizer, report));
     if (judges !== undefined) {
@@ -173,8 +173,9 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
 function openJudges(parents: ReadonlyMap<string, Parent>, tokenizer: Tokenizer) {
   const [instruct, scorer] = [parents.get('instruct'), parents.get('reward')];
   if (instruct === undefined || scorer === undefined) return undefined;
-  const { model: reference } = loadModelFolder(instruct.folder, { tokenizer });
-  const { model: reward, normalisation } = loadModelFolder(scorer.folder, { tokenizer });
+  const options = { plan: trainNothing(), tokenizer };
+  const { model: reference } = loadModelFolder(instruct.folder, options);
+  const { model: reward, normalisation } = loadModelFolder(scorer.folder, options);
   return { reference, reward, normalisation };
 }
 
