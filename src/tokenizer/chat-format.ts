@@ -27,7 +27,7 @@ export interface ChatFormat {
   prompt(history: readonly ChatTurn[], prompt: string, where?: string): ChatIds;
   /** Ids of an answer, without the token that ends it. */
   target(text: string, where?: string): Int32Array;
-  /** The answer in decoded text: without what the template writes around it. */
+  /** The answer in decoded text, or in a beginning of it: without what the template writes around it. */
   answer(decoded: string): string;
 }
 
@@ -66,6 +66,8 @@ export function chatFormat(render: RenderChat, encoder: RenderedEncoder, where: 
       return joined(encoder, piecesOf(render, messages, around.endText, at));
     },
     answer: (decoded) => {
+      // A beginning of what stands before an answer is nothing of it yet.
+      if (around.before.startsWith(decoded)) return '';
       const start = decoded.startsWith(around.before) ? around.before.length : 0;
       const isAfter = around.after !== '' && decoded.endsWith(around.after);
       return decoded.slice(start, isAfter ? -around.after.length : undefined);
