@@ -43,31 +43,49 @@ export interface ConfigFields {
   only(key: string, allowed: readonly unknown[]): void;
   /** The raw value, undefined where it is missing or null. */
   take(key: string): unknown;
+  /** Whether it is there at all: transformers gives some fields a default where they are missing, and none where they are null. */
+  has(key: string): boolean;
+  /** The fields of an object within; undefined where it is missing or null. Whoever takes it finishes it. */
+  section(key: string): FinishedFields | undefined;
   problem(key: string, what: string): void;
+}
+
+/** Fields with an end: `finish` refuses those nobody asked for. */
+export interface FinishedFields extends ConfigFields {
+  finish(): void;
 }
 
 /**
  * @param path names the file in problems
  * @param problems gets a line for everything that is wrong
- * @returns the fields, and `finish`, which refuses those nobody asked for
+ * @param within stands in front of the names of fields in problems: "rope_scaling."
  */
 export function configFields(
   raw: Readonly<Record<string, unknown>>,
   path: string,
   problems: string[],
-): ConfigFields & { finish(): void } {
+  within = '',
+): FinishedFields {
   const taken = new Set<string>();
   const take = (key: string): unknown => {
     taken.add(key);
     return raw[key] ?? undefined;
   };
   const problem = (key: string, what: string): void => {
-    problems.push(`${path} ${key}: ${what}`);
+    problems.push(`${path} ${within}${key}: ${what}`);
   };
   const show = (value: unknown): string => JSON.stringify(value) ?? 'nothing';
   return {
     take,
     problem,
+    has: (key) => Object.hasOwn(raw, key),
+    section: (key) => {
+      const value = take(key);
+      if (value === undefined) return undefined;
+      const isObject = typeof value === 'object' && !Array.isArray(value);
+      if (!isObject) problem(key, `expected an object, received ${show(value)}.`);
+      return configFields(isObject ? (value as Record<string, unknown>) : {}, path, problems, `${within}${key}.`);
+    },
     number: (key, fallback) => {
       const value = take(key) ?? fallback;
       if (typeof value === 'number') return value;

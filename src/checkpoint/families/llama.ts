@@ -33,7 +33,7 @@ function read(fields: ConfigFields, family: LlamaFamily): ModelDimensions {
     vocab: fields.number('vocab_size'),
     layers,
     heads,
-    kvHeads: fields.number('num_key_value_heads', heads),
+    kvHeads: fields.number('num_key_value_heads', kvHeadsOf(fields, family, heads)),
     headDim: fields.number('head_dim', family === 'qwen3' ? 128 : dModel / heads),
     dModel,
     dFf: fields.number('intermediate_size'),
@@ -46,6 +46,11 @@ function read(fields: ConfigFields, family: LlamaFamily): ModelDimensions {
     windows: readWindows(fields, family, layers),
     tiedHead: fields.flag('tie_word_embeddings', false),
   };
+}
+
+/** Where the field is missing; null is as many as heads. Those that are missing in a Mistral are 8, in a Qwen 32. */
+function kvHeadsOf(fields: ConfigFields, family: LlamaFamily, heads: number): number {
+  return fields.has('num_key_value_heads') ? heads : { llama: heads, mistral: 8, qwen2: 32, qwen3: 32 }[family];
 }
 
 function readBiases(fields: ConfigFields, family: LlamaFamily): ModelDimensions['biases'] {
@@ -64,7 +69,8 @@ function readBiases(fields: ConfigFields, family: LlamaFamily): ModelDimensions[
  */
 function readWindows(fields: ConfigFields, family: LlamaFamily, layers: number): (number | null)[] {
   if (family === 'llama') return [];
-  const window = fields.take('sliding_window');
+  // Null is none, a file that does not say is 4096: transformers' defaults are of fields, not of values.
+  const window = fields.has('sliding_window') ? fields.take('sliding_window') : 4096;
   const isMistral = family === 'mistral';
   const isOn = isMistral || fields.flag('use_sliding_window', false);
   const from = isMistral ? 0 : fields.number('max_window_layers', 28);
