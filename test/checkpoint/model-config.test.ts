@@ -153,11 +153,11 @@ describe('what is refused', () => {
     expect((await problems(bad)).sort()).toEqual([
       'config.json attention_bias: expected true or false, received 1.',
       'config.json hidden_act: "gelu" is not supported; expected "silu" or "swish".',
-      'config.json hidden_size: expected a number, received nothing.',
+      'config.json hidden_size: expected a whole number from 1 to 1,000,000,000, received nothing.',
       `config.json num_experts: 8 ${unknown}`,
       `config.json quantization_config: {"bits":4} ${unknown}`,
       'config.json rope_parameters.rope_type: "yarn" is not supported; expected "default", "linear", "dynamic" or "llama3".',
-      'config.json vocab_size: expected a number, received "512".',
+      'config.json vocab_size: expected a whole number from 1 to 1,000,000,000, received "512".',
     ]);
   });
 

@@ -17,7 +17,7 @@ export function readRope(fields: ConfigFields, names: RopeNames): RopeDimensions
   const parameters = fields.section('rope_parameters');
   // Where both are there, both versions of transformers read rope_scaling.
   const settings = fields.section('rope_scaling') ?? parameters;
-  const trained = fields.number('max_position_embeddings');
+  const trained = fields.count('max_position_embeddings');
   const fraction = names.fraction === undefined ? 1 : fields.number(names.fraction, names.defaultFraction ?? 1);
   const share = settings?.number('partial_rotary_factor', fraction) ?? fraction;
   // Families without a field for it rotate whole heads, whatever stands here; a file that says otherwise is another model.
@@ -50,12 +50,15 @@ function readScaling(settings: ConfigFields, trained: number): RopeScaling | nul
   // transformers takes the original length of dynamic scaling from max_position_embeddings.
   if (type === 'dynamic') return { type, factor: settings.number('factor'), originalContext: trained };
   if (type === 'llama3') {
+    const [low, high] = [settings.number('low_freq_factor'), settings.number('high_freq_factor')];
+    if (high <= low)
+      settings.problem('high_freq_factor', `expected more than low_freq_factor ${low}, received ${high}.`);
     return {
       type,
       factor: settings.number('factor'),
-      lowFrequencyFactor: settings.number('low_freq_factor'),
-      highFrequencyFactor: settings.number('high_freq_factor'),
-      originalContext: settings.number('original_max_position_embeddings'),
+      lowFrequencyFactor: low,
+      highFrequencyFactor: high,
+      originalContext: settings.count('original_max_position_embeddings'),
     };
   }
   const shown = JSON.stringify(type);
