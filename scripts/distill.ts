@@ -84,7 +84,21 @@ function studentDimensions(teacher: ModelDimensions, { student }: DistillConfig)
       `student.heads: expected a divisor of dModel ${sizes.dModel}, received ${sizes.heads}. Name both, or neither.`,
     );
   }
-  return checkDimensions({ ...sizes, kvHeads, headDim });
+  // A teacher of more or fewer layers has its pattern of windows cut, or begun again.
+  const { windows: pattern } = teacher;
+  const windows =
+    pattern.length === 0 ? [] : Array.from({ length: sizes.layers }, (_, i) => pattern[i % pattern.length] ?? null);
+  return checkStudent({ ...sizes, kvHeads, headDim, windows });
+}
+
+/** Says of the student what is wrong with its sizes. */
+function checkStudent(sizes: ModelDimensions): ModelDimensions {
+  try {
+    return checkDimensions(sizes);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new ConfigError(error.problems.map((problem) => problem.replace(/^model\./, 'student.')));
+  }
 }
 
 async function check(config: DistillConfig): Promise<readonly string[]> {
