@@ -80,6 +80,9 @@ describe('distill', () => {
     expect(wrong).toEqual([]);
     expect(manifest.parents.map(({ role }) => role)).toEqual(['teacher']);
     expect(manifest.inputs.map(({ role }) => role)).toEqual(['examples', 'seed', 'templates']);
+    expect(readFileSync(path('run/best/README.md'), 'utf8')).toMatch(
+      /# Distillation\n[\s\S]*\| loss on validation rows \| \d/,
+    );
     const { model } = loadModelFolder(path('run/best'), { tokenizer: null });
     expect(model.dimensions).toMatchObject({ layers: 1, heads: 4, kvHeads: 2, dModel: 32 });
     disposeModel(model);
