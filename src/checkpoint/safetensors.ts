@@ -6,7 +6,7 @@ import { CHUNK_BYTES, readBytes } from './file-bytes.ts';
 import { duplicateKeys } from './json-keys.ts';
 
 /** Element types that are read as numbers; F32 and BF16 can be written. */
-const BYTES = { F32: 4, BF16: 2, F16: 2 } as const;
+export const BYTES = { F32: 4, BF16: 2, F16: 2 } as const;
 export type FileType = keyof typeof BYTES;
 
 /** Types that may stand in a file (GPT-2 files hold masks) but not be read. */

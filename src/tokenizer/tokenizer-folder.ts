@@ -42,7 +42,7 @@ export function readTokenizerFolder(folder: string): FoundTokenizer {
     if (text !== undefined) named[kind] = text;
   }
   const text = tokenizerText(folder, config, named);
-  const json = parse(text, join(folder, 'tokenizer.json')) as {
+  const json = parseObject(text, join(folder, 'tokenizer.json')) as {
     added_tokens?: AddedToken[];
     model?: { vocab?: Vocabulary };
   };
@@ -198,10 +198,11 @@ function readText(folder: string, name: string): string | undefined {
 
 function optional(folder: string, name: string): Json | undefined {
   const text = readText(folder, name);
-  return text === undefined ? undefined : parse(text, join(folder, name));
+  return text === undefined ? undefined : parseObject(text, join(folder, name));
 }
 
-function parse(text: string, path: string): Json {
+/** @throws DataError where a file of a tokenizer does not hold a JSON object */
+export function parseObject(text: string, path: string): Json {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('it is not an object');
