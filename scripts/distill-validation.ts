@@ -1,4 +1,5 @@
 /** How good teacher and student are: loss and accuracy on validation rows; the best student is kept. */
+import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { readTable } from '../src/data/arrow-file.ts';
 import { bool, utf8 } from '../src/data/columns.ts';
@@ -94,9 +95,28 @@ function lossOn(model: Model, tokenizer: Tokenizer, items: readonly TaskItem[], 
   return nextTokenLoss(model, batches, tokenizer.padId);
 }
 
+/** What the model card tells. */
+function cardOf(config: DistillConfig, best: Measured & { readonly step: number }): CardFacts {
+  const { teacher, student, data, sequence, training, optimizer } = config;
+  const { learningRate, schedule, weightDecay } = optimizer;
+  const { checkpoint, ...sizes } = student;
+  return {
+    made: 'Distillation',
+    base: checkpoint ?? teacher,
+    data: { teacher, examples: data.examples, 'validation rows': data.seed, templates: data.templates },
+    decisions: {
+      student: checkpoint ?? sizes,
+      loss: config.distill,
+      sequences: { length: sequence.length, padding: 'packed' },
+      optimizer: { learningRate, schedule, weightDecay, epochs: training.epochs, rows: training.rows },
+    },
+    results: { 'loss on validation rows': best.loss, 'accuracy on validation rows': best.accuracy, step: best.step },
+  };
+}
+
 /** Measures the student, writes its answers down, and keeps the best model by loss in `best/`. */
 export function openValidation(
-  { sequence }: DistillConfig,
+  config: DistillConfig,
   folder: RunFolder,
   parts: {
     model: Model;
@@ -106,6 +126,7 @@ export function openValidation(
   },
 ) {
   const { model, tokenizer, items, state } = parts;
+  const { length } = config.sequence;
   const samples = openSamples(folder.file('samples.arrow'), sampleColumns, { resumeFromStep: state?.step });
   let best = state?.best ?? { loss: Number.POSITIVE_INFINITY, accuracy: 0, step: 0 };
   const note = async (step: number, answers: readonly TaskAnswer[]): Promise<void> => {
@@ -120,10 +141,11 @@ export function openValidation(
     measure: async (step: number): Promise<Measured> => {
       const answers = answerTasks(model, tokenizer, items);
       await note(step, answers);
-      const found = { loss: lossOn(model, tokenizer, items, sequence.length), accuracy: accuracyByTask(answers).mean };
+      const found = { loss: lossOn(model, tokenizer, items, length), accuracy: accuracyByTask(answers).mean };
       if (found.loss < best.loss) {
         best = { ...found, step };
-        await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer }));
+        const card = cardOf(config, best);
+        await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer, card }));
       }
       return found;
     },

@@ -16,7 +16,7 @@ import { ConfigError } from '../src/errors.ts';
 import type { ModelDimensions } from '../src/model/dimensions.ts';
 import { checkDimensions, parameterCount } from '../src/model/dimensions.ts';
 import type { Model } from '../src/model/model.ts';
-import { disposeModel, newModel } from '../src/model/model.ts';
+import { disposeModel, newModel, trainNothing } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
 import { endStep } from '../src/run/end-step.ts';
 import { openMetrics } from '../src/run/metrics.ts';
@@ -84,7 +84,21 @@ function studentDimensions(teacher: ModelDimensions, { student }: DistillConfig)
       `student.heads: expected a divisor of dModel ${sizes.dModel}, received ${sizes.heads}. Name both, or neither.`,
     );
   }
-  return checkDimensions({ ...sizes, kvHeads, headDim });
+  // A teacher of more or fewer layers has its pattern of windows cut, or begun again.
+  const { windows: pattern } = teacher;
+  const windows =
+    pattern.length === 0 ? [] : Array.from({ length: sizes.layers }, (_, i) => pattern[i % pattern.length] ?? null);
+  return checkStudent({ ...sizes, kvHeads, headDim, windows });
+}
+
+/** Says of the student what is wrong with its sizes. */
+function checkStudent(sizes: ModelDimensions): ModelDimensions {
+  try {
+    return checkDimensions(sizes);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new ConfigError(error.problems.map((problem) => problem.replace(/^model\./, 'student.')));
+  }
 }
 
 async function check(config: DistillConfig): Promise<readonly string[]> {
@@ -115,8 +129,10 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
   progress.say(`distill  ${describeModels(parents.dimensions, parents.sizes)}`);
 
   // 1. The teacher, which is never changed, and the student: new, from a checkpoint, or where its run was stopped.
-  const teacher = loadModelFolder(parents.teacher.folder).model;
-  const { model, adam, state } = startOrResume<State>(folder, config.optimizer, () => newStudent(config, parents));
+  const teacher = loadModelFolder(parents.teacher.folder, { plan: trainNothing(), tokenizer }).model;
+  const { model, adam, state } = startOrResume<State>(folder, config.optimizer, () => {
+    return newStudent(config, { ...parents, tokenizer });
+  });
   // 2. The packed rows of stage 1, and what both are measured on.
   const data = openPacked(config.data.examples, tokenizer, config.sequence.length, config.training.rows);
   const cursor = createCursor(data.units, state?.cursor ?? config.run.seed);
@@ -188,9 +204,9 @@ async function record(
 
 function newStudent(
   { run: { seed } }: DistillConfig,
-  { student, sizes }: Pick<Awaited<ReturnType<typeof prepare>>, 'student' | 'sizes'>,
+  { student, sizes, tokenizer }: Pick<Awaited<ReturnType<typeof prepare>>, 'student' | 'sizes' | 'tokenizer'>,
 ): Model {
-  if (student !== undefined) return loadModelFolder(student.folder).model;
+  if (student !== undefined) return loadModelFolder(student.folder, { tokenizer }).model;
   return newModel(sizes, 'tokens', seededRandom(seed, 'initialization'));
 }
 

@@ -7,7 +7,7 @@
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { readLlama2c } from '../src/checkpoint/llama2c.ts';
+import { type Llama2cFile, openLlama2c } from '../src/checkpoint/llama2c.ts';
 import { readLlama2cTokenizer } from '../src/checkpoint/llama2c-tokenizer.ts';
 import { huggingFaceConfig, NO_NORMALISATION } from '../src/checkpoint/model-config.ts';
 import { loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
@@ -15,12 +15,10 @@ import { writeWeightFiles } from '../src/checkpoint/weight-files.ts';
 import { fileTensors } from '../src/checkpoint/weight-names.ts';
 import { CheckpointError, ConfigError } from '../src/errors.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
-import { parameterSpecs } from '../src/model/dimensions.ts';
-import { disposeModel } from '../src/model/model.ts';
+import { disposeModel, trainNothing } from '../src/model/model.ts';
 import { runMain } from '../src/run/program.ts';
 import { openProgress } from '../src/run/progress.ts';
 import { openLaneFor } from '../src/run/stage.ts';
-import { layoutOf, parameterValues } from '../src/tensor/parameters.ts';
 import { llama2cTokenizerFiles } from '../src/tokenizer/llama2c-files.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 
@@ -43,7 +41,7 @@ export async function importLlama2c(argv: readonly string[], say: (line: string)
     writeAsItIs(folder, modelPath, tokenizerPath);
     // Read again with a PAD, which grows the tables, and written whole.
     const tokenizer = loadTokenizer(folder);
-    const { model } = loadModelFolder(folder, { tokenizer });
+    const { model } = loadModelFolder(folder, { plan: trainNothing(), tokenizer });
     for (const name of ['model.safetensors', 'config.json']) rmSync(join(folder, name));
     const card = { made: basename(modelPath), base: basename(modelPath), data: {}, decisions: {}, results: {} };
     writeModelFolder(folder, model, { tokenizer, card });
@@ -54,7 +52,15 @@ export async function importLlama2c(argv: readonly string[], say: (line: string)
 
 /** The folder as it would be published: without a PAD. */
 function writeAsItIs(folder: string, modelPath: string, tokenizerPath: string): void {
-  const { dimensions, values } = readLlama2c(readFileSync(modelPath), modelPath);
+  const file = openLlama2c(modelPath);
+  try {
+    writeFiles(folder, file, tokenizerPath);
+  } finally {
+    file.close();
+  }
+}
+
+function writeFiles(folder: string, { dimensions, read }: Llama2cFile, tokenizerPath: string): void {
   const { pieces } = readLlama2cTokenizer(readFileSync(tokenizerPath), dimensions.vocab, tokenizerPath);
   const files = llama2cTokenizerFiles(pieces, dimensions.context, tokenizerPath);
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
@@ -62,8 +68,12 @@ function writeAsItIs(folder: string, modelPath: string, tokenizerPath: string): 
   const options = { dtype: 'float32', normalisation: NO_NORMALISATION } as const;
   const config = { ...huggingFaceConfig(dimensions, 'tokens', special, options), pad_token_id: null };
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
-  const layout = layoutOf(parameterSpecs(dimensions, 'tokens'));
-  const tensors = fileTensors(dimensions, 'tokens', (name) => parameterValues(layout, values, name));
+  // The last one is kept: files ask for its parts in turn.
+  let last: { name: string; values: Float32Array } | undefined;
+  const tensors = fileTensors(dimensions, 'tokens', (name) => {
+    if (last?.name !== name) last = { name, values: read(name) };
+    return last.values;
+  });
   writeWeightFiles(folder, tensors, { dtype: 'F32' });
 }
 

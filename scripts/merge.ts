@@ -50,7 +50,14 @@ export async function mergeCommand(argv: readonly string[], say: (line: string) 
   const beside = join(adapter, '..', 'config.json');
   const normalisation =
     head === 'score' && existsSync(beside) ? readModelConfig(beside).normalisation : NO_NORMALISATION;
-  const options = { tokenizer, normalisation, dtype: dtype as 'float32' | 'bfloat16' };
+  const card = {
+    made: 'A model with a low-rank adapter merged into it',
+    base,
+    data: { adapter: given },
+    decisions: { rank: plan.rank, scale: plan.scale, 'changed weights': plan.places.length },
+    results: {},
+  };
+  const options = { tokenizer, normalisation, dtype: dtype as 'float32' | 'bfloat16', card };
   await atomicFolder(to, (path) => writeModelFolder(path, merged, options));
   disposeModel(merged);
   say(`merged ${plan.places.length} changes of rank ${plan.rank} into ${to}`);

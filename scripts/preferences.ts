@@ -19,7 +19,7 @@ import type { JudgedPrompt } from '../src/evaluation/chat-prompts.ts';
 import { describePrompts, loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
 import { goldScore } from '../src/evaluation/gold.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
-import { disposeModel } from '../src/model/model.ts';
+import { disposeModel, trainNothing } from '../src/model/model.ts';
 import type { Random } from '../src/random.ts';
 import { seededRandom } from '../src/random.ts';
 import { generate } from '../src/rollout/generate.ts';
@@ -78,7 +78,7 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
     await folder.recordInput('seed', config.prompts.seed);
     await folder.recordInput('templates', config.prompts.templates);
   });
-  const { model } = loadModelFolder(parent.folder);
+  const { model } = loadModelFolder(parent.folder, { plan: trainNothing(), tokenizer });
 
   // 1. Several answers to every prompt, each with its gold score.
   const random = seededRandom(config.run.seed, 'preferences');

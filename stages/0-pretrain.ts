@@ -7,6 +7,7 @@
  *   After   Radford et al. 2019 (GPT-2); Touvron et al. 2023 (arXiv:2302.13971)
  */
 import { join } from 'node:path';
+import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { encodeDocument, readCorpus } from '../src/data/corpus.ts';
@@ -123,11 +124,28 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
   bar.finish(`held-out loss ${heldOutLoss.toFixed(3)} nats a token`);
 
   // 4. The result, in bfloat16: a few megabytes that any tool opens.
-  await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, { tokenizer, dtype: 'bfloat16' }));
+  const options = { tokenizer, dtype: 'bfloat16', card: cardOf(config, heldOutLoss) } as const;
+  await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, options));
   await folder.recordOutput('model', 'model');
   disposeModel(model);
   disposeAdamW(adam);
   return { heldOutLoss, steps, parameters };
+}
+
+/** What the model card tells. */
+function cardOf({ corpus, heldOut, tokenizer, training, optimizer }: PretrainConfig, heldOutLoss: number): CardFacts {
+  const { learningRate, schedule, weightDecay } = optimizer;
+  const { steps, rows, length } = training;
+  return {
+    made: 'Pre-training',
+    base: corpus,
+    data: { corpus, 'held-out documents': heldOut, tokenizer },
+    decisions: {
+      sequences: { length, padding: 'packed, attention within a document' },
+      optimizer: { learningRate, schedule, weightDecay, steps, rows },
+    },
+    results: { 'loss on held-out documents': heldOutLoss },
+  };
 }
 
 /** A corpus as packed rows of `length` tokens. */

@@ -37,7 +37,7 @@ import { readSeen, summarise } from '../src/evaluation/protocol.ts';
 import type { QuestionSet } from '../src/evaluation/question-sets.ts';
 import { questionSets } from '../src/evaluation/question-sets.ts';
 import type { Model } from '../src/model/model.ts';
-import { disposeModel } from '../src/model/model.ts';
+import { disposeModel, trainNothing } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
 import { contaminationLines, protocolLines, summaryLines, taskLines } from '../src/report/evaluation-report.ts';
 import { breathe, Interrupted } from '../src/run/interrupts.ts';
@@ -119,11 +119,11 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
   const names = (['base', 'instruct', 'ppo'] as const).filter((name) => parents.has(name));
   const total = sets.reduce((sum, { items, dev }) => sum + items.length + dev.length, 0);
   const bar = progress.phase('evaluate', names.length * total, { unit: 'rows' });
-  const judges = openJudges(parents);
+  const judges = openJudges(parents, tokenizer);
   const answerSets: AnswerSet[] = [];
   const answers = new Map<ModelName, JudgedAnswer[]>();
   for (const [index, name] of names.entries()) {
-    const { model } = loadModelFolder((parents.get(name) as Parent).folder);
+    const { model } = loadModelFolder((parents.get(name) as Parent).folder, { plan: trainNothing(), tokenizer });
     const report = (done: number): void => bar.update(index * total + done, { model: name });
     answerSets.push(...answerAll(model, name, sets, config, tokenizer, report));
     if (judges !== undefined) {
@@ -170,11 +170,12 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
 }
 
 /** The instruct model as reference and the reward model; undefined where there are no conversations. */
-function openJudges(parents: ReadonlyMap<string, Parent>) {
+function openJudges(parents: ReadonlyMap<string, Parent>, tokenizer: Tokenizer) {
   const [instruct, scorer] = [parents.get('instruct'), parents.get('reward')];
   if (instruct === undefined || scorer === undefined) return undefined;
-  const { model: reference } = loadModelFolder(instruct.folder);
-  const { model: reward, normalisation } = loadModelFolder(scorer.folder);
+  const options = { plan: trainNothing(), tokenizer };
+  const { model: reference } = loadModelFolder(instruct.folder, options);
+  const { model: reward, normalisation } = loadModelFolder(scorer.folder, options);
   return { reference, reward, normalisation };
 }
 

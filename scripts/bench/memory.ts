@@ -55,7 +55,7 @@ async function measure(folder: string, given: Case): Promise<Measured> {
   const learned = Math.round(length * share);
   const shapes = { train: { rows, seq: length, logits: rows * learned } };
   const { total } = await estimateMemory([{ dimensions, head: 'tokens', plan }], [], shapes);
-  const { model } = loadModelFolder(folder, { plan, random: seededRandom(1) });
+  const { model } = loadModelFolder(folder, { plan, random: seededRandom(1), tokenizer: null });
   const options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, epsilonStyle: 'pytorch', weightDecay: 0 } as const;
   const adam = createAdamW(model.parameters.layout, options);
   const fill = (value: (i: number) => number): Int32Array =>

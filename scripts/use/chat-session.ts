@@ -1,7 +1,7 @@
 /** A conversation with one or two models: turns, what of them fits the context, and the commands that change it. */
 import { encodePrompt } from '../../src/data/instruction.ts';
 import type { Turn } from '../../src/data/template.ts';
-import { UserError } from '../../src/errors.ts';
+import { DataError, UserError } from '../../src/errors.ts';
 import { atomicWrite } from '../../src/files/atomic-write.ts';
 import type { Random } from '../../src/random.ts';
 import { openColumns } from '../../src/run/text-columns.ts';
@@ -138,14 +138,31 @@ async function answer(said: string, sides: readonly Side[], settings: ChatSettin
   else if (io.terminal) noteCosts(questions, answered, io);
 }
 
-/** The prompt with as many of the latest turns as leave room for an answer. */
-function questionFor(said: string, side: Side, settings: ChatSettings, io: ChatIo): Question | undefined {
-  const { speaker, turns, random } = side;
-  const { context } = speaker.model.dimensions;
+/** What a model is asked: as many of the latest turns as leave room for an answer; why it cannot be, where it cannot. */
+function promptFor(said: string, { speaker, turns }: Side, maxNewTokens: number) {
   const encode = (skipped: number): Int32Array => encodePrompt(said, speaker.tokenizer, turns.slice(skipped));
-  let skipped = 0;
-  let ids = encode(0);
-  while (skipped < turns.length && roomAfter(ids, speaker) < settings.maxNewTokens) ids = encode(++skipped);
+  try {
+    let skipped = 0;
+    let ids = encode(0);
+    while (skipped < turns.length && roomAfter(ids, speaker) < maxNewTokens) ids = encode(++skipped);
+    return { ids, skipped };
+  } catch (error) {
+    // A conversation is not to be lost for a line that cannot be said in the model's template.
+    if (!(error instanceof DataError)) throw error;
+    return { problem: error.message };
+  }
+}
+
+/** One line as a question; undefined, and a note, where it cannot be asked. */
+function questionFor(said: string, side: Side, settings: ChatSettings, io: ChatIo): Question | undefined {
+  const { speaker, random } = side;
+  const { context } = speaker.model.dimensions;
+  const found = promptFor(said, side, settings.maxNewTokens);
+  if (found.problem !== undefined) {
+    io.write(`(${found.problem} Or see /undo and /reset)\n`);
+    return undefined;
+  }
+  const { ids, skipped } = found;
   const room = roomAfter(ids, speaker);
   const name = io.terminal ? '' : `${speaker.name}: `;
   if (room < 1) {

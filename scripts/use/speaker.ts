@@ -2,7 +2,7 @@
 import { checkModelFolder, loadModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { encodePrompt } from '../../src/data/instruction.ts';
 import { ConfigError, DataError, UserError } from '../../src/errors.ts';
-import { disposeModel, type Model } from '../../src/model/model.ts';
+import { disposeModel, type Model, trainNothing } from '../../src/model/model.ts';
 import { openParent } from '../../src/run/parents.ts';
 import { openProgress } from '../../src/run/progress.ts';
 import { openLaneFor } from '../../src/run/stage.ts';
@@ -40,7 +40,9 @@ export async function openSpeakers(
   }
   const candidates = await lookAt(paths);
   await openLaneFor({ backend, device: 'auto' }, { ...openProgress({ quiet: true }), say });
-  return candidates.map(({ folder, ...rest }) => ({ ...rest, model: loadModelFolder(folder).model }));
+  return candidates.map(({ name, folder, tokenizer }) => {
+    return { name, tokenizer, model: loadModelFolder(folder, { plan: trainNothing(), tokenizer }).model };
+  });
 }
 
 async function lookAt(paths: readonly string[]): Promise<Candidate[]> {

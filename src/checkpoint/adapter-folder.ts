@@ -41,12 +41,12 @@ export function writeAdapterFolder(folder: string, model: Model, base: string): 
     const a = {
       name: `${PREFIX}${module}.lora_A.weight`,
       shape: [rank, input],
-      values: () => transpose(values('a'), input, rank),
+      values: () => turned('to PEFT', values('a'), [input, rank]),
     };
     const b = {
       name: `${PREFIX}${module}.lora_B.weight`,
       shape: [output, rank],
-      values: () => transpose(values('b'), rank, output, piece.order),
+      values: () => turned('to PEFT', values('b'), [rank, output], piece.order),
     };
     return [a, b];
   });
@@ -85,34 +85,26 @@ function peftConfig(
   };
 }
 
-/** [rows, columns] → [columns, rows]; output `column` goes to row `order(column)`. */
-function transpose(
+/**
+ * A matrix of ours, [rows, columns], as PEFT's, [columns, rows], in which column `column` is row `order(column)`; or PEFT's
+ * as ours.
+ */
+function turned(
+  direction: 'to PEFT' | 'to ours',
   values: Float32Array,
-  rows: number,
-  columns: number,
+  [rows, columns]: readonly [number, number],
   order = (column: number) => column,
 ): Float32Array {
-  const turned = new Float32Array(values.length);
+  const found = new Float32Array(values.length);
   for (let column = 0; column < columns; column++) {
-    const to = order(column) * rows;
-    for (let row = 0; row < rows; row++) turned[to + row] = values[row * columns + column] as number;
+    const start = order(column) * rows;
+    for (let row = 0; row < rows; row++) {
+      const [ours, theirs] = [row * columns + column, start + row];
+      if (direction === 'to PEFT') found[theirs] = values[ours] as number;
+      else found[ours] = values[theirs] as number;
+    }
   }
-  return turned;
-}
-
-/** The other way round: rows `order(column)` of [columns, rows] become columns of [rows, columns]. */
-function turnBack(
-  values: Float32Array,
-  rows: number,
-  columns: number,
-  order = (column: number) => column,
-): Float32Array {
-  const turned = new Float32Array(values.length);
-  for (let column = 0; column < columns; column++) {
-    const from = order(column) * rows;
-    for (let row = 0; row < rows; row++) turned[row * columns + column] = values[from + row] as number;
-  }
-  return turned;
+  return found;
 }
 
 /** An adapter folder that fits a model. */
@@ -150,8 +142,8 @@ export function readAdapterFolder(folder: string, dimensions: ModelDimensions): 
         Float32Array,
         Float32Array,
       ];
-      values.set(`${place.name}.a`, turnBack(a, a.length / rank, rank));
-      values.set(`${place.name}.b`, turnBack(b, rank, place.to - place.from, piece.order));
+      values.set(`${place.name}.a`, turned('to ours', a, [a.length / rank, rank]));
+      values.set(`${place.name}.b`, turned('to ours', b, [rank, place.to - place.from], piece.order));
     }
     if (head === 'score') values.set('score.weight', file.read(`${PREFIX}score.weight`));
     const places = found.map(({ module }) => module.place);

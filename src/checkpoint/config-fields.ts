@@ -34,8 +34,14 @@ const WITHOUT_EFFECT = [
 
 /** Fields of a configuration, each taken once; problems are collected. */
 export interface ConfigFields {
-  /** A number, or the fallback where the field is missing or null. Without a fallback it has to be there. */
+  /** A number above 0, or the fallback where the field is missing or null. Without a fallback it has to be there. */
   number(key: string, fallback?: number): number;
+  /** Any number; it has to be there. */
+  real(key: string): number;
+  /** A whole number in bounds, likewise; from 1 to a thousand million where left out. The fallback is not looked at. */
+  count(key: string, fallback?: number, bounds?: { readonly least?: number; readonly most?: number }): number;
+  /** How many layers, at most 10,000: lists with an entry a layer are made before more is known of a model. */
+  layers(key: string): number;
   flag(key: string, fallback: boolean): boolean;
   /** One of the words, by the map: { silu: 'swiglu' }. */
   choice<Value>(key: string, choices: Readonly<Record<string, Value>>, fallback: string): Value;
@@ -43,46 +49,81 @@ export interface ConfigFields {
   only(key: string, allowed: readonly unknown[]): void;
   /** The raw value, undefined where it is missing or null. */
   take(key: string): unknown;
+  /** Whether it is there at all: transformers gives some fields a default where they are missing, and none where they are null. */
+  has(key: string): boolean;
+  /** The fields of an object within; undefined where it is missing or null. Whoever takes it finishes it. */
+  section(key: string): FinishedFields | undefined;
   problem(key: string, what: string): void;
+}
+
+/** Fields with an end: `finish` refuses those nobody asked for. */
+export interface FinishedFields extends ConfigFields {
+  finish(): void;
 }
 
 /**
  * @param path names the file in problems
  * @param problems gets a line for everything that is wrong
- * @returns the fields, and `finish`, which refuses those nobody asked for
+ * @param within stands in front of the names of fields in problems: "rope_scaling."
  */
 export function configFields(
   raw: Readonly<Record<string, unknown>>,
   path: string,
   problems: string[],
-): ConfigFields & { finish(): void } {
+  within = '',
+): FinishedFields {
   const taken = new Set<string>();
   const take = (key: string): unknown => {
     taken.add(key);
     return raw[key] ?? undefined;
   };
   const problem = (key: string, what: string): void => {
-    problems.push(`${path} ${key}: ${what}`);
+    problems.push(`${path} ${within}${key}: ${what}`);
   };
   const show = (value: unknown): string => JSON.stringify(value) ?? 'nothing';
+  const count: ConfigFields['count'] = (key, fallback, { least = 1, most = 1e9 } = {}) => {
+    const value = take(key);
+    if (value === undefined && fallback !== undefined) return fallback;
+    if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
+    const range = `from ${least} to ${most.toLocaleString('en-US')}`;
+    problem(key, `expected a whole number ${range}, received ${show(value)}.`);
+    return 1;
+  };
   return {
     take,
     problem,
+    has: (key) => Object.hasOwn(raw, key),
+    section: (key) => {
+      const value = take(key);
+      if (value === undefined) return undefined;
+      const isObject = typeof value === 'object' && !Array.isArray(value);
+      if (!isObject) problem(key, `expected an object, received ${show(value)}.`);
+      return configFields(isObject ? (value as Record<string, unknown>) : {}, path, problems, `${within}${key}.`);
+    },
     number: (key, fallback) => {
       const value = take(key) ?? fallback;
-      if (typeof value === 'number') return value;
-      problem(key, `expected a number, received ${show(value)}.`);
+      if (typeof value === 'number' && value > 0 && Number.isFinite(value)) return value;
+      problem(key, `expected a number above 0, received ${show(value)}.`);
       return 1;
     },
+    real: (key) => {
+      const value = take(key);
+      if (typeof value === 'number' && Number.isFinite(value)) return value;
+      problem(key, `expected a number, received ${show(value)}.`);
+      return 0;
+    },
+    count,
+    layers: (key) => count(key, undefined, { most: 10_000 }),
     flag: (key, fallback) => {
       const value = take(key) ?? fallback;
       if (typeof value !== 'boolean') problem(key, `expected true or false, received ${show(value)}.`);
       return value === true;
     },
     choice: (key, choices, fallback) => {
-      const value = String(take(key) ?? fallback);
-      if (!Object.hasOwn(choices, value)) refuse(key, value, Object.keys(choices));
-      return choices[value] ?? (choices[fallback] as (typeof choices)[string]);
+      const value = take(key) ?? fallback;
+      const isKnown = typeof value === 'string' && Object.hasOwn(choices, value);
+      if (!isKnown) refuse(key, value, Object.keys(choices));
+      return choices[isKnown ? value : fallback] as (typeof choices)[string];
     },
     only: (key, allowed) => {
       const value = take(key);

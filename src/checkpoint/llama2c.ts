@@ -1,42 +1,60 @@
 /** Reads models in the llama2.c legacy format, so that a published small model can be run as a check. Knows no tokenizer. */
-import { CheckpointError } from '../errors.ts';
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { CheckpointError, ShapeError } from '../errors.ts';
 import type { ModelDimensions } from '../model/dimensions.ts';
-import { llamaStyle, parameterSpecs } from '../model/dimensions.ts';
-import { layoutOf, parameterValues } from '../tensor/parameters.ts';
+import { llamaStyle } from '../model/dimensions.ts';
+import { readBytes } from './file-bytes.ts';
 
-/** What `modelFrom(dimensions, 'tokens', values)` takes. */
-export interface Llama2cModel {
+type Seven = [number, number, number, number, number, number, number];
+
+/** An open file; `close` it. */
+export interface Llama2cFile {
   readonly dimensions: ModelDimensions;
-  /** Every parameter, in the order of `parameterSpecs`. */
-  readonly values: Float32Array;
+  /**
+   * The values of one of our parameters, in a fresh array. Reads only what it is made of: linear weights turn from
+   * [out, in] to [in, out]; queries, keys and values lie side by side, gate and up projection likewise.
+   */
+  read(parameter: string): Float32Array;
+  close(): void;
 }
 
 const HEADER_FIELDS = 7;
 
 /**
- * Seven little-endian int32 (dim, hidden, layers, heads, kv heads, vocabulary, context; a negative vocabulary means a
- * head of its own), then float32 tensors, each for all layers together, linear weights as [out, in].
- * @param where the file's name, for errors
+ * Opens a file: seven little-endian int32 (dim, hidden, layers, heads, kv heads, vocabulary, context; a negative
+ * vocabulary means a head of its own), then float32 tensors, each for all layers together, linear weights as [out, in].
  * @throws CheckpointError when the header is implausible or the length does not fit it
  * @see karpathy/llama2.c export.py legacy_export and run.c memory_map_weights
  */
-export function readLlama2c(bytes: Uint8Array, where: string): Llama2cModel {
-  const dimensions = readHeader(bytes, where);
-  const sizes = tensorSizes(dimensions);
-  const expected = 4 * (HEADER_FIELDS + Object.values(sizes).reduce((total, size) => total + size, 0));
-  if (bytes.byteLength !== expected) {
-    throw new CheckpointError(
-      `${where}: expected ${expected} bytes from its header, received ${bytes.byteLength}. Download the file again.`,
-    );
+export function openLlama2c(path: string): Llama2cFile {
+  const file = openSync(path, 'r');
+  try {
+    const { size } = fstatSync(file);
+    const header =
+      size < 4 * HEADER_FIELDS ? Buffer.alloc(4 * HEADER_FIELDS) : readBytes(file, 0, 4 * HEADER_FIELDS, path);
+    const dimensions = readHeader(header, path);
+    const places = tensorPlaces(dimensions);
+    const expected = 4 * (HEADER_FIELDS + places.end);
+    if (size !== expected) {
+      throw new CheckpointError(
+        `${path}: expected ${expected} bytes from its header, received ${size}. Download the file again.`,
+      );
+    }
+    const source: Source = (tensor, layer) => {
+      const { at, each } = places.of[tensor];
+      const bytes = readBytes(file, 4 * (HEADER_FIELDS + at + each * layer), 4 * each, path);
+      return new Float32Array(bytes.buffer, bytes.byteOffset, each);
+    };
+    const read = (parameter: string): Float32Array => readParameter(dimensions, parameter, source);
+    return { dimensions, read, close: () => closeSync(file) };
+  } catch (error) {
+    closeSync(file);
+    throw error;
   }
-  return { dimensions, values: arrange(dimensions, splitTensors(bytes, sizes)) };
 }
 
-function readHeader(bytes: Uint8Array, where: string): ModelDimensions {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const fields = Array.from({ length: HEADER_FIELDS }, (_, i) =>
-    bytes.byteLength >= 4 * HEADER_FIELDS ? view.getInt32(4 * i, true) : 0,
-  ) as [number, number, number, number, number, number, number];
+function readHeader(bytes: Buffer, where: string): ModelDimensions {
+  const fields = Array.from({ length: HEADER_FIELDS }, (_, i) => bytes.readInt32LE(4 * i)) as Seven;
   const [dModel, dFf, layers, heads, kvHeads, vocab, context] = fields;
   const whole = dModel % heads === 0 && heads % kvHeads === 0 && (dModel / heads) % 2 === 0;
   if (!whole || [dModel, dFf, layers, heads, kvHeads, Math.abs(vocab), context].some((x) => x < 1 || x > 1_000_000)) {
@@ -48,78 +66,90 @@ function readHeader(bytes: Uint8Array, where: string): ModelDimensions {
   return llamaStyle({ vocab: Math.abs(vocab), context, layers, heads, kvHeads, dModel, dFf, tiedHead: vocab > 0 });
 }
 
-/** Elements of each tensor, in file order. */
-function tensorSizes(dimensions: ModelDimensions) {
-  const { vocab, context, layers, heads, kvHeads, headDim, dModel, dFf, tiedHead } = dimensions;
-  return {
-    embedding: vocab * dModel,
-    attentionNorm: layers * dModel,
-    query: layers * heads * headDim * dModel,
-    key: layers * kvHeads * headDim * dModel,
-    value: layers * kvHeads * headDim * dModel,
-    output: layers * dModel * heads * headDim,
-    mlpNorm: layers * dModel,
-    gate: layers * dFf * dModel,
-    down: layers * dModel * dFf,
-    up: layers * dFf * dModel,
-    finalNorm: dModel,
+/** Where each tensor begins and how many numbers a layer has of it, in file order and counted in numbers after the header. */
+function tensorPlaces({ vocab, context, layers, heads, kvHeads, headDim, dModel, dFf, tiedHead }: ModelDimensions) {
+  const counts = {
+    embedding: { each: vocab * dModel, times: 1 },
+    attentionNorm: { each: dModel, times: layers },
+    query: { each: heads * headDim * dModel, times: layers },
+    key: { each: kvHeads * headDim * dModel, times: layers },
+    value: { each: kvHeads * headDim * dModel, times: layers },
+    output: { each: dModel * heads * headDim, times: layers },
+    mlpNorm: { each: dModel, times: layers },
+    gate: { each: dFf * dModel, times: layers },
+    down: { each: dModel * dFf, times: layers },
+    up: { each: dFf * dModel, times: layers },
+    finalNorm: { each: dModel, times: 1 },
     // Tables of cosines and sines, which we compute ourselves.
-    rotary: context * headDim,
-    head: tiedHead ? 0 : vocab * dModel,
+    rotary: { each: context * headDim, times: 1 },
+    head: { each: vocab * dModel, times: tiedHead ? 0 : 1 },
   };
-}
-
-type Sizes = ReturnType<typeof tensorSizes>;
-type Tensors = Readonly<Record<keyof Sizes, Float32Array>>;
-
-function splitTensors(bytes: Uint8Array, sizes: Sizes): Tensors {
-  // A copy, because a Node Buffer need not start at a multiple of four (and its `slice` would share memory).
-  // Little-endian, as every platform that Node runs on.
-  const numbers = new Float32Array(new Uint8Array(bytes.subarray(4 * HEADER_FIELDS)).buffer);
-  let at = 0;
-  const tensors = Object.entries(sizes).map(([name, size]) => {
-    at += size;
-    return [name, numbers.subarray(at - size, at)];
+  let end = 0;
+  const places = Object.entries(counts).map(([name, { each, times }]) => {
+    const at = end;
+    end += each * times;
+    return [name, { at, each }] as const;
   });
-  return Object.fromEntries(tensors) as Tensors;
+  return { of: Object.fromEntries(places) as Record<keyof typeof counts, { at: number; each: number }>, end };
 }
 
-/** Copies every tensor to its place: [out, in] becomes [in, out]; queries, keys and values lie side by side. */
-function arrange(dimensions: ModelDimensions, tensors: Tensors): Float32Array {
-  const { heads, kvHeads, headDim, dModel, dFf, layers, vocab } = dimensions;
-  const layout = layoutOf(parameterSpecs(dimensions, 'tokens'));
-  const values = new Float32Array(layout.total);
-  const place = (name: string): Float32Array => parameterValues(layout, values, name);
-  const ofLayer = (tensor: Float32Array, layer: number): Float32Array =>
-    tensor.subarray((tensor.length / layers) * layer, (tensor.length / layers) * (layer + 1));
+type TensorName = keyof ReturnType<typeof tensorPlaces>['of'];
+/** The numbers of a tensor in a layer, as they lie in the file. */
+type Source = (tensor: TensorName, layer: number) => Float32Array;
 
-  place('embedding.tokens').set(tensors.embedding);
-  for (let layer = 0; layer < layers; layer++) {
-    const name = `blocks.${layer}`;
-    place(`${name}.attention.norm.gain`).set(ofLayer(tensors.attentionNorm, layer));
-    const qkv = place(`${name}.attention.qkv.weight`);
-    const width = (heads + 2 * kvHeads) * headDim;
-    const row = halvesRow(headDim);
-    writeColumns(qkv, ofLayer(tensors.query, layer), { input: dModel, width, from: 0, row });
-    writeColumns(qkv, ofLayer(tensors.key, layer), { input: dModel, width, from: heads * headDim, row });
-    writeColumns(qkv, ofLayer(tensors.value, layer), { input: dModel, width, from: (heads + kvHeads) * headDim });
-    writeColumns(place(`${name}.attention.output.weight`), ofLayer(tensors.output, layer), {
-      input: heads * headDim,
-      width: dModel,
-      from: 0,
-    });
-    place(`${name}.mlp.norm.gain`).set(ofLayer(tensors.mlpNorm, layer));
-    const input = place(`${name}.mlp.input.weight`);
-    writeColumns(input, ofLayer(tensors.gate, layer), { input: dModel, width: 2 * dFf, from: 0 });
-    writeColumns(input, ofLayer(tensors.up, layer), { input: dModel, width: 2 * dFf, from: dFf });
-    const output = { input: dFf, width: dModel, from: 0 };
-    writeColumns(place(`${name}.mlp.output.weight`), ofLayer(tensors.down, layer), output);
-  }
-  place('final_norm.gain').set(tensors.finalNorm);
-  if (!dimensions.tiedHead) {
-    writeColumns(place('head.weight'), tensors.head, { input: dModel, width: vocab, from: 0 });
-  }
+const NORMS: Readonly<Record<string, TensorName>> = {
+  'attention.norm.gain': 'attentionNorm',
+  'mlp.norm.gain': 'mlpNorm',
+};
+
+/** One parameter from the tensors it is made of. */
+function readParameter(dimensions: ModelDimensions, parameter: string, source: Source): Float32Array {
+  const [, number = '0', part = parameter] = /^blocks\.(\d+)\.(.+)$/.exec(parameter) ?? [];
+  const layer = Number(number);
+  if (part === 'embedding.tokens') return source('embedding', 0);
+  if (part === 'final_norm.gain') return source('finalNorm', 0);
+  const norm = NORMS[part];
+  if (norm !== undefined) return source(norm, layer);
+  const { input, width, columns } = linearPieces(dimensions, part);
+  const values = new Float32Array(input * width);
+  for (const { tensor, from, row } of columns) writeColumns(values, source(tensor, layer), { input, width, from, row });
   return values;
+}
+
+interface Linear {
+  /** Ours is [input, width]. */
+  readonly input: number;
+  readonly width: number;
+  /** The tensors it is made of, each from its column on; `row` says where an output row of ours lies in the file. */
+  readonly columns: readonly { tensor: TensorName; from: number; row?: (row: number) => number }[];
+}
+
+function linearPieces({ heads, kvHeads, headDim, dModel, dFf, vocab }: ModelDimensions, part: string): Linear {
+  const [query, key] = [heads * headDim, kvHeads * headDim];
+  const row = halvesRow(headDim);
+  const linears: Readonly<Record<string, Linear>> = {
+    'attention.qkv.weight': {
+      ...{ input: dModel, width: query + 2 * key },
+      columns: [
+        { tensor: 'query', from: 0, row },
+        { tensor: 'key', from: query, row },
+        { tensor: 'value', from: query + key },
+      ],
+    },
+    'attention.output.weight': { input: query, width: dModel, columns: [{ tensor: 'output', from: 0 }] },
+    'mlp.input.weight': {
+      ...{ input: dModel, width: 2 * dFf },
+      columns: [
+        { tensor: 'gate', from: 0 },
+        { tensor: 'up', from: dFf },
+      ],
+    },
+    'mlp.output.weight': { input: dFf, width: dModel, columns: [{ tensor: 'down', from: 0 }] },
+    'head.weight': { input: dModel, width: vocab, columns: [{ tensor: 'head', from: 0 }] },
+  };
+  const found = linears[part];
+  if (found === undefined) throw new ShapeError(`llama2.c: a model has no parameter "${part}".`);
+  return found;
 }
 
 /**
@@ -138,7 +168,7 @@ function halvesRow(headDim: number): (row: number) => number {
 function writeColumns(
   target: Float32Array,
   source: Float32Array,
-  place: { input: number; width: number; from: number; row?: (row: number) => number },
+  place: { input: number; width: number; from: number; row: ((row: number) => number) | undefined },
 ): void {
   const { input, width, from, row = (index: number) => index } = place;
   for (let out = 0; out < source.length / input; out++) {

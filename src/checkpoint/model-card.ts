@@ -6,7 +6,7 @@ import { parameterCount } from '../model/dimensions.ts';
 export interface CardFacts {
   /** "instruction tuning", "reward model", "PPO". */
   readonly made: string;
-  /** Checkpoint it was made from. */
+  /** Checkpoint it was made from, or the texts where there is none. */
   readonly base: string;
   /** Where data came from: role → path. */
   readonly data: Readonly<Record<string, string>>;
@@ -21,9 +21,9 @@ export function modelCard(dimensions: ModelDimensions, head: HeadKind, dtype: st
   const { family, layers, heads, kvHeads, dModel, context, vocab } = dimensions;
   const kind = head === 'score' ? 'AutoModelForSequenceClassification' : 'AutoModelForCausalLM';
   const table = (rows: Readonly<Record<string, unknown>>): string[] =>
-    Object.entries(rows).map(
-      ([name, value]) => `| ${name} | ${typeof value === 'object' ? JSON.stringify(value) : String(value)} |`,
-    );
+    Object.entries(rows).map(([name, value]) => {
+      return `| ${cell(name)} | ${cell(typeof value === 'object' ? JSON.stringify(value) : String(value))} |`;
+    });
   const section = (title: string, rows: Readonly<Record<string, unknown>>): string[] =>
     Object.keys(rows).length === 0 ? [] : ['', `## ${title}`, '', '| | |', '|---|---|', ...table(rows)];
   return `${[
@@ -47,6 +47,11 @@ export function modelCard(dimensions: ModelDimensions, head: HeadKind, dtype: st
     ...section('Decisions', facts.decisions),
     ...section('Results', facts.results),
   ].join('\n')}\n`;
+}
+
+/** Text in a cell of a Markdown table: a bar would end the cell, a line break the row. */
+function cell(text: string): string {
+  return text.replace(/[\\|]/g, '\\$&').replace(/\s*[\r\n]+\s*/g, ' ');
 }
 
 /** The settings of PPO that decide how a policy behaves. */

@@ -86,15 +86,24 @@ export function readModelConfig(path: string): ModelConfig {
   const raw = readJson(path);
   const problems: string[] = [];
   const dimensions = readDimensions(raw, path, problems);
-  const classes = Array.isArray(raw.architectures) ? raw.architectures : [];
-  const head = String(classes[0]).endsWith('ForSequenceClassification') ? 'score' : 'tokens';
+  const first: unknown = Array.isArray(raw.architectures) ? raw.architectures[0] : undefined;
+  const head = typeof first === 'string' && first.endsWith('ForSequenceClassification') ? 'score' : 'tokens';
+  const normalisation = readNormalisation(raw, path, problems);
   if (problems.length > 0) throw new CheckpointError(problems);
-  const ours = raw.plumbline as { reward_normalisation?: RewardNormalisation } | undefined;
-  return {
-    dimensions: checked(dimensions, path),
-    head,
-    normalisation: ours?.reward_normalisation ?? NO_NORMALISATION,
-  };
+  return { dimensions: checked(dimensions, path), head, normalisation };
+}
+
+function readNormalisation(
+  raw: Readonly<Record<string, unknown>>,
+  path: string,
+  problems: string[],
+): RewardNormalisation {
+  const fields = configFields(raw, path, problems).section('plumbline')?.section('reward_normalisation');
+  if (fields === undefined) return NO_NORMALISATION;
+  const mean = fields.real('mean');
+  const deviation = fields.number('deviation');
+  fields.finish();
+  return { mean, deviation };
 }
 
 function readJson(path: string): Record<string, unknown> {

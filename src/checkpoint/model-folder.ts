@@ -82,8 +82,11 @@ export interface LoadOptions {
   readonly newHead?: Random;
   /** Draws adapters; needed where the plan has some. */
   readonly random?: Random;
-  /** Where it had to be given a PAD of its own, the token tables grow to hold it. */
-  readonly tokenizer?: Tokenizer;
+  /**
+   * The tokenizer that the model reads with. Where it had to be given a PAD of its own the token tables grow to hold it.
+   * Null takes the tables as they are on disk: for models that are only looked at, or were written here.
+   */
+  readonly tokenizer: Tokenizer | null;
 }
 
 /**
@@ -91,13 +94,12 @@ export interface LoadOptions {
  * @throws CheckpointError when a file is missing, damaged, of an architecture this decoder is not, or holds a weight that
  *   is not finite
  */
-export function loadModelFolder(folder: string, options: LoadOptions = {}): LoadedModel {
+export function loadModelFolder(folder: string, options: LoadOptions): LoadedModel {
   const config = readModelConfig(join(folder, 'config.json'));
-  const { plan = TRAIN_ALL, newHead, random = seededRandom(0, 'adapters') } = options;
-  const problems =
-    options.tokenizer === undefined ? [] : tokenizerProblems(folder, config.dimensions, options.tokenizer);
+  const { plan = TRAIN_ALL, newHead, tokenizer, random = seededRandom(0, 'adapters') } = options;
+  const problems = tokenizer === null ? [] : tokenizerProblems(folder, config.dimensions, tokenizer);
   if (problems.length > 0) throw new CheckpointError(problems);
-  const dimensions = grown(config.dimensions, options.tokenizer);
+  const dimensions = grown(config.dimensions, tokenizer);
   const files = openWeightFiles(folder);
   try {
     const reader = parameterReader(
@@ -138,7 +140,7 @@ function checkWeights(folder: string, dimensions: ModelDimensions, head: HeadKin
 }
 
 /** The dimensions with a row for the PAD that a tokenizer was given. */
-function grown(dimensions: ModelDimensions, tokenizer: Tokenizer | undefined): ModelDimensions {
+function grown(dimensions: ModelDimensions, tokenizer: Tokenizer | null): ModelDimensions {
   const vocab = tokenizer?.addedPad === true ? Math.max(dimensions.vocab, tokenizer.vocabSize) : dimensions.vocab;
   return { ...dimensions, vocab };
 }

@@ -1,11 +1,12 @@
 /** One file of the safetensors format: an 8-byte length, a JSON header, raw tensors. https://github.com/huggingface/safetensors */
-import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { CheckpointError, errorMessage, hasCode } from '../errors.ts';
 import { bfloat16Values, halfValues, toBfloat16 } from '../tensor/half-precision.ts';
+import { CHUNK_BYTES, readBytes } from './file-bytes.ts';
 import { duplicateKeys } from './json-keys.ts';
 
 /** Element types that are read as numbers; F32 and BF16 can be written. */
-const BYTES = { F32: 4, BF16: 2, F16: 2 } as const;
+export const BYTES = { F32: 4, BF16: 2, F16: 2 } as const;
 export type FileType = keyof typeof BYTES;
 
 /** Types that may stand in a file (GPT-2 files hold masks) but not be read. */
@@ -17,9 +18,6 @@ const OTHER_BYTES: Readonly<Record<string, number>> = {
 const MAX_HEADER_BYTES = 100_000_000;
 
 const REMEDY = 'The file is damaged or was cut short: copy or make it again.';
-
-/** Bytes of one read or write: Node takes at most 2 GB at once. */
-const CHUNK_BYTES = 2 ** 26;
 
 /** A tensor of a file. */
 export interface TensorEntry {
@@ -175,19 +173,6 @@ function readTensor(file: number, path: string, name: string, entry: TensorEntry
   if (dtype === 'F32') return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
   const words = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
   return dtype === 'BF16' ? bfloat16Values(words) : halfValues(words);
-}
-
-/** Bytes of a file in a buffer of their own, aligned for any element type. */
-function readBytes(file: number, from: number, length: number, path: string): Buffer {
-  const bytes = Buffer.from(new ArrayBuffer(length));
-  let at = 0;
-  while (at < length) {
-    const read = readSync(file, bytes, at, Math.min(CHUNK_BYTES, length - at), from + at);
-    if (read === 0)
-      throw new CheckpointError(`${path}: ends at byte ${from + at}; it was cut short while it was read.`);
-    at += read;
-  }
-  return bytes;
 }
 
 /** A tensor to write; its values are asked for when it is its turn. */

@@ -53,7 +53,7 @@ export function resumeTrained(
   const path = join(folder, TRAINED_FILE);
   const model = existsSync(path)
     ? withTrainedFrom(start(), path)
-    : loadModelFolder(folder, { plan: { ...TRAIN_ALL, recompute } }).model;
+    : loadModelFolder(folder, { plan: { ...TRAIN_ALL, recompute }, tokenizer: null }).model;
   const { layout } = model.parameters;
   return { model, adam: readOptimizer(join(folder, 'optimizer.safetensors'), layout, options, step) };
 }

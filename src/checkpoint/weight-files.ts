@@ -1,9 +1,10 @@
 /** The weight files of a folder: one model.safetensors, or shards with an index. Read and written a tensor at a time. */
 import { existsSync, lstatSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { CheckpointError, errorMessage } from '../errors.ts';
+import { CheckpointError } from '../errors.ts';
+import { isShardName, readWeightMap } from '../files/shard-index.ts';
 import type { FileType, SafetensorsFile, TensorEntry, WrittenTensor } from './safetensors.ts';
-import { openSafetensors, writeSafetensors } from './safetensors.ts';
+import { BYTES, openSafetensors, writeSafetensors } from './safetensors.ts';
 
 export type { WrittenTensor } from './safetensors.ts';
 
@@ -105,33 +106,25 @@ function collectEntries(
 
 /** Tensor name → file name, with names that would leave the folder refused. */
 function readIndex(path: string): Record<string, string> {
-  let map: unknown;
-  try {
-    map = (JSON.parse(readFileSync(path, 'utf8')) as { weight_map?: unknown } | null)?.weight_map;
-  } catch (error) {
-    throw new CheckpointError(`${path}: is not JSON (${errorMessage(error)}). Copy it again.`, { cause: error });
-  }
-  if (typeof map !== 'object' || map === null || Array.isArray(map) || Object.keys(map).length === 0) {
-    throw new CheckpointError(`${path}: expected a weight_map of tensor names to file names. Copy it again.`);
-  }
-  // Without a prototype, so that a tensor may have any name.
-  const names: Record<string, string> = Object.assign(Object.create(null), map);
+  const names = readWeightMap(readFileSync(path, 'utf8'), path);
   const problems = [...new Set(Object.values(names))].flatMap((name) => nameProblem(path, name));
   if (problems.length > 0) throw new CheckpointError(problems);
-  return names;
+  return names as Record<string, string>;
 }
 
 function nameProblem(index: string, name: unknown): string[] {
   const shown = JSON.stringify(name);
-  const isPlain = typeof name === 'string' && /^[\w][\w.-]*\.safetensors$/.test(name);
-  if (!isPlain)
+  if (!isShardName(name)) {
     return [`${index}: ${shown} is no name of a safetensors file in this folder. Do not trust this folder.`];
+  }
   const path = join(dirname(index), name);
   if (!existsSync(path)) return [`${index}: ${name} is missing in the folder; expected every shard. Copy it there.`];
-  if (lstatSync(path).isSymbolicLink() && !isInCache(realpathSync(path), realpathSync(dirname(index)))) {
-    return [`${index}: ${name} is a link out of the folder. Put the file itself there.`];
-  }
-  return [];
+  return leadsOut(path) ? [`${index}: ${name} is a link out of the folder. Put the file itself there.`] : [];
+}
+
+/** True for a link to anywhere but where `isInCache` allows it. */
+function leadsOut(path: string): boolean {
+  return lstatSync(path).isSymbolicLink() && !isInCache(realpathSync(path), realpathSync(dirname(path)));
 }
 
 /**
@@ -151,8 +144,6 @@ export interface WriteOptions {
   readonly maxShardBytes?: number;
   readonly metadata?: Readonly<Record<string, string>>;
 }
-
-const BYTES = { F32: 4, BF16: 2 } as const;
 
 /** Writes model.safetensors, or shards with an index, into an existing folder. Call inside `atomicFolder`. */
 export function writeWeightFiles(folder: string, tensors: readonly WrittenTensor[], options: WriteOptions): void {

@@ -44,8 +44,10 @@ export interface EncodeOptions {
 /**
  * Ids of a prompt as a model reads it before it answers: BOS, earlier turns with their EOS, text, line break; for a
  * tokenizer with a chat format, what its template writes.
+ * @throws DataError where a chat format meets the text of a special token
  */
 export function encodePrompt(prompt: string, tokenizer: Tokenizer, history: readonly Turn[] = []): Int32Array {
+  if (tokenizer.chat !== null) return tokenizer.chat.ask(history, prompt);
   return encodeTurns(history, prompt, tokenizer).inputIds;
 }
 

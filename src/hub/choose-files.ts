@@ -1,13 +1,14 @@
 /** Which files of a repository make a model: settings, tokenizer and safetensors weights; never pickles. */
 
-import { CheckpointError, errorMessage } from '../errors.ts';
+import { CheckpointError } from '../errors.ts';
+import { isShardName, readWeightMap } from '../files/shard-index.ts';
 import type { HubFile, Listing } from './listing.ts';
 import type { ModelName } from './source.ts';
 
 /** Files that are taken where a repository has them. */
 const OPTIONAL = [
   ...['generation_config.json', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'],
-  ...['vocab.json', 'merges.txt', 'chat_template.jinja'],
+  ...['vocab.json', 'merges.txt', 'added_tokens.json', 'chat_template.jinja'],
 ] as const;
 
 const SINGLE = 'model.safetensors';
@@ -63,18 +64,10 @@ function noWeights(files: ReadonlyMap<string, HubFile>, repository: string, page
  * @throws CheckpointError where it is none, or names what the repository lacks or no repository should hold
  */
 export function shardsOf(text: string, { files }: Listing, repository: string): HubFile[] {
-  let map: unknown;
-  try {
-    map = (JSON.parse(text) as { weight_map?: unknown } | null)?.weight_map;
-  } catch (error) {
-    throw new CheckpointError(`${repository}: ${INDEX} is not JSON (${errorMessage(error)}).`, { cause: error });
-  }
-  if (typeof map !== 'object' || map === null || Array.isArray(map) || Object.keys(map).length === 0) {
-    throw new CheckpointError(`${repository}: ${INDEX}: expected a weight_map of tensor names to file names.`);
-  }
+  const map = readWeightMap(text, `${repository}: ${INDEX}`);
   const problems: string[] = [];
   const shards = [...new Set<unknown>(Object.values(map))].flatMap((name) => {
-    if (typeof name !== 'string' || !/^\w[\w.-]*\.safetensors$/.test(name)) {
+    if (!isShardName(name)) {
       problems.push(`${repository}: ${INDEX} names ${JSON.stringify(name)}, which is no safetensors file beside it.`);
       return [];
     }

@@ -3,9 +3,9 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
-import { describeFailure, isSystemError } from '../files/atomic-write.ts';
 import { digitsOf, isFile, sizeOf } from './check-file.ts';
 import type { HubFile } from './listing.ts';
+import { onDisk } from './on-disk.ts';
 import { type Answer, type Asking, ask, patiently } from './request.ts';
 
 /** Where a file comes from and goes to. */
@@ -116,14 +116,5 @@ async function append(
     await onDisk(part, () => target.sync());
   } finally {
     await target.close();
-  }
-}
-
-/** Says what a disk refuses; trying again would not help. */
-async function onDisk<T>(path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw isSystemError(error) ? describeFailure(path, error) : error;
   }
 }

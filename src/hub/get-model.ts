@@ -3,13 +3,14 @@
 import { mkdir, readdir, readFile, rename, rm, rmdir, statfs, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CheckpointError, hasCode, UserError } from '../errors.ts';
-import { describeFailure, isSystemError, syncFolder } from '../files/atomic-write.ts';
+import { syncFolder } from '../files/atomic-write.ts';
 import { isFile } from './check-file.ts';
 import { chooseFiles, INDEX, shardsOf } from './choose-files.ts';
 import { bytesHere, downloadFile, partName } from './download-file.ts';
 import type { HubFile, Listing } from './listing.ts';
 import { listModel } from './listing.ts';
 import { byHand } from './messages.ts';
+import { onDisk } from './on-disk.ts';
 import type { Asking } from './request.ts';
 import { UnreachableError } from './request.ts';
 
@@ -179,12 +180,4 @@ async function finish(
     await rename(scratch, target);
     await syncFolder(dirname(target));
   });
-}
-
-async function onDisk<T>(path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw isSystemError(error) ? describeFailure(path, error) : error;
-  }
 }

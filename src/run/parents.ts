@@ -2,8 +2,9 @@
 
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { CheckpointError } from '../errors.ts';
+import { CheckpointError, UserError } from '../errors.ts';
 import { hashText } from '../files/hash.ts';
+import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 import { hashPath, type Manifest, readManifest } from './manifest.ts';
 import { shortHash } from './run-folder.ts';
 
@@ -61,8 +62,7 @@ export async function openParent(path: string, expectations: ParentExpectations)
       `${where}: ${model.path} is damaged or was changed after its run. Make the run again, or name ${folder} itself.`,
     );
   }
-  if (expectations.tokenizer !== undefined)
-    problems.push(...(await tokenizerProblems(where, folder, expectations.tokenizer)));
+  if (expectations.tokenizer !== undefined) problems.push(...tokenizerProblems(where, folder, expectations.tokenizer));
   if (problems.length > 0) throw new CheckpointError(problems);
   return { path, folder, hash: await weightsHash(expectations.role, folder), manifest };
 }
@@ -76,9 +76,15 @@ function missingFiles(folder: string): string[] {
   return missing;
 }
 
-async function tokenizerProblems(where: string, folder: string, expected: string): Promise<string[]> {
-  const path = join(folder, 'tokenizer.json');
-  const found = existsSync(path) ? await hashPath('tokenizer', path) : 'none';
+/** Compared as they are used: with the chat template, and with the PAD that is added where a folder has none. */
+function tokenizerProblems(where: string, folder: string, expected: string): readonly string[] {
+  let found: string;
+  try {
+    found = loadTokenizer(folder).hash;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return error.problems;
+  }
   if (found === expected) return [];
   return [
     `${where}: was made with another tokenizer; expected ${shortHash(expected)}, received ${shortHash(found)}. Use checkpoints of one chain.`,

@@ -25,9 +25,15 @@ export interface ChatFormat {
    * @throws DataError where a message holds a special token's text, or the template rewrites earlier turns
    */
   prompt(history: readonly ChatTurn[], prompt: string, where?: string): ChatIds;
+  /**
+   * The ids of `prompt` where the template writes the earlier turns as they are; where it rewrites them (Qwen3 takes the
+   * thinking out of earlier answers) what it makes of them: to be answered, not learned.
+   * @throws DataError where a message holds a special token's text
+   */
+  ask(history: readonly ChatTurn[], prompt: string, where?: string): Int32Array;
   /** Ids of an answer, without the token that ends it. */
   target(text: string, where?: string): Int32Array;
-  /** The answer in decoded text: without what the template writes around it. */
+  /** The answer in decoded text, or in a beginning of it: without what the template writes around it. */
   answer(decoded: string): string;
 }
 
@@ -63,9 +69,22 @@ export function chatFormat(render: RenderChat, encoder: RenderedEncoder, where: 
     prompt: (history, prompt, at = where) => {
       const messages = messagesOf(history, prompt);
       refuseSpecial(messages, encoder, at);
-      return joined(encoder, piecesOf(render, messages, around.endText, at));
+      const pieces = piecesOf(render, messages, around.endText, at);
+      if (pieces instanceof DataError) throw pieces;
+      return joined(encoder, pieces);
+    },
+    ask: (history, prompt, at = where) => {
+      const messages = messagesOf(history, prompt);
+      refuseSpecial(messages, encoder, at);
+      const pieces = piecesOf(render, messages, around.endText, at);
+      const isRewritten = pieces instanceof DataError;
+      return isRewritten
+        ? Int32Array.from(encoder.encode(render(messages, true), ''))
+        : joined(encoder, pieces).inputIds;
     },
     answer: (decoded) => {
+      // A beginning of what stands before an answer is nothing of it yet.
+      if (around.before.startsWith(decoded)) return '';
       const start = decoded.startsWith(around.before) ? around.before.length : 0;
       const isAfter = around.after !== '' && decoded.endsWith(around.after);
       return decoded.slice(start, isAfter ? -around.after.length : undefined);
@@ -89,7 +108,7 @@ function refuseSpecial(messages: readonly ChatMessage[], encoder: RenderedEncode
     const shown = JSON.stringify(found.content);
     return [
       `${where}: message ${i + 1} (${role}) contains ${shown}, a special token of the tokenizer; expected plain text, as it ` +
-        'would end or open a turn. Remove it from the row, or write it otherwise.',
+        'would end or open a turn. Remove it, or write it otherwise.',
     ];
   });
   if (problems.length > 0) throw new DataError(problems);
@@ -127,26 +146,34 @@ interface Piece {
   readonly isLearned: boolean;
 }
 
-/** The rendered dialogue, cut into what is given and what the assistant wrote, each with the token that ends it. */
-function piecesOf(render: RenderChat, messages: readonly ChatMessage[], end: string, where: string): Piece[] {
+/**
+ * The rendered dialogue, cut into what is given and what the assistant wrote, each with the token that ends it; the error
+ * to throw where it cannot be cut.
+ */
+function piecesOf(
+  render: RenderChat,
+  messages: readonly ChatMessage[],
+  end: string,
+  where: string,
+): Piece[] | DataError {
   const whole = render(messages, true);
   const pieces: Piece[] = [];
   let at = 0;
-  messages.forEach(({ role, content }, i) => {
-    if (role !== 'assistant') return;
+  for (const [i, { role, content }] of messages.entries()) {
+    if (role !== 'assistant') continue;
     const prefix = render(messages.slice(0, i), true);
     const stop = whole.indexOf(end, prefix.length) + end.length;
-    if (!whole.startsWith(prefix) || prefix.length < at) throw notAppended(where, `the dialogue after message ${i}`);
+    if (!whole.startsWith(prefix) || prefix.length < at) return notAppended(where, `the dialogue after message ${i}`);
     const written = whole.slice(prefix.length, stop);
     if (stop < prefix.length + end.length || !written.includes(content.trim())) {
-      throw new DataError(
+      return new DataError(
         `${where}: chat_template: message ${i + 1} (assistant) does not stand in the text as it is; expected its content ` +
           'and the token that ends it. Bring the row into the form that the template writes.',
       );
     }
     pieces.push({ text: whole.slice(at, prefix.length), isLearned: false }, { text: written, isLearned: true });
     at = stop;
-  });
+  }
   return [...pieces, { text: whole.slice(at), isLearned: false }];
 }
 

@@ -5,6 +5,7 @@ import { DataError, errorMessage } from '../errors.ts';
 import { gpt2TokenizerJson } from './gpt2-files.ts';
 import { specialTokens } from './special-tokens.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
+import type { AddedToken } from './tokenizer-json.ts';
 import { tokenText } from './tokenizer-json.ts';
 
 type Json = Record<string, unknown>;
@@ -41,8 +42,8 @@ export function readTokenizerFolder(folder: string): FoundTokenizer {
     if (text !== undefined) named[kind] = text;
   }
   const text = tokenizerText(folder, config, named);
-  const json = parse(text, join(folder, 'tokenizer.json')) as {
-    added_tokens?: Added[];
+  const json = parseObject(text, join(folder, 'tokenizer.json')) as {
+    added_tokens?: AddedToken[];
     model?: { vocab?: Vocabulary };
   };
   const vocab = json.model?.vocab;
@@ -61,7 +62,7 @@ export function readTokenizerFolder(folder: string): FoundTokenizer {
 }
 
 /** The special tokens of a folder by text; PAD is left out where one must be added. */
-function settle(folder: string, named: Named, ids: ReadonlyMap<string, number>, added: readonly Added[]): Named {
+function settle(folder: string, named: Named, ids: ReadonlyMap<string, number>, added: readonly AddedToken[]): Named {
   const found = { ...named };
   const hasNoBos = optional(folder, 'tokenizer_config.json')?.bos_token === null;
   for (const kind of ['bos', 'eos', 'pad'] as const) {
@@ -98,15 +99,9 @@ function configText(folder: string, config: Json, found: Named): string {
   return `${JSON.stringify({ ...config, ...rest, ...special }, null, 2)}\n`;
 }
 
-interface Added {
-  id: number;
-  content: string;
-  special?: boolean;
-}
-
 type Vocabulary = Record<string, number> | [string, number][];
 
-function idsOf(vocab: Vocabulary, added: readonly Added[]): Map<string, number> {
+function idsOf(vocab: Vocabulary, added: readonly AddedToken[]): Map<string, number> {
   const ids = new Map<string, number>();
   const pairs = Array.isArray(vocab) ? vocab.map(([token], id) => [token, id] as const) : Object.entries(vocab);
   for (const [token, id] of pairs) ids.set(token, id);
@@ -116,7 +111,7 @@ function idsOf(vocab: Vocabulary, added: readonly Added[]): Map<string, number> 
 
 /** tokenizer.json with a PAD after every other id. */
 function withPad(json: object, ids: ReadonlyMap<string, number>, content: string): string {
-  const { added_tokens: added } = json as { added_tokens: Added[] };
+  const { added_tokens: added } = json as { added_tokens: AddedToken[] };
   let id = 0;
   for (const one of ids.values()) id = Math.max(id, one + 1);
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
@@ -153,7 +148,8 @@ function tokenizerText(folder: string, config: Json, named: Named): string {
   const kind = config.tokenizer_class as string | undefined;
   if (vocab !== undefined && merges !== undefined && GPT2_CLASSES.includes(kind)) {
     const begin = config.add_bos_token === true ? named.bos : undefined;
-    return gpt2TokenizerJson(vocab, merges, Object.values(named), folder, begin);
+    const special = Object.values(named);
+    return gpt2TokenizerJson({ vocab, merges, special, added: addedTokens(folder, config), begin }, folder);
   }
   const path = join(folder, 'tokenizer.json');
   const remedy = 'with transformers: AutoTokenizer.from_pretrained(folder).save_pretrained(folder).';
@@ -174,6 +170,27 @@ function tokenizerText(folder: string, config: Json, named: Named): string {
   );
 }
 
+/**
+ * Tokens beside vocab.json, as slow tokenizers of older versions keep them: added_tokens.json has their ids, and
+ * tokenizer_config.json (added_tokens_decoder) how they are found in a text. Without the latter they are plain text to skip.
+ */
+function addedTokens(folder: string, config: Json): AddedToken[] {
+  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: true, special: false };
+  const described = Object.entries((config.added_tokens_decoder ?? {}) as Record<string, Omit<AddedToken, 'id'>>);
+  const found = new Map(described.map(([id, token]) => [token.content, { ...flags, ...token, id: Number(id) }]));
+  for (const [content, id] of Object.entries(optional(folder, 'added_tokens.json') ?? {})) {
+    if (!found.has(content)) found.set(content, { ...flags, content, id: id as number });
+  }
+  const bad = [...found.values()].find(
+    ({ id, content }) => !Number.isSafeInteger(id) || id < 0 || content === undefined,
+  );
+  if (bad === undefined) return [...found.values()];
+  throw new DataError(
+    `${folder}: an added token is ${JSON.stringify(bad)}; expected a text and a whole number from 0 as its id, in ` +
+      'added_tokens.json and in added_tokens_decoder of tokenizer_config.json. Copy the files again.',
+  );
+}
+
 function readText(folder: string, name: string): string | undefined {
   const path = join(folder, name);
   return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
@@ -181,10 +198,11 @@ function readText(folder: string, name: string): string | undefined {
 
 function optional(folder: string, name: string): Json | undefined {
   const text = readText(folder, name);
-  return text === undefined ? undefined : parse(text, join(folder, name));
+  return text === undefined ? undefined : parseObject(text, join(folder, name));
 }
 
-function parse(text: string, path: string): Json {
+/** @throws DataError where a file of a tokenizer does not hold a JSON object */
+export function parseObject(text: string, path: string): Json {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('it is not an object');

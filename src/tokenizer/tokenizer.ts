@@ -9,7 +9,7 @@ import { type TextEncoders, textEncoders } from './library.ts';
 import { renderedEncoder } from './rendered-text.ts';
 import { checkSpecialIds } from './special-tokens.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
-import { readTokenizerFolder } from './tokenizer-folder.ts';
+import { parseObject, readTokenizerFolder } from './tokenizer-folder.ts';
 import { beginsWithBos, prependsSpace, type TokenizerConfig, type TokenizerJson, tokenText } from './tokenizer-json.ts';
 
 /** A loaded tokenizer. Its `hash` names it in manifests and dataset metadata. */
@@ -70,8 +70,8 @@ export function loadTokenizer(folder: string): Tokenizer {
  * @throws DataError as `loadTokenizer`
  */
 export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer {
-  const json = parse(files, 'tokenizer.json', where) as unknown as TokenizerJson;
-  const config = parse(files, 'tokenizer_config.json', where);
+  const json = parseObject(files['tokenizer.json'], join(where, 'tokenizer.json')) as unknown as TokenizerJson;
+  const config = parseObject(files['tokenizer_config.json'], join(where, 'tokenizer_config.json'));
   const { encoders, text } = construct(json, config, where);
   const vocab = Array.isArray(json.model.vocab) ? json.model.vocab : Object.entries(json.model.vocab);
   const tokens: string[] = [];
@@ -120,20 +120,6 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
     hash: hashText(`${files['tokenizer.json']}${spoken}`),
     files,
   };
-}
-
-function parse(files: TokenizerFiles, name: keyof TokenizerFiles, where: string): TokenizerConfig {
-  try {
-    const value: unknown = JSON.parse(files[name]);
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('it is not an object');
-    return value as TokenizerConfig;
-  } catch (error) {
-    throw new DataError(
-      `${join(where, name)}: not readable; expected a JSON object (${errorMessage(error)}). ` +
-        'Copy the file again or run npx tsx scripts/train-tokenizer.ts.',
-      { cause: error },
-    );
-  }
 }
 
 interface Constructed {

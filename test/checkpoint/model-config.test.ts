@@ -70,6 +70,27 @@ describe('what transformers wrote', () => {
   });
 });
 
+describe('a field that is missing, or null', () => {
+  const sizes = {
+    ...{ hidden_size: 64, num_attention_heads: 32, num_hidden_layers: 2, intermediate_size: 8 },
+    ...{ vocab_size: 9, max_position_embeddings: 8 },
+  };
+  // MistralConfig.from_dict and so on of transformers 5.23: sliding_window (of the layers that slide), num_key_value_heads.
+  it.each([
+    ['mistral', {}, [4096, 4096], 8],
+    ['mistral', { sliding_window: null }, [], 8],
+    ['mistral', { layer_types: ['full_attention', 'sliding_attention'] }, [null, 4096], 8],
+    ['qwen2', { use_sliding_window: true, max_window_layers: 1 }, [null, 4096], 32],
+    ['qwen2', { use_sliding_window: true, max_window_layers: 1, sliding_window: null }, [], 32],
+    ['qwen3', { use_sliding_window: true, max_window_layers: 0, num_key_value_heads: null }, [4096, 4096], 32],
+    ['qwen3', {}, [], 32],
+    ['llama', {}, [], 32],
+  ])('is what transformers makes of it: %s %j', (family, fields, windows, kvHeads) => {
+    const { dimensions } = read({ model_type: family, ...sizes, ...fields });
+    expect({ windows: dimensions.windows, kvHeads: dimensions.kvHeads }).toEqual({ windows, kvHeads });
+  });
+});
+
 describe('what we write', () => {
   it.each(tinyStyles)('is read back: %s', (style) => {
     for (const head of ['tokens', 'score'] as const) {
@@ -132,11 +153,11 @@ describe('what is refused', () => {
     expect((await problems(bad)).sort()).toEqual([
       'config.json attention_bias: expected true or false, received 1.',
       'config.json hidden_act: "gelu" is not supported; expected "silu" or "swish".',
-      'config.json hidden_size: expected a number, received nothing.',
+      'config.json hidden_size: expected a whole number from 1 to 1,000,000,000, received nothing.',
       `config.json num_experts: 8 ${unknown}`,
       `config.json quantization_config: {"bits":4} ${unknown}`,
       'config.json rope_parameters.rope_type: "yarn" is not supported; expected "default", "linear", "dynamic" or "llama3".',
-      'config.json vocab_size: expected a number, received "512".',
+      'config.json vocab_size: expected a whole number from 1 to 1,000,000,000, received "512".',
     ]);
   });
 

@@ -124,7 +124,9 @@ describe('weights in shards', () => {
 describe('an index', () => {
   it('that is none is refused', async () => {
     index('{"weight_map": ');
-    expect((await problems())[0]).toMatch(/^model\.safetensors\.index\.json: is not JSON \(.+\)\. Copy it again\.$/);
+    expect((await problems())[0]).toMatch(
+      /^model\.safetensors\.index\.json: is not JSON \(.+\)\. Copy it again, or take another revision\.$/,
+    );
     for (const content of [
       'null',
       '3',
@@ -136,7 +138,7 @@ describe('an index', () => {
     ]) {
       index(content);
       expect(await problems()).toEqual([
-        `${INDEX}: expected a weight_map of tensor names to file names. Copy it again.`,
+        `${INDEX}: expected a weight_map of tensor names to file names. Copy it again, or take another revision.`,
       ]);
     }
   });

@@ -21,7 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   steps: ['model', 'objectives', 'training', 'data', 'compile', 'tensor', 'random'],
   rollout: ['steps', 'compile', 'model', 'objectives', 'training', 'tokenizer', 'data', 'tensor', 'random'],
   evaluation: ['rollout', 'steps', 'model', 'objectives', 'checkpoint', 'tokenizer', 'data', 'tensor', 'random'],
-  run: ['compile', 'data', 'yaml', 'files', 'tensor', 'lanes'],
+  run: ['compile', 'data', 'tokenizer', 'yaml', 'files', 'tensor', 'lanes'],
   report: ['evaluation', 'run', 'data'],
 };
 

@@ -129,10 +129,14 @@ describe('shards', () => {
       'org/tiny: model.safetensors.index.json names model-3.safetensors, which the repository lacks.',
     );
     await serve('{');
-    expect((await problems())[0]).toMatch(/^org\/tiny: model\.safetensors\.index\.json is not JSON \(.+\)\.$/);
+    expect((await problems())[0]).toMatch(
+      /^org\/tiny: model\.safetensors\.index\.json: is not JSON \(.+\)\. Copy it again, or take another revision\.$/,
+    );
     for (const map of [undefined, null, [], {}, 'null']) {
       await serve(map);
-      expect((await problems())[0]).toMatch(/index\.json: expected a weight_map of tensor names to file names\.$/);
+      expect((await problems())[0]).toMatch(
+        /index\.json: expected a weight_map of tensor names to file names\. Copy it again, or take another revision\.$/,
+      );
     }
   });
 });

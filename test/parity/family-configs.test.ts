@@ -30,7 +30,7 @@ function changedFolder(family: string, changes: Changes): string {
 
 /** Logits of the last token of a row. */
 function lastLogits(folder: string, ids: readonly number[]): Float32Array {
-  const { model } = loadModelFolder(folder, { plan: trainNothing() });
+  const { model } = loadModelFolder(folder, { plan: trainNothing(), tokenizer: null });
   const row = { shape: [1, ids.length], data: ids };
   const inputs = paddedInputs(model.dimensions, row, { shape: row.shape, data: ids.map(() => 1) });
   const found = take(tf.tidy(() => everyLogit(model.dimensions, modelWeights(model), inputs)));
@@ -84,6 +84,18 @@ const REFUSED: readonly (readonly [family: string, changes: Changes, named: stri
   ['llama2', { rope_parameters: { rope_type: 'proportional', rope_theta: 1e4 } }, 'rope_parameters.rope_type'],
   ['llama2', { rope_scaling: { type: 'linear' } }, 'rope_scaling.factor'],
   ['llama2', { rope_scaling: { rope_type: 'llama3', factor: 8 } }, 'rope_scaling.low_freq_factor'],
+  ['llama2', { rope_scaling: 'linear' }, 'rope_scaling'],
+  ['llama2', { rope_parameters: [1] }, 'rope_parameters'],
+  [
+    'llama2',
+    { rope_scaling: { rope_type: 'linear', factor: 2, attention_factor: 3 } },
+    'rope_scaling.attention_factor',
+  ],
+  [
+    'llama2',
+    { rope_parameters: { full_attention: { rope_type: 'yarn', factor: 4, rope_theta: 1e6 } } },
+    'rope_parameters.full_attention',
+  ],
   ['llama2', { partial_rotary_factor: 0.5 }, 'partial_rotary_factor'],
   [
     'llama2',

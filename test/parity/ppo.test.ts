@@ -159,8 +159,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
 
   beforeAll(async () => {
     await useLane(lane);
-    const policy = loadModelFolder(fixturePath('models/llama-tied')).model;
-    const critic = loadModelFolder(fixturePath('models/llama-scores')).model;
+    const policy = loadModelFolder(fixturePath('models/llama-tied'), { tokenizer: null }).model;
+    const critic = loadModelFolder(fixturePath('models/llama-scores'), { tokenizer: null }).model;
     const reference = modelFrom(policy.dimensions, policy.head, readParameters(policy.parameters));
     const settings = { ...optimizer, epsilonStyle: 'pytorch' } as const;
     const policyAdam = createAdamW(policy.parameters.layout, settings);

@@ -7,14 +7,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { readLlama2c } from '../../src/checkpoint/llama2c.ts';
+import { openLlama2c } from '../../src/checkpoint/llama2c.ts';
 import { readLlama2cTokenizer } from '../../src/checkpoint/llama2c-tokenizer.ts';
 import type { KeyValues } from '../../src/model/decoder.ts';
 import { decode } from '../../src/model/decoder.ts';
 import { tokenLogits } from '../../src/model/heads.ts';
 import { stepInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
-import { disposeModel, modelFrom, modelWeights } from '../../src/model/model.ts';
+import { assembleModel, disposeModel, modelWeights, trainNothing } from '../../src/model/model.ts';
+import { seededRandom } from '../../src/random.ts';
 import type { Tensor } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
@@ -70,9 +71,11 @@ function greedy(model: Model, begin: number, steps: number): number[] {
 describe.skipIf(missing.length > 0)('the published story model', () => {
   it.each(lanesToTest())('tells its published story on the %s lane', async (lane) => {
     await useLane(lane);
-    const { dimensions, values } = readLlama2c(readFileSync(join(folder, 'stories260K.bin')), 'stories260K.bin');
+    const file = openLlama2c(join(folder, 'stories260K.bin'));
+    const { dimensions } = file;
     const tokenizer = readLlama2cTokenizer(readFileSync(join(folder, 'tok512.bin')), dimensions.vocab, 'tok512.bin');
-    const model = modelFrom(dimensions, 'tokens', values);
+    const model = assembleModel(dimensions, 'tokens', ({ name }) => file.read(name), trainNothing(), seededRandom(1));
+    file.close();
     const story = tokenizer.decode(greedy(model, tokenizer.begin, 256));
     disposeModel(model);
     expect(story).toBe(publishedText());

@@ -1,7 +1,10 @@
 /** Streamed text against the whole text read character by character. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { decodeResponse, encodeTarget } from '../../src/data/instruction.ts';
 import { openTextStream } from '../../src/rollout/stream-text.ts';
+import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { fixturePath } from '../helpers/fixtures.ts';
 import { byteTokenizer, trainedTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
 /** Pushes growing texts and returns the pieces, the last one from `finish`. */
@@ -27,6 +30,20 @@ describe('openTextStream', () => {
     expect(given).toEqual(['a', ' ', '', 'ENd', ' ', '']);
     expect({ stop, text }).toEqual({ stop: 'END', text: 'a ENd ' });
     expect(pieces(['x\n'], ['\n\n'])).toEqual({ given: ['x', '\n'], stop: undefined, text: 'x\n' });
+  });
+
+  it('gives out an answer whose template writes something before it', () => {
+    const tokenizer = loadTokenizer(fixturePath('tokenizers/qwen3'));
+    // What Qwen3's template writes for an answer without thoughts: <think>, two line breaks, </think>, two line breaks.
+    const ids = encodeTarget('Hello there', tokenizer);
+    const texts = Array.from(ids, (_, i) => decodeResponse(ids.subarray(0, i + 1), tokenizer));
+    const { given, text } = pieces(texts, []);
+    expect(text).toBe('Hello there');
+    expect(given.join('')).toBe('Hello there');
+    expect(given.filter((piece) => piece !== '').length).toBeGreaterThan(1);
+    const thinking = tokenizer.encode('<think>\nOkay');
+    const thoughts = Array.from(thinking, (_, i) => decodeResponse(thinking.subarray(0, i + 1), tokenizer));
+    expect(pieces(thoughts, []).text).toBe('<think>\nOkay');
   });
 
   it('ends at the stop that is complete first', () => {

@@ -3,19 +3,23 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openParent } from '../../src/run/parents.ts';
 import { openRunFolder } from '../../src/run/run-folder.ts';
+import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { takePadAway } from '../helpers/no-pad.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
+import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
 const path = useTemporaryFolder();
 const lane = { name: 'cpu', device: 'cpu', versions: {} };
-// sha256 of "tokens" and of "weights", from coreutils' sha256sum.
-const TOKENS = 'sha256:c51e455b41df6c017327e16001dd064b8b6733faeaa69b23d9bd79c8079237d5';
+// sha256 of "weights", from coreutils' sha256sum.
+const tokenizer = byteTokenizer();
+const TOKENS = tokenizer.hash;
 const WEIGHTS = 'sha256:9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c';
 
 function writeModel(folder: string): void {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'config.json'), '{}');
   writeFileSync(join(folder, 'model.safetensors'), 'weights');
-  writeFileSync(join(folder, 'tokenizer.json'), 'tokens');
+  for (const [name, text] of Object.entries(tokenizer.files)) writeFileSync(join(folder, name), text);
 }
 
 async function makeRun(status: 'finished' | 'interrupted' = 'finished', withModel = true): Promise<void> {
@@ -43,6 +47,20 @@ describe('openParent', () => {
     writeModel(path('base'));
     const parent = await openParent(path('base'), { role: 'policy', stages: ['pretrain'] });
     expect(parent).toEqual({ path: path('base'), folder: path('base'), hash: WEIGHTS, manifest: undefined });
+  });
+
+  test('compares tokenizers as they are used: with chat template and added PAD', async () => {
+    writeModel(path('chat'));
+    const template = '{% for m in messages %}{{ m.content }}<|eos|>{% endfor %}';
+    writeFileSync(path('chat', 'chat_template.jinja'), template);
+    takePadAway(path('chat'));
+    const { hash } = loadTokenizer(path('chat'));
+    await openParent(path('chat'), { role: 'policy', tokenizer: hash });
+    expect(await problems(path('chat'), { role: 'policy', tokenizer: TOKENS })).toHaveLength(1);
+    writeFileSync(path('chat', 'tokenizer.json'), '{');
+    expect((await problems(path('chat'), { role: 'policy', tokenizer: hash })).join()).toMatch(
+      /chat\/tokenizer\.json: not/,
+    );
   });
 
   test('reports everything that does not fit at once', async () => {

@@ -1,5 +1,5 @@
 /** The chat command with scripted input: lines of a pipe, and keys of a terminal. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -61,6 +61,22 @@ describe('chat through a pipe', () => {
     expect(first[1]).not.toBe(first[0]);
     const takenBack = await talk(['hello', 'other', '/undo', 'hello'], ['random']);
     expect(takenBack.at(-1)).toBe(first[1]);
+  });
+
+  it('goes on where a line cannot be said in the model’s template, and where the template rewrites earlier answers', async () => {
+    writeRandomSpeaker(path('chatty'));
+    const file = path('chatty/tokenizer_config.json');
+    const config = JSON.parse(readFileSync(file, 'utf8')) as object;
+    const template =
+      "{% for m in messages %}{{ m['content'] if loop.last or m.role == 'user' else '-' }}<|eos|>{% endfor %}";
+    writeFileSync(file, JSON.stringify({ ...config, chat_template: template }));
+    const printed = await talk(['hello', 'what is <|eos|>?', 'hello', 'and now?'], ['chatty']);
+    const notes = printed.filter((line) => line.startsWith('('));
+    expect(notes).toEqual([
+      '(chatty: message 3 (user) contains "<|eos|>", a special token of the tokenizer; expected plain text, as it would ' +
+        'end or open a turn. Remove it, or write it otherwise. Or see /undo and /reset)',
+    ]);
+    expect(printed.length).toBeGreaterThanOrEqual(4);
   });
 
   it('saves conversations in the form that imports read', async () => {

@@ -4,13 +4,17 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { DistillConfig } from '../../scripts/distill.config.ts';
 import { distill, distillMetrics } from '../../scripts/distill.ts';
-import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
-import { disposeModel } from '../../src/model/model.ts';
+import { readModelConfig } from '../../src/checkpoint/model-config.ts';
+import { loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { llamaStyle } from '../../src/model/dimensions.ts';
+import { disposeModel, newModel } from '../../src/model/model.ts';
+import { seededRandom } from '../../src/random.ts';
 import { Interrupted } from '../../src/run/interrupts.ts';
 import { readManifest } from '../../src/run/manifest.ts';
 import type { Summary } from '../../src/run/stage.ts';
 import { runStage } from '../../src/run/stage.ts';
 import { type Lane, tensorCount } from '../../src/tensor/lane.ts';
+import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { checkConfig } from '../../src/yaml/load-config.ts';
 import { instruct } from '../../stages/1-instruct.ts';
 import { refusal } from '../helpers/refusals.ts';
@@ -29,7 +33,7 @@ import {
   useSharedFolder,
 } from '../helpers/tiny-runs.ts';
 import type { TinyWorld } from '../helpers/tiny-world.ts';
-import { makeTinyWorld, writeBase, writeTokenizer } from '../helpers/tiny-world.ts';
+import { makeTinyWorld, tinyContext, writeBase, writeTokenizer } from '../helpers/tiny-world.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 
 const path = useSharedFolder();
@@ -76,7 +80,10 @@ describe('distill', () => {
     expect(wrong).toEqual([]);
     expect(manifest.parents.map(({ role }) => role)).toEqual(['teacher']);
     expect(manifest.inputs.map(({ role }) => role)).toEqual(['examples', 'seed', 'templates']);
-    const { model } = loadModelFolder(path('run/best'));
+    expect(readFileSync(path('run/best/README.md'), 'utf8')).toMatch(
+      /# Distillation\n[\s\S]*\| loss on validation rows \| \d/,
+    );
+    const { model } = loadModelFolder(path('run/best'), { tokenizer: null });
     expect(model.dimensions).toMatchObject({ layers: 1, heads: 4, kvHeads: 2, dModel: 32 });
     disposeModel(model);
 
@@ -106,6 +113,21 @@ describe('distill', () => {
     expect(rows[0]?.['loss/validation']).toBeCloseTo(before, 5);
     expect(seriesOf(rows, 'loss/kl').every((kl) => kl === 0)).toBe(true);
     expect(seriesOf(rows, 'loss/train')).toEqual(seriesOf(rows, 'loss/cross_entropy'));
+  });
+
+  it.each([1, 3])('repeats or cuts the windows of a teacher for a student of %d layers', async (layers) => {
+    const folder = path(`windowed ${layers}`);
+    mkdirSync(folder);
+    const tokenizer = loadTokenizer(world.tokenizer);
+    const sizes = { vocab: tokenizer.vocabSize, context: tinyContext, layers: 2, heads: 4, dModel: 32 };
+    const dimensions = { ...llamaStyle(sizes), family: 'mistral', windows: [4, null] } as const;
+    const model = newModel(dimensions, 'tokens', seededRandom(1));
+    writeModelFolder(folder, model, { tokenizer });
+    disposeModel(model);
+    await run(`student ${layers}`, { teacher: folder, student: { layers } as never });
+    expect(readModelConfig(path(`student ${layers}`, 'best', 'config.json')).dimensions.windows).toEqual(
+      [4, null, 4].slice(0, layers),
+    );
   });
 
   it('ends with the same bytes when it was stopped and resumed', async () => {
@@ -172,6 +194,9 @@ describe('before anything is trained, distill', () => {
     ]);
     expect(await refused({ sequence: { length: 1000 } })).toEqual([
       expect.stringMatching(/^teacher teacher: reads at most 144 tokens/),
+    ]);
+    expect(await refused({ student: { heads: 4, kvHeads: 3, dModel: 32 } })).toEqual([
+      'student.kvHeads: 3 does not divide heads 4.',
     ]);
     const both = settings(path('refused'), { student: { layers: 1, checkpoint: path('other') } });
     expect(await problemsOf(() => checkConfig(DistillConfig, both as never, 'test'), path())).toEqual([

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { generateCommand } from '../../scripts/generate.ts';
-import { rawIds } from '../../scripts/use/speaker.ts';
+import { disposeSpeakers, openSpeakers, rawIds } from '../../scripts/use/speaker.ts';
 import { currentLane, tensorCount } from '../../src/tensor/lane.ts';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
@@ -42,6 +42,14 @@ describe('generate', () => {
     expect(texts.length).toBeGreaterThan(10);
     expect(notes[0]).toMatch(/^lane /);
     expect(notes[1]).toMatch(/^17 tokens in \d+\.\d\d s, \d+ tokens\/s; ended by itself$/);
+  });
+
+  it('keeps its weights apart, as nothing is trained: one flat tensor would be split at every token', async () => {
+    const speakers = await openSpeakers([path('left')], { backend: currentLane(), say: () => undefined, usage: '' });
+    const [{ parameters }] = speakers.map(({ model }) => model) as [(typeof speakers)[number]['model']];
+    expect(parameters.layout.total).toBe(0);
+    expect(Object.keys(parameters.frozen)).toContain('embedding.tokens');
+    disposeSpeakers(speakers);
   });
 
   it('stops at texts and at the limit', async () => {

@@ -44,6 +44,8 @@ describe('merge', () => {
   it('puts W + scale · B · A in place of each W', async () => {
     const folder = base();
     await mergeCommand([folder, fixturePath('lora/llama-qv'), '--to', inFolder('merged')], say);
+    const card = readFileSync(inFolder('merged', 'README.md'), 'utf8');
+    expect(card).toMatch(/\| adapter \| .*llama-qv \|\n[\s\S]*\| rank \| 4 \|\n\| scale \| 2 \|\n/);
     const name = 'model.layers.0.self_attn.q_proj';
     const [before, after] = [folder, inFolder('merged')].map((path) => readTensors(`${path}/model.safetensors`));
     const adapter = readTensors(fixturePath('lora/llama-qv/adapter_model.safetensors'));

@@ -49,7 +49,7 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
       'tokenizer.json',
       'tokenizer_config.json',
     ];
-    expect(namesIn(at('run/model'))).toEqual(model);
+    expect(namesIn(at('run/model'))).toEqual(['README.md', ...model]);
     expect(namesIn(at('run/checkpoints/step-000004'))).toEqual(
       [...model, 'optimizer.safetensors', 'state.json'].sort(),
     );
@@ -69,6 +69,9 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
       ['tokenizer', `${world.tokenizer}/tokenizer.json`],
       ['tokenizer config', `${world.tokenizer}/tokenizer_config.json`],
     ]);
+    expect(readFileSync(at('run/model/README.md'), 'utf8')).toMatch(
+      /# Pre-training\n[\s\S]*\| loss on held-out documents \| \d/,
+    );
     expect(manifest.outputs.map(({ role, path: file }) => [role, file])).toEqual([['model', 'model']]);
     // 448 · 32 of the embedding; a layer has norms, query, key and value for 4 + 2 · 2 heads of 8, output, gate, up and down.
     const layer = 2 * 32 + 32 * 64 + 32 * 32 + 2 * 32 * 64 + 64 * 32;
@@ -117,7 +120,7 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
 
   it('makes GPT-2 style models too, and stores the last one for the next stage', async () => {
     await run('gpt2', { model: { style: 'gpt2', kvHeads: 4 }, training: { steps: 2 } });
-    const { model } = loadModelFolder(at('gpt2/model'));
+    const { model } = loadModelFolder(at('gpt2/model'), { tokenizer: null });
     expect(model.dimensions).toMatchObject({ norm: 'layer', positions: 'learned', layers: 2, context: 64 });
     disposeModel(model);
   });

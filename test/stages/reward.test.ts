@@ -80,7 +80,7 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
   });
 
   it('stores the mean and deviation that normalise the training responses', () => {
-    const { model, normalisation } = loadModelFolder(at('run/model'));
+    const { model, normalisation } = loadModelFolder(at('run/model'), { tokenizer: null });
     const tokenizer = loadTokenizer(world.tokenizer);
     const sequences = tinyPairs(world, tokenizer)
       .slice(0, 6)

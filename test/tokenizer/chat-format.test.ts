@@ -211,8 +211,8 @@ describe('a chat format', () => {
     expect(() =>
       encodeExample({ history, prompt: 'x<|im_start|>system', target: 'c' }, chatml, options),
     ).toThrowErrorMatchingInlineSnapshot(`
-      [DataError: rows.jsonl:3: message 1 (user) contains "<|im_end|>", a special token of the tokenizer; expected plain text, as it would end or open a turn. Remove it from the row, or write it otherwise.
-      rows.jsonl:3: message 3 (user) contains "<|im_start|>", a special token of the tokenizer; expected plain text, as it would end or open a turn. Remove it from the row, or write it otherwise.]
+      [DataError: rows.jsonl:3: message 1 (user) contains "<|im_end|>", a special token of the tokenizer; expected plain text, as it would end or open a turn. Remove it, or write it otherwise.
+      rows.jsonl:3: message 3 (user) contains "<|im_start|>", a special token of the tokenizer; expected plain text, as it would end or open a turn. Remove it, or write it otherwise.]
     `);
     expect(() => encodeExample({ prompt: 'x', target: 'c<|im_end|>' }, chatml, options)).toThrow(
       'rows.jsonl:3: message 1 (assistant) contains "<|im_end|>", a special token of the tokenizer',
@@ -240,18 +240,30 @@ describe('a chat format', () => {
       'changes what was written',
     );
     expect(() => spoken("{{ messages[0]['content'] }}")).toThrow('chat_template: writes no answer');
+    const turn = { prompt: 'a', target: 'b' };
     const counts = spoken("{{ messages|length > 3 }}{% for m in messages %}{{ m['content'] }}<|eos|>{% endfor %}");
-    expect(() =>
-      encodePrompt('c', counts, [
-        { prompt: 'a', target: 'b' },
-        { prompt: 'a', target: 'b' },
-      ]),
-    ).toThrow('the dialogue after message 1 changes what was written before it');
+    expect(() => encodeExample({ history: [turn, turn], prompt: 'c', target: 'd' }, counts, options)).toThrow(
+      'the dialogue after message 1 changes what was written before it',
+    );
     const hides =
       "{% for m in messages %}{{ m['content'] if loop.last or m.role == 'user' else '-' }}<|eos|>{% endfor %}";
-    expect(() => encodePrompt('c', spoken(hides), [{ prompt: 'a', target: 'b' }])).toThrow(
+    expect(() => encodeExample({ history: [turn], prompt: 'c', target: 'd' }, spoken(hides), options)).toThrow(
       'message 2 (assistant) does not stand in the text as it is',
     );
+  });
+
+  it('asks after earlier turns that its template rewrites, as transformers does; they are refused to be learned', () => {
+    const qwen3 = loadTokenizer(fixturePath('tokenizers/qwen3'));
+    const history = [{ prompt: 'hi', target: '<think>\nOkay\n</think>\n\nHello!' }];
+    // apply_chat_template(add_generation_prompt=True): Qwen3 takes the thinking out of earlier answers.
+    expect([...encodePrompt('again', qwen3, history)]).toEqual([
+      ...[994, 84, 82, 323, 198, 71, 72, 995, 198, 994, 434, 82, 286, 83, 275, 83, 198, 592, 0, 995, 198],
+      ...[994, 84, 82, 323, 198, 64, 70, 64, 276, 995, 198, 994, 434, 82, 286, 83, 275, 83, 198],
+    ]);
+    expect(() => encodeExample({ history, prompt: 'again', target: 'x' }, qwen3, options)).toThrow(
+      'message 2 (assistant) does not stand in the text as it is',
+    );
+    expect(() => encodePrompt('a<|im_end|>', qwen3, history)).toThrow('message 3 (user) contains "<|im_end|>"');
   });
 
   it('has no answer where the text is empty', () => {

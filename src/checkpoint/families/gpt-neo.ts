@@ -12,23 +12,23 @@ export const gptNeo: FamilyFormat = {
 };
 
 function read(fields: ConfigFields): ModelDimensions {
-  const dModel = fields.number('hidden_size');
-  const heads = fields.number('num_heads');
-  const layers = fields.number('num_layers');
-  const window = fields.number('window_size', 256);
+  const dModel = fields.count('hidden_size');
+  const heads = fields.count('num_heads');
+  const layers = fields.layers('num_layers');
+  const window = fields.count('window_size', 256);
   const kinds = attentionKinds(fields, layers);
   return {
     ...PLAIN,
     family: 'gpt_neo',
     scaledAttention: false,
-    vocab: fields.number('vocab_size'),
-    context: fields.number('max_position_embeddings'),
+    vocab: fields.count('vocab_size'),
+    context: fields.count('max_position_embeddings'),
     layers,
     heads,
     kvHeads: heads,
     headDim: dModel / heads,
     dModel,
-    dFf: fields.number('intermediate_size', 4 * dModel),
+    dFf: fields.count('intermediate_size', 4 * dModel),
     norm: 'layer',
     normEpsilon: fields.number('layer_norm_epsilon', 1e-5),
     positions: 'learned',
@@ -42,9 +42,7 @@ function read(fields: ConfigFields): ModelDimensions {
 /** [[["global", "local"], 12]]: the list, repeated; one word a layer. */
 function attentionKinds(fields: ConfigFields, layers: number): string[] {
   const types = fields.take('attention_types') ?? [[['global', 'local'], layers / 2]];
-  const kinds = (types as [string[], number][]).flatMap(([words, times]) =>
-    Array.from({ length: times }, () => words).flat(),
-  );
+  const kinds = isKinds(types, layers) ? types.flatMap(([words, times]) => repeated(words, times)) : [];
   if (kinds.length !== layers || kinds.some((kind) => kind !== 'global' && kind !== 'local')) {
     const shown = JSON.stringify(types);
     fields.problem('attention_types', `expected "global" or "local" for each of ${layers} layers, received ${shown}.`);
@@ -56,6 +54,18 @@ function attentionKinds(fields: ConfigFields, layers: number): string[] {
     fields.problem('attention_layers', `expected ${one}, as attention_types has it, received ${other}.`);
   }
   return kinds;
+}
+
+function repeated(words: readonly string[], times: number): string[] {
+  return Array.from({ length: times }, () => words).flat();
+}
+
+/** Whether it is a list of pairs, of words and how often, none of them longer than the model. */
+function isKinds(types: unknown, layers: number): types is [string[], number][] {
+  const isCount = (value: unknown): boolean => Number.isInteger(value) && (value as number) <= layers;
+  const isPair = (pair: unknown): boolean =>
+    Array.isArray(pair) && pair.length === 2 && Array.isArray(pair[0]) && pair[0].length <= layers && isCount(pair[1]);
+  return Array.isArray(types) && types.length <= layers && types.every(isPair);
 }
 
 function write(dimensions: ModelDimensions): Record<string, unknown> {

@@ -12,21 +12,21 @@ export const gptNeox: FamilyFormat = {
 };
 
 function read(fields: ConfigFields): ModelDimensions {
-  const dModel = fields.number('hidden_size');
-  const heads = fields.number('num_attention_heads');
+  const dModel = fields.count('hidden_size');
+  const heads = fields.count('num_attention_heads');
   const attention = fields.flag('attention_bias', true);
   const rope = readRope(fields, { theta: 'rotary_emb_base', fraction: 'rotary_pct', defaultFraction: 0.25 });
   return {
     ...PLAIN,
     ...rope,
     family: 'gpt_neox',
-    vocab: fields.number('vocab_size'),
-    layers: fields.number('num_hidden_layers'),
+    vocab: fields.count('vocab_size'),
+    layers: fields.layers('num_hidden_layers'),
     heads,
     kvHeads: heads,
     headDim: dModel / heads,
     dModel,
-    dFf: fields.number('intermediate_size'),
+    dFf: fields.count('intermediate_size'),
     norm: 'layer',
     normEpsilon: fields.number('layer_norm_eps', 1e-5),
     positions: 'rotary',

@@ -32,19 +32,19 @@ function read(fields: ConfigFields): ModelDimensions {
   fields.only('scale_attn_weights', [true]);
   fields.only('scale_attn_by_inverse_layer_idx', [false]);
   fields.only('add_cross_attention', [false]);
-  const dModel = fields.number('n_embd');
-  const heads = fields.number('n_head');
+  const dModel = fields.count('n_embd');
+  const heads = fields.count('n_head');
   return {
     ...PLAIN,
     family: 'gpt2',
-    vocab: fields.number('vocab_size'),
-    context: fields.number('n_positions'),
-    layers: fields.number('n_layer'),
+    vocab: fields.count('vocab_size'),
+    context: fields.count('n_positions'),
+    layers: fields.layers('n_layer'),
     heads,
     kvHeads: heads,
     headDim: dModel / heads,
     dModel,
-    dFf: fields.number('n_inner', 4 * dModel),
+    dFf: fields.count('n_inner', 4 * dModel),
     norm: 'layer',
     normEpsilon: fields.number('layer_norm_epsilon', 1e-5),
     positions: 'learned',

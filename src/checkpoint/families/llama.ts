@@ -23,20 +23,20 @@ export function llamaFormat(family: LlamaFamily): FamilyFormat {
 }
 
 function read(fields: ConfigFields, family: LlamaFamily): ModelDimensions {
-  const dModel = fields.number('hidden_size');
-  const heads = fields.number('num_attention_heads');
-  const layers = fields.number('num_hidden_layers');
+  const dModel = fields.count('hidden_size');
+  const heads = fields.count('num_attention_heads');
+  const layers = fields.layers('num_hidden_layers');
   return {
     ...PLAIN,
     ...readRope(fields, { theta: 'rope_theta' }),
     family,
-    vocab: fields.number('vocab_size'),
+    vocab: fields.count('vocab_size'),
     layers,
     heads,
-    kvHeads: fields.number('num_key_value_heads', heads),
-    headDim: fields.number('head_dim', family === 'qwen3' ? 128 : dModel / heads),
+    kvHeads: fields.count('num_key_value_heads', kvHeadsOf(fields, family, heads)),
+    headDim: fields.count('head_dim', family === 'qwen3' ? 128 : dModel / heads),
     dModel,
-    dFf: fields.number('intermediate_size'),
+    dFf: fields.count('intermediate_size'),
     norm: 'rms',
     normEpsilon: fields.number('rms_norm_eps', 1e-6),
     headNorm: family === 'qwen3',
@@ -46,6 +46,11 @@ function read(fields: ConfigFields, family: LlamaFamily): ModelDimensions {
     windows: readWindows(fields, family, layers),
     tiedHead: fields.flag('tie_word_embeddings', false),
   };
+}
+
+/** Where the field is missing; null is as many as heads. Those that are missing in a Mistral are 8, in a Qwen 32. */
+function kvHeadsOf(fields: ConfigFields, family: LlamaFamily, heads: number): number {
+  return fields.has('num_key_value_heads') ? heads : { llama: heads, mistral: 8, qwen2: 32, qwen3: 32 }[family];
 }
 
 function readBiases(fields: ConfigFields, family: LlamaFamily): ModelDimensions['biases'] {
@@ -64,20 +69,29 @@ function readBiases(fields: ConfigFields, family: LlamaFamily): ModelDimensions[
  */
 function readWindows(fields: ConfigFields, family: LlamaFamily, layers: number): (number | null)[] {
   if (family === 'llama') return [];
-  const window = fields.take('sliding_window');
+  // Null is none, a file that does not say is 4096: transformers' defaults are of fields, not of values.
+  const isNone = fields.has('sliding_window') && fields.take('sliding_window') === undefined;
+  const window = isNone ? null : fields.count('sliding_window', 4096);
   const isMistral = family === 'mistral';
   const isOn = isMistral || fields.flag('use_sliding_window', false);
-  const from = isMistral ? 0 : fields.number('max_window_layers', 28);
-  const types = fields.take('layer_types') as string[] | undefined;
-  const size = isOn && typeof window === 'number' ? window : null;
+  const from = isMistral ? 0 : fields.count('max_window_layers', 28, { least: 0 });
+  const types = readLayerTypes(fields, layers);
+  const size = isOn ? window : null;
   const slides = Array.from({ length: layers }, (_, layer) =>
     types === undefined ? layer >= from : types[layer] === 'sliding_attention',
   );
-  const known = ['full_attention', 'sliding_attention'];
-  if (types !== undefined && (types.length !== layers || types.some((type) => !known.includes(type)))) {
-    fields.problem('layer_types', `expected ${known.join(' or ')} for each of ${layers} layers, received ${types}.`);
-  }
   return size !== null && slides.includes(true) ? slides.map((slide) => (slide ? size : null)) : [];
+}
+
+/** A word for each layer; undefined where the field is missing or wrong. */
+function readLayerTypes(fields: ConfigFields, layers: number): readonly unknown[] | undefined {
+  const types = fields.take('layer_types');
+  const known: unknown[] = ['full_attention', 'sliding_attention'];
+  if (types === undefined) return undefined;
+  if (Array.isArray(types) && types.length === layers && types.every((type) => known.includes(type))) return types;
+  const shown = JSON.stringify(types);
+  fields.problem('layer_types', `expected ${known.join(' or ')} for each of ${layers} layers, received ${shown}.`);
+  return undefined;
 }
 
 function write(dimensions: ModelDimensions, family: LlamaFamily): Record<string, unknown> {

@@ -19,8 +19,8 @@ export const opt: FamilyFormat = {
 };
 
 function read(fields: ConfigFields): ModelDimensions {
-  const dModel = fields.number('hidden_size');
-  const heads = fields.number('num_attention_heads');
+  const dModel = fields.count('hidden_size');
+  const heads = fields.count('num_attention_heads');
   fields.only('word_embed_proj_dim', [dModel]);
   fields.only('do_layer_norm_before', [true]);
   fields.only('layer_norm_elementwise_affine', [true]);
@@ -28,14 +28,14 @@ function read(fields: ConfigFields): ModelDimensions {
   return {
     ...PLAIN,
     family: 'opt',
-    vocab: fields.number('vocab_size'),
-    context: fields.number('max_position_embeddings'),
-    layers: fields.number('num_hidden_layers'),
+    vocab: fields.count('vocab_size'),
+    context: fields.count('max_position_embeddings'),
+    layers: fields.layers('num_hidden_layers'),
     heads,
     kvHeads: heads,
     headDim: dModel / heads,
     dModel,
-    dFf: fields.number('ffn_dim'),
+    dFf: fields.count('ffn_dim'),
     norm: 'layer',
     normEpsilon: 1e-5, // nn.LayerNorm's own; OPT has no field for it
     positions: 'learned',

@@ -12,64 +12,57 @@ interface RopeNames {
 
 type RopeDimensions = Pick<ModelDimensions, 'context' | 'ropeTheta' | 'ropeFraction' | 'ropeScaling'>;
 
-/** Reads context and rotary settings; refuses kinds of scaling that are not linear, dynamic or llama3. */
+/** Reads context and rotary settings; refuses kinds of scaling that are not linear, dynamic or llama3, and what else the settings say. */
 export function readRope(fields: ConfigFields, names: RopeNames): RopeDimensions {
-  const parameters = fields.take('rope_parameters') as Record<string, unknown> | undefined;
-  const scaling = fields.take('rope_scaling') as Record<string, unknown> | undefined;
+  const parameters = fields.section('rope_parameters');
   // Where both are there, both versions of transformers read rope_scaling.
-  const where = scaling === undefined ? 'rope_parameters' : 'rope_scaling';
-  const settings = scaling ?? parameters ?? {};
-  const number = (key: string, fallback?: number): number => {
-    const value = settings[key] ?? fallback;
-    if (typeof value === 'number') return value;
-    fields.problem(`${where}.${key}`, `expected a number, received ${JSON.stringify(value) ?? 'nothing'}.`);
-    return 1;
-  };
-  const trained = fields.number('max_position_embeddings');
+  const settings = fields.section('rope_scaling') ?? parameters;
+  const trained = fields.count('max_position_embeddings');
   const fraction = names.fraction === undefined ? 1 : fields.number(names.fraction, names.defaultFraction ?? 1);
-  const share = number('partial_rotary_factor', fraction);
+  const share = settings?.number('partial_rotary_factor', fraction) ?? fraction;
   // Families without a field for it rotate whole heads, whatever stands here; a file that says otherwise is another model.
   if (names.fraction === undefined && share !== 1) {
-    fields.problem(`${where}.partial_rotary_factor`, `${share} is not supported; expected 1.`);
+    settings?.problem('partial_rotary_factor', `${share} is not supported; expected 1.`);
   }
   fields.only('partial_rotary_factor', [share]);
   for (const key of ['rope_interleaved', 'use_mrope']) fields.only(key, [false]);
-  const found = readScaling(settings, where, fields, number, trained);
+  const found = settings === undefined ? null : readScaling(settings, trained);
+  const theta = fields.number(names.theta, 10_000);
+  const ropeTheta = settings?.number('rope_theta', theta) ?? theta;
+  settings?.finish();
   return {
     // Dynamic scaling is there to read further than the positions the model was trained with.
     context: found?.type === 'dynamic' ? Math.round(trained * found.factor) : trained,
-    ropeTheta: number('rope_theta', fields.number(names.theta, 10_000)),
+    ropeTheta,
     ropeFraction: share,
     ropeScaling: found,
   };
 }
 
-function readScaling(
-  settings: Readonly<Record<string, unknown>>,
-  where: string,
-  fields: ConfigFields,
-  number: (key: string, fallback?: number) => number,
-  trained: number,
-): RopeScaling | null {
-  const type = settings.rope_type ?? settings.type ?? 'default';
+function readScaling(settings: ConfigFields, trained: number): RopeScaling | null {
+  // Of the two names for it the newer counts.
+  const [newer, older] = [settings.take('rope_type'), settings.take('type')];
+  const type = newer ?? older ?? 'default';
+  // Only llama3 reads it; transformers writes it beside others, too.
+  settings.take('original_max_position_embeddings');
   if (type === 'default') return null;
-  if (type === 'linear') return { type, factor: number('factor') };
+  if (type === 'linear') return { type, factor: settings.number('factor') };
   // transformers takes the original length of dynamic scaling from max_position_embeddings.
-  if (type === 'dynamic') return { type, factor: number('factor'), originalContext: trained };
+  if (type === 'dynamic') return { type, factor: settings.number('factor'), originalContext: trained };
   if (type === 'llama3') {
+    const [low, high] = [settings.number('low_freq_factor'), settings.number('high_freq_factor')];
+    if (high <= low)
+      settings.problem('high_freq_factor', `expected more than low_freq_factor ${low}, received ${high}.`);
     return {
       type,
-      factor: number('factor'),
-      lowFrequencyFactor: number('low_freq_factor'),
-      highFrequencyFactor: number('high_freq_factor'),
-      originalContext: number('original_max_position_embeddings'),
+      factor: settings.number('factor'),
+      lowFrequencyFactor: low,
+      highFrequencyFactor: high,
+      originalContext: settings.count('original_max_position_embeddings'),
     };
   }
   const shown = JSON.stringify(type);
-  fields.problem(
-    `${where}.rope_type`,
-    `${shown} is not supported; expected "default", "linear", "dynamic" or "llama3".`,
-  );
+  settings.problem('rope_type', `${shown} is not supported; expected "default", "linear", "dynamic" or "llama3".`);
   return null;
 }
 
