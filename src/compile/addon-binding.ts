@@ -34,6 +34,9 @@ export interface AddonBackend {
   binding: AddonBinding;
   getInputTensorIds(tensors: readonly Tensor[]): number[];
   createOutputTensor(handle: Handle): Tensor;
+  readSync(dataId: object): unknown;
+  /** Where TensorFlow.js keeps a tensor: its id in the addon (−1: none yet), and values that are not uploaded yet. */
+  readonly tensorMap: { get(dataId: object): { id: number; values: unknown } };
   write(values: unknown, shape: number[], dtype: string): object;
   disposeData(dataId: object, force?: boolean): boolean;
 }

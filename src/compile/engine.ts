@@ -17,7 +17,7 @@ export interface Engine {
   /** Values that would have to move out if the engine were closed. */
   readonly residents: Set<{ moveOut(): void }>;
   /** Variables of tensors that graphs read without being given them, by the tensor's data. */
-  readonly captured: WeakMap<object, Variable>;
+  readonly captured: WeakMap<object, { readonly variable: Variable; release(): void }>;
   /** Nodes that nothing will run any more. */
   garbage: number;
   /** Batches that are being decoded: their caches are nobody's residents. */

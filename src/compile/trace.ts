@@ -9,7 +9,7 @@ import { callerOf } from './caller.ts';
 import { capture } from './captured.ts';
 import type { Engine, HostValues } from './engine.ts';
 import { bytesOf } from './engine.ts';
-import type { Attribute, NodeSpec, Port } from './graph.ts';
+import type { Attribute, NodeSpec, Port, Variable } from './graph.ts';
 import { addConstant, addNode, BFLOAT16, FLOAT32, INT32 } from './graph.ts';
 import { readVariable } from './variables.ts';
 
@@ -55,6 +55,8 @@ interface Staging {
   /** Tensors that were there before, by their id in the addon. */
   readonly existing: Map<number, Tensor>;
   readonly constants: Map<string, Port>;
+  /** Ids of captured tensors, by their data. */
+  readonly reads: Map<object, number>;
   /** Ports that depend on no feed. */
   readonly fixed: Set<Pointer>;
   readonly narrowed: Map<string, Port>;
@@ -79,6 +81,7 @@ export function trace<T>(engine: Engine, options: TraceOptions, build: (tracer: 
     made: new Map(),
     existing: new Map(),
     constants: new Map(),
+    reads: new Map(),
     fixed: new Set(),
     narrowed: new Map(),
     last: null,
@@ -93,17 +96,17 @@ export function trace<T>(engine: Engine, options: TraceOptions, build: (tracer: 
     return dataId;
   };
   backend.binding = stagingBinding(staging);
-  backend.getInputTensorIds = (tensors) => {
-    const ids = inputIds.call(backend, tensors);
-    for (const [i, id] of ids.entries()) {
-      const tensor = tensors[i] as Tensor;
-      if (id >= FIRST_STAGED || written.has(tensor.dataId)) continue;
+  backend.getInputTensorIds = (tensors) =>
+    tensors.map((tensor) => {
+      const captured = engine.captured.get(tensor.dataId);
+      if (captured !== undefined) return fixedRead(staging, tensor.dataId, captured.variable);
+      const [id] = inputIds.call(backend, [tensor]) as [number];
+      if (id >= FIRST_STAGED || written.has(tensor.dataId)) return id;
       // Perhaps uploaded only now, but it was there before: not something the step has made.
       staging.made.delete(id);
       staging.existing.set(id, tensor);
-    }
-    return ids;
-  };
+      return id;
+    });
   try {
     engine.traces += 1;
     let result: T | undefined;
@@ -180,11 +183,19 @@ function resolve(staging: Staging, id: number): Port {
     return constant(staging, dtype, tensor.shape, staging.real.tensorDataSync(id) as HostValues);
   }
   // Frozen weights: kept once for all graphs.
-  const variable = capture(staging.engine, tensor, dtype, () => staging.real.tensorDataSync(id) as HostValues);
+  const variable = capture(staging.engine, tensor, dtype);
+  return staging.ports.get(fixedRead(staging, tensor.dataId, variable)) as Port;
+}
+
+/** The id of a captured tensor's value in this graph. */
+function fixedRead(staging: Staging, dataId: object, variable: Variable): number {
+  const known = staging.reads.get(dataId);
+  if (known !== undefined) return known;
   const port = readVariable(staging.engine, variable);
-  staging.ports.set(id, port);
   staging.fixed.add(port.oper);
-  return port;
+  const { id } = stage(staging, port);
+  staging.reads.set(dataId, id);
+  return id;
 }
 
 /** Host values as a node: equal numbers are filled in, the rest is a constant. */
