@@ -39,6 +39,16 @@ export type Attribute =
   | { readonly kind: 'string'; readonly value: string }
   | { readonly kind: 'types' | 'ints' | 'shape'; readonly value: readonly number[] };
 
+/** A boolean attribute. */
+export function flag(value: boolean): Attribute {
+  return { kind: 'bool', value };
+}
+
+/** A type attribute. */
+export function type(value: number): Attribute {
+  return { kind: 'type', value };
+}
+
 /** A node to be added. A list within `inputs` is one argument that takes a list. */
 export interface NodeSpec {
   readonly op: string;

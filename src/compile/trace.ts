@@ -1,5 +1,6 @@
 /** Runs a function of tensors without computing anything: each op it would execute becomes a node of the graph. */
 import { CompileError } from '../errors.ts';
+import { orderBy } from '../tensor/order.ts';
 import type { Tensor } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { AddonBackend, AddonBinding, Handle } from './addon-binding.ts';
@@ -10,7 +11,7 @@ import { capture } from './captured.ts';
 import type { Engine, HostValues } from './engine.ts';
 import { bytesOf } from './engine.ts';
 import type { Attribute, NodeSpec, Port, Variable } from './graph.ts';
-import { addConstant, addNode, BFLOAT16, FLOAT32, INT32 } from './graph.ts';
+import { addConstant, addNode, BFLOAT16, FLOAT32, flag, INT32, type } from './graph.ts';
 import { readVariable } from './variables.ts';
 
 /** How the nodes of a trace are made. */
@@ -111,14 +112,20 @@ export function trace<T>(engine: Engine, options: TraceOptions, build: (tracer: 
     engine.traces += 1;
     let result: T | undefined;
     tf.tidy(() => {
-      result = build({
+      const tracer: Tracer = {
         tensor: (port) => backend.createOutputTensor(stage(staging, port)) as Tensor,
         port: (tensor) => resolve(staging, backend.getInputTensorIds([tensor])[0] as number),
         node: (spec) => add(staging, spec),
+      };
+      orderBy((signal, tensors) => {
+        const waiting = tracer.node({ op: 'IdentityN', inputs: [[...tensors, signal].map(tracer.port)] });
+        return tensors.map((_, i) => tracer.tensor(waiting.outputs[i] as Port));
       });
+      result = build(tracer);
     });
     return result as T;
   } finally {
+    orderBy(null);
     backend.binding = real;
     backend.getInputTensorIds = inputIds;
     backend.write = write;
@@ -268,14 +275,6 @@ function narrowed(staging: Staging, input: Port): Port {
 function cast(staging: Staging, input: Port, to: number): Port {
   const attributes = { SrcT: type(input.dtype), DstT: type(to), Truncate: { kind: 'bool', value: false } as const };
   return add(staging, { op: 'Cast', inputs: [input], attributes }).outputs[0] as Port;
-}
-
-function flag(value: boolean): Attribute {
-  return { kind: 'bool', value };
-}
-
-function type(value: number): Attribute {
-  return { kind: 'type', value };
 }
 
 /** Adds a node with what all nodes of this trace have. */

@@ -1,4 +1,5 @@
 /** Gradient checkpointing: a function's intermediate results are computed again for its gradient, not kept. */
+import { notBefore } from './order.ts';
 import type { Tensor, Tensor1D } from './tf.ts';
 import { tf } from './tf.ts';
 
@@ -24,7 +25,8 @@ export function recompute<T extends Tensor>(inputs: readonly Tensor[], f: (input
         const engine = tf.engine() as unknown as EngineWithTape;
         // TensorFlow.js forgets the outer tape when an inner gradient is done, and needs it to free what was saved.
         const outer = engine.state.activeTape;
-        const { value, grads } = engine.gradients(() => f(saved), saved, dy);
+        const late = notBefore(dy, saved);
+        const { value, grads } = engine.gradients(() => f(late), late, dy);
         engine.state.activeTape = outer;
         value.dispose();
         return grads;
