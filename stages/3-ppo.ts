@@ -9,7 +9,7 @@
 import { ppoCard } from '../src/checkpoint/model-card.ts';
 import { checkModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { savePpo, trainedPpo } from '../src/checkpoint/ppo-checkpoint.ts';
-import { hasAdapter, startPpo } from '../src/checkpoint/ppo-models.ts';
+import { describeTrunks, hasAdapter, planOfCritic, startPpo } from '../src/checkpoint/ppo-models.ts';
 import { lastCheckpoint } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import { float32, int32, nullable, utf8 } from '../src/data/columns.ts';
@@ -251,10 +251,12 @@ async function prepare(config: PpoConfig, record: (role: string, parent: Parent)
   const policy = checkModelFolder(policyParent.folder, { where: policyWhere, head: 'tokens', tokenizer });
   const reward = checkModelFolder(rewardParent.folder, { where: rewardWhere, head: 'score', tokenizer });
   const { tuning, memory } = config;
+  const sameTrunk = startedFrom(rewardParent, policyParent) && hasAdapter(rewardParent.folder);
+  const criticPlan = trainingPlan(reward, 'score', tuning, memory);
   const planned = {
     policy: { dimensions: policy, plan: trainingPlan(policy, 'tokens', tuning, memory) },
-    critic: { dimensions: reward, plan: trainingPlan(reward, 'score', tuning, memory) },
-    sameTrunk: startedFrom(rewardParent, policyParent) && hasAdapter(rewardParent.folder),
+    critic: { dimensions: reward, plan: planOfCritic(criticPlan, { reward: rewardParent.folder, sameTrunk }, reward) },
+    sameTrunk,
   };
   await record('policy', policyParent);
   await record('reward', rewardParent);
@@ -276,9 +278,7 @@ function loadModels(config: PpoConfig, { folder, progress }: RunContext, prepare
   const last = lastCheckpoint<State>(folder);
   const sources = { policy: policyParent.folder, reward: rewardParent.folder, sameTrunk, tokenizer };
   const started = startPpo(sources, { policy: plan, critic: criticPlan }, seededRandom(config.run.seed, 'adapters'));
-  if (started.trunks > 1 && config.tuning.method === 'lora') {
-    progress.say('ppo  the reward model has a trunk of its own: two models in memory, not one');
-  }
+  if (config.tuning.method === 'lora') progress.say(`ppo  ${describeTrunks(started)}`);
   const rates = rateOf(started.policy.dimensions, config.tuning);
   const settings = {
     policy: { ...config.optimizer, rateOf: rates },

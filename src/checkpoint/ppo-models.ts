@@ -1,6 +1,7 @@
 /** The four models of PPO, each whole, or as adapters and heads on one frozen trunk. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ModelDimensions } from '../model/dimensions.ts';
 import { initialAdapters } from '../model/initialize.ts';
 import type { Model, TrainingPlan } from '../model/model.ts';
 import { adaptModel, scaleScores, trainNothing, withoutAdapters } from '../model/model.ts';
@@ -60,6 +61,28 @@ function loadWhole({ policy, reward, tokenizer }: PpoSources, plans: PpoPlans): 
 /** True where a reward model's folder has it as an adapter, too. */
 export function hasAdapter(folder: string): boolean {
   return existsSync(join(folder, ADAPTER_FOLDER));
+}
+
+/**
+ * The critic's plan with the adapters it has in truth: on the trunk of the policy it starts as the reward model, whose rank
+ * and matrices need not be those that PPO's configuration names.
+ */
+export function planOfCritic(
+  plan: TrainingPlan,
+  { reward, sameTrunk }: Pick<PpoSources, 'reward' | 'sameTrunk'>,
+  dimensions: ModelDimensions,
+): TrainingPlan {
+  if (!sameTrunk || plan.adapters === null) return plan;
+  return { ...plan, adapters: readAdapterFolder(join(reward, ADAPTER_FOLDER), dimensions).plan };
+}
+
+/** A line for people on what models under adapters share. */
+export function describeTrunks({ trunks, critic }: PpoStart): string {
+  if (trunks > 1) return 'the reward model has a trunk of its own: two models in memory, not one';
+  const { adapters, layout } = critic.parameters;
+  const rank = layout.specs.find(({ name }) => name.endsWith('.lora.a'))?.shape[1];
+  const matrices = adapters?.places.length;
+  return `one trunk in memory; the critic goes on with the reward model's adapters: rank ${rank} on ${matrices} matrices`;
 }
 
 /** Loads the four models: sharing a trunk where the plans have adapters, else each whole. */

@@ -69,6 +69,7 @@ export function openWeightFiles(folder: string): WeightFiles {
 }
 
 function single(path: string): WeightFiles {
+  if (leadsOut(path)) throw new CheckpointError(`${path}: is a link out of the folder. Put the file itself there.`);
   return openSafetensors(path);
 }
 

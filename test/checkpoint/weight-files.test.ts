@@ -231,6 +231,21 @@ describe('a link', () => {
     ]);
   });
 
+  it('in place of the one file is followed and refused by the same rule', async () => {
+    const single = (folder: string, target: string): string => {
+      mkdirSync(inFolder(folder), { recursive: true });
+      mkdirSync(inFolder('blobs'), { recursive: true });
+      shard('blobs/0123', tensor('a', 1));
+      symlinkSync(target, inFolder(folder, 'model.safetensors'));
+      return inFolder(folder);
+    };
+    openWeightFiles(single('snapshots/abc', '../../blobs/0123')).close();
+    const folder = single('model', '../blobs/0123');
+    expect(await problemsOf(() => openWeightFiles(folder), folder)).toEqual([
+      'model.safetensors: is a link out of the folder. Put the file itself there.',
+    ]);
+  });
+
   it('to nothing, or to itself, is a missing file', async () => {
     for (const target of ['nothing', NAMES[0]]) {
       const folder = build(target, `to-${target}`);

@@ -1,5 +1,5 @@
 /** What is read from config.json: the same as transformers reads, whatever the age of the file, or a refusal by name. */
-import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readModelConfig } from '../../src/checkpoint/model-config.ts';
@@ -21,7 +21,7 @@ const inFolder = useTemporaryFolder();
 /** The family's folder with fields of config.json changed, or taken out where "absent". */
 function changedFolder(family: string, changes: Changes): string {
   const from = fixturePath(`families/${family}`);
-  for (const name of readdirSync(from)) if (name !== 'config.json') symlinkSync(join(from, name), inFolder(name));
+  for (const name of readdirSync(from)) if (name !== 'config.json') copyFileSync(join(from, name), inFolder(name));
   const original = JSON.parse(readFileSync(join(from, 'config.json'), 'utf8')) as Changes;
   const config = Object.entries({ ...original, ...changes }).filter(([, value]) => value !== 'absent');
   writeFileSync(inFolder('config.json'), JSON.stringify(Object.fromEntries(config)));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readAdapterFolder } from '../../src/checkpoint/adapter-folder.ts';
 import { readModelConfig } from '../../src/checkpoint/model-config.ts';
-import { startPpo } from '../../src/checkpoint/ppo-models.ts';
+import { planOfCritic, startPpo } from '../../src/checkpoint/ppo-models.ts';
 import { trainingPlan } from '../../src/checkpoint/training-plan.ts';
 import { seededRandom } from '../../src/random.ts';
 import { Interrupted } from '../../src/run/interrupts.ts';
@@ -17,7 +17,7 @@ import { ppo } from '../../stages/3-ppo.ts';
 import { readTensors } from '../helpers/tensors.ts';
 import type { TinyRuns } from '../helpers/tiny-configs.ts';
 import { instructConfig, ppoConfig, rewardConfig, tinyRuns } from '../helpers/tiny-configs.ts';
-import { filesBelow, interruptedAt, namesIn, useSharedFolder } from '../helpers/tiny-runs.ts';
+import { filesBelow, interruptedAt, namesIn, useSharedFolder, watchProgress } from '../helpers/tiny-runs.ts';
 import type { TinyWorld } from '../helpers/tiny-world.ts';
 import { makeTinyWorld } from '../helpers/tiny-world.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
@@ -84,6 +84,21 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     expect(reference.parameters.layout.total).toBe(0);
     expect(policy.parameters.adapters).not.toBeNull();
     expect(critic.parameters.flat).not.toBe(scorer.parameters.flat);
+  });
+
+  it('PPO plans and tells the adapters that the critic has, whatever its own configuration names', async () => {
+    const rewardFolder = join(runs.reward, 'model');
+    const { dimensions } = readModelConfig(join(rewardFolder, 'config.json'));
+    const other = { tuning: { ...calm.tuning, lora: { rank: 5, alpha: 4, dropout: 0 } } };
+    const settings = ppoConfig(world, runs, path(name, 'other rank'), other);
+    const plan = trainingPlan(dimensions, 'score', settings.tuning, settings.memory);
+    const planned = (sameTrunk: boolean) => planOfCritic(plan, { reward: rewardFolder, sameTrunk }, dimensions);
+    expect([planned(true).adapters?.rank, planned(false).adapters?.rank]).toEqual([2, 5]);
+    const said: string[] = [];
+    await runStage(ppo, settings, { lane, progress: watchProgress({ say: (line) => said.push(line) }) });
+    expect(said).toContain(
+      `ppo  one trunk in memory; the critic goes on with the reward model's adapters: rank 2 on ${dimensions.layers * 7} matrices`,
+    );
   });
 
   it('PPO runs on it, and a stopped run ends with the bytes of one that was not', async () => {
