@@ -37,6 +37,8 @@ const CASES: readonly Case[] = [
   { method: 'lora', frozen: 'bfloat16', recompute: true, rows: 4, length: 512, share: 1 },
   { method: 'lora', frozen: 'float32', recompute: true, rows: 8, length: 256, share: 0.2 },
   { method: 'lora', frozen: 'bfloat16', recompute: false, rows: 2, length: 256, share: 0.2 },
+  { method: 'lora', frozen: 'float32', recompute: false, rows: 4, length: 512, share: 0.2 },
+  { method: 'full', frozen: 'float32', recompute: false, rows: 2, length: 256, share: 1 },
   { method: 'full', frozen: 'float32', recompute: true, rows: 4, length: 256, share: 0.2 },
 ];
 

@@ -24,6 +24,11 @@ export function setCompilation(chosen: Partial<CompileSettings>, warn: (line: st
   isBroken = false;
 }
 
+/** True where steps run as graphs, as far as is known. */
+export function compiles(): boolean {
+  return settings.compile !== 'off' && !isBroken && currentLane() === 'tensorflow';
+}
+
 /** How graphs are made now. */
 export function traceOptions(): TraceOptions {
   return { precision: settings.precision };
@@ -35,7 +40,7 @@ export function traceOptions(): TraceOptions {
  * @throws CompileError where runtime.compile is `on` and a step cannot be compiled
  */
 export function compiledOr<T>(compiled: (engine: Engine) => T, eager: () => T): T {
-  if (settings.compile === 'off' || isBroken || currentLane() !== 'tensorflow') return eager();
+  if (!compiles()) return eager();
   sweepEngine();
   let opened: Engine;
   try {

@@ -1,5 +1,6 @@
 /** What training takes in memory, told before a model is loaded: one and two of its layers are tried on the run's shapes. */
 import { freemem } from 'node:os';
+import { compiles } from '../compile/mode.ts';
 import { CheckpointError } from '../errors.ts';
 import { decode, selectPositions } from '../model/decoder.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
@@ -48,13 +49,18 @@ export interface MemoryEstimate {
 const TRIAL_VOCAB = 64;
 
 /**
- * TensorFlow.js counts a tensor again that shares another one's memory. Without recomputation such tensors are kept for
- * the gradient: of what it counts there, this share is memory (scripts/bench/memory.ts).
+ * What a step keeps of what TensorFlow.js counts when it runs the trial op by op, measured (scripts/bench/memory.ts). It counts
+ * a tensor again that shares another one's memory, and keeps more for a gradient than a graph does.
  */
-const UNSHARED = 0.84;
+const SHARES = {
+  eager: { kept: 0.84, recomputed: 1, updateCopies: 8 },
+  compiled: { kept: 0.155, recomputed: 0.65, updateCopies: 3 },
+} as const;
 
-/** Copies of the trained values at the peak of an update beside parameters and moments, measured likewise. */
-const UPDATE_COPIES = 8;
+/** `updateCopies` is copies of the trained values at the peak of an update, beside parameters and moments. */
+function shares(): (typeof SHARES)[keyof typeof SHARES] {
+  return compiles() ? SHARES.compiled : SHARES.eager;
+}
 
 /** Copies of logits that a loss and its gradient hold. */
 const LOGIT_COPIES = 4;
@@ -70,7 +76,7 @@ export async function estimateMemory(
   const weights = sizes.reduce((sum, size) => sum + size.trained + (size.model.sharesTrunk ? 0 : size.frozen), 0);
   const learned = sizes.slice(0, trained.length).map((size) => size.trained);
   const moments = 2 * learned.reduce((sum, bytes) => sum + bytes, 0);
-  let step = UPDATE_COPIES * Math.max(...learned);
+  let step = shares().updateCopies * Math.max(...learned);
   for (const model of trained) step = Math.max(step, await backwardBytes(model, shapes.train));
   const [first] = trained as [PlannedModel];
   if (shapes.score !== undefined) step = Math.max(step, await forwardBytes(first, shapes.score));
@@ -110,7 +116,8 @@ async function backwardBytes({ dimensions, head, plan }: PlannedModel, batch: Ba
     disposeInputs(inputs);
   };
   const [one, two] = await peaks(dimensions, head, plan, trial);
-  const layers = (one + (dimensions.layers - 1) * Math.max(0, two - one)) * (plan.recompute ? 1 : UNSHARED);
+  const layers =
+    (one + (dimensions.layers - 1) * Math.max(0, two - one)) * (plan.recompute ? shares().recomputed : shares().kept);
   const tables = parameterSpecs(dimensions, head).filter(
     ({ name }) => /^(embedding\.tokens|head)/.test(name) && plan.trains(name),
   );
