@@ -1,6 +1,7 @@
 /** What is trained, frozen and adapted, at which rates; and what a run is told to take in memory. */
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { rateOf, trainingPlan } from '../../src/checkpoint/training-plan.ts';
+import { setCompilation } from '../../src/compile/mode.ts';
 import { CheckpointError, ConfigError } from '../../src/errors.ts';
 import { llamaStyle, parameterSpecs } from '../../src/model/dimensions.ts';
 import { announceMemory, checkMemory, estimateMemory } from '../../src/steps/memory-estimate.ts';
@@ -67,7 +68,15 @@ describe.each(lanesToTest())('memory on the %s lane', (lane) => {
       { dimensions: large, head: 'tokens', plan: trainingPlan(large, 'tokens', tuning, { ...memory, ...changes }) },
     ] as const;
 
-  it('grows with rows, and is less where layers are computed again', async () => {
+  it('grows with rows where steps are compiled', async () => {
+    const whole = await estimateMemory(planned({}), [], shapes);
+    const twice = await estimateMemory(planned({}), [], { train: { ...shapes.train, rows: 8 } });
+    expect(twice.step / whole.step).toBeGreaterThan(1.6);
+  });
+
+  it('grows with rows, and is less where layers are computed again, where steps run eagerly', async () => {
+    setCompilation({ compile: 'off' });
+    onTestFinished(() => setCompilation({}));
     const whole = await estimateMemory(planned({}), [], shapes);
     const twice = await estimateMemory(planned({}), [], { train: { ...shapes.train, rows: 8 } });
     const again = await estimateMemory(planned({ recompute: true }), [], shapes);

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { caseNames, casesNamed, DEFAULT_CASES } from '../../scripts/bench/cases.ts';
 import type { Program, Timed } from '../../scripts/bench/compare.ts';
 import { ratiosOf, spreadOf, timeInTurn } from '../../scripts/bench/compare.ts';
-import { openOurs } from '../../scripts/bench/our-cases.ts';
+import { ourVariants } from '../../scripts/bench/our-cases.ts';
 import { parameterCount } from '../../src/model/dimensions.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
 
@@ -111,14 +111,12 @@ describe('cases', () => {
     expect(counts).toEqual([875_264, 12_318_720, 123_849_984]);
   });
 
-  it('refuse a way of running our steps that there is not', () => {
-    const [given] = casesNamed(['train-1m']) as [ReturnType<typeof casesNamed>[number]];
-    expect(() => openOurs(given, { compile: 'on', precision: 'f32' })).toThrowErrorMatchingInlineSnapshot(
-      `[ConfigError: bench: our steps run with compile off; received compile on.]`,
-    );
-    expect(() => openOurs(given, { compile: 'off', precision: 'bf16' })).toThrowErrorMatchingInlineSnapshot(
-      `[ConfigError: bench: our steps run in precision f32; received precision bf16.]`,
-    );
+  it('run our steps compiled, in both precisions, and eagerly', () => {
+    expect(ourVariants).toEqual({
+      compiled: { compile: 'on', precision: 'f32' },
+      'compiled bf16': { compile: 'on', precision: 'bf16' },
+      eager: { compile: 'off', precision: 'f32' },
+    });
   });
 });
 
@@ -141,7 +139,16 @@ describe('the command', () => {
     const ready = `{ ready: true, parameters: 875264, versions: { torch: 'none' }, skipped: { bf16: 'not here' } }`;
     const run = `asked.run === 'compile' ? { error: 'no compiler' } : { ms: 5, cpuMs: 5, value: 2048 }`;
     const python = standIn(`asked.run === undefined ? ${ready} : ${run}`);
-    const options = ['--cases', 'generate-1m', '--torch', 'eager,compile,bf16', '--repetitions', '2'];
+    const options = [
+      '--cases',
+      'generate-1m',
+      '--ours',
+      'eager',
+      '--torch',
+      'eager,compile,bf16',
+      '--repetitions',
+      '2',
+    ];
     const { stdout, stderr, status } = bench('--python', python, ...options, '--to', path('numbers.json'));
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
     expect(stdout).toContain('torch bf16 is left out: not here');
@@ -157,7 +164,7 @@ describe('the command', () => {
 
   it('stops where the other side is another model, or draws another number of tokens', () => {
     const ready = (parameters: number) => `{ ready: true, parameters: ${parameters}, versions: {}, skipped: {} }`;
-    const options = ['--cases', 'generate-1m', '--torch', 'eager', '--repetitions', '2', '--python'];
+    const options = ['--cases', 'generate-1m', '--ours', 'eager', '--torch', 'eager', '--repetitions', '2', '--python'];
     expect(bench(...options, standIn(ready(7))).stderr).toBe(
       "generate-1m: our model has 875264 parameters and PyTorch's 7; expected the same model on both sides.\n",
     );
@@ -181,6 +188,8 @@ describe('the command', () => {
 
   it('refuses cases and variants it does not know', () => {
     expect(bench('--cases', 'train-2m').stderr).toBe('--cases: there is no case "train-2m". Did you mean train-1m?\n');
-    expect(bench('--ours', 'magic').stderr).toBe('--ours: there is no "magic" here; expected some of eager.\n');
+    expect(bench('--ours', 'magic').stderr).toBe(
+      '--ours: there is no "magic" here; expected some of compiled, compiled bf16, eager.\n',
+    );
   });
 });
