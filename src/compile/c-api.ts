@@ -112,16 +112,16 @@ const LIBRARIES = ['libtensorflow_cc.so.2', 'libtensorflow.so.2'];
  * @throws LaneError where the library, or what calls it (koffi), is not there
  */
 export function openCApi(): CApi {
-  const refusals: string[] = [];
+  const refusals = new Set<string>();
   for (const library of LIBRARIES) {
     try {
       return bind(library);
     } catch (error) {
-      refusals.push(errorMessage(error));
+      refusals.add(errorMessage(error).split('\n', 1)[0] ?? '');
     }
   }
   throw new LaneError(
-    `compiled steps: TensorFlow's C API could not be opened (${refusals.join('; ')}). Use runtime.compile: off, or run npm ci and npm run setup -- --again.`,
+    `compiled steps: TensorFlow's C API could not be opened (${[...refusals].join('; ')}). Use runtime.compile: off, or run npm ci and npm run setup -- --again.`,
   );
 }
 
