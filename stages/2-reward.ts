@@ -7,11 +7,13 @@
  *   Run     npx tsx stages/2-reward.ts configs/reward/tiny.yaml
  *   After   Christiano et al. 2017 (arXiv:1706.03741); Stiennon et al. 2020 (arXiv:2009.01325)
  */
+
 import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import { writeTable } from '../src/data/arrow-file.ts';
+import { roundedLength } from '../src/data/batch.ts';
 import { bool, float32, int32, nullable, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
@@ -231,7 +233,7 @@ function summaryOf({ accuracy, labelAccuracy, calibrationError, shorterAccuracy,
 
 /** The largest batches of the run. */
 function memoryShapes({ training }: RewardConfig, { train, heldOut }: PreferenceSets): RunShapes {
-  const seq = Math.max(train.statistics.longest, heldOut.statistics.longest);
+  const seq = roundedLength(Math.max(train.statistics.longest, heldOut.statistics.longest));
   const rows = 2 * Math.min(training.pairs, training.microBatchPairs);
   return { train: { rows, seq, logits: rows }, score: { rows: SCORE_BATCH, seq, logits: SCORE_BATCH } };
 }

@@ -59,6 +59,14 @@ export function groupByBucket(
   return [...groups].sort(([a], [b]) => a - b).map(([length, indices]) => ({ length, indices }));
 }
 
+/** Compiled steps are made for each set of shapes: lengths that are multiples of this keep them few. */
+const LENGTH_STEP = 16;
+
+/** The next length that compiled steps are made for. */
+export function roundedLength(size: number): number {
+  return Math.ceil(size / LENGTH_STEP) * LENGTH_STEP;
+}
+
 function longest(sequences: readonly Int32Array[]): number {
   return sequences.reduce((most, sequence) => Math.max(most, sequence.length), 0);
 }

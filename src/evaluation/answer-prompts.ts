@@ -2,9 +2,9 @@
 import { decodeResponse } from '../data/instruction.ts';
 import type { Model } from '../model/model.ts';
 import type { Random } from '../random.ts';
-import type { GenerateOptions } from '../rollout/generate.ts';
+import type { GenerateOptions, Response } from '../rollout/generate.ts';
 import { generate } from '../rollout/generate.ts';
-import { responseBatch } from '../steps/response-batch.ts';
+import { likeLengths } from '../steps/like-lengths.ts';
 import { responseLogProbs, responseScores } from '../steps/score-responses.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { ChatPrompt } from './chat-prompts.ts';
@@ -50,35 +50,25 @@ export function answerPrompts(
     tokenizer,
     random,
   );
-  const answers: ScoredAnswer[] = [];
-  for (let at = 0; at < prompts.length; at += options.batchSize) {
-    const part = drawn.slice(at, at + options.batchSize);
-    const sequences = part.map(({ ids }, i) => ({
-      promptIds: (prompts[at + i] as ChatPrompt).promptIds,
-      responseIds: ids,
-    }));
-    const batch = responseBatch(sequences, tokenizer.padId);
+  const sequences = drawn.map(({ ids }, i) => ({ promptIds: (prompts[i] as ChatPrompt).promptIds, responseIds: ids }));
+  const answers = new Array<ScoredAnswer>(prompts.length);
+  for (const { indices, batch } of likeLengths(sequences, tokenizer.padId, options.batchSize)) {
     const policyLogProbs = responseLogProbs(policy, batch, options.temperature);
     const referenceLogProbs = responseLogProbs(judges.reference, batch, options.temperature);
     const scores = responseScores(judges.reward, batch);
-    part.forEach(({ ids, ended }, row) => {
-      const prompt = prompts[at + row] as ChatPrompt;
+    indices.forEach((index, row) => {
+      const { ids, ended } = drawn[index] as Response;
+      const prompt = prompts[index] as ChatPrompt;
       const response = decodeResponse(ids, tokenizer);
+      const from = row * batch.response;
       let kl = 0;
-      for (let t = row * batch.response; t < (row + 1) * batch.response; t++) {
+      for (let t = from; t < from + batch.response; t++) {
         kl += (policyLogProbs[t] as number) - (referenceLogProbs[t] as number);
       }
       const { mean, deviation } = judges.normalisation;
       const reward = ((scores[row] as number) - mean) / deviation;
-      answers.push({
-        prompt,
-        response,
-        ended,
-        length: ids.length,
-        gold: prompt.gold && goldScore(prompt.gold, response),
-        reward,
-        kl,
-      });
+      const gold = prompt.gold && goldScore(prompt.gold, response);
+      answers[index] = { prompt, response, ended, length: ids.length, gold, reward, kl };
     });
   }
   return answers;

@@ -2,8 +2,8 @@
 import type { PreferencePair } from '../data/preference.ts';
 import { betterResponse } from '../data/preference-sets.ts';
 import type { Model } from '../model/model.ts';
+import { likeLengths } from '../steps/like-lengths.ts';
 import type { PromptResponse } from '../steps/response-batch.ts';
-import { responseBatch } from '../steps/response-batch.ts';
 import { responseScores } from '../steps/score-responses.ts';
 import type { CalibrationBin, JudgedPair } from './calibration.ts';
 import { calibration, pairAccuracy } from './calibration.ts';
@@ -51,9 +51,12 @@ export function pairIds(row: Pick<PreferencePair, 'chosen_ids' | 'rejected_ids' 
 
 /** Raw scores of sequences, read at their last token. */
 export function scoreSequences(model: Model, sequences: readonly PromptResponse[], padId: number): number[] {
-  const scores: number[] = [];
-  for (let at = 0; at < sequences.length; at += SCORE_BATCH) {
-    scores.push(...responseScores(model, responseBatch(sequences.slice(at, at + SCORE_BATCH), padId)));
+  const scores = new Array<number>(sequences.length);
+  for (const { indices, batch } of likeLengths(sequences, padId, SCORE_BATCH)) {
+    const found = responseScores(model, batch);
+    indices.forEach((index, row) => {
+      scores[index] = found[row] as number;
+    });
   }
   return scores;
 }

@@ -2,8 +2,8 @@
 import { encodePrompt, encodeTarget } from '../data/instruction.ts';
 import { InvariantError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
+import { likeLengths } from '../steps/like-lengths.ts';
 import type { PromptResponse } from '../steps/response-batch.ts';
-import { responseBatch } from '../steps/response-batch.ts';
 import { responseLogProbs } from '../steps/score-responses.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { TaskItem } from './task-items.ts';
@@ -77,25 +77,17 @@ function sequenceLogProbs(
   padId: number,
   onProgress: (share: number) => void,
 ): number[] {
-  const length = (i: number): number => {
-    const { promptIds, responseIds } = sequences[i] as PromptResponse;
-    return promptIds.length + responseIds.length;
-  };
-  const order = sequences.map((_, i) => i).sort((a, b) => length(a) - length(b) || a - b);
   const sums = new Array<number>(sequences.length).fill(0);
-  for (let at = 0; at < order.length; at += SCORE_BATCH) {
-    const part = order.slice(at, at + SCORE_BATCH);
-    const batch = responseBatch(
-      part.map((i) => sequences[i] as PromptResponse),
-      padId,
-    );
+  let done = 0;
+  for (const { indices, batch } of likeLengths(sequences, padId, SCORE_BATCH)) {
     const logProbs = responseLogProbs(model, batch, 1);
-    part.forEach((i, row) => {
-      sums[i] = logProbs
+    indices.forEach((index, row) => {
+      sums[index] = logProbs
         .subarray(row * batch.response, (row + 1) * batch.response)
         .reduce((sum, value) => sum + value, 0);
     });
-    onProgress((at + part.length) / order.length);
+    done += indices.length;
+    onProgress(done / sequences.length);
   }
   return sums;
 }

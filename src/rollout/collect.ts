@@ -1,4 +1,5 @@
 /** One rollout: responses to a batch of prompts with everything PPO needs to learn from them. Lives on the host. */
+import { roundedLength } from '../data/batch.ts';
 import type { Model } from '../model/model.ts';
 import type { Random } from '../random.ts';
 import type { ResponseBatch } from '../steps/response-batch.ts';
@@ -11,9 +12,6 @@ import {
 } from '../steps/score-responses.ts';
 import type { GenerateOptions, StopIds } from './generate.ts';
 import { generate } from './generate.ts';
-
-/** Columns come in multiples of this. */
-const LENGTH_BUCKET = 16;
 
 /** The four models of PPO. */
 export interface PpoModels {
@@ -58,8 +56,8 @@ export interface Rollout {
 }
 
 /**
- * Samples and scores. Sequences and responses are padded to multiples of `LENGTH_BUCKET`, so that few distinct shapes
- * occur and little is computed for padding.
+ * Samples and scores. Sequences and responses are padded to rounded lengths, so that few distinct shapes occur and little
+ * is computed for padding.
  */
 export function collectRollout(
   models: PpoModels,
@@ -70,9 +68,9 @@ export function collectRollout(
 ): Rollout {
   const drawn = generate(models.policy, prompts, options, stop, random);
   const sequences = drawn.map(({ ids }, row) => ({ promptIds: prompts[row] as Int32Array, responseIds: ids }));
-  const bucket = (lengths: number[]): number => Math.ceil(Math.max(...lengths) / LENGTH_BUCKET) * LENGTH_BUCKET;
-  const response = bucket(drawn.map(({ ids }) => ids.length));
-  const seq = bucket(sequences.map(({ promptIds, responseIds }) => promptIds.length + responseIds.length));
+  const rounded = (lengths: number[]): number => roundedLength(Math.max(...lengths));
+  const response = rounded(drawn.map(({ ids }) => ids.length));
+  const seq = rounded(sequences.map(({ promptIds, responseIds }) => promptIds.length + responseIds.length));
   const batch = responseBatch(sequences, stop.padId, { seq, response });
   const drawnLogProbs = new Float32Array(batch.mask.length);
   for (const [row, { logProbs }] of drawn.entries()) drawnLogProbs.set(logProbs, row * batch.response);

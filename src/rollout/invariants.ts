@@ -1,4 +1,5 @@
 /** What must hold while PPO runs; each is a bug that would otherwise go unseen for hours. */
+import { roundedLength } from '../data/batch.ts';
 import { InvariantError } from '../errors.ts';
 import { responseBatch } from '../steps/response-batch.ts';
 import { responseScores } from '../steps/score-responses.ts';
@@ -59,7 +60,9 @@ export function checkRollout(
   const { mask } = rollout.batch;
   const first = { promptIds: check.promptIds[0] as Int32Array, responseIds: rollout.responses[0] as Int32Array };
   const { mean, deviation } = models.normalisation;
-  const alone = ((responseScores(models.reward, responseBatch([first], check.padId))[0] as number) - mean) / deviation;
+  const seq = roundedLength(first.promptIds.length + first.responseIds.length);
+  const [raw] = responseScores(models.reward, responseBatch([first], check.padId, { seq }));
+  const alone = ((raw as number) - mean) / deviation;
   const small = (name: string, difference: number): Invariant => ({
     name,
     expected: `a difference of at most ${TOLERANCE}`,

@@ -1,4 +1,5 @@
 /** The reward model's step: both responses of each pair in one batch, scores at the last token, Bradley–Terry. */
+import { roundedLength } from '../data/batch.ts';
 import { decode, selectPositions } from '../model/decoder.ts';
 import { scores } from '../model/heads.ts';
 import { inputArrays, inputsFrom } from '../model/inputs.ts';
@@ -23,15 +24,11 @@ export interface PairIds {
   readonly margin: number;
 }
 
-/** Sequences are padded to a multiple of this, so that few distinct shapes occur. */
-const LENGTH_BUCKET = 16;
-
 /** Some pairs as a step reads them: decoder inputs, `last` [2 · pairs] (chosen first), `margin` [pairs], `share`. */
 function pairArrays(model: Model, pairs: readonly PairIds[], padId: number, all: number): HostArrays {
   const sequences = [...pairs.map(({ chosen }) => chosen), ...pairs.map(({ rejected }) => rejected)];
   const longest = Math.max(...sequences.map(({ promptIds, responseIds }) => promptIds.length + responseIds.length));
-  const seq = Math.ceil(longest / LENGTH_BUCKET) * LENGTH_BUCKET;
-  const batch = responseBatch(sequences, padId, { seq });
+  const batch = responseBatch(sequences, padId, { seq: roundedLength(longest) });
   return {
     ...inputArrays(model.dimensions, batch.tokens),
     last: vector(batch.last),

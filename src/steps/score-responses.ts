@@ -11,14 +11,11 @@ import type { Weights } from '../tensor/weights.ts';
 import { readStep } from './read-step.ts';
 import type { ResponseBatch } from './response-batch.ts';
 
-/** What all readings read: decoder inputs; `predictors` and `tokens` [batch · response]; `last` [batch]. */
-function scoringArrays({ dimensions }: Model, batch: ResponseBatch): HostArrays {
-  return {
-    ...inputArrays(dimensions, batch.tokens),
-    predictors: vector(batch.predictors),
-    tokens: vector(batch.ids),
-    last: vector(batch.last),
-  };
+/** Decoder inputs, and `predictors` and `tokens` [batch · response], or `last` [batch]. */
+function scoringArrays({ dimensions }: Model, batch: ResponseBatch, at: 'predictors' | 'last'): HostArrays {
+  const inputs = inputArrays(dimensions, batch.tokens);
+  if (at === 'last') return { ...inputs, last: vector(batch.last) };
+  return { ...inputs, predictors: vector(batch.predictors), tokens: vector(batch.ids) };
 }
 
 /** Runs a reader over the hidden states at chosen positions. */
@@ -30,7 +27,7 @@ function read(
   reader: (weights: Weights, states: Tensor2D, arrays: Tensors) => Tensor1D,
 ): Float32Array {
   const { dimensions } = model;
-  return readStep(model, key, scoringArrays(model, batch), (weights, arrays) => {
+  return readStep(model, key, scoringArrays(model, batch, at), (weights, arrays) => {
     const { hidden } = decode(dimensions, weights, inputsFrom(dimensions, arrays));
     return reader(weights, selectPositions(hidden, pick(arrays, at)), arrays);
   });
