@@ -22,7 +22,7 @@ import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { disposeModel, trainNothing } from '../src/model/model.ts';
 import type { Random } from '../src/random.ts';
 import { seededRandom } from '../src/random.ts';
-import { generate } from '../src/rollout/generate.ts';
+import { generateEach } from '../src/rollout/generate.ts';
 import { breathe, Interrupted } from '../src/run/interrupts.ts';
 import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
@@ -84,23 +84,19 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
   const random = seededRandom(config.run.seed, 'preferences');
   const jobs = prompts.flatMap((prompt) => Array.from({ length: config.responsesPerPrompt }, () => prompt));
   const bar = progress.phase('preferences', jobs.length, { unit: 'answers' });
-  const answers: Answer[] = [];
-  for (let at = 0; at < jobs.length; at += config.sampling.batchSize) {
-    const part = jobs.slice(at, at + config.sampling.batchSize);
-    const responses = generate(
-      model,
-      part.map(({ promptIds }) => promptIds),
-      config.sampling,
-      tokenizer,
-      random,
-    );
-    responses.forEach(({ ids, ended }, i) => {
-      const prompt = part[i] as JudgedPrompt;
-      const text = decodeResponse(ids, tokenizer);
-      answers.push({ prompt, ids, text, ended, gold: goldScore(prompt.gold, text).total });
-    });
-    bar.update(answers.length, { gold: meanAndDeviation(answers.map(({ gold }) => gold)).mean.toFixed(3) });
-    await breathe();
+  const answers = new Array<Answer>(jobs.length);
+  const asked = jobs.map(({ promptIds }) => promptIds);
+  let written = 0;
+  let sum = 0;
+  for (const { prompt: job, response } of generateEach(model, asked, config.sampling, tokenizer, random)) {
+    const prompt = jobs[job] as JudgedPrompt;
+    const text = decodeResponse(response.ids, tokenizer);
+    const gold = goldScore(prompt.gold, text).total;
+    answers[job] = { prompt, ids: response.ids, text, ended: response.ended, gold };
+    written += 1;
+    sum += gold;
+    bar.update(written, { gold: (sum / written).toFixed(3) });
+    if (written % config.sampling.batchSize === 0) await breathe();
     if (context.interrupted()) throw new Interrupted(0);
   }
   disposeModel(model);

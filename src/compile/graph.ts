@@ -106,7 +106,7 @@ export function addConstant(
   graph: Graph,
   dtype: number,
   shape: readonly number[],
-  values: Float32Array | Int32Array | Uint8Array,
+  values: Float32Array | Int32Array | Uint8Array | Uint16Array,
 ): Port {
   const { api } = graph;
   const tensor = nativeTensor(api, dtype, shape, values);

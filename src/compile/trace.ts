@@ -12,6 +12,8 @@ import type { Engine, HostValues } from './engine.ts';
 import { bytesOf } from './engine.ts';
 import type { Attribute, NodeSpec, Port, Variable } from './graph.ts';
 import { addConstant, addNode, BFLOAT16, FLOAT32, flag, INT32, type } from './graph.ts';
+import type { Narrowing } from './narrowing.ts';
+import { narrowingOf } from './narrowing.ts';
 import { readVariable } from './variables.ts';
 
 /** How the nodes of a trace are made. */
@@ -26,6 +28,12 @@ export interface Tracer {
   tensor(port: Port): Tensor;
   /** The port behind a tensor. */
   port(tensor: Tensor): Port;
+  /** The value in bfloat16, as bfloat16 products read it. */
+  narrow(tensor: Tensor): Port;
+  /** A bfloat16 port as a tensor; bfloat16 products read the port itself. */
+  widen(port: Port): Tensor;
+  /** Lets bfloat16 products read a port in place of a tensor, whose value in bfloat16 it has. */
+  twin(tensor: Tensor, port: Port): void;
   /** A node that TensorFlow.js has no op for. */
   node(spec: NodeSpec): { operation: Pointer; outputs: Port[] };
 }
@@ -60,7 +68,7 @@ interface Staging {
   readonly reads: Map<object, number>;
   /** Ports that depend on no feed. */
   readonly fixed: Set<Pointer>;
-  readonly narrowed: Map<string, Port>;
+  readonly narrowing: Narrowing;
   /** The last node that depends on a feed. */
   last: Pointer | null;
   next: number;
@@ -84,7 +92,7 @@ export function trace<T>(engine: Engine, options: TraceOptions, build: (tracer: 
     constants: new Map(),
     reads: new Map(),
     fixed: new Set(),
-    narrowed: new Map(),
+    narrowing: narrowingOf((spec) => add(staging, spec)),
     last: null,
     next: FIRST_STAGED,
   };
@@ -115,6 +123,9 @@ export function trace<T>(engine: Engine, options: TraceOptions, build: (tracer: 
       const tracer: Tracer = {
         tensor: (port) => backend.createOutputTensor(stage(staging, port)) as Tensor,
         port: (tensor) => resolve(staging, backend.getInputTensorIds([tensor])[0] as number),
+        narrow: (tensor) => staging.narrowing.narrow(tracer.port(tensor)),
+        widen: (port) => tracer.tensor(staging.narrowing.widen(port)),
+        twin: (tensor, port) => staging.narrowing.twin(tracer.port(tensor), port),
         node: (spec) => add(staging, spec),
       };
       orderBy((signal, tensors) => {
@@ -246,9 +257,11 @@ function execute(
   }
   const isProduct = staging.options.precision === 'bf16' && MATRIX_PRODUCTS.has(op);
   if (isProduct && inputs.every(({ dtype }) => dtype === FLOAT32)) {
-    const narrow = inputs.map((input) => narrowed(staging, input));
-    const product = add(staging, { op, inputs: narrow, attributes: { ...attributes, T: type(BFLOAT16) } }).outputs;
-    return [cast(staging, product[0] as Port, FLOAT32)];
+    const { narrow, widen } = staging.narrowing;
+    const [product] = add(staging, {
+      ...{ op, inputs: inputs.map(narrow), attributes: { ...attributes, T: type(BFLOAT16) } },
+    }).outputs;
+    return [widen(product as Port)];
   }
   const listed = LISTS[op]?.(inputs.length) ?? 0;
   const grouped = listed > 0 ? [inputs.slice(0, listed), ...inputs.slice(listed)] : inputs;
@@ -260,21 +273,6 @@ function execute(
       `compiled step: ${(error as Error).message} (${op} of ${shapes}, at ${callerOf(new Error())})`,
     );
   }
-}
-
-/** The value in bfloat16; made once for all products that read it. */
-function narrowed(staging: Staging, input: Port): Port {
-  const key = `${String(input.oper)}:${input.index}`;
-  const known = staging.narrowed.get(key);
-  if (known !== undefined) return known;
-  const port = cast(staging, input, BFLOAT16);
-  staging.narrowed.set(key, port);
-  return port;
-}
-
-function cast(staging: Staging, input: Port, to: number): Port {
-  const attributes = { SrcT: type(input.dtype), DstT: type(to), Truncate: { kind: 'bool', value: false } as const };
-  return add(staging, { op: 'Cast', inputs: [input], attributes }).outputs[0] as Port;
 }
 
 /** Adds a node with what all nodes of this trace have. */

@@ -2,7 +2,8 @@
 import { decodeResponse } from '../data/instruction.ts';
 import type { Model } from '../model/model.ts';
 import type { Random } from '../random.ts';
-import type { GenerateOptions, Response } from '../rollout/generate.ts';
+import type { GenerateOptions } from '../rollout/decode-steps.ts';
+import type { Response } from '../rollout/generate.ts';
 import { generate } from '../rollout/generate.ts';
 import { likeLengths } from '../steps/like-lengths.ts';
 import { responseLogProbs, responseScores } from '../steps/score-responses.ts';

@@ -66,20 +66,20 @@ export interface TokenStep {
   readonly positions: Int32Array;
   /** [batch · keys], 1 where a key may be attended to (0 on left padding, and on columns that are still empty). */
   readonly visible: Uint8Array;
-  /** The new token's column; the last one where left out. */
-  readonly column?: number;
+  /** [batch], the new token's column of each row; the last one where left out. */
+  readonly columns?: Int32Array;
 }
 
 /** What one new token a row reads, beside cached ones. */
 export function stepArrays(dimensions: ModelDimensions, step: TokenStep): HostArrays {
   const batch = step.ids.length;
   const keys = step.visible.length / batch;
-  const { column = keys - 1 } = step;
   const tokens = { batch, seq: 1, ids: step.ids, segments: step.ids, positions: step.positions };
   return arraysOf(dimensions, tokens, (window) => {
     // The columns of a row follow one another without gaps, so a distance in columns is one in positions.
-    const first = window === null ? 0 : column + 1 - window;
-    const bias = Float32Array.from(step.visible, (flag, i) => (flag && i % keys >= first ? 0 : MASKED_SCORE));
+    const first = (row: number): number => (window === null ? 0 : (step.columns?.[row] ?? keys - 1) + 1 - window);
+    const isSeen = (flag: number, i: number): boolean => flag === 1 && i % keys >= first(Math.floor(i / keys));
+    const bias = Float32Array.from(step.visible, (flag, i) => (isSeen(flag, i) ? 0 : MASKED_SCORE));
     return { shape: [batch, 1, 1, keys], values: bias };
   });
 }

@@ -10,7 +10,7 @@ import {
   responseScores,
   responseValues,
 } from '../steps/score-responses.ts';
-import type { GenerateOptions, StopIds } from './generate.ts';
+import type { GenerateOptions, StopIds } from './decode-steps.ts';
 import { generate } from './generate.ts';
 
 /** The four models of PPO. */

@@ -1,37 +1,38 @@
-/** A batch while it is decoded with a key/value cache, and what draws its next tokens. */
+/** Rows that are decoded side by side with a key/value cache, and what draws their next tokens. */
 import type { Model } from '../model/model.ts';
 import type { Random } from '../random.ts';
 import type { DrawnToken, Sampling } from './sample-token.ts';
 import { sampleToken } from './sample-token.ts';
 
-/** Prompts side by side, padded on the left; all arrays [batch · seq]. */
-export interface PaddedPrompts {
-  readonly batch: number;
-  readonly seq: number;
-  readonly ids: Int32Array;
-  readonly attentionMask: Int32Array;
-  readonly positions: Int32Array;
-}
-
-/** How the rows of a batch draw. */
+/** How rows draw. */
 export interface Drawing {
   readonly sampling: Sampling;
-  readonly random: Random;
-  /** False where a row has ended: it draws nothing. */
-  readonly draws: (row: number) => boolean;
-  /** Ids of prompt and response so far, for the repetition penalty. */
+  /** The random numbers of what a row holds now. */
+  readonly random: (row: number) => Random;
+  /** Ids of its prompt and response so far, for the repetition penalty. */
   readonly seen: (row: number) => Iterable<number>;
 }
 
-/** The next token of each row; null where it draws nothing. */
-export type Drawn = (DrawnToken | null)[];
+/** A row with the prompt it begins with. */
+export interface RowPrompt {
+  readonly row: number;
+  readonly ids: Int32Array;
+}
 
-/** A batch with its cache. */
+/** A row with the token it reads. */
+export interface RowToken {
+  readonly row: number;
+  readonly id: number;
+}
+
+/** Rows with their cache. */
 export interface Decoding {
-  /** Reads the prompts. */
-  start(): Drawn;
-  /** Reads one token a row, and draws the next. */
-  advance(ids: Int32Array, positions: Int32Array): Drawn;
+  /** True where some rows can begin anew while others go on; else all begin together. */
+  readonly refills: boolean;
+  /** Reads a prompt into each given row, which forgets what it held, and draws its first token. */
+  fill(prompts: readonly RowPrompt[]): DrawnToken[];
+  /** Reads one token into each given row and draws its next; other rows rest. */
+  advance(tokens: readonly RowToken[]): DrawnToken[];
   /** Frees the cache. */
   dispose(): void;
 }
@@ -39,16 +40,29 @@ export interface Decoding {
 /** What a decoding is made of. */
 export interface DecodingOptions {
   readonly model: Model;
-  readonly prompts: PaddedPrompts;
+  /** Rows side by side. */
+  readonly rows: number;
+  /** Tokens of the longest prompt that will be read. */
+  readonly longestPrompt: number;
   readonly maxNewTokens: number;
   readonly drawing: Drawing;
 }
 
-/** Draws from logits [batch · vocab] on the host. */
-export function drawOnHost(logits: Float32Array, batch: number, { sampling, random, draws, seen }: Drawing): Drawn {
-  const vocab = logits.length / batch;
-  return Array.from({ length: batch }, (_, row) => {
-    if (!draws(row)) return null;
-    return sampleToken(logits.subarray(row * vocab, (row + 1) * vocab), sampling, random, seen(row));
+/** How many of these rows are filled at once while others go on: few prompts a pass waste it, many let rows wait. */
+export function refillRows(rows: number): number {
+  return Math.ceil(rows / 4);
+}
+
+/** Draws from logits [rows · vocab] on the host, one line for each of the rows. */
+export function drawOnHost(
+  logits: Float32Array,
+  vocab: number,
+  rows: readonly number[],
+  lineOf: (index: number) => number,
+  { sampling, random, seen }: Drawing,
+): DrawnToken[] {
+  return rows.map((row, index) => {
+    const line = lineOf(index);
+    return sampleToken(logits.subarray(line * vocab, (line + 1) * vocab), sampling, random(row), seen(row));
   });
 }

@@ -1,4 +1,5 @@
-/** Decoding op by op: the cache is a tensor that grows by a column a step. */
+/** Decoding op by op: the cache is a tensor that grows by a column a step, so all rows begin together. */
+import { padLeft } from '../data/batch.ts';
 import type { KeyValues } from '../model/decoder.ts';
 import { decode, selectPositions } from '../model/decoder.ts';
 import { tokenLogits } from '../model/heads.ts';
@@ -12,36 +13,50 @@ import type { Decoding, DecodingOptions } from './decoding.ts';
 import { drawOnHost } from './decoding.ts';
 
 /** Decodes on any lane. */
-export function eagerDecoding({ model, prompts, drawing }: DecodingOptions): Decoding {
-  const { batch, seq, ids, attentionMask, positions } = prompts;
+export function eagerDecoding({ model, drawing }: DecodingOptions): Decoding {
+  const { dimensions } = model;
   let cache: KeyValues[] = [];
-  // 1 where a cached key may be attended to, one list a row, growing by one column a step.
-  const visible = Array.from({ length: batch }, (_, row) =>
-    Array.from(attentionMask.subarray(row * seq, (row + 1) * seq)),
-  );
-  const forward = (inputs: DecoderInputs, rows: Int32Array | null) => {
-    const { logits, present } = read(model, inputs, cache, rows);
+  /** 1 where a cached key may be attended to, one list a line, growing by one column a step. */
+  let visible: number[][] = [];
+  /** The line of the cache of each row, in the order in which they were filled. */
+  let lines: number[] = [];
+  const forward = (inputs: DecoderInputs, last: Int32Array | null, rows: readonly number[]) => {
+    const { logits, present } = read(model, inputs, cache, last);
     disposeCache(cache);
     cache = present;
-    return drawOnHost(logits, batch, drawing);
+    return drawOnHost(logits, dimensions.vocab, rows, (index) => lines.indexOf(rows[index] as number), drawing);
   };
   return {
-    start: () => {
-      const tokens = { batch, seq, ids, segments: attentionMask, positions };
-      const last = Int32Array.from({ length: batch }, (_, row) => (row + 1) * seq - 1);
-      return forward(decoderInputs(model.dimensions, tokens), last);
+    refills: false,
+    fill: (prompts) => {
+      disposeCache(cache);
+      cache = [];
+      const ids = prompts.map((prompt) => prompt.ids);
+      const { batch, length: seq, ...padded } = padLeft(ids, 0);
+      lines = prompts.map(({ row }) => row);
+      visible = ids.map((own) => Array.from({ length: seq }, (_, t) => (t < seq - own.length ? 0 : 1)));
+      const tokens = { batch, seq, ids: padded.ids, segments: padded.attentionMask, positions: padded.positionIds };
+      const last = Int32Array.from({ length: batch }, (_, line) => (line + 1) * seq - 1);
+      return forward(decoderInputs(dimensions, tokens), last, lines);
     },
-    advance: (next, at) => {
-      // A row that has ended must still see its own column, or its softmax would have nothing to sum over.
-      for (const row of visible) row.push(1);
-      const step = { ids: next, positions: at, visible: Uint8Array.from(visible.flat()) };
-      return forward(stepInputs(model.dimensions, step), null);
+    advance: (tokens) => {
+      // A row that rests must still see its own column, or its softmax would have nothing to sum over.
+      for (const line of visible) line.push(1);
+      const ids = new Int32Array(lines.length);
+      for (const { row, id } of tokens) ids[lines.indexOf(row)] = id;
+      const positions = Int32Array.from(visible, (line) => line.reduce((sum, flag) => sum + flag, -1));
+      const step = { ids, positions, visible: Uint8Array.from(visible.flat()) };
+      const rows = tokens.map(({ row }) => row);
+      return forward(stepInputs(dimensions, step), null, rows);
     },
-    dispose: () => disposeCache(cache),
+    dispose: () => {
+      disposeCache(cache);
+      cache = [];
+    },
   };
 }
 
-/** Runs the decoder, keeps the cache and reads the logits [batch · vocab] of the last column. */
+/** Runs the decoder, keeps the cache and reads the logits [lines · vocab] of the last column. */
 function read(model: Model, inputs: DecoderInputs, past: readonly KeyValues[], rows: Int32Array | null) {
   let logits = new Float32Array();
   const kept = tf.tidy(() => {

@@ -3,7 +3,7 @@ import { decodeResponse } from '../data/instruction.ts';
 import type { Model } from '../model/model.ts';
 import type { Random } from '../random.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { decodeSteps, type GenerateOptions, isStop, type StopIds } from './generate.ts';
+import { decodeSteps, type GenerateOptions, isStop, type StopIds } from './decode-steps.ts';
 import { openTextStream } from './stream-text.ts';
 
 /** How answers are drawn and where they stop. */
@@ -55,11 +55,10 @@ export function* streamAnswers(
   const stop: StopIds = { ...tokenizer, stopIds: [...(own.stopIds ?? []), ...(options.stopIds ?? [])] };
   const rows = prompts.map(() => openRow(tokenizer, options));
   const answers: StreamedAnswer[] = [];
-  for (const { drawn, end } of decodeSteps(model, prompts, options, stop, random)) {
-    for (const [row, token] of drawn.entries()) {
-      const state = rows[row];
-      if (token === null || state === undefined) continue;
-      const piece = state.push(token, isStop(token.id, stop));
+  const all = { ...options, batchSize: Math.max(1, prompts.length) };
+  for (const { drawn, end } of decodeSteps(model, prompts, all, stop, random)) {
+    for (const { prompt: row, token } of drawn) {
+      const piece = (rows[row] as (typeof rows)[number]).push(token, isStop(token.id, stop));
       if (piece.answer !== undefined) {
         answers[row] = piece.answer;
         end(row);

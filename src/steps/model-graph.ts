@@ -18,6 +18,7 @@ const graphs = new WeakMap<object, Map<string, unknown>>();
 /**
  * The graph of a function of weights and arrays.
  * @param key differs wherever `build` would make something else from the same arrays
+ * @param narrow the trained parameters in bfloat16, for products that would narrow them at every call
  */
 export function modelGraph<Output extends string>(
   engine: Engine,
@@ -25,12 +26,16 @@ export function modelGraph<Output extends string>(
   key: string,
   like: HostArrays,
   build: (weights: Weights, arrays: Tensors, tracer: Tracer) => Traced<Output>,
+  narrow: readonly (Variable | null)[] | null = null,
 ): Compiled<Output> {
   return ofModel(engine, parameters, [key, JSON.stringify(traceOptions()), shapesKey(like)].join(' '), (variables) =>
     compile(engine, traceOptions(), like, (arrays, tracer) => {
-      const trained = parameters.layout.specs.map(
-        ({ name }, i) => [name, tracer.tensor(readVariable(engine, variables[i] as Variable))] as const,
-      );
+      const trained = parameters.layout.specs.map(({ name }, i) => {
+        const weight = tracer.tensor(readVariable(engine, variables[i] as Variable));
+        const narrowed = narrow?.[i] ?? null;
+        if (narrowed !== null) tracer.twin(weight, readVariable(engine, narrowed));
+        return [name, weight] as const;
+      });
       return build(assembleWeights(parameters, Object.fromEntries(trained)), arrays, tracer);
     }),
   );

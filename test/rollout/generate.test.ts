@@ -4,7 +4,7 @@ import { ConfigError } from '../../src/errors.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
-import type { GenerateOptions } from '../../src/rollout/generate.ts';
+import type { GenerateOptions } from '../../src/rollout/decode-steps.ts';
 import { generate } from '../../src/rollout/generate.ts';
 import { responseBatch } from '../../src/steps/response-batch.ts';
 import { responseLogProbs } from '../../src/steps/score-responses.ts';
@@ -77,14 +77,32 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     disposeModel(model);
   });
 
-  it('greedy answers do not depend on the other rows, their order or the batch size', () => {
+  it.each([
+    ['greedy', greedy],
+    ['drawn', sampled],
+    ['filtered', { ...sampled, topK: 5, repetitionPenalty: 1.2 }],
+  ])('%s answers do not depend on the other rows or the batch size', (_, sampling) => {
+    const model = tinyModel('llama-untied');
+    // Twice over, and with ends that come early, late and not at all, so that rows are taken again and again.
+    const asked = [...prompts, ...prompts];
+    const all = { ...sampling, batchSize: asked.length };
+    const free = generate(model, asked, all, { padId: 0, eosId: -1 }, seededRandom(1));
+    const stop = { padId: 0, eosId: free[0]!.ids[0]!, stopIds: [free[1]!.ids[4]!, free[2]!.ids[2]!] };
+    const ids = (batchSize: number): number[][] =>
+      generate(model, asked, { ...sampling, batchSize }, stop, seededRandom(1)).map((response) => [...response.ids]);
+    const together = ids(asked.length);
+    expect(new Set(together.map(({ length }) => length)).size).toBeGreaterThan(1);
+    for (const batchSize of [1, 2, 4, 7]) expect(ids(batchSize)).toEqual(together);
+    disposeModel(model);
+  });
+
+  it('greedy answers do not depend on the order', () => {
     const model = tinyModel('gpt2');
-    const ids = (asked: readonly Int32Array[], batchSize: number): number[][] =>
-      generate(model, asked, { ...greedy, batchSize }, tinyStop, seededRandom(1)).map((response) => [...response.ids]);
-    const together = ids(prompts, 5);
-    expect(ids(prompts, 2)).toEqual(together);
-    expect(ids(prompts, 1)).toEqual(together);
-    expect(ids([...prompts].reverse(), 3)).toEqual([...together].reverse());
+    const ids = (asked: readonly Int32Array[]): number[][] =>
+      generate(model, asked, { ...greedy, batchSize: 3 }, tinyStop, seededRandom(1)).map((response) => [
+        ...response.ids,
+      ]);
+    expect(ids([...prompts].reverse())).toEqual([...ids(prompts)].reverse());
     disposeModel(model);
   });
 

@@ -4,7 +4,8 @@ import { decodeResponse, encodePrompt } from '../../src/data/instruction.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
-import { decodeSteps, generate } from '../../src/rollout/generate.ts';
+import { decodeSteps } from '../../src/rollout/decode-steps.ts';
+import { generate } from '../../src/rollout/generate.ts';
 import type { StreamedAnswer, StreamOptions } from '../../src/rollout/stream-answers.ts';
 import { streamAnswers } from '../../src/rollout/stream-answers.ts';
 import { byteModel, trainedByteModel } from '../evaluation/byte-model.ts';
@@ -107,7 +108,7 @@ describe('streamAnswers', () => {
         expect(piece.row).toBe(0);
         break;
       }
-      for (const step of decodeSteps(random, prompts, options, tokenizer, seededRandom(1))) {
+      for (const step of decodeSteps(random, prompts, { ...options, batchSize: 3 }, tokenizer, seededRandom(1))) {
         step.end(0);
         expect(step.drawn).toHaveLength(3);
         break;
