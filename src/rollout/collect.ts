@@ -1,9 +1,8 @@
 /** One rollout: responses to a batch of prompts with everything PPO needs to learn from them. Lives on the host. */
-import { roundedLength } from '../data/batch.ts';
 import type { Model } from '../model/model.ts';
 import type { Random } from '../random.ts';
-import type { ResponseBatch } from '../steps/response-batch.ts';
-import { responseBatch } from '../steps/response-batch.ts';
+import type { PromptResponse, ResponseBatch } from '../steps/response-batch.ts';
+import { packedResponseBatch } from '../steps/response-batch.ts';
 import {
   responseLogProbs,
   responseLogProbsAndEntropy,
@@ -38,6 +37,10 @@ export function valueOffset({ normalisation: { mean, deviation } }: Pick<PpoMode
 /** Arrays are [batch · response] unless said otherwise; 0 where masked. */
 export interface Rollout {
   readonly batch: ResponseBatch;
+  /** [batch], the prompts with what was drawn. */
+  readonly sequences: readonly PromptResponse[];
+  /** What stands where nothing is. */
+  readonly padId: number;
   /** [batch], ids of each response, EOS included. */
   readonly responses: readonly Int32Array[];
   /** [batch], 1 where EOS was drawn. */
@@ -68,15 +71,14 @@ export function collectRollout(
 ): Rollout {
   const drawn = generate(models.policy, prompts, options, stop, random);
   const sequences = drawn.map(({ ids }, row) => ({ promptIds: prompts[row] as Int32Array, responseIds: ids }));
-  const rounded = (lengths: number[]): number => roundedLength(Math.max(...lengths));
-  const response = rounded(drawn.map(({ ids }) => ids.length));
-  const seq = rounded(sequences.map(({ promptIds, responseIds }) => promptIds.length + responseIds.length));
-  const batch = responseBatch(sequences, stop.padId, { seq, response });
+  const batch = packedResponseBatch(sequences, stop.padId);
   const drawnLogProbs = new Float32Array(batch.mask.length);
   for (const [row, { logProbs }] of drawn.entries()) drawnLogProbs.set(logProbs, row * batch.response);
   const { mean, deviation } = models.normalisation;
   return {
     batch,
+    sequences,
+    padId: stop.padId,
     responses: drawn.map(({ ids }) => ids),
     ended: Uint8Array.from(drawn, ({ ended }) => (ended ? 1 : 0)),
     drawnLogProbs,

@@ -2,7 +2,8 @@
 import type { Random } from '../random.ts';
 import type { PpoRows } from '../steps/ppo-update.ts';
 import { policyUpdate, valueUpdate } from '../steps/ppo-update.ts';
-import type { ResponseBatch } from '../steps/response-batch.ts';
+import type { PromptResponse } from '../steps/response-batch.ts';
+import { packedResponseBatch } from '../steps/response-batch.ts';
 import type { AdamW } from '../training/adamw.ts';
 import type { PpoModels, Rollout } from './collect.ts';
 import { takeGridRows, valueOffset } from './collect.ts';
@@ -50,46 +51,21 @@ export interface UpdateTargets {
   readonly returns: Float32Array;
 }
 
-/** Rows of a rollout with their targets, shapes as in the whole rollout; values and returns as the critic puts them out. */
+/** Some responses of a rollout with their targets, packed anew; values and returns as the critic puts them out. */
 function takeRows(rollout: Rollout, targets: UpdateTargets, rows: readonly number[], offset: number): PpoRows {
   const { batch } = rollout;
   const take = (values: Float32Array): Float32Array => takeGridRows(values, rows, batch.response);
   const takeValues = (values: Float32Array): Float32Array => take(values).map((value) => value + offset);
   return {
-    batch: takeBatchRows(batch, rows),
+    batch: packedResponseBatch(
+      rows.map((row) => rollout.sequences[row] as PromptResponse),
+      rollout.padId,
+      batch.response,
+    ),
     oldLogProbs: take(rollout.logProbs),
     oldValues: takeValues(rollout.values),
     advantages: take(targets.advantages),
     returns: takeValues(targets.returns),
-  };
-}
-
-/** The same rows of every array of a batch; positions are shifted to the new row numbers. */
-export function takeBatchRows(batch: ResponseBatch, rows: readonly number[]): ResponseBatch {
-  const { seq } = batch.tokens;
-  const pick = (values: Int32Array, width: number, shift = 0): Int32Array => {
-    const taken = new Int32Array(rows.length * width);
-    rows.forEach((row, i) => {
-      for (let t = 0; t < width; t++) taken[i * width + t] = (values[row * width + t] as number) + (i - row) * shift;
-    });
-    return taken;
-  };
-  const predictors = pick(batch.predictors, batch.response, seq);
-  const mask = takeGridRows(batch.mask, rows, batch.response);
-  return {
-    tokens: {
-      batch: rows.length,
-      seq,
-      ids: pick(batch.tokens.ids, seq),
-      segments: pick(batch.tokens.segments, seq),
-      positions: pick(batch.tokens.positions, seq),
-    },
-    response: batch.response,
-    ids: pick(batch.ids, batch.response),
-    // Masked entries point at position 0, which must not be shifted below it.
-    predictors: predictors.map((position, i) => (mask[i] ? position : 0)),
-    mask,
-    last: pick(batch.last, 1, seq),
   };
 }
 
@@ -105,7 +81,7 @@ export function updateOnRollout(
   options: InnerLoopOptions,
   random: Random,
 ): InnerLoopResult {
-  const rowCount = rollout.batch.tokens.batch;
+  const rowCount = rollout.sequences.length;
   const size = rowCount / options.minibatches;
   const offset = valueOffset(models);
   const sums = {

@@ -1,6 +1,7 @@
-/** Prompts with their responses as one right-padded batch, and where in it the response tokens are predicted. Host only. */
+/** Prompts with their responses as one batch, and where in it the response tokens are predicted. Host only. */
 
-import { padRight } from '../data/batch.ts';
+import { roundedLength } from '../data/batch.ts';
+import { planPacking } from '../data/packing.ts';
 import { DataError } from '../errors.ts';
 import type { TokenBatch } from '../model/inputs.ts';
 
@@ -12,22 +13,22 @@ export interface PromptResponse {
 
 /** Everything a step needs to read log-probabilities, values and scores of responses. */
 export interface ResponseBatch {
-  /** Whole sequences, right-padded: [batch · seq]. */
+  /** Whole sequences, padded on the right: [rows · seq], one or several in a row. */
   readonly tokens: TokenBatch;
   /** Columns of the response arrays. */
   readonly response: number;
   /** [batch · response], the response tokens; `padId` where masked. */
   readonly ids: Int32Array;
-  /** [batch · response], the position in batch · seq whose hidden state predicts the token; a harmless 0 where masked. */
+  /** [batch · response], the position in rows · seq whose hidden state predicts the token; a harmless 0 where masked. */
   readonly predictors: Int32Array;
   /** [batch · response], 1 on response tokens including EOS. */
   readonly mask: Float32Array;
-  /** [batch], the position in batch · seq of the last token (EOS where there is one): where a score is read. */
+  /** [batch], the position in rows · seq of the last token (EOS where there is one): where a score is read. */
   readonly last: Int32Array;
 }
 
 /**
- * Lays sequences out. Fixed sizes keep the shapes of a run's steps the same.
+ * Lays sequences out, one a row. Fixed sizes keep the shapes of a run's steps the same.
  *
  * prompt [5, 6], response [7, 2], seq 6, response columns 3
  *   ->  tokens [5, 6, 7, 2, 0, 0], ids [7, 2, 0], predictors [1, 2, 0], mask [1, 1, 0], last [3]
@@ -39,32 +40,98 @@ export function responseBatch(
   padId: number,
   sizes: { seq?: number; response?: number } = {},
 ): ResponseBatch {
-  const wholes = sequences.map(({ promptIds, responseIds }) => Int32Array.of(...promptIds, ...responseIds));
-  const padded = padRight(wholes, padId, sizes.seq ?? longest(wholes));
-  const { batch, length: seq } = padded;
-  const response = sizes.response ?? longest(sequences.map(({ responseIds }) => responseIds));
-  const longestResponse = longest(sequences.map(({ responseIds }) => responseIds));
-  if (longestResponse > response) {
-    throw new DataError(
-      `response batch: expected responses of at most ${response} tokens, received ${longestResponse}. Raise sampling.maxNewTokens.`,
-    );
-  }
-  const ids = new Int32Array(batch * response).fill(padId);
-  const predictors = new Int32Array(batch * response);
-  const mask = new Float32Array(batch * response);
-  const last = new Int32Array(batch);
-  sequences.forEach(({ promptIds, responseIds }, row) => {
-    responseIds.forEach((id, t) => {
-      ids[row * response + t] = id;
-      predictors[row * response + t] = row * seq + promptIds.length + t - 1;
-      mask[row * response + t] = 1;
-    });
-    last[row] = row * seq + promptIds.length + responseIds.length - 1;
-  });
-  const tokens = { batch, seq, ids: padded.ids, segments: padded.attentionMask, positions: padded.positionIds };
-  return { tokens, response, ids, predictors, mask, last };
+  const seq = sizes.seq ?? longest(sequences.map(lengthOf));
+  const plan = sequences.map((_, index) => [index]);
+  const response = sizes.response ?? longest(sequences.map(({ responseIds }) => responseIds.length));
+  return layOut(sequences, padId, { plan, rows: plan.length, seq, response });
 }
 
-function longest(arrays: readonly Int32Array[]): number {
-  return arrays.reduce((most, array) => Math.max(most, array.length), 0);
+/**
+ * Lays sequences out with several in a row where they fit, apart by segments: a step computes little for padding, and
+ * gives what it gives for `responseBatch`. Lengths and rows are rounded up, so that few distinct shapes occur.
+ * @param response columns of the response arrays, where they have to be those of another batch
+ * @throws DataError as `responseBatch`
+ */
+export function packedResponseBatch(
+  sequences: readonly PromptResponse[],
+  padId: number,
+  response = roundedLength(longest(sequences.map(({ responseIds }) => responseIds.length))),
+): ResponseBatch {
+  const lengths = sequences.map(lengthOf);
+  const seq = roundedLength(longest(lengths));
+  const plan = planPacking(lengths, seq);
+  return layOut(sequences, padId, { plan, rows: roundedRows(plan.length), seq, response });
+}
+
+/** At most an eighth more. */
+function roundedRows(rows: number): number {
+  const step = 2 ** Math.max(0, Math.floor(Math.log2(rows / 8)) + 1);
+  return rows <= 8 ? rows : Math.ceil(rows / step) * step;
+}
+
+interface Layout {
+  /** Which sequences stand in each row, one after the other. */
+  readonly plan: readonly (readonly number[])[];
+  /** Rows, empty ones at the end included. */
+  readonly rows: number;
+  readonly seq: number;
+  readonly response: number;
+}
+
+function layOut(sequences: readonly PromptResponse[], padId: number, layout: Layout): ResponseBatch {
+  const { plan, rows, seq, response } = layout;
+  checkLengths(sequences, layout);
+  const count = sequences.length * response;
+  const grid = {
+    ids: new Int32Array(count).fill(padId),
+    predictors: new Int32Array(count),
+    mask: new Float32Array(count),
+  };
+  const last = new Int32Array(sequences.length);
+  const [ids, segments, positions] = [0, 1, 2].map(() => new Int32Array(rows * seq)) as [
+    Int32Array,
+    Int32Array,
+    Int32Array,
+  ];
+  ids.fill(padId);
+  for (const [row, indices] of plan.entries()) {
+    let at = row * seq;
+    for (const [segment, index] of indices.entries()) {
+      const { promptIds, responseIds } = sequences[index] as PromptResponse;
+      const length = promptIds.length + responseIds.length;
+      ids.set(promptIds, at);
+      ids.set(responseIds, at + promptIds.length);
+      segments.fill(segment + 1, at, at + length);
+      for (let t = 0; t < length; t++) positions[at + t] = t;
+      const cell = index * response;
+      grid.ids.set(responseIds, cell);
+      grid.mask.fill(1, cell, cell + responseIds.length);
+      for (let t = 0; t < responseIds.length; t++) grid.predictors[cell + t] = at + promptIds.length + t - 1;
+      last[index] = at + length - 1;
+      at += length;
+    }
+  }
+  return { tokens: { batch: rows, seq, ids, segments, positions }, response, ...grid, last };
+}
+
+function checkLengths(sequences: readonly PromptResponse[], { seq, response }: Layout): void {
+  const [most, mostResponse] = [
+    longest(sequences.map(lengthOf)),
+    longest(sequences.map((one) => one.responseIds.length)),
+  ];
+  const problems = [
+    ...(most > seq ? [`expected sequences of at most ${seq} tokens, received ${most}. Raise the length.`] : []),
+    ...(mostResponse > response
+      ? [`expected responses of at most ${response} tokens, received ${mostResponse}. Raise sampling.maxNewTokens.`]
+      : []),
+  ];
+  if (problems.length > 0) throw new DataError(problems.map((problem) => `response batch: ${problem}`));
+}
+
+function lengthOf({ promptIds, responseIds }: PromptResponse): number {
+  return promptIds.length + responseIds.length;
+}
+
+function longest(lengths: readonly number[]): number {
+  return lengths.reduce((most, length) => Math.max(most, length), 0);
 }

@@ -1,5 +1,4 @@
 /** The reward model's step: both responses of each pair in one batch, scores at the last token, Bradley–Terry. */
-import { roundedLength } from '../data/batch.ts';
 import { decode, selectPositions } from '../model/decoder.ts';
 import { scores } from '../model/heads.ts';
 import { inputArrays, inputsFrom } from '../model/inputs.ts';
@@ -14,7 +13,7 @@ import type { LossStep } from '../training/gradient.ts';
 import { updateStep } from '../training/step.ts';
 import type { UpdateOptions, UpdateResult } from '../training/update.ts';
 import type { PromptResponse } from './response-batch.ts';
-import { responseBatch } from './response-batch.ts';
+import { packedResponseBatch } from './response-batch.ts';
 
 /** A labelled pair as ids. */
 export interface PairIds {
@@ -27,8 +26,7 @@ export interface PairIds {
 /** Some pairs as a step reads them: decoder inputs, `last` [2 · pairs] (chosen first), `margin` [pairs], `share`. */
 function pairArrays(model: Model, pairs: readonly PairIds[], padId: number, all: number): HostArrays {
   const sequences = [...pairs.map(({ chosen }) => chosen), ...pairs.map(({ rejected }) => rejected)];
-  const longest = Math.max(...sequences.map(({ promptIds, responseIds }) => promptIds.length + responseIds.length));
-  const batch = responseBatch(sequences, padId, { seq: roundedLength(longest) });
+  const batch = packedResponseBatch(sequences, padId);
   return {
     ...inputArrays(model.dimensions, batch.tokens),
     last: vector(batch.last),

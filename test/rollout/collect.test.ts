@@ -21,12 +21,12 @@ describe.each(lanesToTest())('a rollout on the %s lane', (lane) => {
     await useLane(lane);
   });
 
-  it('holds what was drawn, laid out in columns that are multiples of 16', () => {
+  it('holds what was drawn, packed, in columns that are multiples of 16', () => {
     const world = ppoWorld();
     const rollout = world.rollout();
     const drawn = generate(world.models.policy, promptIds, sampling, tinyStop, seededRandom(1));
     const { batch } = rollout;
-    expect([batch.tokens.batch, batch.tokens.seq, batch.response]).toEqual([4, 16, 16]);
+    expect([batch.tokens.batch, batch.tokens.seq, batch.response]).toEqual([3, 16, 16]);
     drawn.forEach(({ ids, ended, logProbs }, row) => {
       expect(rollout.responses[row]).toEqual(ids);
       expect(rollout.ended[row]).toBe(ended ? 1 : 0);

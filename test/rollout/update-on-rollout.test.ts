@@ -1,41 +1,18 @@
-/** The inner loop: rows taken from a batch, epochs and minibatches, the target KL, and what it must not change. */
-import fc from 'fast-check';
+/** The inner loop: epochs and minibatches, the target KL, and what it must not change. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { InvariantError } from '../../src/errors.ts';
 import { seededRandom } from '../../src/random.ts';
 import type { Rollout } from '../../src/rollout/collect.ts';
 import type { InnerLoopOptions, UpdateTargets } from '../../src/rollout/update-on-rollout.ts';
-import { takeBatchRows, updateOnRollout } from '../../src/rollout/update-on-rollout.ts';
+import { updateOnRollout } from '../../src/rollout/update-on-rollout.ts';
 import { policyUpdate, valueUpdate } from '../../src/steps/ppo-update.ts';
-import { responseBatch } from '../../src/steps/response-batch.ts';
 import { responseLogProbs } from '../../src/steps/score-responses.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
-import { tinyIds } from '../model/tiny-model.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
 import type { PpoWorld } from './ppo-world.ts';
 import { ppoWorld } from './ppo-world.ts';
-
-describe('takeBatchRows', () => {
-  const sequences = [1, 2, 3, 4].map((seed) => ({ promptIds: tinyIds(seed, seed), responseIds: tinyIds(5 - seed, 9) }));
-  const sizes = { seq: 9, response: 5 };
-
-  it('gives the batch that the same rows alone would make, in any order, also twice', () => {
-    fc.assert(
-      fc.property(fc.array(fc.nat({ max: 3 }), { minLength: 1, maxLength: 5 }), (rows) => {
-        const taken = takeBatchRows(responseBatch(sequences, 0, sizes), rows);
-        const alone = responseBatch(
-          rows.map((row) => sequences[row]!),
-          0,
-          sizes,
-        );
-        expect(taken).toEqual(alone);
-      }),
-      { seed: 1, numRuns: 50 },
-    );
-  });
-});
 
 const options: InnerLoopOptions = {
   epochs: 2,

@@ -2,10 +2,9 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel } from '../../src/model/model.ts';
-import { takeBatchRows } from '../../src/rollout/update-on-rollout.ts';
 import type { PpoRows } from '../../src/steps/ppo-update.ts';
 import { policyUpdate, valueUpdate } from '../../src/steps/ppo-update.ts';
-import { responseBatch } from '../../src/steps/response-batch.ts';
+import { packedResponseBatch, responseBatch } from '../../src/steps/response-batch.ts';
 import { responseLogProbs, responseValues } from '../../src/steps/score-responses.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
@@ -17,11 +16,10 @@ import { expectNeutral } from '../tensor/neutral.ts';
 const adamOptions = { beta1: 0.9, beta2: 0.99, epsilon: 1e-3, epsilonStyle: 'pytorch', weightDecay: 0 } as const;
 const temperature = 0.7;
 const options = { learningRate: 0.003, clipNorm: 1, where: 'ppo', clipRange: 0.2 };
-const batch = responseBatch(
-  [1, 2, 3, 4].map((seed) => ({ promptIds: tinyIds(2 + seed, seed), responseIds: tinyIds(6 - seed, 10 + seed) })),
-  0,
-  { seq: 12, response: 6 },
-);
+const sequences = [1, 2, 3, 4].map((seed) => {
+  return { promptIds: tinyIds(2 + seed, seed), responseIds: tinyIds(6 - seed, 10 + seed) };
+});
+const batch = responseBatch(sequences, 0, { seq: 12, response: 6 });
 const alternating = batch.mask.map((flag, i) => flag * (Math.floor(i / 6) % 2 === 0 ? 1 : -1));
 
 /** Rows as a rollout of these models would give them. */
@@ -40,7 +38,11 @@ function take(rows: PpoRows, indices: number[]): PpoRows {
   const pick = (x: Float32Array): Float32Array =>
     Float32Array.from(indices.flatMap((row) => [...x.subarray(6 * row, 6 * row + 6)]));
   return {
-    batch: takeBatchRows(rows.batch, indices),
+    batch: packedResponseBatch(
+      indices.map((index) => sequences[index]!),
+      0,
+      6,
+    ),
     oldLogProbs: pick(rows.oldLogProbs),
     oldValues: pick(rows.oldValues),
     advantages: pick(rows.advantages),

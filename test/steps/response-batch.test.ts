@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../../src/errors.ts';
-import { responseBatch } from '../../src/steps/response-batch.ts';
+import { packedResponseBatch, responseBatch } from '../../src/steps/response-batch.ts';
 
 const i = (...ids: number[]): Int32Array => Int32Array.from(ids);
 const ids = (minLength: number) =>
@@ -59,5 +59,52 @@ describe('responseBatch', () => {
 
   it('refuses a sequence that is longer than asked for', () => {
     expect(() => responseBatch([{ promptIds: i(5), responseIds: i(7, 8, 2) }], 0, { seq: 3 })).toThrow(DataError);
+  });
+});
+
+describe('packedResponseBatch', () => {
+  it('gives the documented layout, several sequences in a row', () => {
+    const all = [
+      { promptIds: i(5, 6), responseIds: i(7, 2) },
+      { promptIds: i(8), responseIds: i(9) },
+    ];
+    const { tokens, response, ids: grid, predictors, mask, last } = packedResponseBatch(all, 0, 3);
+    const line = (...values: number[]) => i(...values, ...new Array<number>(16 - values.length).fill(0));
+    expect(tokens).toEqual({
+      batch: 1,
+      seq: 16,
+      ids: line(5, 6, 7, 2, 8, 9),
+      segments: line(1, 1, 1, 1, 2, 2),
+      positions: line(0, 1, 2, 3, 0, 1),
+    });
+    expect([response, grid, predictors, mask, last]).toEqual([
+      ...[3, i(7, 2, 0, 9, 0, 0), i(1, 2, 0, 4, 0, 0), Float32Array.of(1, 1, 0, 1, 0, 0), i(3, 5)],
+    ]);
+  });
+
+  it('holds every sequence once, whole and apart, in few rows of few sizes', () => {
+    const many = fc.array(fc.record({ promptIds: ids(1), responseIds: ids(0) }), { minLength: 1, maxLength: 60 });
+    fc.assert(
+      fc.property(many, (all) => {
+        const { tokens, last, ...batch } = packedResponseBatch(all, 0);
+        const lengths = all.map(({ promptIds, responseIds }) => promptIds.length + responseIds.length);
+        expect(tokens.segments.filter((segment) => segment > 0).length).toBe(lengths.reduce((a, b) => a + b, 0));
+        expect([tokens.seq % 16, batch.response % 16]).toEqual([0, 0]);
+        // Best-fit decreasing needs at most 11/9 of the fewest rows and one more; rounding adds an eighth.
+        const fewest = Math.ceil(lengths.reduce((a, b) => a + b, 0) / tokens.seq);
+        expect(tokens.batch).toBeLessThanOrEqual(Math.min(all.length, (11 / 9) * fewest + 1) * 1.125 + 1);
+        all.forEach(({ promptIds, responseIds }, index) => {
+          const from = last[index]! + 1 - lengths[index]!;
+          const at = <T extends Int32Array>(values: T): number[] => [...values.subarray(from, last[index]! + 1)];
+          expect(at(tokens.ids)).toEqual([...promptIds, ...responseIds]);
+          expect(at(tokens.positions)).toEqual(lengths[index]! > 0 ? [...Array(lengths[index]!).keys()] : []);
+          expect(new Set(at(tokens.segments)).size).toBe(1);
+          expect(Math.floor(from / tokens.seq)).toBe(Math.floor(last[index]! / tokens.seq));
+          responseIds.forEach((id, t) => {
+            expect(tokens.ids[batch.predictors[index * batch.response + t]! + 1]).toBe(id);
+          });
+        });
+      }),
+    );
   });
 });

@@ -5,8 +5,8 @@ import { scores, tokenLogits } from '../../src/model/heads.ts';
 import { decoderInputs, disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, modelWeights } from '../../src/model/model.ts';
-import type { PromptResponse } from '../../src/steps/response-batch.ts';
-import { responseBatch } from '../../src/steps/response-batch.ts';
+import type { PromptResponse, ResponseBatch } from '../../src/steps/response-batch.ts';
+import { packedResponseBatch, responseBatch } from '../../src/steps/response-batch.ts';
 import {
   responseLogProbs,
   responseLogProbsAndEntropy,
@@ -25,7 +25,9 @@ const sequences: PromptResponse[] = [
   { promptIds: tinyIds(2, 3), responseIds: tinyIds(6, 4) },
   { promptIds: tinyIds(4, 5), responseIds: tinyIds(1, 6) },
 ];
-const batch = responseBatch(sequences, 0, { seq: 14, response: 7 });
+/** One sequence a row, and packed: 16 columns hold two of them. */
+const layouts = [responseBatch(sequences, 0, { seq: 14, response: 7 }), packedResponseBatch(sequences, 0, 7)];
+const [batch] = layouts as [ResponseBatch];
 const temperature = 0.7;
 
 /** Every logit or score of one sequence by itself, a list for each position. */
@@ -74,25 +76,25 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const model = tinyModel(style);
     const logProbs = perToken(model, (logits, token) => logSoftmax(logits)[token]!);
     const entropy = perToken(model, (logits) => -logSoftmax(logits).reduce((sum, x) => sum + Math.exp(x) * x, 0));
-    expect(responseLogProbs(model, batch, temperature)).toBeAllclose(logProbs, tolerance.forward);
-    const both = responseLogProbsAndEntropy(model, batch, temperature);
-    expect(both.logProbs).toEqual(responseLogProbs(model, batch, temperature));
-    expect(both.entropy).toBeAllclose(entropy, tolerance.forward);
+    for (const layout of layouts) {
+      expect(responseLogProbs(model, layout, temperature)).toBeAllclose(logProbs, tolerance.forward);
+      const both = responseLogProbsAndEntropy(model, layout, temperature);
+      expect(both.logProbs).toEqual(responseLogProbs(model, layout, temperature));
+      expect(both.entropy).toBeAllclose(entropy, tolerance.forward);
+    }
     disposeModel(model);
   });
 
   it.each(tinyStyles)('%s: values stand before each token, scores on the last, whatever the padding', (style) => {
     const model = tinyModel(style, 'score');
-    expect(responseValues(model, batch)).toBeAllclose(
-      perToken(model, (value) => value[0]!),
-      tolerance.forward,
-    );
-    expect(responseValues(model, batch, 3)).toBeAllclose(
-      perToken(model, (value) => value[0]! - 3),
-      tolerance.forward,
-    );
+    const values = perToken(model, (value) => value[0]!);
+    const shifted = perToken(model, (value) => value[0]! - 3);
     const last = sequences.map((sequence) => alone(model, sequence).at(-1)![0]!);
-    expect(responseScores(model, batch)).toBeAllclose(last, tolerance.forward);
+    for (const layout of layouts) {
+      expect(responseValues(model, layout)).toBeAllclose(values, tolerance.forward);
+      expect(responseValues(model, layout, 3)).toBeAllclose(shifted, tolerance.forward);
+      expect(responseScores(model, layout)).toBeAllclose(last, tolerance.forward);
+    }
     expect(responseScores(model, responseBatch(sequences, 0))).toBeAllclose(last, tolerance.forward);
     disposeModel(model);
   });
