@@ -9,9 +9,20 @@ import { assignVariables, createVariable, destroyVariables, readVariables } from
 
 let watches = false;
 
+/** Each call that differs from those before costs TensorFlow a look at the whole graph: tensors come and go together. */
+interface Queue {
+  arriving: { readonly variable: Variable; readonly values: HostValues; readonly leave: () => void }[];
+  leaving: Variable[];
+}
+
+const queues = new WeakMap<Engine, Queue>();
+
+/** Values wait on the host until they are so many. */
+const MOST_WAITING_BYTES = 2 ** 26;
+
 /**
- * The variable of a tensor: made at the first call, destroyed with the tensor. The tensor's own memory is freed; eager
- * code that reads it gets its values back from the variable.
+ * The variable of a tensor: made at the first call, destroyed with the tensor. It has its value after the next
+ * `settleCaptured`. The tensor's own memory is freed then; eager code that reads it gets its values back from the variable.
  */
 export function capture(engine: Engine, tensor: Tensor, dtype: number): Variable {
   const { dataId } = tensor;
@@ -20,12 +31,36 @@ export function capture(engine: Engine, tensor: Tensor, dtype: number): Variable
   const backend = addonBackend();
   if (!watches) watchDisposals(backend);
   const variable = createVariable(engine, dtype, tensor.shape);
-  assignVariables(engine, [{ variable, values: backend.readSync(dataId) as HostValues }]);
-  const giveBack = moveAway(backend, dataId, () => readVariables(engine, [variable])[0] as HostValues);
-  const resident = { moveOut: giveBack };
+  let giveBack = (): void => undefined;
+  const leave = (): void => {
+    giveBack = moveAway(backend, dataId, () => readVariables(engine, [variable])[0] as HostValues);
+  };
+  const queue = queueOf(engine);
+  queue.arriving.push({ variable, values: backend.readSync(dataId) as HostValues, leave });
+  if (queue.arriving.reduce((sum, { values }) => sum + values.byteLength, 0) > MOST_WAITING_BYTES) arrive(engine);
+  const resident = { moveOut: () => giveBack() };
   engine.residents.add(resident);
   engine.captured.set(dataId, { variable, release: () => engine.residents.delete(resident) });
   return variable;
+}
+
+/** Gives captured variables their values, and frees those whose tensors are gone. To be called between runs. */
+export function settleCaptured(engine: Engine): void {
+  arrive(engine);
+  const { leaving } = queueOf(engine);
+  destroyVariables(engine, leaving.splice(0));
+}
+
+function arrive(engine: Engine): void {
+  const arriving = queueOf(engine).arriving.splice(0);
+  assignVariables(engine, arriving);
+  for (const { leave } of arriving) leave();
+}
+
+function queueOf(engine: Engine): Queue {
+  const known = queues.get(engine) ?? { arriving: [], leaving: [] };
+  queues.set(engine, known);
+  return known;
 }
 
 /**
@@ -63,8 +98,20 @@ function watchDisposals(backend: AddonBackend): void {
     if (isGone && engine && captured) {
       engine.captured.delete(dataId);
       captured.release();
-      destroyVariables(engine, [captured.variable]);
+      leave(engine, captured.variable);
     }
     return isGone;
   };
+}
+
+/** Frees a variable when those that go with it are known: all tensors of a model are disposed in one turn. */
+function leave(engine: Engine, variable: Variable): void {
+  const queue = queueOf(engine);
+  engine.live.delete(variable);
+  queue.arriving = queue.arriving.filter((one) => one.variable !== variable);
+  queue.leaving.push(variable);
+  if (queue.leaving.length > 1) return;
+  queueMicrotask(() => {
+    if (openEngine() === engine) settleCaptured(engine);
+  });
 }

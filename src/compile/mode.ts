@@ -1,6 +1,7 @@
 /** Whether steps run as graphs, and how; one setting for the process, like the lane. */
 import { CompileError, errorMessage } from '../errors.ts';
 import { currentLane } from '../tensor/lane.ts';
+import { settleCaptured } from './captured.ts';
 import type { Engine } from './engine.ts';
 import { engine, sweepEngine } from './engine.ts';
 import type { TraceOptions } from './trace.ts';
@@ -52,6 +53,7 @@ export function compiledOr<T>(compiled: (engine: Engine) => T, eager: () => T): 
     return eager();
   }
   try {
+    settleCaptured(opened);
     return compiled(opened);
   } catch (error) {
     if (!(error instanceof CompileError) || settings.compile === 'on') throw error;

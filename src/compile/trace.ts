@@ -7,7 +7,7 @@ import type { AddonBackend, AddonBinding, Handle } from './addon-binding.ts';
 import { addonBackend, attributesOf } from './addon-binding.ts';
 import type { Pointer } from './c-api.ts';
 import { callerOf } from './caller.ts';
-import { capture } from './captured.ts';
+import { capture, settleCaptured } from './captured.ts';
 import type { Engine, HostValues } from './engine.ts';
 import { bytesOf } from './engine.ts';
 import type { Attribute, NodeSpec, Port, Variable } from './graph.ts';
@@ -140,6 +140,7 @@ export function trace<T>(engine: Engine, options: TraceOptions, build: (tracer: 
     backend.binding = real;
     backend.getInputTensorIds = inputIds;
     backend.write = write;
+    settleCaptured(engine);
   }
 }
 
