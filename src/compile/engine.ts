@@ -65,14 +65,18 @@ export function openEngine(): Engine | null {
 
 /** Nodes of models that are gone, at most, before the engine is closed and begun anew. */
 const MOST_GARBAGE = 10_000;
+/** Nodes at most, whoever needs them: shapes without end would fill the memory, some 9 KB a node. */
+const MOST_NODES = 200_000;
 
 /**
- * Begins anew where most of the graph belongs to models that are gone: TensorFlow never removes a node, and looks at all
- * of them whenever something new is run. To be called between steps.
+ * Begins anew where most of the graph belongs to models that are gone, or there is too much of it: TensorFlow never
+ * removes a node, and looks at all of them whenever something new is run. To be called between steps.
  */
 export function sweepEngine(): void {
   if (opened === null || opened.decoding > 0) return;
-  if (opened.garbage < MOST_GARBAGE || opened.garbage < opened.graph.nodes / 2) return;
+  const { nodes } = opened.graph;
+  const isFull = nodes > MOST_NODES || (opened.garbage > MOST_GARBAGE && opened.garbage > nodes / 2);
+  if (!isFull) return;
   for (const resident of opened.residents) resident.moveOut();
   const { graph, session } = opened;
   const { api } = graph;
