@@ -1,5 +1,5 @@
 /**
- * Our steps beside PyTorch's and transformers': same weights, tokens, shapes and threads, timed in turn on the CPU.
+ * Our steps beside PyTorch's and transformers': same weights, tokens, shapes and threads, timed in turn on one device.
  *
  *   Run      npm run bench -- --against torch --python .venv/bin/python [--cases train-1m,generate-12m]
  *   Needs    a Python with scripts/bench/torch/requirements.txt
@@ -16,6 +16,7 @@ import { codeVersion } from '../../src/run/manifest.ts';
 import { runMain } from '../../src/run/program.ts';
 import { openLane } from '../../src/tensor/lane.ts';
 import { casesNamed, DEFAULT_CASES } from './cases.ts';
+import type { Float32 } from './compare.ts';
 import { spreadOf } from './compare.ts';
 import type { CaseResult } from './measure-case.ts';
 import { measureCase } from './measure-case.ts';
@@ -28,7 +29,19 @@ const QUIET = 0.1;
 const allTorchVariants = [...new Set(Object.values(torchVariants).flat())];
 
 const flags = {
-  against: { kind: 'text', default: 'torch', choices: ['torch'], description: 'What ours is compared with.' },
+  against: {
+    kind: 'text',
+    default: 'torch',
+    choices: ['torch', 'nothing'],
+    description: 'What ours is compared with.',
+  },
+  device: { kind: 'text', default: 'cpu', choices: ['cpu', 'gpu'], description: 'Where both sides run.' },
+  float32: {
+    kind: 'text',
+    default: 'f32',
+    choices: ['f32', 'tf32'],
+    description: 'What a GPU multiplies float32 matrices in.',
+  },
   cases: { kind: 'text', default: DEFAULT_CASES.join(','), description: 'Names of cases, with commas between.' },
   ours: { kind: 'text', default: Object.keys(ourVariants).join(','), description: 'Our variants.' },
   torch: { kind: 'text', default: allTorchVariants.join(','), description: 'PyTorch’s variants.' },
@@ -44,7 +57,9 @@ export async function againstTorch(argv: readonly string[]): Promise<void> {
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   if (help) return say(['Usage: npm run bench -- --against torch [options]', ...flagHelp(flags)].join('\n'));
   if (positionals.length > 0) throw new ConfigError(`bench: expected options only, received "${positionals[0]}".`);
-  const { python, threads, repetitions } = values;
+  const { threads, repetitions } = values;
+  const [device, float32] = [values.device as 'cpu' | 'gpu', values.float32 as Float32];
+  const python = values.against === 'nothing' ? null : values.python;
   const cases = casesNamed(split(values.cases));
   const ours = known('ours', split(values.ours), Object.keys(ourVariants));
   const torch = known('torch', split(values.torch), allTorchVariants);
@@ -52,13 +67,13 @@ export async function againstTorch(argv: readonly string[]): Promise<void> {
   // Read by TensorFlow when its threads start.
   process.env.TF_NUM_INTRAOP_THREADS = String(threads);
   process.env.TF_NUM_INTEROP_THREADS = String(threads);
-  const lane = await openLane({ backend: 'auto', device: 'cpu' });
+  const lane = await openLane({ backend: 'auto', device, precision: float32 });
   say(lane.note);
   say(`${cpus()[0]?.model ?? 'unknown CPU'}, ${threads} threads on each side`);
 
   const results: CaseResult[] = [];
   for (const given of cases) {
-    const result = await measureCase(given, { python, threads, repetitions, ours, torch, say });
+    const result = await measureCase(given, { python, device, float32, threads, repetitions, ours, torch, say });
     for (const { side, variant, why } of result.failed) say(`  ${side} ${variant} is left out: ${why}`);
     const most = Math.max(...result.others);
     if (most > QUIET) {
@@ -69,7 +84,7 @@ export async function againstTorch(argv: readonly string[]): Promise<void> {
     results.push(result);
     say(['', ...timeTable(result), ''].join('\n'));
   }
-  say(ratioTable(results).join('\n'));
+  if (results.some(({ ratios }) => ratios.length > 0)) say(ratioTable(results).join('\n'));
   if (values.to === undefined) return;
   const machine = { cpu: cpus()[0]?.model, cores: cpus().length, node: process.version };
   const report = {
@@ -77,6 +92,8 @@ export async function againstTorch(argv: readonly string[]): Promise<void> {
     ...codeVersion(),
     machine,
     threads,
+    device,
+    float32,
     versions: lane.versions,
     results,
   };

@@ -1,10 +1,13 @@
 /** Programs timed in turn, and the ratios of their times: repetition by repetition, so that a machine's drift cancels. */
 
+/** What float32 matrices are multiplied in, for a whole process: TensorFloat-32 only where a GPU has it. */
+export type Float32 = 'f32' | 'tf32';
+
 /** How a program is told apart: `ours` or `torch`, the name of the variant, the precision of its matrix products. */
 export interface ProgramName {
   readonly side: 'ours' | 'torch';
   readonly variant: string;
-  readonly precision: 'f32' | 'bf16';
+  readonly precision: Float32 | 'bf16';
 }
 
 /** One repetition. */

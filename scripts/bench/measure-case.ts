@@ -11,9 +11,9 @@ import { parameterCount } from '../../src/model/dimensions.ts';
 import { hostValues } from '../../src/model/host-values.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import type { Case, TaskName } from './cases.ts';
-import type { Failed, Program, ProgramName, Ratio, Timed } from './compare.ts';
+import type { Failed, Float32, Program, ProgramName, Ratio, Timed } from './compare.ts';
 import { ratiosOf, timeInTurn } from './compare.ts';
-import { openOurs, ourVariants, startingModel } from './our-cases.ts';
+import { openOurs, ourVariants, settle, startingModel } from './our-cases.ts';
 import type { Twin } from './torch-child.ts';
 import { openTwin, torchVariants } from './torch-child.ts';
 
@@ -24,7 +24,11 @@ const SAME_LOSS = 1e-4;
 
 /** How a case is measured. */
 export interface MeasureOptions {
-  readonly python: string;
+  /** Python with PyTorch; null to measure ours alone. */
+  readonly python: string | null;
+  /** Where PyTorch runs, and what both sides multiply float32 matrices in; our lane is open already. */
+  readonly device: 'cpu' | 'gpu';
+  readonly float32: Float32;
   readonly threads: number;
   readonly repetitions: number;
   /** Names of our variants and of PyTorch's; those that a task does not have are left out. */
@@ -55,33 +59,47 @@ export interface CaseResult {
  * @throws InvariantError where the two sides are not the same model, or do not start from the same loss
  */
 export async function measureCase(given: Case, options: MeasureOptions): Promise<CaseResult> {
-  const { repetitions, say, threads, torch } = options;
+  const { repetitions, say, float32, torch } = options;
   const folder = mkdtempSync(join(tmpdir(), 'bench-torch-'));
   const closing: (() => void | Promise<void>)[] = [() => rmSync(folder, { recursive: true })];
   try {
-    const folders = Object.fromEntries(headsOf(given.task).map((head) => [head, writeWeights(given, head, folder)]));
     const variants = torchVariants[given.task].filter((name) => torch.includes(name));
-    const { dimensions: _, ...content } = given;
-    const twin = await openTwin(options.python, { ...content, folders, threads, variants });
-    closing.push(twin.close);
+    const twin = options.python === null ? null : await twinOf(given, options.python, { ...options, folder, variants });
+    if (twin !== null) closing.push(twin.close);
     const parameters = parameterCount(given.dimensions, headsOf(given.task)[0] ?? 'tokens');
-    checkSameModel(given, parameters, twin);
+    if (twin !== null) checkSameModel(given, parameters, twin);
 
-    const ours = options.ours.map((variant) => ourProgram(given, variant, closing));
-    const theirs = variants.filter((name) => !(name in twin.skipped)).map((name) => torchProgram(name, twin));
+    const ours = options.ours.map((variant) => ourProgram(given, variant, float32, closing));
+    const present = twin === null ? [] : variants.filter((name) => !(name in twin.skipped));
+    const theirs = present.map((name) => torchProgram(name, float32, twin as Twin));
     say(`${given.name}: ${parameters.toLocaleString('en-US')} parameters, ${given.shapes}`);
     const { timed, failed, others } = await timeInTurn([...ours, ...theirs], {
       ...{ warmUps: WARM_UPS, repetitions, busyMs },
       onFirst: ({ side, variant }) => say(`  ${side} ${variant}`),
     });
     checkFirstValues(given, timed);
-    const left = Object.entries(twin.skipped).map(([name, why]): Failed => ({ ...torchName(name), why }));
+    const left = Object.entries(twin?.skipped ?? {}).map(
+      ([name, why]): Failed => ({ ...torchName(name, float32), why }),
+    );
     const { name, shapes, tokens, steps } = given;
     const measured = { timed, ratios: ratiosOf(timed), failed: [...left, ...failed], others };
-    return { name, shapes, tokens, steps, parameters, versions: twin.versions, ...measured };
+    return { name, shapes, tokens, steps, parameters, versions: twin?.versions ?? {}, ...measured };
   } finally {
     for (const close of closing.reverse()) await close();
   }
+}
+
+/** PyTorch set up with the weights that ours start from. */
+function twinOf(
+  given: Case,
+  python: string,
+  options: Pick<MeasureOptions, 'device' | 'float32' | 'threads'> & { folder: string; variants: readonly string[] },
+): Promise<Twin> {
+  const { float32, threads, folder, variants } = options;
+  const folders = Object.fromEntries(headsOf(given.task).map((head) => [head, writeWeights(given, head, folder)]));
+  const { dimensions: _, ...content } = given;
+  const device = options.device === 'gpu' ? 'cuda' : 'cpu';
+  return openTwin(python, { ...content, folders, device, float32, threads, variants });
 }
 
 /** Processor time of everything on the machine since it started. */
@@ -110,7 +128,7 @@ function writeWeights(given: Case, head: HeadKind, parent: string): string {
   return folder;
 }
 
-function ourProgram(given: Case, variant: string, closing: (() => void)[]): Program {
+function ourProgram(given: Case, variant: string, float32: Float32, closing: (() => void)[]): Program {
   const options = ourVariants[variant];
   if (options === undefined) throw new InvariantError(`bench: our side has no variant "${variant}".`);
   const opened = openOurs(given, options);
@@ -118,18 +136,19 @@ function ourProgram(given: Case, variant: string, closing: (() => void)[]): Prog
   const repetition = async () => {
     const [began, busy] = [performance.now(), process.cpuUsage()];
     const [value = Number.NaN] = Array.from({ length: given.steps }, () => opened.step());
+    settle();
     const { user, system } = process.cpuUsage(busy);
     return { ms: performance.now() - began, cpuMs: (user + system) / 1000, value };
   };
-  return { side: 'ours', variant, precision: options.precision, repetition };
+  return { side: 'ours', variant, precision: options.precision === 'bf16' ? 'bf16' : float32, repetition };
 }
 
-function torchName(variant: string): ProgramName {
-  return { side: 'torch', variant, precision: variant.startsWith('bf16') ? 'bf16' : 'f32' };
+function torchName(variant: string, float32: Float32): ProgramName {
+  return { side: 'torch', variant, precision: variant.startsWith('bf16') ? 'bf16' : float32 };
 }
 
-function torchProgram(variant: string, twin: Twin): Program {
-  return { ...torchName(variant), repetition: () => twin.run(variant) };
+function torchProgram(variant: string, float32: Float32, twin: Twin): Program {
+  return { ...torchName(variant, float32), repetition: () => twin.run(variant) };
 }
 
 function checkSameModel({ name }: Case, parameters: number, twin: Twin): void {
@@ -141,7 +160,7 @@ function checkSameModel({ name }: Case, parameters: number, twin: Twin): void {
 
 /**
  * Losses before any update, and numbers of drawn tokens. PyTorch's variants share their weights, so only the first of
- * them starts where ours do; bfloat16 may differ.
+ * them starts where ours do; what is not float32 may differ.
  */
 function checkFirstValues({ name, task }: Case, timed: readonly Timed[]): void {
   const reference = timed.find(({ side }) => side === 'torch');

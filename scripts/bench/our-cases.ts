@@ -13,6 +13,7 @@ import { learningTargets } from '../../src/rollout/learning-targets.ts';
 import { updateOnRollout } from '../../src/rollout/update-on-rollout.ts';
 import { nextTokenUpdate } from '../../src/steps/language-model.ts';
 import { rewardUpdate } from '../../src/steps/reward-update.ts';
+import { tf } from '../../src/tensor/tf.ts';
 import type { AdamW } from '../../src/training/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import type { Case, GenerateCase, OptimizerSettings, PpoCase, RewardCase, Rows, TrainCase } from './cases.ts';
@@ -53,6 +54,11 @@ export function openOurs(given: Case, options: OurOptions): OurCase {
       return opened.step();
     },
   };
+}
+
+/** Waits for a GPU: where steps run eagerly, the update is still queued when the loss is there. */
+export function settle(): void {
+  tf.tidy(() => tf.add(tf.scalar(1), 1).dataSync());
 }
 
 function open(given: Case): OurCase {

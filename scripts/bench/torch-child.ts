@@ -45,6 +45,10 @@ export async function openTwin(python: string, content: Readonly<Record<string, 
         `  python3 -m venv .venv && .venv/bin/pip install -r ${REQUIREMENTS}\nand add --python .venv/bin/python.`,
     );
   }
+  if (first.error !== undefined) {
+    child.kill();
+    throw new UserError(`--python: ${first.error}`);
+  }
   return {
     parameters: Number(first.parameters),
     versions: first.versions as Record<string, string>,

@@ -9,7 +9,8 @@ import type { TraceOptions } from './trace.ts';
 export interface CompileSettings {
   /** `auto`: on the tensorflow lane, eagerly where that fails; `on`: fail instead. */
   readonly compile: 'auto' | 'on' | 'off';
-  readonly precision: TraceOptions['precision'];
+  /** `tf32` is the lane's affair (`openLane`): graphs are the same as with `f32`. */
+  readonly precision: 'f32' | 'tf32' | 'bf16';
 }
 
 const DEFAULTS: CompileSettings = { compile: 'auto', precision: 'f32' };
@@ -32,7 +33,7 @@ export function compiles(): boolean {
 
 /** How graphs are made now. */
 export function traceOptions(): TraceOptions {
-  return { precision: settings.precision };
+  return { precision: settings.precision === 'bf16' ? 'bf16' : 'f32' };
 }
 
 /**

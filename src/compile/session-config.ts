@@ -10,12 +10,15 @@ const L0 = -1;
 /**
  * Equal nodes are not merged (graph_options.optimizer_options.opt_level, rewrite_options.common_subgraph_elimination):
  * merging would undo gradient checkpointing, whose second forward pass looks just like the first. Only what a call needs
- * is placed on devices (graph_options.place_pruned_graph), or every new graph would cost as much as all before it.
+ * is placed on devices (graph_options.place_pruned_graph), or every new graph would cost as much as all before it. An op
+ * whose device has no kernel for it runs on the CPU (allow_soft_placement). Memory of a GPU is not set here: the
+ * allocator is one for the process, made with the addon's context (src/tensor/tf.ts).
  */
 export function sessionConfig(): Buffer {
   const optimizer = message([[3, L0]]);
   const rewrite = message([[24, OFF]]);
   return message([
+    [7, 1],
     [
       10,
       message([

@@ -41,5 +41,7 @@ function inverse(weights: Tensor2D, uniform: Tensor1D): Tensor1D {
   const [rows, vocab] = weights.shape;
   const total = tf.slice(sums, [0, vocab - 1], [rows, 1]);
   const reached = tf.lessEqual(sums, tf.mul(tf.expandDims(uniform, 1), total));
-  return tf.minimum(tf.sum(tf.cast(reached, 'int32'), 1), tf.scalar(vocab - 1, 'int32')) as Tensor1D;
+  // Counted in float32, exactly: TensorFlow adds int32 on the CPU, and a GPU would have to send it all of them.
+  const count = tf.minimum(tf.sum(tf.cast(reached, 'float32'), 1), tf.scalar(vocab - 1));
+  return tf.cast(count, 'int32') as Tensor1D;
 }

@@ -47,9 +47,11 @@ export const Runtime = z.strictObject({
       'Steps as TensorFlow graphs, on the tensorflow lane: on fails where that is not possible, auto then runs eagerly.',
     ),
   precision: z
-    .enum(['f32', 'bf16'])
+    .enum(['f32', 'tf32', 'bf16'])
     .default('f32')
-    .describe('What matrices are multiplied in by compiled steps; weights, norms, softmax and losses stay float32.'),
+    .describe(
+      'What matrices are multiplied in; weights, norms, softmax and losses stay float32. tf32: TensorFloat-32 on NVIDIA GPUs (Ampere and newer), the same as f32 on CPUs. bf16: in compiled steps.',
+    ),
   checks: z
     .enum(['strict', 'warn', 'off'])
     .default('strict')

@@ -3,6 +3,7 @@
 import { errorMessage, LaneError } from '../errors.ts';
 import { hasGpuHint } from '../lanes/hardware.ts';
 import { type Opened, openCpu, openTensorflow, openWasm } from './backends.ts';
+import { tensorFloat32 } from './tensor-float-32.ts';
 import { tf } from './tf.ts';
 import { openWebgpu } from './webgpu.ts';
 
@@ -12,6 +13,8 @@ export type LaneName = (typeof laneNames)[number];
 export interface RuntimeOptions {
   backend: 'auto' | LaneName;
   device: 'auto' | 'gpu' | 'cpu';
+  /** What float32 matrices are multiplied in on a GPU: `tf32` allows TensorFloat-32, all else keeps float32. */
+  precision?: 'f32' | 'tf32' | 'bf16';
 }
 
 export interface Lane {
@@ -35,11 +38,12 @@ const openers: Record<LaneName, (device: RuntimeOptions['device']) => Promise<Op
  * then wasm, then cpu; webgpu only when named. PLUMBLINE_BACKEND replaces `auto`; PLUMBLINE_NO_TENSORFLOW=1 keeps
  * `auto` off tensorflow.
  *
- * @throws LaneError where a named backend or device cannot be had. `gpu` without a GPU is an error, never a CPU run
+ * @throws LaneError where a named backend or device cannot be had. `gpu` without a GPU is an error, never a CPU run;
+ *   nor is a GPU taken whose precision cannot be set
  */
 export async function openLane(options: RuntimeOptions): Promise<Lane> {
   const backend = options.backend === 'auto' ? backendFromEnvironment() : options.backend;
-  if (backend !== 'auto') return openNamed(backend, options.device);
+  if (backend !== 'auto') return openNamed(backend, options);
 
   const refusals: string[] = [];
   for (const name of candidates(options.device)) {
@@ -49,7 +53,7 @@ export async function openLane(options: RuntimeOptions): Promise<Lane> {
       continue;
     }
     try {
-      const opened = await openers[name](options.device);
+      const opened = await open(name, options);
       return describe(name, opened, refusals);
     } catch (error) {
       refusals.push(`${name}: ${errorMessage(error)}`);
@@ -102,11 +106,20 @@ function refusedUnseen(name: LaneName): string | undefined {
   return undefined;
 }
 
-async function openNamed(name: LaneName, device: RuntimeOptions['device']): Promise<Lane> {
+async function open(name: LaneName, { device, precision }: RuntimeOptions): Promise<Opened> {
+  const opened = await openers[name](device);
+  // Once for the process, before the first product: plans of cuBLASLt keep what they were made with.
+  if (name === 'tensorflow' && opened.device === 'gpu') tensorFloat32().allow(precision === 'tf32');
+  return opened;
+}
+
+async function openNamed(name: LaneName, options: RuntimeOptions): Promise<Lane> {
   try {
-    return describe(name, await openers[name](device), []);
+    return describe(name, await open(name, options), []);
   } catch (error) {
-    throw new LaneError(`runtime.backend ${name}, runtime.device ${device}: ${errorMessage(error)}`, { cause: error });
+    throw new LaneError(`runtime.backend ${name}, runtime.device ${options.device}: ${errorMessage(error)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -10,7 +10,9 @@ const util = require('node:util') as Record<string, unknown>;
 util.isNullOrUndefined = (value: unknown) => value === null || value === undefined;
 util.isArray = Array.isArray;
 
-// Must be set before the addon loads: C++ log noise off, and no grabbing of all GPU memory.
+// Must be set before the addon loads: C++ log noise off, and no grabbing of all GPU memory. The addon's context makes the
+// one allocator of a GPU, with options that cannot be passed to it; our own sessions are served by the same allocator,
+// whatever their options say (tensorflow/core/common_runtime/gpu/gpu_process_state.cc).
 process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
 process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
 

@@ -7,6 +7,7 @@ import { caseNames, casesNamed, DEFAULT_CASES } from '../../scripts/bench/cases.
 import type { Program, Timed } from '../../scripts/bench/compare.ts';
 import { ratiosOf, spreadOf, timeInTurn } from '../../scripts/bench/compare.ts';
 import { ourVariants } from '../../scripts/bench/our-cases.ts';
+import { hasGpuHint } from '../../src/lanes/hardware.ts';
 import { parameterCount } from '../../src/model/dimensions.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
 
@@ -122,8 +123,9 @@ describe('cases', () => {
 
 describe('the command', () => {
   const script = fileURLToPath(new URL('../../scripts/bench/bench.ts', import.meta.url));
-  const bench = (...argv: string[]) =>
-    spawnSync(process.execPath, ['--import', 'tsx', script, '--against', 'torch', ...argv], { encoding: 'utf8' });
+  const against = (what: string, ...argv: string[]) =>
+    spawnSync(process.execPath, ['--import', 'tsx', script, '--against', what, ...argv], { encoding: 'utf8' });
+  const bench = (...argv: string[]) => against('torch', ...argv);
 
   /** A program that answers the lines of a twin by `answer`, an expression of the parsed line. */
   function standIn(answer: string): string {
@@ -172,6 +174,23 @@ describe('the command', () => {
     expect(bench(...options, other).stderr).toBe(
       'generate-1m: ours eager has a number of drawn tokens of 2048 and torch eager of 64; expected the same.\n',
     );
+  });
+
+  it('times ours alone, and names the precision of float32', () => {
+    const options = ['--cases', 'generate-1m', '--ours', 'eager', '--repetitions', '2', '--float32', 'tf32'];
+    const { stdout, stderr, status } = against('nothing', ...options, '--python', path('none'));
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+    expect(stdout).toMatch(/^generate-1m {2}ours {2}eager {4}tf32 /m);
+    expect(stdout).not.toMatch(/torch|times as fast/);
+  });
+
+  it.runIf(!hasGpuHint())('refuses a GPU where there is none, and tells the twin where to run', () => {
+    expect(bench('--cases', 'train-1m', '--device', 'gpu')).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/^runtime\.device: no lane with device "gpu" works here\./),
+    });
+    const python = standIn(`{ error: asked.device + ' in ' + asked.float32 + ' is not here.' }`);
+    expect(bench('--cases', 'train-1m', '--python', python).stderr).toBe('--python: cpu in f32 is not here.\n');
   });
 
   it('says what to install where Python or PyTorch is missing, and what a twin said before it died', () => {

@@ -21,12 +21,17 @@ class Task:
     versions: dict[str, str] = field(default_factory=dict)
 
 
-def language_model(folder: str) -> torch.nn.Module:
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
+def language_model(case: dict) -> torch.nn.Module:
+    return load(AutoModelForCausalLM, case, "tokens")
 
 
-def score_model(folder: str) -> torch.nn.Module:
-    return AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
+def score_model(case: dict) -> torch.nn.Module:
+    return load(AutoModelForSequenceClassification, case, "score")
+
+
+def load(kind: type, case: dict, head: str) -> torch.nn.Module:
+    model = kind.from_pretrained(case["folders"][head], dtype=torch.float32, attn_implementation="sdpa")
+    return model.to(case["device"])
 
 
 def parameter_count(model: torch.nn.Module) -> int:
@@ -53,31 +58,31 @@ def update(model: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: torch
     return loss.item()
 
 
-def autocast(function: Callable) -> Callable:
+def autocast(function: Callable, device: str) -> Callable:
     def run(*arguments):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(device, dtype=torch.bfloat16):
             return function(*arguments)
 
     return run
 
 
-def compiled(function: Callable) -> Callable:
+def compiled(function: Callable, _device: str) -> Callable:
     return torch.compile(function)
 
 
-def compiled_max(function: Callable) -> Callable:
-    """Also tries inductor's own matrix products; CUDA graphs do not apply on CPUs."""
-    return torch.compile(function, mode="max-autotune-no-cudagraphs")
+def compiled_max(function: Callable, device: str) -> Callable:
+    """Also tries inductor's own matrix products, and on a GPU CUDA graphs."""
+    return torch.compile(function, mode="max-autotune" if device == "cuda" else "max-autotune-no-cudagraphs")
 
 
-# How each variant turns the plain function into its own.
-VARIANTS: dict[str, Callable[[Callable], Callable]] = {
-    "eager": lambda function: function,
+# How each variant turns the plain function into its own, on a device.
+VARIANTS: dict[str, Callable[[Callable, str], Callable]] = {
+    "eager": lambda function, _device: function,
     "compile": compiled,
     "compile-max": compiled_max,
     "bf16": autocast,
-    "bf16-compile": lambda function: autocast(compiled(function)),
-    "bf16-compile-max": lambda function: autocast(compiled_max(function)),
+    "bf16-compile": lambda function, device: autocast(compiled(function, device), device),
+    "bf16-compile-max": lambda function, device: autocast(compiled_max(function, device), device),
 }
 
 
@@ -89,5 +94,5 @@ def training_task(case: dict, model: torch.nn.Module, loss: Callable[[], torch.T
     def repetition(loss_of: Callable[[], torch.Tensor]) -> Callable[[], float]:
         return lambda: [update(model, optimizer, loss_of(), options["clipNorm"]) for _ in range(case["steps"])][0]
 
-    variants = {name: repetition(VARIANTS[name](loss)) for name in case["variants"]}
+    variants = {name: repetition(VARIANTS[name](loss, case["device"])) for name in case["variants"]}
     return Task(parameter_count(model), variants)

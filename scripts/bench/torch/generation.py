@@ -34,8 +34,8 @@ def with_compiled_forward(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def build(case: dict) -> Task:
-    model = language_model(case["folders"]["tokens"]).eval()
-    prompts = torch.tensor(case["prompts"])
+    model = language_model(case).eval()
+    prompts = torch.tensor(case["prompts"], device=case["device"])
     new_tokens = case["newTokens"]
     half = copy.deepcopy(model).to(torch.bfloat16) if any(name.startswith("bf16") for name in case["variants"]) else model
     samplers = {

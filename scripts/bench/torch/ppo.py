@@ -21,10 +21,10 @@ class Loop:
 
     def __init__(self, case: dict) -> None:
         self.case = case
-        self.prompts = torch.tensor(case["prompts"])
+        self.prompts = torch.tensor(case["prompts"], device=case["device"])
         self.response = case["newTokens"]
-        self.policy = language_model(case["folders"]["tokens"]).eval()
-        self.critic = score_model(case["folders"]["score"]).eval()
+        self.policy = language_model(case).eval()
+        self.critic = score_model(case).eval()
         self.reference = copy.deepcopy(self.policy).requires_grad_(False)
         self.reward = copy.deepcopy(self.critic).requires_grad_(False)
         self.policy_optimizer = adamw(self.policy, case["optimizer"])
@@ -57,7 +57,7 @@ class Loop:
         rewards[:, -1] += scores
         gamma, decay = self.case["gamma"], self.case["lambda"]
         advantages = torch.zeros_like(rewards)
-        advantage = following = torch.zeros(len(rewards))
+        advantage = following = torch.zeros(len(rewards), device=rewards.device)
         for t in reversed(range(self.response)):
             advantage = rewards[:, t] + gamma * following - values[:, t] + gamma * decay * advantage
             following = values[:, t]
@@ -85,7 +85,8 @@ class Loop:
         half = copy.deepcopy(self.policy).to(torch.bfloat16) if name.startswith("bf16") else None
         acting = half or self.policy
         sample = sampler(with_compiled_forward(acting) if is_compiled else acting, self.response, static=is_compiled)
-        read, policy_loss, value_loss = turn(self.read), turn(self.policy_loss), turn(self.value_loss)
+        device = self.case["device"]
+        read, policy_loss, value_loss = (turn(one, device) for one in (self.read, self.policy_loss, self.value_loss))
 
         def run() -> float:
             with torch.no_grad():
@@ -95,7 +96,7 @@ class Loop:
                 log_probs, _, reference, values, scores = read(sequences)
                 advantages, returns = self.targets(log_probs, reference, values, scores)
             for _ in range(self.case["epochs"]):
-                rows = torch.randperm(len(sequences))  # All of them: one update an epoch, as the other programs make.
+                rows = torch.randperm(len(sequences), device=sequences.device)  # All of them: one update an epoch, as the other programs make.
                 loss = policy_loss(sequences[rows], log_probs[rows], advantages[rows])
                 update(self.policy, self.policy_optimizer, loss, self.case["optimizer"]["clipNorm"])
                 loss = value_loss(sequences[rows], values[rows], returns[rows])

@@ -52,7 +52,7 @@ def trl_iteration(loop: Loop, case: dict) -> Callable[[], float]:
         # Its defaults, bfloat16 and recomputed activations, are for other machines.
         bf16=False,
         gradient_checkpointing=False,
-        use_cpu=True,
+        use_cpu=case["device"] == "cpu",
         num_sample_generations=0,
         save_strategy="no",
         report_to=[],

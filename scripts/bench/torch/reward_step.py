@@ -9,9 +9,9 @@ from common import Task, score_model, training_task
 
 
 def build(case: dict) -> Task:
-    model = score_model(case["folders"]["score"]).train()
+    model = score_model(case).train()
     # Chosen first; all of one length, so the last token is in the last column.
-    ids = torch.tensor(case["chosen"] + case["rejected"])
+    ids = torch.tensor(case["chosen"] + case["rejected"], device=case["device"])
 
     def loss() -> torch.Tensor:
         hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state

@@ -12,10 +12,10 @@ IGNORED = -100
 
 
 def build(case: dict) -> Task:
-    model = language_model(case["folders"]["tokens"]).train()
-    ids = torch.tensor(case["rows"])
+    model = language_model(case).train()
+    ids = torch.tensor(case["rows"], device=case["device"])
     # Shifted targets instead of shifted logits: no copy of the largest tensor.
-    targets = torch.cat([ids[:, 1:], torch.full((len(ids), 1), IGNORED)], dim=1).view(-1)
+    targets = torch.cat([ids[:, 1:], torch.full((len(ids), 1), IGNORED, device=ids.device)], dim=1).view(-1)
 
     def loss() -> torch.Tensor:
         logits = model(input_ids=ids, use_cache=False).logits

@@ -38,9 +38,17 @@ def main() -> None:
         return answer({"missing": error.name or str(error)})
     sys.path.insert(0, str(Path(__file__).parent))
     torch.set_num_threads(case["threads"])
+    is_gpu = case["device"] == "cuda"
+    if is_gpu and not torch.cuda.is_available():
+        return answer({"error": f"PyTorch {torch.__version__} sees no GPU. Install a build for CUDA, or use --device cpu."})
+    if is_gpu:
+        # "high" is TensorFloat-32 on Ampere and newer (torch.backends.cuda.matmul.allow_tf32); the default is "highest".
+        torch.set_float32_matmul_precision("high" if case["float32"] == "tf32" else "highest")
     torch.manual_seed(1)
     task = importlib.import_module(TASKS[case["task"]]).build(case)
     versions = {"python": sys.version.split()[0], "torch": torch.__version__, "transformers": transformers.__version__}
+    if is_gpu:
+        versions |= {"cuda": str(torch.version.cuda), "gpu": torch.cuda.get_device_name()}
     answer({"ready": True, "parameters": task.parameters, "versions": versions | task.versions, "skipped": task.skipped})
     for line in sys.stdin:
         variant = json.loads(line)["run"]
@@ -48,6 +56,8 @@ def main() -> None:
             run = task.variants[variant]
             began, busy = time.perf_counter(), time.process_time()
             value = run()
+            if is_gpu:
+                torch.cuda.synchronize()
             ms, cpu_ms = 1000 * (time.perf_counter() - began), 1000 * (time.process_time() - busy)
             answer({"ms": ms, "cpuMs": cpu_ms, "value": value})
         except Exception as error:  # One variant that does not work here must not end the others.
