@@ -4,8 +4,9 @@ import { tf } from './tf.ts';
 
 type Save = (tensors: Tensor[]) => void;
 
-const SQRT_2_OVER_PI = Math.sqrt(2 / Math.PI);
-const CUBIC = 0.044715;
+/** ½(1 + tanh z) is the logistic function of 2z: its argument is LINEAR · x + CUBIC · x³. */
+const LINEAR = 2 * Math.sqrt(2 / Math.PI);
+const CUBIC = LINEAR * 0.044715;
 
 /**
  * GELU in the tanh form that GPT-2 uses ("gelu_new"): ½x(1 + tanh(√(2/π)(x + 0.044715x³))).
@@ -16,17 +17,15 @@ export function geluTanh(x: Tensor2D): Tensor2D {
   const op = tf.customGrad((...inputs: unknown[]) => {
     const [source, save] = inputs as [Tensor2D, Save];
     const square = tf.square(source);
-    const inner = tf.mul(source, tf.add(tf.mul(square, SQRT_2_OVER_PI * CUBIC), SQRT_2_OVER_PI));
-    const t = tf.tanh(inner);
-    const half = tf.add(tf.mul(t, 0.5), 0.5);
-    save([source, square, t, half]);
+    const share = tf.sigmoid(tf.mul(source, tf.add(tf.mul(square, CUBIC), LINEAR)));
+    const value = tf.mul(source, share);
+    save([square, share, value]);
     return {
-      value: tf.mul(source, half),
+      value,
       gradFunc: (dy: Tensor, saved: Tensor[]) => {
-        const [s, s2, th, h] = saved as [Tensor2D, Tensor2D, Tensor2D, Tensor2D];
-        const innerSlope = tf.add(tf.mul(s2, 3 * SQRT_2_OVER_PI * CUBIC), SQRT_2_OVER_PI);
-        const tanhSlope = tf.mul(tf.sub(1, tf.square(th)), innerSlope);
-        return tf.mul(dy, tf.add(h, tf.mul(tf.mul(s, 0.5), tanhSlope)));
+        const [s2, p, y] = saved as [Tensor2D, Tensor2D, Tensor2D];
+        const slope = tf.add(tf.mul(s2, 3 * CUBIC), LINEAR);
+        return tf.mul(dy, tf.add(p, tf.mul(tf.mul(y, tf.sub(1, p)), slope)));
       },
     };
   });
