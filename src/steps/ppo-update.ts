@@ -14,6 +14,7 @@ import type { LossStep } from '../training/gradient.ts';
 import { updateStep } from '../training/step.ts';
 import type { UpdateOptions, UpdateResult } from '../training/update.ts';
 import type { ResponseBatch } from './response-batch.ts';
+import { responseCells, takeCells } from './response-batch.ts';
 
 /** Rows of a rollout; the arrays are [batch · response] like `batch.ids`. */
 export interface PpoRows {
@@ -24,18 +25,20 @@ export interface PpoRows {
   readonly returns: Float32Array;
 }
 
-/** Decoder inputs, `count`, and vectors [batch · response]. */
+/** Decoder inputs, `count`, and vectors [cells] of response tokens. */
 function rolloutArrays({ dimensions }: Model, rows: PpoRows, count: number): HostArrays {
   const { batch } = rows;
+  const cells = responseCells(batch);
+  const take = (values: Int32Array | Float32Array) => vector(takeCells(values, cells));
   return {
     ...inputArrays(dimensions, batch.tokens),
-    predictors: vector(batch.predictors),
-    tokens: vector(batch.ids),
-    responseMask: vector(batch.mask),
-    oldLogProbs: vector(rows.oldLogProbs),
-    oldValues: vector(rows.oldValues),
-    advantages: vector(rows.advantages),
-    returns: vector(rows.returns),
+    predictors: take(batch.predictors),
+    tokens: take(batch.ids),
+    responseMask: vector(cells.mask),
+    oldLogProbs: take(rows.oldLogProbs),
+    oldValues: take(rows.oldValues),
+    advantages: take(rows.advantages),
+    returns: take(rows.returns),
     count: number(count),
   };
 }
@@ -51,7 +54,7 @@ function rolloutTensors(arrays: Tensors) {
   };
 }
 
-/** Hidden states that predict the response tokens: [batch · response, d_model]. */
+/** Hidden states that predict the response tokens: [cells, d_model]. */
 function predictorStates({ dimensions, recompute = false }: Model, weights: Weights, arrays: Tensors): Tensor2D {
   const { hidden } = decode(dimensions, weights, inputsFrom(dimensions, arrays), [], { recompute });
   return selectPositions(hidden, pick(arrays, 'predictors'));

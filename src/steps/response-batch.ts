@@ -114,6 +114,37 @@ function layOut(sequences: readonly PromptResponse[], padId: number, layout: Lay
   return { tokens: { batch: rows, seq, ids, segments, positions }, response, ...grid, last };
 }
 
+/** The cells of the response arrays that hold tokens. */
+export interface ResponseCells {
+  /** [cells], filled up to a rounded number with cell 0. */
+  readonly cells: Int32Array;
+  /** [cells], 1 where a token is, 0 where it is filled up. */
+  readonly mask: Float32Array;
+}
+
+/** What steps read and give instead of whole arrays, most of which can be padding: logits are the largest thing there is. */
+export function responseCells({ mask, tokens }: ResponseBatch): ResponseCells {
+  const found: number[] = [];
+  mask.forEach((flag, cell) => {
+    if (flag === 1) found.push(cell);
+  });
+  // In quarters of the rows, so that batches of one shape mostly have as many.
+  const step = Math.ceil((tokens.batch * tokens.seq) / 4);
+  const count = Math.min(mask.length, Math.max(1, Math.ceil(found.length / step)) * step);
+  const cells = new Int32Array(count);
+  cells.set(found);
+  return { cells, mask: Float32Array.from(cells, (_, i) => (i < found.length ? 1 : 0)) };
+}
+
+/** Some cells of a response array. */
+export function takeCells<T extends Int32Array | Float32Array>(values: T, { cells }: ResponseCells): T {
+  const taken = new (values.constructor as new (length: number) => T)(cells.length);
+  cells.forEach((cell, i) => {
+    taken[i] = values[cell] as number;
+  });
+  return taken;
+}
+
 function checkLengths(sequences: readonly PromptResponse[], { seq, response }: Layout): void {
   const [most, mostResponse] = [
     longest(sequences.map(lengthOf)),

@@ -10,26 +10,46 @@ import type { Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import type { Weights } from '../tensor/weights.ts';
 import { readStep } from './read-step.ts';
 import type { ResponseBatch } from './response-batch.ts';
+import { responseCells, takeCells } from './response-batch.ts';
 
-/** Decoder inputs, and `predictors` and `tokens` [batch · response], or `last` [batch]. */
-function scoringArrays({ dimensions }: Model, batch: ResponseBatch, at: 'predictors' | 'last'): HostArrays {
-  const inputs = inputArrays(dimensions, batch.tokens);
-  if (at === 'last') return { ...inputs, last: vector(batch.last) };
-  return { ...inputs, predictors: vector(batch.predictors), tokens: vector(batch.ids) };
-}
-
-/** Runs a reader over the hidden states at chosen positions. */
+/** Runs a reader over the hidden states at chosen positions; `more` are arrays that it reads. */
 function read(
   model: Model,
   batch: ResponseBatch,
-  at: 'predictors' | 'last',
   key: string,
+  given: { readonly at: Int32Array; readonly more?: HostArrays },
   reader: (weights: Weights, states: Tensor2D, arrays: Tensors) => Tensor1D,
 ): Float32Array {
   const { dimensions } = model;
-  return readStep(model, key, scoringArrays(model, batch, at), (weights, arrays) => {
+  const all = { ...inputArrays(dimensions, batch.tokens), at: vector(given.at), ...given.more };
+  return readStep(model, key, all, (weights, arrays) => {
     const { hidden } = decode(dimensions, weights, inputsFrom(dimensions, arrays));
-    return reader(weights, selectPositions(hidden, pick(arrays, at)), arrays);
+    return reader(weights, selectPositions(hidden, pick(arrays, 'at')), arrays);
+  });
+}
+
+/** The same at what predicts each response token: an array or several, [batch · response] each, 0 where masked. */
+function readTokens(
+  model: Model,
+  batch: ResponseBatch,
+  key: string,
+  reader: (weights: Weights, states: Tensor2D, tokens: Tensor1D) => Tensor1D,
+): Float32Array[] {
+  const cells = responseCells(batch);
+  const given = {
+    at: takeCells(batch.predictors, cells),
+    more: { tokens: vector(takeCells(batch.ids, cells)) },
+  };
+  const found = read(model, batch, key, given, (weights, states, arrays) =>
+    reader(weights, states, pick(arrays, 'tokens')),
+  );
+  const count = cells.cells.length;
+  return Array.from({ length: found.length / count }, (_, array) => {
+    const values = new Float32Array(batch.ids.length);
+    cells.cells.forEach((cell, i) => {
+      if (cells.mask[i] === 1) values[cell] = found[array * count + i] as number;
+    });
+    return values;
   });
 }
 
@@ -38,10 +58,10 @@ function read(
  * @returns [batch · response], 0 where masked
  */
 export function responseLogProbs(model: Model, batch: ResponseBatch, temperature: number): Float32Array {
-  const values = read(model, batch, 'predictors', `log-probabilities at ${temperature}`, (weights, states, arrays) =>
-    logProbsOf(states, tokenHead(model.dimensions, weights), pick(arrays, 'tokens'), temperature),
+  const [logProbs] = readTokens(model, batch, `log-probabilities at ${temperature}`, (weights, states, tokens) =>
+    logProbsOf(states, tokenHead(model.dimensions, weights), tokens, temperature),
   );
-  return masked(values, batch);
+  return logProbs as Float32Array;
 }
 
 /**
@@ -53,15 +73,10 @@ export function responseLogProbsAndEntropy(
   batch: ResponseBatch,
   temperature: number,
 ): { logProbs: Float32Array; entropy: Float32Array } {
-  const both = read(model, batch, 'predictors', `entropy at ${temperature}`, (weights, states, arrays) =>
-    logProbsAndEntropyOf(states, tokenHead(model.dimensions, weights), pick(arrays, 'tokens'), temperature),
-  );
-  const size = batch.ids.length;
-  return { logProbs: masked(both.subarray(0, size), batch), entropy: masked(both.subarray(size), batch) };
-}
-
-function masked(values: Float32Array, batch: ResponseBatch): Float32Array {
-  return values.map((value, i) => (batch.mask[i] ? value : 0));
+  const [logProbs, entropy] = readTokens(model, batch, `entropy at ${temperature}`, (weights, states, tokens) =>
+    logProbsAndEntropyOf(states, tokenHead(model.dimensions, weights), tokens, temperature),
+  ) as [Float32Array, Float32Array];
+  return { logProbs, entropy };
 }
 
 /**
@@ -69,11 +84,8 @@ function masked(values: Float32Array, batch: ResponseBatch): Float32Array {
  * @returns [batch · response], 0 where masked
  */
 export function responseValues(critic: Model, batch: ResponseBatch, offset = 0): Float32Array {
-  const outputs = read(critic, batch, 'predictors', 'values', scores);
-  return masked(
-    outputs.map((value) => value - offset),
-    batch,
-  );
+  const [outputs] = readTokens(critic, batch, 'values', scores) as [Float32Array];
+  return outputs.map((value, cell) => (batch.mask[cell] ? value - offset : 0));
 }
 
 /**
@@ -81,5 +93,5 @@ export function responseValues(critic: Model, batch: ResponseBatch, offset = 0):
  * @returns [batch]
  */
 export function responseScores(rewardModel: Model, batch: ResponseBatch): Float32Array {
-  return read(rewardModel, batch, 'last', 'scores', scores);
+  return read(rewardModel, batch, 'scores', { at: batch.last }, scores);
 }

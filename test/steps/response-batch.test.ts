@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../../src/errors.ts';
-import { packedResponseBatch, responseBatch } from '../../src/steps/response-batch.ts';
+import { packedResponseBatch, responseBatch, responseCells, takeCells } from '../../src/steps/response-batch.ts';
 
 const i = (...ids: number[]): Int32Array => Int32Array.from(ids);
 const ids = (minLength: number) =>
@@ -104,6 +104,24 @@ describe('packedResponseBatch', () => {
             expect(tokens.ids[batch.predictors[index * batch.response + t]! + 1]).toBe(id);
           });
         });
+      }),
+    );
+  });
+});
+
+describe('responseCells', () => {
+  it('gives every response token once, and fills up what is left', () => {
+    fc.assert(
+      fc.property(sequences, (all) => {
+        const batch = packedResponseBatch(all, 0);
+        const found = responseCells(batch);
+        const kept = <T extends Int32Array | Float32Array>(values: T): number[] =>
+          [...takeCells(values, found)].filter((_, at) => found.mask[at] === 1);
+        expect(kept(batch.ids)).toEqual(all.flatMap(({ responseIds }) => [...responseIds]));
+        expect(kept(batch.mask.map((flag, cell) => flag * (cell + 0.5)))).toEqual(
+          [...found.cells].filter((_, at) => found.mask[at] === 1).map((cell) => cell + 0.5),
+        );
+        expect(found.cells.length).toBeLessThanOrEqual(batch.mask.length);
       }),
     );
   });
