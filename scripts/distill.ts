@@ -160,7 +160,7 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
     const rows = data.take(cursor.next(data.perUpdate));
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
-    const update = distillUpdate(
+    const update = await distillUpdate(
       { student: model, teacher },
       adam,
       splitRows(rows, config.training.accumulate),
@@ -215,7 +215,7 @@ function shownOf(loss: number, { loss: validation, accuracy }: Measured): Record
 }
 
 function metricsOf(
-  update: ReturnType<typeof distillUpdate>,
+  update: Awaited<ReturnType<typeof distillUpdate>>,
   measured: Measured | undefined,
   learningRate: number,
   speed: number,

@@ -100,7 +100,7 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
     const microBatches = splitRows(takeRows(rows, cursor.next(config.training.rows)), accumulate);
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
-    const update = nextTokenUpdate(model, adam, microBatches, tokenizer.padId, {
+    const update = await nextTokenUpdate(model, adam, microBatches, tokenizer.padId, {
       learningRate,
       clipNorm: config.optimizer.clipNorm,
       where: `pretrain step ${step}`,

@@ -174,7 +174,7 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
     const microBatches = splitRows(rows, accumulate);
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
-    const update = nextTokenUpdate(model, adam, microBatches, tokenizer.padId, {
+    const update = await nextTokenUpdate(model, adam, microBatches, tokenizer.padId, {
       learningRate,
       clipNorm,
       where: `instruct step ${step}`,

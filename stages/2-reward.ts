@@ -167,7 +167,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
     const batch = cursor.next(config.training.pairs).map((index) => pairs[index] as (typeof pairs)[number]);
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
-    const update = rewardUpdate(model, adam, batch, tokenizer.padId, {
+    const update = await rewardUpdate(model, adam, batch, tokenizer.padId, {
       learningRate,
       clipNorm: config.optimizer.clipNorm,
       where: `reward step ${step}`,

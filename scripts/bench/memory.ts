@@ -73,7 +73,7 @@ async function measure(folder: string, given: Case): Promise<Measured> {
   let seconds = 0;
   for (let step = 0; step < 3; step++) {
     const began = performance.now();
-    nextTokenUpdate(model, adam, [batch], 0, { learningRate: 1e-4, clipNorm: 1, where: `step ${step}` });
+    await nextTokenUpdate(model, adam, [batch], 0, { learningRate: 1e-4, clipNorm: 1, where: `step ${step}` });
     seconds = (performance.now() - began) / 1000;
   }
   return { estimateMb: total / 2 ** 20, peakMb: peakRssMb(), seconds };

@@ -34,7 +34,7 @@ export const ourVariants: Readonly<Record<string, OurOptions>> = {
 /** One case set up. */
 export interface OurCase {
   /** One step: its loss, or the tokens drawn. */
-  step(): number;
+  step(): Promise<number>;
   close(): void;
 }
 
@@ -100,7 +100,7 @@ function train(given: TrainCase): OurCase {
     positions: every((column) => column),
   };
   return {
-    step: () => nextTokenUpdate(model, adam, [packed], PAD, { ...optimizer, where }).loss,
+    step: async () => (await nextTokenUpdate(model, adam, [packed], PAD, { ...optimizer, where })).loss,
     close: () => free([model], [adam]),
   };
 }
@@ -116,7 +116,7 @@ function reward(given: RewardCase): OurCase {
   });
   const pairs = chosen.map((ids, i) => ({ chosen: response(ids), rejected: response(rejected[i]), margin: 0 }));
   return {
-    step: () => rewardUpdate(model, adam, pairs, PAD, { ...optimizer, centring, where }).loss,
+    step: async () => (await rewardUpdate(model, adam, pairs, PAD, { ...optimizer, centring, where })).loss,
     close: () => free([model], [adam]),
   };
 }
@@ -126,7 +126,7 @@ function draw(given: GenerateCase): OurCase {
   const prompts = idsOf(given.prompts);
   const random = seededRandom(3, 'bench draw');
   return {
-    step: () => countTokens(generate(model, prompts, samplingOf(given), STOP, random).map(({ ids }) => ids)),
+    step: async () => countTokens(generate(model, prompts, samplingOf(given), STOP, random).map(({ ids }) => ids)),
     close: () => free([model], []),
   };
 }
@@ -147,9 +147,9 @@ function ppo(given: PpoCase): OurCase {
     say: () => undefined,
   } as const;
   return {
-    step: () => {
+    step: async () => {
       const rollout = collectRollout(models, prompts, samplingOf(given), STOP, random);
-      updateOnRollout(models, optimizers, rollout, targetsOf(given, rollout), options, random);
+      await updateOnRollout(models, optimizers, rollout, targetsOf(given, rollout), options, random);
       return countTokens(rollout.responses);
     },
     close: () => free([policy, reference, critic, rewardModel], Object.values(optimizers)),

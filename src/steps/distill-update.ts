@@ -29,13 +29,13 @@ export type DistillStats = 'kl' | 'crossEntropy';
  * @param teacher never changed; not asked where alpha is 0
  * @throws InvariantError where no token is learned, or a number is not finite
  */
-export function distillUpdate(
+export async function distillUpdate(
   models: { readonly student: Model; readonly teacher: Model },
   adam: AdamW,
   microBatches: readonly PackedRows[],
   padId: number,
   options: UpdateOptions & DistillOptions,
-): UpdateResult<DistillStats> & { tokens: number } {
+): Promise<UpdateResult<DistillStats> & { tokens: number }> {
   const { student, teacher } = models;
   const { alpha, temperature } = options;
   const batches = microBatches.map((rows) => nextTokenBatch(student.dimensions, rows, padId));
@@ -64,7 +64,7 @@ export function distillUpdate(
       return { loss, stats };
     },
   };
-  return { ...updateStep(student.parameters, adam, step, parts, options), tokens };
+  return { ...(await updateStep(student.parameters, adam, step, parts, options)), tokens };
 }
 
 /** [count, vocab of the student] at the learned positions. */

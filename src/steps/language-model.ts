@@ -77,13 +77,13 @@ function lossOf(model: Model, weights: Weights, arrays: Tensors, count: Scalar |
  * One update on packed rows given as micro-batches. The loss is a mean over the learned tokens of all of them, so
  * splitting a batch does not change the gradient.
  */
-export function nextTokenUpdate(
+export async function nextTokenUpdate(
   model: Model,
   adam: AdamW,
   microBatches: readonly PackedRows[],
   padId: number,
   options: UpdateOptions,
-): UpdateResult<never> & { tokens: number } {
+): Promise<UpdateResult<never> & { tokens: number }> {
   const batches = microBatches.map((rows) => nextTokenBatch(model.dimensions, rows, padId));
   const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
   if (tokens === 0) {
@@ -96,7 +96,7 @@ export function nextTokenUpdate(
     terms: (weights, arrays) => ({ loss: lossOf(model, weights, arrays, pick<Scalar>(arrays, 'count')), stats: {} }),
   };
   const arrays = batches.map((batch) => ({ ...batch.arrays, count: number(tokens) }));
-  return { ...updateStep(model.parameters, adam, step, arrays, options), tokens };
+  return { ...(await updateStep(model.parameters, adam, step, arrays, options)), tokens };
 }
 
 /** Mean loss over the learned tokens of packed rows, in nats a token; no update. */

@@ -39,13 +39,13 @@ function pairArrays(model: Model, pairs: readonly PairIds[], padId: number, all:
  * One update on a batch of pairs, in pieces of at most `microBatchPairs`: each piece's mean counts by its share of the
  * batch, so the pieces give the gradient of the whole.
  */
-export function rewardUpdate(
+export async function rewardUpdate(
   model: Model,
   adam: AdamW,
   pairs: readonly PairIds[],
   padId: number,
   options: UpdateOptions & { centring: number; microBatchPairs?: number },
-): UpdateResult<'accuracy' | 'margin'> {
+): Promise<UpdateResult<'accuracy' | 'margin'>> {
   const size = options.microBatchPairs ?? pairs.length;
   const count = Math.ceil(pairs.length / size);
   const parts = Array.from({ length: count }, (_, i) =>

@@ -19,19 +19,23 @@ export function byteModel(head: HeadKind = 'tokens', seed = 1): Model {
 }
 
 /** Has learned the given answers by heart. */
-export function trainedByteModel(tokenizer: Tokenizer, rows: readonly { prompt: string; target: string }[]): Model {
+export async function trainedByteModel(
+  tokenizer: Tokenizer,
+  rows: readonly { prompt: string; target: string }[],
+): Promise<Model> {
   const model = newModel(dimensions, 'tokens', seededRandom(1));
   const adam = createAdamW(model.parameters.layout, {
     ...{ beta1: 0.9, beta2: 0.99, epsilon: 1e-8, epsilonStyle: 'pytorch', weightDecay: 0 },
   });
-  const options = { maxLength: 64, overlong: 'error', where: 'test' } as const;
+  const fit = { maxLength: 64, overlong: 'error', where: 'test' } as const;
   const packed = packSequences(
-    rows.map((row) => encodeExample(row, tokenizer, options)!),
+    rows.map((row) => encodeExample(row, tokenizer, fit)!),
     64,
     tokenizer.padId,
   );
   for (let step = 0; step < 60; step++) {
-    nextTokenUpdate(model, adam, [packed], tokenizer.padId, { learningRate: 0.01, clipNorm: 1, where: `step ${step}` });
+    const options = { learningRate: 0.01, clipNorm: 1, where: `step ${step}` };
+    await nextTokenUpdate(model, adam, [packed], tokenizer.padId, options);
   }
   disposeAdamW(adam);
   return model;
