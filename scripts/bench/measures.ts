@@ -10,7 +10,7 @@ import { seededRandom } from '../../src/random.ts';
 import { collectRollout } from '../../src/rollout/collect.ts';
 import { generate } from '../../src/rollout/generate.ts';
 import { updateOnRollout } from '../../src/rollout/update-on-rollout.ts';
-import { nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { nextTokenBatches, nextTokenUpdate } from '../../src/steps/language-model.ts';
 import type { AdamW, AdamWOptions } from '../../src/training/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import type { InstructConfig } from '../../stages/1-instruct.config.ts';
@@ -62,7 +62,8 @@ export function instructStep(dimensions: ModelDimensions, config: InstructConfig
     shapes: `${rows} packed rows of ${length}`,
     repeats: 7,
     run: async () => {
-      await nextTokenUpdate(model, adam, [packed], PAD, { learningRate, clipNorm, where: 'bench' });
+      const batch = nextTokenBatches(model, [packed], PAD);
+      await nextTokenUpdate(model, adam, batch, { learningRate, clipNorm, where: 'bench' });
       return packed.rows * packed.length;
     },
     close: () => free([model], [adam]),

@@ -11,8 +11,8 @@ import { collectRollout } from '../../src/rollout/collect.ts';
 import { generate } from '../../src/rollout/generate.ts';
 import { learningTargets } from '../../src/rollout/learning-targets.ts';
 import { updateOnRollout } from '../../src/rollout/update-on-rollout.ts';
-import { nextTokenUpdate } from '../../src/steps/language-model.ts';
-import { rewardUpdate } from '../../src/steps/reward-update.ts';
+import { nextTokenBatches, nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { pairBatches, rewardUpdate } from '../../src/steps/reward-update.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import type { AdamW } from '../../src/training/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
@@ -100,7 +100,10 @@ function train(given: TrainCase): OurCase {
     positions: every((column) => column),
   };
   return {
-    step: async () => (await nextTokenUpdate(model, adam, [packed], PAD, { ...optimizer, where })).loss,
+    step: async () => {
+      const batch = nextTokenBatches(model, [packed], PAD);
+      return (await nextTokenUpdate(model, adam, batch, { ...optimizer, where })).loss;
+    },
     close: () => free([model], [adam]),
   };
 }
@@ -116,7 +119,10 @@ function reward(given: RewardCase): OurCase {
   });
   const pairs = chosen.map((ids, i) => ({ chosen: response(ids), rejected: response(rejected[i]), margin: 0 }));
   return {
-    step: async () => (await rewardUpdate(model, adam, pairs, PAD, { ...optimizer, centring, where })).loss,
+    step: async () => {
+      const batch = pairBatches(model, pairs, PAD);
+      return (await rewardUpdate(model, adam, batch, { ...optimizer, centring, where })).loss;
+    },
     close: () => free([model], [adam]),
   };
 }

@@ -15,7 +15,7 @@ import { InvariantError, LaneError } from '../../src/errors.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
 import { generate } from '../../src/rollout/generate.ts';
-import { nextTokenLoss, nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../../src/steps/language-model.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import '../helpers/allclose.ts';
@@ -40,7 +40,7 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
       const adam = createAdamW(model.parameters.layout, adamOptions);
       for (const compile of modes) {
         setCompilation({ compile });
-        await nextTokenUpdate(model, adam, [rows], 0, update);
+        await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows], 0), update);
       }
       const values = readParameters(model.parameters).slice();
       expect([...model.parameters.flat.dataSync()]).toEqual([...values]);
@@ -58,7 +58,7 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
     const before = openEngine()?.live.size ?? 0;
     const model = tinyModel('llama');
     const adam = createAdamW(model.parameters.layout, adamOptions);
-    await nextTokenUpdate(model, adam, [rows, rows], 0, update);
+    await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update);
     generate(model, prompts, sampling, tinyStop, seededRandom(1));
     expect(engine().live.size).toBeGreaterThan(before);
     disposeAdamW(adam);
@@ -114,16 +114,20 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
     setCompilation({ compile: 'on' });
     const model = tinyModel('gpt2');
     const adam = createAdamW(model.parameters.layout, adamOptions);
-    const first = nextTokenUpdate(model, adam, [rows, rows], 0, update);
+    const first = nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update);
     const refusal = new InvariantError(
       'compiled step: a training step is still running; expected the next one after it. Await the promise of every update.',
     );
-    await expect(nextTokenUpdate(model, adam, [rows, rows], 0, update)).rejects.toThrow(refusal);
+    await expect(nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update)).rejects.toThrow(
+      refusal,
+    );
     expect(() => nextTokenLoss(model, [rows], 0)).toThrow(refusal);
     expect(() => readParameters(model.parameters)).toThrow(refusal);
     const before = (await first).loss;
     expect(adam.step).toBe(1);
-    expect((await nextTokenUpdate(model, adam, [rows, rows], 0, update)).loss).toBeLessThan(before);
+    expect((await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update)).loss).toBeLessThan(
+      before,
+    );
     disposeAdamW(adam);
     disposeModel(model);
   });
@@ -135,15 +139,15 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
     setCompilation({ compile: 'on' });
     const [model, twin] = [tinyModel('gpt2'), tinyModel('gpt2')];
     const [adam, twinAdam] = [model, twin].map(({ parameters }) => createAdamW(parameters.layout, adamOptions));
-    await nextTokenUpdate(model, adam!, [rows], 0, update);
-    await nextTokenUpdate(twin, twinAdam!, [rows], 0, update);
+    await nextTokenUpdate(model, adam!, nextTokenBatches(model, [rows], 0), update);
+    await nextTokenUpdate(twin, twinAdam!, nextTokenBatches(twin, [rows], 0), update);
     const old = engine();
     // As many models, or shapes, would leave it, which would take long.
     old.garbage += garbage;
     old.graph.nodes += nodes;
     sweepEngine();
     expect(openEngine()).toBeNull();
-    const { loss } = await nextTokenUpdate(model, adam!, [rows], 0, update);
+    const { loss } = await nextTokenUpdate(model, adam!, nextTokenBatches(model, [rows], 0), update);
     expect(engine()).not.toBe(old);
     expect(loss).toBeCloseTo(nextTokenLoss(twin, [rows], 0), 5);
     for (const one of [adam!, twinAdam!]) disposeAdamW(one);

@@ -9,12 +9,12 @@ import { parameterSpecs } from '../../src/model/dimensions.ts';
 import type { Model } from '../../src/model/model.ts';
 import { assembleModel, disposeModel, modelFrom } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
-import { distillUpdate } from '../../src/steps/distill-update.ts';
-import { nextTokenLoss, nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { distillBatches, distillUpdate } from '../../src/steps/distill-update.ts';
+import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../../src/steps/language-model.ts';
 import type { PpoRows } from '../../src/steps/ppo-update.ts';
 import { policyUpdate, valueUpdate } from '../../src/steps/ppo-update.ts';
 import { responseBatch } from '../../src/steps/response-batch.ts';
-import { rewardUpdate } from '../../src/steps/reward-update.ts';
+import { pairBatches, rewardUpdate } from '../../src/steps/reward-update.ts';
 import { responseLogProbsAndEntropy, responseScores, responseValues } from '../../src/steps/score-responses.ts';
 import { layoutOf, parameterValues, readParameters } from '../../src/tensor/parameters.ts';
 import type { AdamW, AdamWOptions } from '../../src/training/adamw.ts';
@@ -80,21 +80,25 @@ const steps: readonly {
   head: 'tokens' | 'score';
   run: (model: Model, adam: AdamW) => Promise<Numbers>;
 }[] = [
-  { name: 'next token', head: 'tokens', run: (model, adam) => nextTokenUpdate(model, adam, [rows], 0, update) },
+  {
+    name: 'next token',
+    head: 'tokens',
+    run: (model, adam) => nextTokenUpdate(model, adam, nextTokenBatches(model, [rows], 0), update),
+  },
   {
     name: 'next token in two parts',
     head: 'tokens',
-    run: (model, adam) => nextTokenUpdate(model, adam, [rows, rows], 0, update),
+    run: (model, adam) => nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update),
   },
   {
     name: 'pairs',
     head: 'score',
-    run: (model, adam) => rewardUpdate(model, adam, pairs, 0, { ...update, centring: 0.01 }),
+    run: (model, adam) => rewardUpdate(model, adam, pairBatches(model, pairs, 0), { ...update, centring: 0.01 }),
   },
   {
     name: 'pairs in parts',
     head: 'score',
-    run: (model, adam) => rewardUpdate(model, adam, pairs, 0, { ...update, centring: 0, microBatchPairs: 2 }),
+    run: (model, adam) => rewardUpdate(model, adam, pairBatches(model, pairs, 0, 2), { ...update, centring: 0 }),
   },
   {
     name: 'policy',
@@ -110,11 +114,16 @@ const steps: readonly {
     name: 'distillation',
     head: 'tokens',
     run: (model, adam) => {
-      return distillUpdate({ student: model, teacher: teacherOf(model) }, adam, [rows], 0, {
-        ...update,
-        alpha: 0.5,
-        temperature: 2,
-      });
+      return distillUpdate(
+        { student: model, teacher: teacherOf(model) },
+        adam,
+        distillBatches({ student: model, teacher: teacherOf(model) }, [rows], 0),
+        {
+          ...update,
+          alpha: 0.5,
+          temperature: 2,
+        },
+      );
     },
   },
 ];
@@ -200,7 +209,7 @@ describe.runIf(lanesToTest().includes('tensorflow'))('compiled steps', () => {
             { compile },
             () => tinyModel(style),
             1,
-            (model, adam) => nextTokenUpdate(model, adam, [rows], 0, { ...update, clipNorm }),
+            (model, adam) => nextTokenUpdate(model, adam, nextTokenBatches(model, [rows], 0), { ...update, clipNorm }),
             // The first step is g / (|g| + ε): with a small ε it would show nothing but the rounding of small gradients.
             { ...adamOptions, epsilonStyle, epsilon: 1e-3 },
           ),
@@ -214,14 +223,14 @@ describe.runIf(lanesToTest().includes('tensorflow'))('compiled steps', () => {
 
   it('adapters that drop inputs, on frozen layers that are computed again: the seed of a step gives the same masks', async () => {
     const run = (model: Model, adam: AdamW, step: number) =>
-      nextTokenUpdate(model, adam, [rows, rows], 0, { ...update, dropoutSeed: 100 + step });
+      nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), { ...update, dropoutSeed: 100 + step });
     const [eager, compiled] = await inBothModes((compile) => trajectory({ compile }, adapted, 5, run));
     for (const [i, found] of compiled.numbers.entries()) {
       expect(listed(found)).toBeAllclose(listed(eager.numbers[i]!), { rtol: 1e-4, atol: 1e-6 });
     }
     expect(compiled.parameters).toBeAllclose(eager.parameters, { rtol: 1e-3, atol: 1e-5 });
     const other = await trajectory({}, adapted, 2, (model, adam, step) =>
-      nextTokenUpdate(model, adam, [rows, rows], 0, { ...update, dropoutSeed: 5 + step }),
+      nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), { ...update, dropoutSeed: 5 + step }),
     );
     // The second step: before the first, a change of zero is the same whatever is dropped.
     expect(other.numbers[1]!.loss).not.toBe(compiled.numbers[1]!.loss);
@@ -256,9 +265,11 @@ describe.runIf(lanesToTest().includes('tensorflow'))('compiled steps', () => {
     const model = tinyModel('gpt2');
     const adam = createAdamW(model.parameters.layout, adamOptions);
     const before = engine().traces;
-    for (let i = 0; i < 4; i++) await nextTokenUpdate(model, adam, [rows], 0, { ...update, learningRate: 1e-3 * i });
+    for (let i = 0; i < 4; i++)
+      await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows], 0), { ...update, learningRate: 1e-3 * i });
     expect(engine().traces - before).toBe(1);
-    for (let i = 0; i < 3; i++) await nextTokenUpdate(model, adam, [rows, rows, rows], 0, update);
+    for (let i = 0; i < 3; i++)
+      await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows, rows], 0), update);
     expect(engine().traces - before).toBe(3); // a part, and the application of the sum
     disposeAdamW(adam);
     disposeModel(model);
@@ -295,7 +306,9 @@ describe.runIf(lanesToTest().includes('tensorflow'))('compiled steps', () => {
     const model = modelFrom(dimensions, 'tokens', values);
     const adam = createAdamW(model.parameters.layout, adamOptions);
     const microBatches = Array.from({ length: parts }, () => rows);
-    await expect(nextTokenUpdate(model, adam, microBatches, 0, update)).rejects.toThrow(InvariantError);
+    await expect(nextTokenUpdate(model, adam, nextTokenBatches(model, microBatches, 0), update)).rejects.toThrow(
+      InvariantError,
+    );
     expect(readParameters(model.parameters)).toEqual(values);
     disposeAdamW(adam);
     disposeModel(model);

@@ -6,7 +6,7 @@ import { llamaStyle } from '../../src/model/dimensions.ts';
 import type { Model } from '../../src/model/model.ts';
 import { modelFrom, newModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
-import { nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { nextTokenBatches, nextTokenUpdate } from '../../src/steps/language-model.ts';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import { tinyValues } from '../model/tiny-model.ts';
@@ -33,9 +33,10 @@ export async function trainedByteModel(
     64,
     tokenizer.padId,
   );
+  const batch = nextTokenBatches(model, [packed], tokenizer.padId);
   for (let step = 0; step < 60; step++) {
     const options = { learningRate: 0.01, clipNorm: 1, where: `step ${step}` };
-    await nextTokenUpdate(model, adam, [packed], tokenizer.padId, options);
+    await nextTokenUpdate(model, adam, batch, options);
   }
   disposeAdamW(adam);
   return model;

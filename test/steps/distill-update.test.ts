@@ -5,8 +5,8 @@ import { gpt2Style } from '../../src/model/dimensions.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, newModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
-import { distillUpdate } from '../../src/steps/distill-update.ts';
-import { nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { distillBatches, distillUpdate } from '../../src/steps/distill-update.ts';
+import { nextTokenBatches, nextTokenUpdate } from '../../src/steps/language-model.ts';
 import type { AdamW } from '../../src/training/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import '../helpers/allclose.ts';
@@ -45,11 +45,15 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
 
   it('with alpha 0 is the update of the next token', async () => {
     const found = await withStudent(async (student, adam) => {
-      const update = await distillUpdate({ student, teacher }, adam, [rows], 0, { ...rate, alpha: 0, temperature: 2 });
+      const update = await distillUpdate({ student, teacher }, adam, distillBatches({ student, teacher }, [rows], 0), {
+        ...rate,
+        alpha: 0,
+        temperature: 2,
+      });
       return { loss: update.loss, kl: update.stats.kl, weights: weightsOf(student) };
     });
     const expected = await withStudent(async (student, adam) => {
-      const { loss } = await nextTokenUpdate(student, adam, [rows], 0, rate);
+      const { loss } = await nextTokenUpdate(student, adam, nextTokenBatches(student, [rows], 0), rate);
       return { loss, kl: 0, weights: weightsOf(student) };
     });
     expect(found).toEqual(expected);
@@ -59,7 +63,12 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const options = { ...rate, alpha: 0.7, temperature: 2 };
     const update = (pieces: number) =>
       withStudent(async (student, adam) => {
-        const { loss, stats } = await distillUpdate({ student, teacher }, adam, splitRows(rows, pieces), 0, options);
+        const { loss, stats } = await distillUpdate(
+          { student, teacher },
+          adam,
+          distillBatches({ student, teacher }, splitRows(rows, pieces), 0),
+          options,
+        );
         return [loss, stats.kl, stats.crossEntropy];
       });
     expect(await update(rows.rows)).toBeAllclose(await update(1), { rtol: 1e-5, atol: 1e-6 });
@@ -68,7 +77,9 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   it('with alpha 1 brings the student to the teacher', async () => {
     await withStudent(async (student, adam) => {
       const options = { ...rate, learningRate: 0.02, alpha: 1, temperature: 1 };
-      const step = async () => (await distillUpdate({ student, teacher }, adam, [rows], 0, options)).stats.kl;
+      const step = async () =>
+        (await distillUpdate({ student, teacher }, adam, distillBatches({ student, teacher }, [rows], 0), options))
+          .stats.kl;
       const first = await step();
       for (let i = 0; i < 60; i++) await step();
       expect(await step()).toBeLessThan(0.05 * first);
@@ -79,7 +90,12 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     await withStudent(async (student, adam) => {
       const same = tinyModel('llama', 'tokens', 2);
       const options = { ...rate, alpha: 1, temperature: 3 };
-      const { loss, gradientNorm } = await distillUpdate({ student, teacher: same }, adam, [rows], 0, options);
+      const { loss, gradientNorm } = await distillUpdate(
+        { student, teacher: same },
+        adam,
+        distillBatches({ student, teacher: same }, [rows], 0),
+        options,
+      );
       expect([loss, gradientNorm]).toBeAllclose([0, 0], { rtol: 0, atol: 1e-5 });
       disposeModel(same);
     });
@@ -91,11 +107,16 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     // Ids that every embedding has.
     const low = { ...rows, inputIds: rows.inputIds.map((id) => id % 28) };
     await withStudent(async (student, adam) => {
-      const { loss } = await distillUpdate({ student, teacher: other }, adam, [low], 0, {
-        ...rate,
-        alpha: 1,
-        temperature: 1,
-      });
+      const { loss } = await distillUpdate(
+        { student, teacher: other },
+        adam,
+        distillBatches({ student, teacher: other }, [low], 0),
+        {
+          ...rate,
+          alpha: 1,
+          temperature: 1,
+        },
+      );
       expect(loss).toBeGreaterThan(0);
       expect(loss).toBeLessThan(20);
     });
@@ -106,10 +127,12 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const nothing = { ...rows, lossMask: new Int32Array(rows.lossMask.length) };
     const options = { ...rate, alpha: 0.5, temperature: 2 };
     await withStudent(async (student, adam) => {
-      await distillUpdate({ student, teacher }, adam, [rows], 0, options);
+      await distillUpdate({ student, teacher }, adam, distillBatches({ student, teacher }, [rows], 0), options);
       await expectNeutralAfter(async () => {
-        await expect(distillUpdate({ student, teacher }, adam, [nothing], 0, options)).rejects.toThrow(InvariantError);
-        await distillUpdate({ student, teacher }, adam, [rows], 0, options);
+        await expect(
+          distillUpdate({ student, teacher }, adam, distillBatches({ student, teacher }, [nothing], 0), options),
+        ).rejects.toThrow(InvariantError);
+        await distillUpdate({ student, teacher }, adam, distillBatches({ student, teacher }, [rows], 0), options);
       });
     });
   });

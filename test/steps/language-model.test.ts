@@ -6,7 +6,7 @@ import type { PackedRows } from '../../src/data/packing.ts';
 import { packSequences, splitRows, takeRows } from '../../src/data/packing.ts';
 import { InvariantError } from '../../src/errors.ts';
 import { disposeModel, modelFrom } from '../../src/model/model.ts';
-import { nextTokenLoss, nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../../src/steps/language-model.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import { tolerance } from '../helpers/allclose.ts';
@@ -88,7 +88,12 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const updated = async (microBatches: readonly PackedRows[]) => {
       const model = tinyModel();
       const adam = createAdamW(model.parameters.layout, { ...adamOptions, epsilon: 1e-3 });
-      const { loss, gradientNorm, tokens } = await nextTokenUpdate(model, adam, microBatches, 0, options);
+      const { loss, gradientNorm, tokens } = await nextTokenUpdate(
+        model,
+        adam,
+        nextTokenBatches(model, microBatches, 0),
+        options,
+      );
       const values = readParameters(model.parameters).slice();
       disposeAdamW(adam);
       disposeModel(model);
@@ -109,7 +114,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const model = tinyModel();
     const adam = createAdamW(model.parameters.layout, adamOptions);
     const losses: number[] = [];
-    while (losses.length < 40) losses.push((await nextTokenUpdate(model, adam, [packed], 0, options)).loss);
+    while (losses.length < 40)
+      losses.push((await nextTokenUpdate(model, adam, nextTokenBatches(model, [packed], 0), options)).loss);
     expect(losses[39]!).toBeLessThan(0.3 * losses[0]!);
     expect([nextTokenLoss(model, [packed], 0)]).not.toBeAllclose([losses[0]!]);
     disposeAdamW(adam);
@@ -121,7 +127,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const adam = createAdamW(model.parameters.layout, adamOptions);
     const nothing = single({ inputIds: tinyIds(4, 1), lossMask: new Int32Array(4) });
     await expectNeutralAfter(async () => {
-      await expect(nextTokenUpdate(model, adam, [nothing], 0, options)).rejects.toThrow(
+      await expect(nextTokenUpdate(model, adam, nextTokenBatches(model, [nothing], 0), options)).rejects.toThrow(
         new InvariantError(
           'instruct step 3: no token of this batch is learned; expected at least one. Look at the loss_mask of the data.',
         ),
@@ -136,7 +142,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const model = tinyModel();
     const adam = createAdamW(model.parameters.layout, adamOptions);
     await expectNeutralAfter(async () => {
-      await nextTokenUpdate(model, adam, [packed, packed], 0, options);
+      await nextTokenUpdate(model, adam, nextTokenBatches(model, [packed, packed], 0), options);
       nextTokenLoss(model, [packed], 0);
     });
     disposeAdamW(adam);

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { disposeModel } from '../../src/model/model.ts';
 import { responseBatch } from '../../src/steps/response-batch.ts';
 import type { PairIds } from '../../src/steps/reward-update.ts';
-import { rewardUpdate } from '../../src/steps/reward-update.ts';
+import { pairBatches, rewardUpdate } from '../../src/steps/reward-update.ts';
 import { responseScores } from '../../src/steps/score-responses.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import { tolerance } from '../helpers/allclose.ts';
@@ -48,7 +48,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       accuracy: mean((i) => (chosen[i]! > rejected[i]! ? 1 : 0)),
       margin: mean((i) => chosen[i]! - rejected[i]!),
     };
-    const found = await rewardUpdate(model, adam, withMargins, 0, { ...options, centring: 0.1 });
+    const found = await rewardUpdate(model, adam, pairBatches(model, withMargins, 0), { ...options, centring: 0.1 });
     expect([found.loss, found.stats.accuracy, found.stats.margin]).toBeAllclose(
       [expected.loss, expected.accuracy, expected.margin],
       tolerance.forward,
@@ -61,7 +61,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const model = tinyModel('llama', 'score');
     const adam = createAdamW(model.parameters.layout, adamOptions);
     const losses = [];
-    for (let step = 0; step < 30; step++) losses.push(await rewardUpdate(model, adam, pairs, 0, options));
+    for (let step = 0; step < 30; step++)
+      losses.push(await rewardUpdate(model, adam, pairBatches(model, pairs, 0), options));
     expect(losses[29]!.loss).toBeLessThan(0.1 * Math.max(losses[0]!.loss, Math.LN2));
     expect(losses[29]!.stats.accuracy).toBe(1);
     disposeAdamW(adam);
@@ -69,13 +70,12 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 
   it('gives the same update in pieces as in one, also where the last piece is smaller', async () => {
-    const run = async (microBatchPairs?: number) => {
+    const run = async (size?: number) => {
       const model = tinyModel('llama', 'score');
       const adam = createAdamW(model.parameters.layout, adamOptions);
-      const { loss, stats, gradientNorm } = await rewardUpdate(model, adam, pairs, 0, {
+      const { loss, stats, gradientNorm } = await rewardUpdate(model, adam, pairBatches(model, pairs, 0, size), {
         ...options,
         centring: 0.1,
-        ...(microBatchPairs === undefined ? {} : { microBatchPairs }),
       });
       const moved = [...adam.first.read()];
       disposeAdamW(adam);
@@ -91,7 +91,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const model = tinyModel('llama', 'score');
     const adam = createAdamW(model.parameters.layout, adamOptions);
     await expectNeutralAfter(async () => {
-      await rewardUpdate(model, adam, pairs, 0, options);
+      await rewardUpdate(model, adam, pairBatches(model, pairs, 0), options);
     });
     disposeAdamW(adam);
     disposeModel(model);
