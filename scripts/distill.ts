@@ -11,6 +11,7 @@ import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoi
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
 import { splitRows } from '../src/data/packing.ts';
+import { readAhead } from '../src/data/read-ahead.ts';
 import { openPacked } from '../src/data/tokenized-packed.ts';
 import { ConfigError } from '../src/errors.ts';
 import type { ModelDimensions } from '../src/model/dimensions.ts';
@@ -24,7 +25,7 @@ import { openParent, type Parent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunFolder } from '../src/run/run-folder.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
-import { distillUpdate } from '../src/steps/distill-update.ts';
+import { distillBatches, distillUpdate } from '../src/steps/distill-update.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { disposeAdamW } from '../src/training/adamw.ts';
 import { learningRateAt } from '../src/training/schedule.ts';
@@ -135,7 +136,13 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
   });
   // 2. The packed rows of stage 1, and what both are measured on.
   const data = openPacked(config.data.examples, tokenizer, config.sequence.length, config.training.rows);
+  const steps = stepsOf(config, data);
+  const first = state?.step ?? 0;
   const cursor = createCursor(data.units, state?.cursor ?? config.run.seed);
+  const models = { student: model, teacher };
+  const batches = readAhead(cursor, data.perUpdate, steps - first, (units) => {
+    return distillBatches(models, splitRows(data.take(units), config.training.accumulate), tokenizer.padId);
+  });
   const metrics = openMetrics(folder.file('metrics.arrow'), distillMetrics, { resumeFromStep: state?.step });
   const validation = openValidation(config, folder, { model, tokenizer, items, state });
   const goal = measure(teacher, tokenizer, items, config.sequence.length);
@@ -147,33 +154,26 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
   const save = async (step: number): Promise<void> => {
     await metrics.flush();
     await validation.flush();
-    const saved: State = { step, cursor: cursor.state(), last, best: validation.best() };
+    const saved: State = { step, cursor: batches.state(), last, best: validation.best() };
     await saveTraining(folder.path, config.checkpoints.keepLast, { model, adam }, tokenizer, saved);
   };
 
   // 3. The teacher's probabilities and the right tokens, mixed; the best checkpoint by validation loss is kept.
-  const steps = stepsOf(config, data);
-  const first = state?.step ?? 0;
   const bar = progress.phase('distill', steps, { unit: 'tokens', start: first });
+  const size = data.perUpdate * data.length;
   let tokens = 0;
   for (let step = first + 1; step <= steps; step++) {
-    const rows = data.take(cursor.next(data.perUpdate));
+    const batch = batches.next();
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
-    const update = distillUpdate(
-      { student: model, teacher },
-      adam,
-      splitRows(rows, config.training.accumulate),
-      tokenizer.padId,
-      {
-        ...config.distill,
-        learningRate,
-        clipNorm: config.optimizer.clipNorm,
-        where: `distill step ${step}`,
-      },
-    );
-    const speed = rows.inputIds.length / ((performance.now() - began) / 1000);
-    tokens += rows.inputIds.length;
+    const update = await distillUpdate(models, adam, batch, {
+      ...config.distill,
+      learningRate,
+      clipNorm: config.optimizer.clipNorm,
+      where: `distill step ${step}`,
+    });
+    const speed = size / ((performance.now() - began) / 1000);
+    tokens += size;
     const isMeasured = step % config.evaluation.everySteps === 0 || step === steps;
     if (isMeasured) last = await validation.measure(step);
     await metrics.add({ step, ...metricsOf(update, isMeasured ? last : undefined, learningRate, speed) });
@@ -215,7 +215,7 @@ function shownOf(loss: number, { loss: validation, accuracy }: Measured): Record
 }
 
 function metricsOf(
-  update: ReturnType<typeof distillUpdate>,
+  update: Awaited<ReturnType<typeof distillUpdate>>,
   measured: Measured | undefined,
   learningRate: number,
   speed: number,

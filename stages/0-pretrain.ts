@@ -15,6 +15,7 @@ import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
 import type { PackedRows } from '../src/data/packing.ts';
 import { packSequences, splitRows, takeRows } from '../src/data/packing.ts';
+import { readAhead } from '../src/data/read-ahead.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { gpt2Style, llamaStyle, parameterCount } from '../src/model/dimensions.ts';
 import type { Model } from '../src/model/model.ts';
@@ -24,7 +25,7 @@ import { endStep } from '../src/run/end-step.ts';
 import { openMetrics } from '../src/run/metrics.ts';
 import { program } from '../src/run/program.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
-import { nextTokenLoss, nextTokenUpdate } from '../src/steps/language-model.ts';
+import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../src/steps/language-model.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { disposeAdamW } from '../src/training/adamw.ts';
@@ -80,27 +81,30 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
   const { model, adam, state } = startOrResume<State>(folder, config.optimizer, () =>
     freshModel(config, tokenizer.vocabSize),
   );
-  const cursor = createCursor(rows.rows, state?.cursor ?? config.run.seed);
+  const { steps, accumulate } = config.training;
   const first = state?.step ?? 0;
+  const cursor = createCursor(rows.rows, state?.cursor ?? config.run.seed);
+  const batches = readAhead(cursor, config.training.rows, steps - first, (items) =>
+    nextTokenBatches(model, splitRows(takeRows(rows, items), accumulate), tokenizer.padId),
+  );
   const parameters = parameterCount(model.dimensions, 'tokens');
   progress.say(`pretrain  ${parameters} parameters, ${rows.rows} rows of ${rows.length} tokens`);
   const metrics = openMetrics(folder.file('metrics.arrow'), pretrainMetrics, { resumeFromStep: state?.step });
   const save = async (step: number): Promise<void> => {
     await metrics.flush();
-    const saved: State = { step, cursor: cursor.state() };
+    const saved: State = { step, cursor: batches.state() };
     await saveTraining(folder.path, config.checkpoints.keepLast, { model, adam }, tokenizer, saved);
   };
 
   // 3. Minimise the cross-entropy of the next token.
-  const { steps, accumulate } = config.training;
   const bar = progress.phase('pretrain', steps, { unit: 'tokens', start: first });
   let seen = 0;
   let heldOutLoss = nextTokenLoss(model, heldOut, tokenizer.padId);
   for (let step = first + 1; step <= steps; step++) {
-    const microBatches = splitRows(takeRows(rows, cursor.next(config.training.rows)), accumulate);
+    const batch = batches.next();
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
-    const update = nextTokenUpdate(model, adam, microBatches, tokenizer.padId, {
+    const update = await nextTokenUpdate(model, adam, batch, {
       learningRate,
       clipNorm: config.optimizer.clipNorm,
       where: `pretrain step ${step}`,

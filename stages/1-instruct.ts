@@ -18,6 +18,7 @@ import type { InstructDataset, InstructPlan } from '../src/data/instruct-dataset
 import { planInstruct, prepareInstruct } from '../src/data/instruct-dataset.ts';
 import { describeStatistics } from '../src/data/instruction-table.ts';
 import { splitRows } from '../src/data/packing.ts';
+import { readAhead } from '../src/data/read-ahead.ts';
 import type { Task } from '../src/data/tasks.ts';
 import type { TrainingData } from '../src/data/tokenized-examples.ts';
 import { openPacked } from '../src/data/tokenized-packed.ts';
@@ -37,7 +38,7 @@ import { program } from '../src/run/program.ts';
 import type { RunFolder } from '../src/run/run-folder.ts';
 import { openSamples } from '../src/run/samples.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
-import { nextTokenUpdate } from '../src/steps/language-model.ts';
+import { nextTokenBatches, nextTokenUpdate } from '../src/steps/language-model.ts';
 import type { RunShapes } from '../src/steps/memory-estimate.ts';
 import { announceMemory } from '../src/steps/memory-estimate.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
@@ -147,8 +148,15 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
     config.memory.recompute,
   );
   const data = openData(config, folder.file('instruct.arrow'), tokenizer);
+  const { accumulate, epochs } = config.training;
+  const steps = Math.max(1, Math.round((epochs * data.units) / data.perUpdate));
   const first = state?.step ?? 0;
   const cursor = createCursor(data.units, state?.cursor ?? config.run.seed);
+  const batches = readAhead(cursor, data.perUpdate, steps - first, (units) => {
+    const rows = data.take(units);
+    const microBatches = nextTokenBatches(model, splitRows(rows, accumulate), tokenizer.padId);
+    return { microBatches, size: rows.inputIds.length };
+  });
   const metrics = openMetrics(folder.file('metrics.arrow'), instructMetrics, {
     resumeFromStep: state?.step,
   });
@@ -156,32 +164,29 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   const save = async (step: number): Promise<void> => {
     await metrics.flush();
     await validation.flush();
-    const saved: State = { step, cursor: cursor.state(), best: validation.best() };
+    const saved: State = { step, cursor: batches.state(), best: validation.best() };
     await saveTraining(folder.path, config.checkpoints.keepLast, { model, adam }, tokenizer, saved);
   };
 
   // 3. Masked cross-entropy; the best checkpoint by validation accuracy is kept.
-  const { accumulate, epochs } = config.training;
   const { clipNorm } = config.optimizer;
-  const steps = Math.max(1, Math.round((epochs * data.units) / data.perUpdate));
   progress.say(`instruct  ${describeStatistics(dataset.statistics)}; ${steps} steps of ${describeUnit(config)}`);
   let tokens = 0;
   const bar = progress.phase('instruct', steps, { unit: 'tokens', start: first });
   let accuracy = state === undefined ? await validation.measure(0) : state.best.accuracy;
   if (state === undefined) await metrics.add({ step: 0, 'accuracy/validation': accuracy });
   for (let step = first + 1; step <= steps; step++) {
-    const rows = data.take(cursor.next(data.perUpdate));
-    const microBatches = splitRows(rows, accumulate);
+    const { microBatches, size } = batches.next();
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
-    const update = nextTokenUpdate(model, adam, microBatches, tokenizer.padId, {
+    const update = await nextTokenUpdate(model, adam, microBatches, {
       learningRate,
       clipNorm,
       where: `instruct step ${step}`,
       dropoutSeed: stepSeed(config.run.seed, step),
     });
-    const speed = rows.inputIds.length / ((performance.now() - began) / 1000);
-    tokens += rows.inputIds.length;
+    const speed = size / ((performance.now() - began) / 1000);
+    tokens += size;
     const measure = step % config.evaluation.everySteps === 0 || step === steps;
     if (measure) accuracy = await validation.measure(step);
     await metrics.add({

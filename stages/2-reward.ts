@@ -20,6 +20,7 @@ import { createCursor } from '../src/data/cursor.ts';
 import type { PreferencePair } from '../src/data/preference.ts';
 import type { PreferenceSets } from '../src/data/preference-sets.ts';
 import { describePairs, readPreferenceSets } from '../src/data/preference-sets.ts';
+import { readAhead } from '../src/data/read-ahead.ts';
 import { InvariantError } from '../src/errors.ts';
 import type { PairQuality } from '../src/evaluation/judge-pairs.ts';
 import { judgePairs, pairIds, SCORE_BATCH, scoreSequences } from '../src/evaluation/judge-pairs.ts';
@@ -35,7 +36,7 @@ import { program } from '../src/run/program.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import type { RunShapes } from '../src/steps/memory-estimate.ts';
 import { announceMemory } from '../src/steps/memory-estimate.ts';
-import { rewardUpdate } from '../src/steps/reward-update.ts';
+import { pairBatches, rewardUpdate } from '../src/steps/reward-update.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { disposeAdamW } from '../src/training/adamw.ts';
 import { learningRateAt } from '../src/training/schedule.ts';
@@ -149,33 +150,36 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const { model, adam, state } = trained;
   const [rows, heldOut] = [sets.train.pairs, sets.heldOut.pairs];
   const pairs = rows.map((row) => ({ ...pairIds(row), margin: config.loss.useMargin ? row.margin : 0 }));
-  const cursor = createCursor(pairs.length, state?.cursor ?? config.run.seed);
+  const steps = stepCount(config, pairs.length);
   const first = state?.step ?? 0;
+  const cursor = createCursor(pairs.length, state?.cursor ?? config.run.seed);
+  const batches = readAhead(cursor, config.training.pairs, steps - first, (items) => {
+    const batch = items.map((index) => pairs[index] as (typeof pairs)[number]);
+    return pairBatches(model, batch, tokenizer.padId, config.training.microBatchPairs);
+  });
   const metrics = openMetrics(folder.file('metrics.arrow'), rewardMetrics, { resumeFromStep: state?.step });
   const save = async (step: number): Promise<void> => {
     await metrics.flush();
-    const saved: State = { step, cursor: cursor.state() };
+    const saved: State = { step, cursor: batches.state() };
     await saveTraining(folder.path, config.checkpoints.keepLast, { model, adam }, tokenizer, saved);
   };
 
   // 3. Bradley–Terry on the labelled pairs.
-  const steps = stepCount(config, pairs.length);
   progress.say(`reward  ${pairs.length} pairs, ${heldOut.length} held out, ${steps} steps`);
   const bar = progress.phase('reward', steps, { start: first });
   let quality = judgePairs(model, heldOut, tokenizer.padId);
   for (let step = first + 1; step <= steps; step++) {
-    const batch = cursor.next(config.training.pairs).map((index) => pairs[index] as (typeof pairs)[number]);
+    const batch = batches.next();
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
-    const update = rewardUpdate(model, adam, batch, tokenizer.padId, {
+    const update = await rewardUpdate(model, adam, batch, {
       learningRate,
       clipNorm: config.optimizer.clipNorm,
       where: `reward step ${step}`,
       centring: config.loss.centring,
-      microBatchPairs: config.training.microBatchPairs,
       dropoutSeed: stepSeed(config.run.seed, step),
     });
-    const speed = batch.length / ((performance.now() - began) / 1000);
+    const speed = config.training.pairs / ((performance.now() - began) / 1000);
     const measure = step % config.evaluateEverySteps === 0 || step === steps;
     if (measure) quality = judgePairs(model, heldOut, tokenizer.padId);
     await metrics.add({

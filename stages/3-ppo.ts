@@ -146,7 +146,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
 
     // 4. Several epochs of clipped updates of policy and critic.
     const settings = { ...innerSettings(config, step), where, say: progress.say };
-    const inner = updateOnRollout(models, optimizers, rollout, targets, settings, random);
+    const inner = await updateOnRollout(models, optimizers, rollout, targets, settings, random);
     const seconds = (performance.now() - began) / 1000;
 
     // 5. Steer β, and write down what happened. Gold is looked at, never used.

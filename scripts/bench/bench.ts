@@ -43,12 +43,12 @@ interface Result {
 const DEFAULT_LANES: readonly LaneName[] = ['tensorflow', 'wasm'];
 
 /** Runs a measure once to warm up and then `repeats` times. */
-function time(measure: Measure, lane: Lane): Result {
-  measure.run();
+async function time(measure: Measure, lane: Lane): Promise<Result> {
+  await measure.run();
   const values: number[] = [];
   for (let i = 0; i < measure.repeats; i++) {
     const began = performance.now();
-    const tokens = measure.run();
+    const tokens = await measure.run();
     const seconds = (performance.now() - began) / 1000;
     values.push(measure.unit === 's' ? seconds : tokens / seconds);
   }
@@ -82,23 +82,25 @@ function defaults() {
   };
 }
 
-function measureLane(lane: Lane, dimensions: ModelDimensions, say: (line: string) => void): Result[] {
+async function measureLane(lane: Lane, dimensions: ModelDimensions, say: (line: string) => void): Promise<Result[]> {
   const { instruct, ppo } = defaults();
   const makers = [
     () => instructStep(dimensions, instruct),
     () => rollouts(dimensions),
     () => ppoIteration(dimensions, ppo),
   ];
-  return makers.map((make) => {
+  const results: Result[] = [];
+  for (const make of makers) {
     const measure = make();
     try {
-      const result = time(measure, lane);
+      const result = await time(measure, lane);
       say(`  ${result.name}: ${formatNumber(result.median)} ${result.unit}`);
-      return result;
+      results.push(result);
     } finally {
       measure.close();
     }
-  });
+  }
+  return results;
 }
 
 /** The lanes asked for; those of the defaults that cannot be opened are left out with a line that says why. */
@@ -121,7 +123,7 @@ async function measureLanes(
     }
     say(lane.note);
     versions[name] = lane.versions;
-    results.push(...measureLane(lane, dimensions, say));
+    results.push(...(await measureLane(lane, dimensions, say)));
   }
   return { results, versions };
 }

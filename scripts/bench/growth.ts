@@ -96,21 +96,23 @@ function productSpeed(): number {
 }
 
 /** Steps and products in turn, so that both meet the same machine. */
-function measure(given: TrainCase, options: OurOptions, repetitions: number) {
+async function measure(given: TrainCase, options: OurOptions, repetitions: number) {
   const opened = openOurs(given, options);
   try {
-    for (let warmUp = 0; warmUp < 2; warmUp++) opened.step();
+    for (let warmUp = 0; warmUp < 2; warmUp++) await opened.step();
     productSpeed();
     const length = given.dimensions.context;
     const operations = operationsPerToken(given.dimensions, length) * given.tokens;
-    const runs = Array.from({ length: repetitions }, () => {
+    const repetition = async () => {
       const peakGflops = productSpeed();
       const began = performance.now();
-      for (let step = 0; step < given.steps; step++) opened.step();
+      for (let step = 0; step < given.steps; step++) await opened.step();
       const ms = (performance.now() - began) / given.steps;
       const gflops = operations / ms / 1e6;
       return { ms, gflops, peakGflops, share: gflops / peakGflops };
-    });
+    };
+    const runs: Awaited<ReturnType<typeof repetition>>[] = [];
+    while (runs.length < repetitions) runs.push(await repetition());
     const median = (name: keyof (typeof runs)[number]): number => spreadOf(runs.map((run) => run[name])).median;
     return { ms: median('ms'), gflops: median('gflops'), peakGflops: median('peakGflops'), share: median('share') };
   } finally {
@@ -131,7 +133,7 @@ await runMain(import.meta.url, async (argv) => {
   const points: Point[] = [];
   for (const { sweep, at, cases } of sweeps()) {
     for (const given of cases) {
-      const measured = measure(given, options, values.repetitions);
+      const measured = await measure(given, options, values.repetitions);
       const parameters = parameterCount(given.dimensions, 'tokens');
       const shape = { parameters, rows: given.rows.length, length: given.dimensions.context };
       const tokensPerSecond = (1000 * given.tokens) / measured.ms;

@@ -10,7 +10,7 @@ import { seededRandom } from '../../src/random.ts';
 import { collectRollout } from '../../src/rollout/collect.ts';
 import { generate } from '../../src/rollout/generate.ts';
 import { updateOnRollout } from '../../src/rollout/update-on-rollout.ts';
-import { nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { nextTokenBatches, nextTokenUpdate } from '../../src/steps/language-model.ts';
 import type { AdamW, AdamWOptions } from '../../src/training/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import type { InstructConfig } from '../../stages/1-instruct.config.ts';
@@ -24,7 +24,7 @@ export interface Measure {
   /** Timed repeats; one run before them is not counted. */
   readonly repeats: number;
   /** Does the work once; returns the tokens it was, or 1 where seconds are wanted. */
-  run(): number;
+  run(): Promise<number>;
   close(): void;
 }
 
@@ -61,8 +61,9 @@ export function instructStep(dimensions: ModelDimensions, config: InstructConfig
     unit: 'tokens/s',
     shapes: `${rows} packed rows of ${length}`,
     repeats: 7,
-    run: () => {
-      nextTokenUpdate(model, adam, [packed], PAD, { learningRate, clipNorm, where: 'bench' });
+    run: async () => {
+      const batch = nextTokenBatches(model, [packed], PAD);
+      await nextTokenUpdate(model, adam, batch, { learningRate, clipNorm, where: 'bench' });
       return packed.rows * packed.length;
     },
     close: () => free([model], [adam]),
@@ -81,7 +82,7 @@ export function rollouts(dimensions: ModelDimensions): Measure {
     unit: 'tokens/s',
     shapes: `batch ${batch}, ${maxNewTokens} new tokens`,
     repeats: 5,
-    run: () => {
+    run: async () => {
       const responses = generate(model, prompts, sampling, { padId: PAD, eosId: NEVER }, random);
       return responses.reduce((sum, { ids }) => sum + ids.length, 0);
     },
@@ -102,7 +103,7 @@ export function ppoIteration(dimensions: ModelDimensions, config: PpoConfig): Me
     policy: optimizer(policy, config.optimizer),
     critic: optimizer(critic, config.valueOptimizer),
   };
-  const run = (): number => {
+  const run = async (): Promise<number> => {
     const rollout = collectRollout(models, prompts, sampling, { padId: PAD, eosId: NEVER }, random);
     const { mask, response } = rollout.batch;
     const grid = { batch: shape.batch, response };
@@ -119,7 +120,14 @@ export function ppoIteration(dimensions: ModelDimensions, config: PpoConfig): Me
       where: 'bench',
       say: () => undefined,
     } as const;
-    updateOnRollout(models, optimizers, rollout, { advantages: whiten(advantages, mask), returns }, options, random);
+    await updateOnRollout(
+      models,
+      optimizers,
+      rollout,
+      { advantages: whiten(advantages, mask), returns },
+      options,
+      random,
+    );
     return 1;
   };
   return {

@@ -16,7 +16,7 @@ import { formatTable } from '../../src/report/table.ts';
 import { peakRssMb } from '../../src/run/manifest.ts';
 import { runMain } from '../../src/run/program.ts';
 import { Memory, Tuning } from '../../src/run/sections.ts';
-import { nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { nextTokenBatches, nextTokenUpdate } from '../../src/steps/language-model.ts';
 import { estimateMemory } from '../../src/steps/memory-estimate.ts';
 import { openLane } from '../../src/tensor/lane.ts';
 import { createAdamW } from '../../src/training/adamw.ts';
@@ -73,7 +73,11 @@ async function measure(folder: string, given: Case): Promise<Measured> {
   let seconds = 0;
   for (let step = 0; step < 3; step++) {
     const began = performance.now();
-    nextTokenUpdate(model, adam, [batch], 0, { learningRate: 1e-4, clipNorm: 1, where: `step ${step}` });
+    await nextTokenUpdate(model, adam, nextTokenBatches(model, [batch], 0), {
+      learningRate: 1e-4,
+      clipNorm: 1,
+      where: `step ${step}`,
+    });
     seconds = (performance.now() - began) / 1000;
   }
   return { estimateMb: total / 2 ** 20, peakMb: peakRssMb(), seconds };

@@ -11,8 +11,8 @@ import { collectRollout } from '../../src/rollout/collect.ts';
 import { generate } from '../../src/rollout/generate.ts';
 import { learningTargets } from '../../src/rollout/learning-targets.ts';
 import { updateOnRollout } from '../../src/rollout/update-on-rollout.ts';
-import { nextTokenUpdate } from '../../src/steps/language-model.ts';
-import { rewardUpdate } from '../../src/steps/reward-update.ts';
+import { nextTokenBatches, nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { pairBatches, rewardUpdate } from '../../src/steps/reward-update.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import type { AdamW } from '../../src/training/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
@@ -34,7 +34,7 @@ export const ourVariants: Readonly<Record<string, OurOptions>> = {
 /** One case set up. */
 export interface OurCase {
   /** One step: its loss, or the tokens drawn. */
-  step(): number;
+  step(): Promise<number>;
   close(): void;
 }
 
@@ -100,7 +100,10 @@ function train(given: TrainCase): OurCase {
     positions: every((column) => column),
   };
   return {
-    step: () => nextTokenUpdate(model, adam, [packed], PAD, { ...optimizer, where }).loss,
+    step: async () => {
+      const batch = nextTokenBatches(model, [packed], PAD);
+      return (await nextTokenUpdate(model, adam, batch, { ...optimizer, where })).loss;
+    },
     close: () => free([model], [adam]),
   };
 }
@@ -116,7 +119,10 @@ function reward(given: RewardCase): OurCase {
   });
   const pairs = chosen.map((ids, i) => ({ chosen: response(ids), rejected: response(rejected[i]), margin: 0 }));
   return {
-    step: () => rewardUpdate(model, adam, pairs, PAD, { ...optimizer, centring, where }).loss,
+    step: async () => {
+      const batch = pairBatches(model, pairs, PAD);
+      return (await rewardUpdate(model, adam, batch, { ...optimizer, centring, where })).loss;
+    },
     close: () => free([model], [adam]),
   };
 }
@@ -126,7 +132,7 @@ function draw(given: GenerateCase): OurCase {
   const prompts = idsOf(given.prompts);
   const random = seededRandom(3, 'bench draw');
   return {
-    step: () => countTokens(generate(model, prompts, samplingOf(given), STOP, random).map(({ ids }) => ids)),
+    step: async () => countTokens(generate(model, prompts, samplingOf(given), STOP, random).map(({ ids }) => ids)),
     close: () => free([model], []),
   };
 }
@@ -147,9 +153,9 @@ function ppo(given: PpoCase): OurCase {
     say: () => undefined,
   } as const;
   return {
-    step: () => {
+    step: async () => {
       const rollout = collectRollout(models, prompts, samplingOf(given), STOP, random);
-      updateOnRollout(models, optimizers, rollout, targetsOf(given, rollout), options, random);
+      await updateOnRollout(models, optimizers, rollout, targetsOf(given, rollout), options, random);
       return countTokens(rollout.responses);
     },
     close: () => free([policy, reference, critic, rewardModel], Object.values(optimizers)),

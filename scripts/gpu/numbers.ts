@@ -52,15 +52,16 @@ const [ROWS, INNER] = [256, 1024];
 async function numbersOf(device: 'gpu' | 'cpu', precision: Precision): Promise<Numbers> {
   const lane = await openLane({ backend: 'tensorflow', device, precision });
   const traced = precision === 'bf16' ? 'bf16' : 'f32';
-  const compiled = losses({ compile: 'on', precision: traced });
-  const eager = losses({ compile: 'off', precision: traced });
+  const compiled = await losses({ compile: 'on', precision: traced });
+  const eager = await losses({ compile: 'off', precision: traced });
   setCompilation({ compile: 'on', precision });
   return { lane, productError: productError(), compiled, eager, cacheError: cacheError() };
 }
 
-function losses(options: OurOptions): number[] {
+async function losses(options: OurOptions): Promise<number[]> {
   const opened = openOurs(casesNamed(['train-1m'])[0] as TrainCase, options);
-  const found = Array.from({ length: STEPS }, () => opened.step());
+  const found: number[] = [];
+  while (found.length < STEPS) found.push(await opened.step());
   opened.close();
   return found;
 }

@@ -17,11 +17,14 @@ type Call<Arguments extends unknown[], Result> = ((...args: Arguments) => Result
 
 /** The functions used here, named as in tensorflow/c/c_api.h without their prefix. */
 export interface CApi {
-  /** Throws what the last call reported. */
-  check(): void;
+  /** Throws what the last call with this status reported. */
+  check(status?: Pointer): void;
+  /** Of all calls that make graphs and sessions. Calls that run them have their own: others are made meanwhile. */
   readonly status: Pointer;
   /** Copies bytes between host arrays and native memory. A view of it (koffi.view) would keep that memory for good. */
   copy(to: Pointer | NodeJS.TypedArray, from: Pointer | NodeJS.TypedArray, bytes: number): void;
+  NewStatus: Call<[], Pointer>;
+  DeleteStatus: Call<[Pointer], void>;
   NewGraph: Call<[], Pointer>;
   NewOperation: Call<[Pointer, string, string], Pointer>;
   AddInput: Call<[Pointer, RawOutput], void>;
@@ -71,6 +74,8 @@ export interface CApi {
 }
 
 const SIGNATURES: Readonly<Record<Exclude<keyof CApi, 'check' | 'status' | 'copy'>, string>> = {
+  NewStatus: 'void* TF_NewStatus()',
+  DeleteStatus: 'void TF_DeleteStatus(void*)',
   NewGraph: 'void* TF_NewGraph()',
   NewOperation: 'void* TF_NewOperation(void*, const char*, const char*)',
   AddInput: 'void TF_AddInput(void*, TF_Output)',
@@ -104,6 +109,12 @@ const SIGNATURES: Readonly<Record<Exclude<keyof CApi, 'check' | 'status' | 'copy
   DeleteTensor: 'void TF_DeleteTensor(void*)',
 };
 
+/**
+ * Koffi runs a call on a stack of its own. That of asynchronous ones has 128 KiB unless it is told otherwise: too little
+ * to rely on where TensorFlow prepares a large graph. As much as synchronous calls have.
+ */
+const STACK_BYTES = 2 ** 21;
+
 /** By their names as shared objects: the loader gives what is in the process already, and never a second copy. */
 const LIBRARIES = ['libtensorflow_cc.so.2', 'libtensorflow.so.2'];
 
@@ -128,19 +139,21 @@ export function openCApi(): CApi {
 function bind(name: string): CApi {
   // Loaded here, so that the other lanes need no native package.
   const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+  // Refused once a library is loaded.
+  if ((koffi.config().async_stack_size ?? 0) < STACK_BYTES) koffi.config({ async_stack_size: STACK_BYTES });
   const library = koffi.load(name);
   // Types are global to koffi, and tests load this file more than once.
   if (!hasType(koffi, 'TF_Output')) koffi.struct('TF_Output', { oper: 'void*', index: 'int' });
-  const status = library.func('void* TF_NewStatus()')() as Pointer;
   const code = library.func('int TF_GetCode(void*)');
   const message = library.func('const char* TF_Message(void*)');
   const functions = Object.fromEntries(
     Object.entries(SIGNATURES).map(([key, signature]) => [key, library.func(signature)]),
-  );
+  ) as unknown as Omit<CApi, 'check' | 'status' | 'copy'>;
+  const shared = functions.NewStatus();
   return {
-    ...(functions as unknown as Omit<CApi, 'check' | 'status' | 'copy'>),
-    status,
-    check: () => {
+    ...functions,
+    status: shared,
+    check: (status = shared) => {
       if (code(status) !== 0) throw new LaneError(`TensorFlow: ${message(status)}`);
     },
     copy: koffi.load(null).func('void* memcpy(void*, const void*, size_t)') as CApi['copy'],

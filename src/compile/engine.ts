@@ -1,5 +1,5 @@
 /** The one graph and session of a process. Graphs are added to it; variables live in it between calls. */
-import { ShapeError } from '../errors.ts';
+import { InvariantError, ShapeError } from '../errors.ts';
 import type { CApi, Pointer } from './c-api.ts';
 import { openCApi } from './c-api.ts';
 import type { Graph, Port, Variable } from './graph.ts';
@@ -22,6 +22,8 @@ export interface Engine {
   garbage: number;
   /** Batches that are being decoded: their caches are nobody's residents. */
   decoding: number;
+  /** True while a graph runs asynchronously: no other may run then. */
+  isRunning: boolean;
 }
 
 /** Numbers on the host, as they are fed and fetched. */
@@ -51,7 +53,7 @@ export function engine(): Engine {
     const session = api.NewSession(graph.pointer, options, api.status);
     api.check();
     opened = {
-      ...{ graph, session, traces: 0, garbage: 0, decoding: 0 },
+      ...{ graph, session, traces: 0, garbage: 0, decoding: 0, isRunning: false },
       ...{ live: new Set<object>(), residents: new Set<{ moveOut(): void }>(), captured: new WeakMap() },
     };
   }
@@ -73,7 +75,7 @@ const MOST_NODES = 200_000;
  * removes a node, and looks at all of them whenever something new is run. To be called between steps.
  */
 export function sweepEngine(): void {
-  if (opened === null || opened.decoding > 0) return;
+  if (opened === null || opened.decoding > 0 || opened.isRunning) return;
   const { nodes } = opened.graph;
   const isFull = nodes > MOST_NODES || (opened.garbage > MOST_GARBAGE && opened.garbage > nodes / 2);
   if (!isFull) return;
@@ -87,38 +89,82 @@ export function sweepEngine(): void {
   opened = null;
 }
 
-/** Runs what `fetches` and `targets` need. Results come in the order of `fetches`, copied to the host. */
+/**
+ * Runs what `fetches` and `targets` need. Results come in the order of `fetches`, copied to the host.
+ * @throws InvariantError while a run of `runGraphAsync` is not done
+ */
 export function runGraph(
-  { graph, session }: Engine,
+  engine: Engine,
   feeds: readonly Feed[],
   fetches: readonly Port[],
   targets: readonly Pointer[],
 ): HostValues[] {
+  const call = prepareCall(engine, feeds, fetches, targets);
+  try {
+    engine.graph.api.SessionRun(...call.given);
+    return call.results();
+  } finally {
+    call.free();
+  }
+}
+
+/**
+ * The same on another thread: timers, signals and readers have their turn meanwhile. Variables change under it, so no
+ * other graph may run before it is done: whoever makes a step awaits it, and where that was forgotten the next run says so.
+ * @throws InvariantError while another run is not done
+ */
+export async function runGraphAsync(
+  engine: Engine,
+  feeds: readonly Feed[],
+  fetches: readonly Port[],
+  targets: readonly Pointer[],
+): Promise<HostValues[]> {
+  const call = prepareCall(engine, feeds, fetches, targets);
+  engine.isRunning = true;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      engine.graph.api.SessionRun.async(...call.given, (error) => (error === null ? resolve() : reject(error)));
+    });
+    return call.results();
+  } finally {
+    engine.isRunning = false;
+    call.free();
+  }
+}
+
+/** A call of TF_SessionRun: what it is given, all of it native memory that lives until `free`, and what came out. */
+function prepareCall(
+  { graph, session, isRunning }: Engine,
+  feeds: readonly Feed[],
+  fetches: readonly Port[],
+  targets: readonly Pointer[],
+) {
+  if (isRunning) {
+    throw new InvariantError(
+      'compiled step: a training step is still running; expected the next one after it. Await the promise of every update.',
+    );
+  }
   const { api } = graph;
+  const status = api.NewStatus();
   const values = feeds.map(({ port, shape, values: given }) => nativeTensor(api, port.dtype, shape, given));
-  const results: Pointer[] = fetches.map(() => null);
+  const found: Pointer[] = fetches.map(() => null);
   const inputs = feeds.map(({ port: { oper, index } }) => ({ oper, index }));
   const outputs = fetches.map(({ oper, index }) => ({ oper, index }));
-  try {
-    api.SessionRun(
-      session,
-      null,
-      inputs,
-      values,
-      inputs.length,
-      outputs,
-      results,
-      outputs.length,
-      targets,
-      targets.length,
-      null,
-      api.status,
-    );
-    api.check();
-    return results.map((tensor, i) => toHost(api, tensor, (fetches[i] as Port).dtype));
-  } finally {
-    for (const tensor of [...values, ...results]) if (tensor) api.DeleteTensor(tensor);
-  }
+  const given = [
+    ...([session, null, inputs, values, inputs.length, outputs, found, outputs.length] as const),
+    ...([targets, targets.length, null, status] as const),
+  ] as const;
+  return {
+    given,
+    results: (): HostValues[] => {
+      api.check(status);
+      return found.map((tensor, i) => toHost(api, tensor, (fetches[i] as Port).dtype));
+    },
+    free: (): void => {
+      for (const tensor of [...values, ...found]) if (tensor) api.DeleteTensor(tensor);
+      api.DeleteStatus(status);
+    },
+  };
 }
 
 function toHost(api: CApi, tensor: Pointer, dtype: number): HostValues {

@@ -2,7 +2,7 @@
 import type { HostArrays, Tensors } from '../tensor/host-arrays.ts';
 import type { Pointer } from './c-api.ts';
 import type { Engine, HostValues } from './engine.ts';
-import { runGraph } from './engine.ts';
+import { runGraph, runGraphAsync } from './engine.ts';
 import type { Port } from './graph.ts';
 import { FLOAT32, INT32 } from './graph.ts';
 import type { TraceOptions, Tracer } from './trace.ts';
@@ -16,6 +16,8 @@ export interface Compiled<Output extends string> {
    * @param act names of the groups of targets to run too
    */
   run(arrays: HostArrays, act?: readonly string[]): Record<Output, HostValues>;
+  /** The same on another thread; see `runGraphAsync`. */
+  runAsync(arrays: HostArrays, act?: readonly string[]): Promise<Record<Output, HostValues>>;
 }
 
 /** What a traced function gives: ports to fetch, and named groups of nodes that change variables. */
@@ -45,16 +47,17 @@ export function compile<Output extends string>(
   });
   const outputs = Object.keys(traced.outputs) as Output[];
   const fetches = outputs.map((name) => traced.outputs[name]);
+  const feedsOf = (arrays: HostArrays) =>
+    names.map((name, i) => {
+      const { shape, values } = arrays[name] as HostArrays[string];
+      return { port: placeholders[i] as Port, shape, values };
+    });
+  const targetsOf = (act: readonly string[]) => act.flatMap((name) => traced.targets?.[name] ?? []);
+  const named = (results: readonly HostValues[]) =>
+    Object.fromEntries(outputs.map((name, i) => [name, results[i]])) as Record<Output, HostValues>;
   return {
-    run: (arrays, act = []) => {
-      const feeds = names.map((name, i) => {
-        const { shape, values } = arrays[name] as HostArrays[string];
-        return { port: placeholders[i] as Port, shape, values };
-      });
-      const targets = act.flatMap((name) => traced.targets?.[name] ?? []);
-      const results = runGraph(engine, feeds, fetches, targets);
-      return Object.fromEntries(outputs.map((name, i) => [name, results[i]])) as Record<Output, HostValues>;
-    },
+    run: (arrays, act = []) => named(runGraph(engine, feedsOf(arrays), fetches, targetsOf(act))),
+    runAsync: async (arrays, act = []) => named(await runGraphAsync(engine, feedsOf(arrays), fetches, targetsOf(act))),
   };
 }
 

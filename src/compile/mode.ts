@@ -38,28 +38,55 @@ export function traceOptions(): TraceOptions {
 
 /**
  * Runs `compiled` where steps are compiled, `eager` otherwise, and where `auto` finds that it cannot compile.
- * @param compiled must not have changed anything when it throws while it traces
+ * @param compiled must not have changed anything when it throws while it traces; of promises see `compiledOrAsync`
  * @throws CompileError where runtime.compile is `on` and a step cannot be compiled
  */
 export function compiledOr<T>(compiled: (engine: Engine) => T, eager: () => T): T {
-  if (!compiles()) return eager();
+  const opened = usableEngine();
+  if (opened === null) return eager();
+  try {
+    return compiled(opened);
+  } catch (error) {
+    if (!(error instanceof CompileError)) throw error;
+    giveUp(error);
+    return eager();
+  }
+}
+
+/** `compiledOr` for what runs on another thread: falls back as well where the promise of `compiled` is rejected. */
+export async function compiledOrAsync<T>(
+  compiled: (engine: Engine) => Promise<T>,
+  eager: () => T | Promise<T>,
+): Promise<T> {
+  const opened = usableEngine();
+  if (opened === null) return eager();
+  try {
+    return await compiled(opened);
+  } catch (error) {
+    if (!(error instanceof CompileError)) throw error;
+    giveUp(error);
+    return eager();
+  }
+}
+
+/** The engine, with all captured tensors settled, where steps are compiled; null where they run eagerly. */
+function usableEngine(): Engine | null {
+  if (!compiles()) return null;
   sweepEngine();
   let opened: Engine;
   try {
     opened = engine();
   } catch (error) {
-    if (settings.compile === 'on') throw error;
-    isBroken = true;
-    say(`${errorMessage(error)} Steps run eagerly, several times slower.`);
-    return eager();
+    giveUp(error);
+    return null;
   }
-  try {
-    settleCaptured(opened);
-    return compiled(opened);
-  } catch (error) {
-    if (!(error instanceof CompileError) || settings.compile === 'on') throw error;
-    isBroken = true;
-    say(`${errorMessage(error)} Steps run eagerly, several times slower.`);
-    return eager();
-  }
+  settleCaptured(opened);
+  return opened;
+}
+
+/** From now on steps run eagerly; throws the error where only graphs will do. */
+function giveUp(error: unknown): void {
+  if (settings.compile === 'on') throw error;
+  isBroken = true;
+  say(`${errorMessage(error)} Steps run eagerly, several times slower.`);
 }

@@ -73,14 +73,14 @@ function takeRows(rollout: Rollout, targets: UpdateTargets, rows: readonly numbe
  * Several epochs of minibatch updates of policy and critic on one rollout.
  * @throws InvariantError when the first update's ratio is not 1, or a loss is not finite
  */
-export function updateOnRollout(
+export async function updateOnRollout(
   models: PpoModels,
   optimizers: { readonly policy: AdamW; readonly critic: AdamW },
   rollout: Rollout,
   targets: UpdateTargets,
   options: InnerLoopOptions,
   random: Random,
-): InnerLoopResult {
+): Promise<InnerLoopResult> {
   const rowCount = rollout.sequences.length;
   const size = rowCount / options.minibatches;
   const offset = valueOffset(models);
@@ -105,11 +105,11 @@ export function updateOnRollout(
       );
       const { clipRange, temperature, valueClipRange, where } = options;
       const policyOptions = { ...options.policy, clipRange, temperature, where: `${where} policy` };
-      const policy = policyUpdate(models.policy, optimizers.policy, microBatches, policyOptions);
+      const policy = await policyUpdate(models.policy, optimizers.policy, microBatches, policyOptions);
       if (updates === 0) checkFirstUpdate(options.checks, policy.stats, where, options.say);
       const section = 'valueOptimizer';
       const criticOptions = { ...options.critic, clipRange: valueClipRange, where: `${where} value model`, section };
-      const value = valueUpdate(models.critic, optimizers.critic, microBatches, criticOptions);
+      const value = await valueUpdate(models.critic, optimizers.critic, microBatches, criticOptions);
       approxKl = policy.stats.approxKl;
       if (at === 0) approxKlByEpoch.push(approxKl);
       updates += 1;

@@ -45,8 +45,8 @@ export function watchInterrupts(say: (line: string) => void, kill: () => void): 
 }
 
 /**
- * Lets signals, timers and streams have their turn. Tensor work blocks the event loop, and promises that are already
- * settled do not free it, so a training loop awaits this once a step.
+ * Lets signals, timers and streams have their turn. Tensor work blocks the event loop where steps run eagerly, and promises
+ * that are already settled do not free it, so a training loop awaits this once a step.
  */
 export function breathe(): Promise<void> {
   return new Promise((resolve) => {

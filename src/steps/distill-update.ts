@@ -16,37 +16,58 @@ import type { AdamW } from '../training/adamw.ts';
 import type { LossStep } from '../training/gradient.ts';
 import { updateStep } from '../training/step.ts';
 import type { UpdateOptions, UpdateResult } from '../training/update.ts';
-import { nextTokenBatch } from './language-model.ts';
+import type { NextTokenBatch } from './language-model.ts';
+import { nextTokenBatches } from './language-model.ts';
 import { readStep } from './read-step.ts';
 
 /** Means over the learned tokens of an update, in nats. */
 export type DistillStats = 'kl' | 'crossEntropy';
 
+/** Rows as both models read them: the positions of the teacher may be made otherwise than the student's. */
+export interface DistillBatch {
+  readonly student: NextTokenBatch;
+  readonly teacher: NextTokenBatch;
+}
+
+/** Micro-batches of packed rows laid out for both; made of host arrays alone, so it may be done while a step runs. */
+export function distillBatches(
+  { student, teacher }: Models,
+  microBatches: readonly PackedRows[],
+  padId: number,
+): DistillBatch[] {
+  const taught = nextTokenBatches(teacher, microBatches, padId);
+  return nextTokenBatches(student, microBatches, padId).map((batch, i) => {
+    return { student: batch, teacher: taught[i] as NextTokenBatch };
+  });
+}
+
+interface Models {
+  readonly student: Model;
+  readonly teacher: Model;
+}
+
 /**
- * One update of the student on packed rows given as micro-batches. Teacher and student read the same ids; where one has
- * more rows in its embedding (padding of the vocabulary), the tokens both have are compared. The logits of the teacher
- * for all micro-batches are held until the update is done.
+ * One update of the student on micro-batches. Teacher and student read the same ids; where one has more rows in its
+ * embedding (padding of the vocabulary), the tokens both have are compared. The logits of the teacher for all
+ * micro-batches are held until the update is done.
  * @param teacher never changed; not asked where alpha is 0
  * @throws InvariantError where no token is learned, or a number is not finite
  */
-export function distillUpdate(
-  models: { readonly student: Model; readonly teacher: Model },
+export async function distillUpdate(
+  { student, teacher }: Models,
   adam: AdamW,
-  microBatches: readonly PackedRows[],
-  padId: number,
+  microBatches: readonly DistillBatch[],
   options: UpdateOptions & DistillOptions,
-): UpdateResult<DistillStats> & { tokens: number } {
-  const { student, teacher } = models;
+): Promise<UpdateResult<DistillStats> & { tokens: number }> {
   const { alpha, temperature } = options;
-  const batches = microBatches.map((rows) => nextTokenBatch(student.dimensions, rows, padId));
-  const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
+  const tokens = microBatches.reduce((sum, batch) => sum + batch.student.tokens, 0);
   if (tokens === 0) {
     throw new InvariantError(`${options.where}: no token of this batch is learned; look at its loss_mask.`);
   }
-  const parts = batches.map(({ arrays }, i) => ({
-    ...arrays,
+  const parts = microBatches.map((batch) => ({
+    ...batch.student.arrays,
     count: number(tokens),
-    ...(alpha > 0 && { teacher: teacherLogits(teacher, student, arrays, microBatches[i] as PackedRows, padId) }),
+    ...(alpha > 0 && { teacher: teacherLogits(teacher, student, batch.teacher.arrays) }),
   }));
   const step: LossStep<DistillStats> = {
     key: `distill, alpha ${alpha}, temperature ${temperature}`,
@@ -64,21 +85,13 @@ export function distillUpdate(
       return { loss, stats };
     },
   };
-  return { ...updateStep(student.parameters, adam, step, parts, options), tokens };
+  return { ...(await updateStep(student.parameters, adam, step, parts, options)), tokens };
 }
 
 /** [count, vocab of the student] at the learned positions. */
-function teacherLogits(
-  teacher: Model,
-  student: Model,
-  { learned }: HostArrays,
-  rows: PackedRows,
-  padId: number,
-): HostArray {
-  // Laid out for the teacher: its positions may be made otherwise than the student's.
-  const { arrays } = nextTokenBatch(teacher.dimensions, rows, padId);
+function teacherLogits(teacher: Model, student: Model, arrays: HostArrays): HostArray {
   const { vocab } = student.dimensions;
-  const count = (learned as HostArray).values.length;
+  const count = (arrays.learned as HostArray).values.length;
   const values = readStep(teacher, `teacher of ${vocab}`, arrays, (weights, tensors) =>
     toVocabulary(logitsOf(teacher, weights, tensors), vocab),
   );

@@ -32,8 +32,17 @@ export interface NextTokenBatch {
 /** Learned positions are padded to a multiple of this, so that few distinct shapes occur. */
 const POSITION_BUCKET = 128;
 
+/** Micro-batches of packed rows laid out; made of host arrays alone, so it may be done while a step runs. */
+export function nextTokenBatches(
+  { dimensions }: Model,
+  microBatches: readonly PackedRows[],
+  padId: number,
+): NextTokenBatch[] {
+  return microBatches.map((rows) => nextTokenBatch(dimensions, rows, padId));
+}
+
 /** Lays packed rows out, with the positions that are learned. */
-export function nextTokenBatch(dimensions: ModelDimensions, rows: PackedRows, padId: number): NextTokenBatch {
+function nextTokenBatch(dimensions: ModelDimensions, rows: PackedRows, padId: number): NextTokenBatch {
   const { targets, targetMask } = alignNextToken(rows, padId);
   const learned: number[] = [];
   targetMask.forEach((flag, at) => {
@@ -74,18 +83,17 @@ function lossOf(model: Model, weights: Weights, arrays: Tensors, count: Scalar |
 }
 
 /**
- * One update on packed rows given as micro-batches. The loss is a mean over the learned tokens of all of them, so
- * splitting a batch does not change the gradient.
+ * One update on micro-batches. The loss is a mean over the learned tokens of all of them, so splitting a batch does not
+ * change the gradient.
+ * @throws InvariantError where no token is learned, or as `updateStep`
  */
-export function nextTokenUpdate(
+export async function nextTokenUpdate(
   model: Model,
   adam: AdamW,
-  microBatches: readonly PackedRows[],
-  padId: number,
+  microBatches: readonly NextTokenBatch[],
   options: UpdateOptions,
-): UpdateResult<never> & { tokens: number } {
-  const batches = microBatches.map((rows) => nextTokenBatch(model.dimensions, rows, padId));
-  const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
+): Promise<UpdateResult<never> & { tokens: number }> {
+  const tokens = microBatches.reduce((sum, batch) => sum + batch.tokens, 0);
   if (tokens === 0) {
     throw new InvariantError(
       `${options.where}: no token of this batch is learned; expected at least one. Look at the loss_mask of the data.`,
@@ -95,8 +103,8 @@ export function nextTokenUpdate(
     key: 'next token',
     terms: (weights, arrays) => ({ loss: lossOf(model, weights, arrays, pick<Scalar>(arrays, 'count')), stats: {} }),
   };
-  const arrays = batches.map((batch) => ({ ...batch.arrays, count: number(tokens) }));
-  return { ...updateStep(model.parameters, adam, step, arrays, options), tokens };
+  const arrays = microBatches.map((batch) => ({ ...batch.arrays, count: number(tokens) }));
+  return { ...(await updateStep(model.parameters, adam, step, arrays, options)), tokens };
 }
 
 /** Mean loss over the learned tokens of packed rows, in nats a token; no update. */

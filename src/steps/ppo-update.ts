@@ -60,13 +60,13 @@ function predictorStates({ dimensions, recompute = false }: Model, weights: Weig
   return selectPositions(hidden, pick(arrays, 'predictors'));
 }
 
-function update<Name extends string>(
+async function update<Name extends string>(
   model: Model,
   adam: AdamW,
   microBatches: readonly PpoRows[],
   options: UpdateOptions,
   step: LossStep<Name>,
-): UpdateResult<Name> {
+): Promise<UpdateResult<Name>> {
   const count = microBatches.reduce((sum, { batch }) => sum + batch.mask.reduce((total, flag) => total + flag, 0), 0);
   const arrays = microBatches.map((rows) => rolloutArrays(model, rows, count));
   return updateStep(model.parameters, adam, step, arrays, options);
@@ -76,12 +76,12 @@ function update<Name extends string>(
  * One update of the policy on a minibatch, given as micro-batches.
  * @param temperature of the rollout: log-probabilities are taken at the one the tokens were drawn at
  */
-export function policyUpdate(
+export async function policyUpdate(
   policy: Model,
   adam: AdamW,
   microBatches: readonly PpoRows[],
   options: UpdateOptions & { clipRange: number; temperature: number },
-): UpdateResult<'approxKl' | 'clipFraction' | 'ratio'> {
+): Promise<UpdateResult<'approxKl' | 'clipFraction' | 'ratio'>> {
   const { clipRange, temperature } = options;
   return update(policy, adam, microBatches, options, {
     key: `policy, clip ${clipRange}, temperature ${temperature}`,
@@ -100,12 +100,12 @@ export function policyUpdate(
 }
 
 /** One update of the critic on a minibatch, given as micro-batches. */
-export function valueUpdate(
+export async function valueUpdate(
   critic: Model,
   adam: AdamW,
   microBatches: readonly PpoRows[],
   options: UpdateOptions & { clipRange: number },
-): UpdateResult<'clipFraction'> {
+): Promise<UpdateResult<'clipFraction'>> {
   const { clipRange } = options;
   return update(critic, adam, microBatches, options, {
     key: `value, clip ${clipRange}`,

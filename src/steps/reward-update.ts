@@ -1,5 +1,6 @@
 /** The reward model's step: both responses of each pair in one batch, scores at the last token, Bradley–Terry. */
 import { decode, selectPositions } from '../model/decoder.ts';
+import type { ModelDimensions } from '../model/dimensions.ts';
 import { scores } from '../model/heads.ts';
 import { inputArrays, inputsFrom } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
@@ -23,12 +24,28 @@ export interface PairIds {
   readonly margin: number;
 }
 
-/** Some pairs as a step reads them: decoder inputs, `last` [2 · pairs] (chosen first), `margin` [pairs], `share`. */
-function pairArrays(model: Model, pairs: readonly PairIds[], padId: number, all: number): HostArrays {
+/**
+ * A batch of pairs as a step reads it, in pieces of at most `size`; made of host arrays alone, so it may be done while a
+ * step runs.
+ */
+export function pairBatches(
+  { dimensions }: Model,
+  pairs: readonly PairIds[],
+  padId: number,
+  size: number = pairs.length,
+): HostArrays[] {
+  const count = Math.ceil(pairs.length / size);
+  return Array.from({ length: count }, (_, i) =>
+    pairArrays(dimensions, pairs.slice(i * size, (i + 1) * size), padId, pairs.length),
+  );
+}
+
+/** Some pairs of `all`: decoder inputs, `last` [2 · pairs] (chosen first), `margin` [pairs], `share`. */
+function pairArrays(dimensions: ModelDimensions, pairs: readonly PairIds[], padId: number, all: number): HostArrays {
   const sequences = [...pairs.map(({ chosen }) => chosen), ...pairs.map(({ rejected }) => rejected)];
   const batch = packedResponseBatch(sequences, padId);
   return {
-    ...inputArrays(model.dimensions, batch.tokens),
+    ...inputArrays(dimensions, batch.tokens),
     last: vector(batch.last),
     margin: vector(Float32Array.from(pairs, (pair) => pair.margin)),
     share: number(pairs.length / all),
@@ -36,21 +53,15 @@ function pairArrays(model: Model, pairs: readonly PairIds[], padId: number, all:
 }
 
 /**
- * One update on a batch of pairs, in pieces of at most `microBatchPairs`: each piece's mean counts by its share of the
+ * One update on a batch of pairs, in pieces as `pairBatches` makes them: each piece's mean counts by its share of the
  * batch, so the pieces give the gradient of the whole.
  */
-export function rewardUpdate(
+export async function rewardUpdate(
   model: Model,
   adam: AdamW,
-  pairs: readonly PairIds[],
-  padId: number,
-  options: UpdateOptions & { centring: number; microBatchPairs?: number },
-): UpdateResult<'accuracy' | 'margin'> {
-  const size = options.microBatchPairs ?? pairs.length;
-  const count = Math.ceil(pairs.length / size);
-  const parts = Array.from({ length: count }, (_, i) =>
-    pairArrays(model, pairs.slice(i * size, (i + 1) * size), padId, pairs.length),
-  );
+  pieces: readonly HostArrays[],
+  options: UpdateOptions & { centring: number },
+): Promise<UpdateResult<'accuracy' | 'margin'>> {
   const { dimensions, recompute = false } = model;
   const { centring } = options;
   const step: LossStep<'accuracy' | 'margin'> = {
@@ -64,5 +75,5 @@ export function rewardUpdate(
       return { loss: share(terms.loss), stats: { accuracy: share(terms.accuracy), margin: share(terms.margin) } };
     },
   };
-  return updateStep(model.parameters, adam, step, parts, options);
+  return updateStep(model.parameters, adam, step, pieces, options);
 }

@@ -42,16 +42,17 @@ const compilations = new WeakMap<AdamW, Compilation>();
 
 /**
  * `updateStep` inside TensorFlow: one call for an update of one micro-batch; one for each of several, and one to apply
- * the sum. Where a number is not finite nothing is applied.
+ * the sum. Where a number is not finite nothing is applied. Each call runs on another thread: nothing may use the
+ * parameters or the moments before the promise is settled.
  */
-export function compiledUpdate<Name extends string>(
+export async function compiledUpdate<Name extends string>(
   engine: Engine,
   parameters: Parameters,
   adam: AdamW,
   step: LossStep<Name>,
   batches: readonly HostArrays[],
   options: UpdateOptions,
-): UpdateResult<Name> {
+): Promise<UpdateResult<Name>> {
   if (batches.length === 0) throw new InvariantError(`${options.where}: an update needs at least one micro-batch.`);
   const isWhole = batches.length === 1;
   const compilation = compilationOf(engine, parameters, adam);
@@ -63,7 +64,7 @@ export function compiledUpdate<Name extends string>(
   for (const [index, batch] of batches.entries()) {
     const arrays = { ...batch, ...dropoutArray(parameters, options, index), ...(isWhole && rates) };
     const { graph, names } = gradientGraph(build, arrays, isWhole);
-    const found = graph.run(arrays, [isWhole ? 'apply' : index === 0 ? 'begin' : 'add']);
+    const found = await graph.runAsync(arrays, [isWhole ? 'apply' : index === 0 ? 'begin' : 'add']);
     loss += found.numbers[0] as number;
     gradientNorm = found.norm[0] as number;
     names.forEach((name, i) => {
@@ -72,7 +73,8 @@ export function compiledUpdate<Name extends string>(
   }
   if (!isWhole) {
     const arrays = { ...rates, loss: number(loss) };
-    gradientNorm = applyGraph(build, arrays).run(arrays, ['apply']).norm[0] as number;
+    const { norm } = await applyGraph(build, arrays).runAsync(arrays, ['apply']);
+    gradientNorm = norm[0] as number;
   }
   requireFinite(loss, gradientNorm, options);
   adam.step += 1;

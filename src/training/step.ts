@@ -1,5 +1,5 @@
 /** A training step: a loss of weights and named arrays, run as a graph where steps are compiled and eagerly elsewhere. */
-import { compiledOr } from '../compile/mode.ts';
+import { compiledOrAsync } from '../compile/mode.ts';
 import type { HostArrays } from '../tensor/host-arrays.ts';
 import { uploadArrays } from '../tensor/host-arrays.ts';
 import type { Parameters } from '../tensor/parameters.ts';
@@ -12,17 +12,19 @@ import type { UpdateOptions, UpdateResult } from './update.ts';
 import { updateParameters } from './update.ts';
 
 /**
- * One update from micro-batches, each the arrays of one.
- * @throws InvariantError when loss or gradient is not finite; the parameters are then still those of the last update
+ * One update from micro-batches, each the arrays of one. Compiled, it leaves the event loop free while it runs; the
+ * caller awaits it before it uses any model again.
+ * @throws InvariantError when loss or gradient is not finite, and the parameters are then still those of the last update;
+ *   when another update is not done
  */
-export function updateStep<Name extends string>(
+export async function updateStep<Name extends string>(
   parameters: Parameters,
   adam: AdamW,
   step: LossStep<Name>,
   microBatches: readonly HostArrays[],
   options: UpdateOptions,
-): UpdateResult<Name> {
-  return compiledOr(
+): Promise<UpdateResult<Name>> {
+  return compiledOrAsync(
     (engine) => compiledUpdate(engine, parameters, adam, step, microBatches, options),
     () => eagerUpdate(parameters, adam, step, microBatches, options),
   );

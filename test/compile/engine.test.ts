@@ -1,14 +1,21 @@
 /** The life of values in the engine: where they are, that they come back, and that old graphs are swept away. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { engine, openEngine, runGraph, sweepEngine } from '../../src/compile/engine.ts';
-import { addOutput, FLOAT32 } from '../../src/compile/graph.ts';
+import { engine, openEngine, runGraph, runGraphAsync, sweepEngine } from '../../src/compile/engine.ts';
+import { addOutput, FLOAT32, flag, type } from '../../src/compile/graph.ts';
 import { setCompilation } from '../../src/compile/mode.ts';
-import { addPlaceholder } from '../../src/compile/variables.ts';
+import {
+  addPlaceholder,
+  assignVariables,
+  createVariable,
+  destroyVariables,
+  readVariables,
+} from '../../src/compile/variables.ts';
 import { packSequences } from '../../src/data/packing.ts';
+import { InvariantError, LaneError } from '../../src/errors.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
 import { generate } from '../../src/rollout/generate.ts';
-import { nextTokenLoss, nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../../src/steps/language-model.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import '../helpers/allclose.ts';
@@ -27,13 +34,13 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
   });
   afterAll(() => setCompilation({}));
 
-  it('gives values back to eager code, and takes them again after an eager step', () => {
-    const run = (modes: readonly ('on' | 'off')[]): Float32Array => {
+  it('gives values back to eager code, and takes them again after an eager step', async () => {
+    const run = async (modes: readonly ('on' | 'off')[]): Promise<Float32Array> => {
       const model = tinyModel('gpt2');
       const adam = createAdamW(model.parameters.layout, adamOptions);
       for (const compile of modes) {
         setCompilation({ compile });
-        nextTokenUpdate(model, adam, [rows], 0, update);
+        await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows], 0), update);
       }
       const values = readParameters(model.parameters).slice();
       expect([...model.parameters.flat.dataSync()]).toEqual([...values]);
@@ -42,15 +49,16 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
       disposeModel(model);
       return values;
     };
-    expect(run(['on', 'off', 'off', 'on'])).toBeAllclose(run(['off', 'off', 'off', 'off']), { rtol: 1e-3, atol: 1e-4 });
+    const mixed = await run(['on', 'off', 'off', 'on']);
+    expect(mixed).toBeAllclose(await run(['off', 'off', 'off', 'off']), { rtol: 1e-3, atol: 1e-4 });
   });
 
-  it('holds nothing when models and optimizers are gone', () => {
+  it('holds nothing when models and optimizers are gone', async () => {
     setCompilation({ compile: 'on' });
     const before = openEngine()?.live.size ?? 0;
     const model = tinyModel('llama');
     const adam = createAdamW(model.parameters.layout, adamOptions);
-    nextTokenUpdate(model, adam, [rows, rows], 0, update);
+    await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update);
     generate(model, prompts, sampling, tinyStop, seededRandom(1));
     expect(engine().live.size).toBeGreaterThan(before);
     disposeAdamW(adam);
@@ -58,41 +66,90 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
     expect(engine().live.size).toBe(before);
   });
 
-  it('frees what is fed and fetched', () => {
+  it.each([
+    ['runGraph', runGraph],
+    ['runGraphAsync', runGraphAsync],
+  ] as const)('%s frees what is fed and fetched', async (_, runIt) => {
     const size = 2 ** 16;
     const port = addPlaceholder(engine(), FLOAT32, [size]);
     const negative = addOutput(engine().graph, { op: 'Neg', inputs: [port] });
     const values = new Float32Array(size).fill(1);
-    const run = (times: number): number => {
-      for (let i = 0; i < times; i++) runGraph(engine(), [{ port, shape: [size], values }], [negative], []);
+    const run = async (times: number): Promise<number> => {
+      for (let i = 0; i < times; i++) await runIt(engine(), [{ port, shape: [size], values }], [negative], []);
       return process.memoryUsage.rss();
     };
-    const before = run(100);
+    const before = await run(100);
     // 2 × 256 KB a call would be 500 MB.
-    expect(run(1000) - before).toBeLessThan(100e6);
+    expect((await run(1000)) - before).toBeLessThan(100e6);
+  });
+
+  it('turns the event loop while a graph runs on another thread, and only then', async () => {
+    const size = 1500;
+    const port = addPlaceholder(engine(), FLOAT32, [size, size]);
+    const attributes = { T: type(FLOAT32), transpose_a: flag(false), transpose_b: flag(false) };
+    const product = addOutput(engine().graph, { op: 'MatMul', inputs: [port, port], attributes });
+    const values = new Float32Array(size * size).fill(1);
+    const turnsOf = async (runIt: typeof runGraph | typeof runGraphAsync): Promise<number> => {
+      let turns = 0;
+      const timer = setInterval(() => (turns += 1), 1);
+      const [found] = await runIt(engine(), [{ port, shape: [size, size], values }], [product], []);
+      clearInterval(timer);
+      expect(found?.every((value) => value === size)).toBe(true);
+      return turns;
+    };
+    expect(await turnsOf(runGraph)).toBe(0);
+    expect(await turnsOf(runGraphAsync)).toBeGreaterThan(0);
+  });
+
+  it('says what TensorFlow says, on either thread, and goes on', async () => {
+    const variable = createVariable(engine(), FLOAT32, [2]);
+    expect(() => readVariables(engine(), [variable])).toThrow(LaneError);
+    await expect(runGraphAsync(engine(), [], [variable.value], [])).rejects.toThrow(/^TensorFlow: .*uninitialized/s);
+    assignVariables(engine(), [{ variable, values: Float32Array.of(3, 4) }]);
+    expect(await runGraphAsync(engine(), [], [variable.value], [])).toEqual([Float32Array.of(3, 4)]);
+    destroyVariables(engine(), [variable]);
+  });
+
+  it('refuses whatever would run while a step is not done: a forgotten await is an error', async () => {
+    setCompilation({ compile: 'on' });
+    const model = tinyModel('gpt2');
+    const adam = createAdamW(model.parameters.layout, adamOptions);
+    const first = nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update);
+    const refusal = new InvariantError(
+      'compiled step: a training step is still running; expected the next one after it. Await the promise of every update.',
+    );
+    await expect(nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update)).rejects.toThrow(
+      refusal,
+    );
+    expect(() => nextTokenLoss(model, [rows], 0)).toThrow(refusal);
+    expect(() => readParameters(model.parameters)).toThrow(refusal);
+    const before = (await first).loss;
+    expect(adam.step).toBe(1);
+    expect((await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update)).loss).toBeLessThan(
+      before,
+    );
+    disposeAdamW(adam);
+    disposeModel(model);
   });
 
   it.each([
     { why: 'most of it is garbage', garbage: 1e9, nodes: 0 },
     { why: 'there is too much of it', garbage: 0, nodes: 1e9 },
-  ])('begins anew when $why, and what lives goes on as if nothing had been', ({ garbage, nodes }) => {
+  ])('begins anew when $why, and what lives goes on as if nothing had been', async ({ garbage, nodes }) => {
     setCompilation({ compile: 'on' });
     const [model, twin] = [tinyModel('gpt2'), tinyModel('gpt2')];
     const [adam, twinAdam] = [model, twin].map(({ parameters }) => createAdamW(parameters.layout, adamOptions));
-    const both = (): number[] =>
-      [nextTokenUpdate(model, adam!, [rows], 0, update), nextTokenUpdate(twin, twinAdam!, [rows], 0, update)].map(
-        ({ loss }) => loss,
-      );
-    both();
+    await nextTokenUpdate(model, adam!, nextTokenBatches(model, [rows], 0), update);
+    await nextTokenUpdate(twin, twinAdam!, nextTokenBatches(twin, [rows], 0), update);
     const old = engine();
     // As many models, or shapes, would leave it, which would take long.
     old.garbage += garbage;
     old.graph.nodes += nodes;
     sweepEngine();
     expect(openEngine()).toBeNull();
-    const [first, second] = [nextTokenUpdate(model, adam!, [rows], 0, update), nextTokenLoss(twin, [rows], 0)];
+    const { loss } = await nextTokenUpdate(model, adam!, nextTokenBatches(model, [rows], 0), update);
     expect(engine()).not.toBe(old);
-    expect(first.loss).toBeCloseTo(second, 5);
+    expect(loss).toBeCloseTo(nextTokenLoss(twin, [rows], 0), 5);
     for (const one of [adam!, twinAdam!]) disposeAdamW(one);
     for (const one of [model, twin]) disposeModel(one);
   });

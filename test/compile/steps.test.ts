@@ -9,12 +9,12 @@ import { parameterSpecs } from '../../src/model/dimensions.ts';
 import type { Model } from '../../src/model/model.ts';
 import { assembleModel, disposeModel, modelFrom } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
-import { distillUpdate } from '../../src/steps/distill-update.ts';
-import { nextTokenLoss, nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { distillBatches, distillUpdate } from '../../src/steps/distill-update.ts';
+import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../../src/steps/language-model.ts';
 import type { PpoRows } from '../../src/steps/ppo-update.ts';
 import { policyUpdate, valueUpdate } from '../../src/steps/ppo-update.ts';
 import { responseBatch } from '../../src/steps/response-batch.ts';
-import { rewardUpdate } from '../../src/steps/reward-update.ts';
+import { pairBatches, rewardUpdate } from '../../src/steps/reward-update.ts';
 import { responseLogProbsAndEntropy, responseScores, responseValues } from '../../src/steps/score-responses.ts';
 import { layoutOf, parameterValues, readParameters } from '../../src/tensor/parameters.ts';
 import type { AdamW, AdamWOptions } from '../../src/training/adamw.ts';
@@ -75,22 +75,30 @@ interface Numbers {
 }
 
 /** One update of each kind; `head` of the model it takes. */
-const steps: readonly { name: string; head: 'tokens' | 'score'; run: (model: Model, adam: AdamW) => Numbers }[] = [
-  { name: 'next token', head: 'tokens', run: (model, adam) => nextTokenUpdate(model, adam, [rows], 0, update) },
+const steps: readonly {
+  name: string;
+  head: 'tokens' | 'score';
+  run: (model: Model, adam: AdamW) => Promise<Numbers>;
+}[] = [
+  {
+    name: 'next token',
+    head: 'tokens',
+    run: (model, adam) => nextTokenUpdate(model, adam, nextTokenBatches(model, [rows], 0), update),
+  },
   {
     name: 'next token in two parts',
     head: 'tokens',
-    run: (model, adam) => nextTokenUpdate(model, adam, [rows, rows], 0, update),
+    run: (model, adam) => nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update),
   },
   {
     name: 'pairs',
     head: 'score',
-    run: (model, adam) => rewardUpdate(model, adam, pairs, 0, { ...update, centring: 0.01 }),
+    run: (model, adam) => rewardUpdate(model, adam, pairBatches(model, pairs, 0), { ...update, centring: 0.01 }),
   },
   {
     name: 'pairs in parts',
     head: 'score',
-    run: (model, adam) => rewardUpdate(model, adam, pairs, 0, { ...update, centring: 0, microBatchPairs: 2 }),
+    run: (model, adam) => rewardUpdate(model, adam, pairBatches(model, pairs, 0, 2), { ...update, centring: 0 }),
   },
   {
     name: 'policy',
@@ -106,27 +114,33 @@ const steps: readonly { name: string; head: 'tokens' | 'score'; run: (model: Mod
     name: 'distillation',
     head: 'tokens',
     run: (model, adam) => {
-      return distillUpdate({ student: model, teacher: teacherOf(model) }, adam, [rows], 0, {
-        ...update,
-        alpha: 0.5,
-        temperature: 2,
-      });
+      return distillUpdate(
+        { student: model, teacher: teacherOf(model) },
+        adam,
+        distillBatches({ student: model, teacher: teacherOf(model) }, [rows], 0),
+        {
+          ...update,
+          alpha: 0.5,
+          temperature: 2,
+        },
+      );
     },
   },
 ];
 
 /** Runs updates of a fresh model; `freeze` trains adapters of rank 2 with dropout on it instead of all of it. */
-function trajectory(
+async function trajectory(
   settings: Partial<CompileSettings>,
   make: () => Model,
   count: number,
-  run: (model: Model, adam: AdamW, step: number) => Numbers,
+  run: (model: Model, adam: AdamW, step: number) => Promise<Numbers>,
   options: AdamWOptions = adamOptions,
 ) {
   setCompilation({ compile: 'on', ...settings });
   const model = make();
   const adam = createAdamW(model.parameters.layout, options);
-  const numbers = Array.from({ length: count }, (_, step) => run(model, adam, step));
+  const numbers: Numbers[] = [];
+  while (numbers.length < count) numbers.push(await run(model, adam, numbers.length));
   const result = {
     numbers,
     parameters: readParameters(model.parameters).slice(),
@@ -137,6 +151,11 @@ function trajectory(
   disposeAdamW(adam);
   disposeModel(model);
   return result;
+}
+
+/** What one eager and one compiled run give. */
+async function inBothModes<T>(run: (compile: 'on' | 'off') => Promise<T>): Promise<readonly [T, T]> {
+  return [await run('off'), await run('on')];
 }
 
 function listed({ loss, gradientNorm, stats }: Numbers): number[] {
@@ -169,52 +188,52 @@ describe.runIf(lanesToTest().includes('tensorflow'))('compiled steps', () => {
   });
   afterAll(() => setCompilation({}));
 
-  it.each(steps)('$name: equal to eager ones after one step, and after 50', ({ head, run }) => {
+  it.each(steps)('$name: equal to eager ones after one step, and after 50', async ({ head, run }) => {
     const style = head === 'tokens' ? 'gpt2' : 'llama';
-    const [eager, compiled] = (['off', 'on'] as const).map((compile) =>
+    const [eager, compiled] = await inBothModes((compile) =>
       trajectory({ compile }, () => tinyModel(style, head), 50, run),
     );
-    expect(listed(compiled!.numbers[0]!)).toBeAllclose(listed(eager!.numbers[0]!), { rtol: 1e-5, atol: 1e-6 });
-    for (const [i, found] of compiled!.numbers.entries()) {
-      expect([found.loss]).toBeAllclose([eager!.numbers[i]!.loss], { rtol: 1e-3, atol: 1e-4 });
+    expect(listed(compiled.numbers[0]!)).toBeAllclose(listed(eager.numbers[0]!), { rtol: 1e-5, atol: 1e-6 });
+    for (const [i, found] of compiled.numbers.entries()) {
+      expect([found.loss]).toBeAllclose([eager.numbers[i]!.loss], { rtol: 1e-3, atol: 1e-4 });
     }
-    expect(compiled!.parameters).toBeAllclose(eager!.parameters, { rtol: 1e-3, atol: 1e-3 });
-    expect(compiled!.step).toBe(50);
+    expect(compiled.parameters).toBeAllclose(eager.parameters, { rtol: 1e-3, atol: 1e-3 });
+    expect(compiled.step).toBe(50);
   });
 
-  it.each(tinyStyles)('%s: parameters and both moments are equal after one step', (style) => {
+  it.each(tinyStyles)('%s: parameters and both moments are equal after one step', async (style) => {
     for (const epsilonStyle of ['pytorch', 'tensorflow'] as const) {
       for (const clipNorm of [null, 0.05]) {
-        const [eager, compiled] = (['off', 'on'] as const).map((compile) =>
+        const [eager, compiled] = await inBothModes((compile) =>
           trajectory(
             { compile },
             () => tinyModel(style),
             1,
-            (model, adam) => nextTokenUpdate(model, adam, [rows], 0, { ...update, clipNorm }),
+            (model, adam) => nextTokenUpdate(model, adam, nextTokenBatches(model, [rows], 0), { ...update, clipNorm }),
             // The first step is g / (|g| + ε): with a small ε it would show nothing but the rounding of small gradients.
             { ...adamOptions, epsilonStyle, epsilon: 1e-3 },
           ),
         );
-        expect(compiled!.parameters).toBeAllclose(eager!.parameters, { rtol: 1e-5, atol: 1e-6 });
-        expect(compiled!.first).toBeAllclose(eager!.first, { rtol: 1e-4, atol: 1e-7 });
-        expect(compiled!.second).toBeAllclose(eager!.second, { rtol: 1e-4, atol: 1e-9 });
+        expect(compiled.parameters).toBeAllclose(eager.parameters, { rtol: 1e-5, atol: 1e-6 });
+        expect(compiled.first).toBeAllclose(eager.first, { rtol: 1e-4, atol: 1e-7 });
+        expect(compiled.second).toBeAllclose(eager.second, { rtol: 1e-4, atol: 1e-9 });
       }
     }
   });
 
-  it('adapters that drop inputs, on frozen layers that are computed again: the seed of a step gives the same masks', () => {
+  it('adapters that drop inputs, on frozen layers that are computed again: the seed of a step gives the same masks', async () => {
     const run = (model: Model, adam: AdamW, step: number) =>
-      nextTokenUpdate(model, adam, [rows, rows], 0, { ...update, dropoutSeed: 100 + step });
-    const [eager, compiled] = (['off', 'on'] as const).map((compile) => trajectory({ compile }, adapted, 5, run));
-    for (const [i, found] of compiled!.numbers.entries()) {
-      expect(listed(found)).toBeAllclose(listed(eager!.numbers[i]!), { rtol: 1e-4, atol: 1e-6 });
+      nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), { ...update, dropoutSeed: 100 + step });
+    const [eager, compiled] = await inBothModes((compile) => trajectory({ compile }, adapted, 5, run));
+    for (const [i, found] of compiled.numbers.entries()) {
+      expect(listed(found)).toBeAllclose(listed(eager.numbers[i]!), { rtol: 1e-4, atol: 1e-6 });
     }
-    expect(compiled!.parameters).toBeAllclose(eager!.parameters, { rtol: 1e-3, atol: 1e-5 });
-    const other = trajectory({}, adapted, 2, (model, adam, step) =>
-      nextTokenUpdate(model, adam, [rows, rows], 0, { ...update, dropoutSeed: 5 + step }),
+    expect(compiled.parameters).toBeAllclose(eager.parameters, { rtol: 1e-3, atol: 1e-5 });
+    const other = await trajectory({}, adapted, 2, (model, adam, step) =>
+      nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), { ...update, dropoutSeed: 5 + step }),
     );
     // The second step: before the first, a change of zero is the same whatever is dropped.
-    expect(other.numbers[1]!.loss).not.toBe(compiled!.numbers[1]!.loss);
+    expect(other.numbers[1]!.loss).not.toBe(compiled.numbers[1]!.loss);
   });
 
   it('readings are equal to eager ones', () => {
@@ -231,30 +250,55 @@ describe.runIf(lanesToTest().includes('tensorflow'))('compiled steps', () => {
     expect(read('on')).toBeAllclose(read('off'), { rtol: 1e-5, atol: 1e-5 });
   });
 
-  it('bf16 comes close in losses, and does something else', () => {
+  it('bf16 comes close in losses, and does something else', async () => {
     const run = steps[0]!.run;
-    const exact = trajectory({}, () => tinyModel('gpt2'), 10, run);
-    const narrow = trajectory({ precision: 'bf16' }, () => tinyModel('gpt2'), 10, run);
+    const exact = await trajectory({}, () => tinyModel('gpt2'), 10, run);
+    const narrow = await trajectory({ precision: 'bf16' }, () => tinyModel('gpt2'), 10, run);
     for (const [i, { loss }] of narrow.numbers.entries()) {
       expect(Math.abs(loss / exact.numbers[i]!.loss - 1)).toBeLessThan(0.02);
     }
     expect(narrow.numbers[0]!.loss).not.toBe(exact.numbers[0]!.loss);
   });
 
-  it('trace once for each set of shapes', () => {
+  it('trace once for each set of shapes', async () => {
     setCompilation({ compile: 'on' });
     const model = tinyModel('gpt2');
     const adam = createAdamW(model.parameters.layout, adamOptions);
     const before = engine().traces;
-    for (let i = 0; i < 4; i++) nextTokenUpdate(model, adam, [rows], 0, { ...update, learningRate: 1e-3 * i });
+    for (let i = 0; i < 4; i++)
+      await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows], 0), { ...update, learningRate: 1e-3 * i });
     expect(engine().traces - before).toBe(1);
-    for (let i = 0; i < 3; i++) nextTokenUpdate(model, adam, [rows, rows, rows], 0, update);
+    for (let i = 0; i < 3; i++)
+      await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows, rows], 0), update);
     expect(engine().traces - before).toBe(3); // a part, and the application of the sum
     disposeAdamW(adam);
     disposeModel(model);
   });
 
-  it.each([1, 2])('a step of %i micro-batches that is not finite changes no parameter and says so', (parts) => {
+  it('a step that fails rejects and leaves no trace: the next one is as if it had been the first', async () => {
+    const spoiled = { ...rollout, advantages: rollout.advantages.map(() => Number.NaN) };
+    const options = { ...update, clipRange: 0.2, temperature: 0.7 };
+    const clean = await trajectory(
+      {},
+      () => tinyModel('gpt2'),
+      1,
+      (model, adam) => policyUpdate(model, adam, [rollout], options),
+    );
+    const after = await trajectory(
+      {},
+      () => tinyModel('gpt2'),
+      1,
+      async (model, adam) => {
+        await expect(policyUpdate(model, adam, [spoiled], options)).rejects.toThrow(
+          /^step: the loss is NaN and the gradient norm NaN; expected finite numbers/,
+        );
+        return policyUpdate(model, adam, [rollout], options);
+      },
+    );
+    expect(after).toEqual(clean);
+  });
+
+  it.each([1, 2])('a step of %i micro-batches that is not finite changes no parameter and says so', async (parts) => {
     setCompilation({ compile: 'on' });
     const dimensions = tinyDimensions.gpt2;
     const values = tinyValues(dimensions, 'tokens');
@@ -262,7 +306,9 @@ describe.runIf(lanesToTest().includes('tensorflow'))('compiled steps', () => {
     const model = modelFrom(dimensions, 'tokens', values);
     const adam = createAdamW(model.parameters.layout, adamOptions);
     const microBatches = Array.from({ length: parts }, () => rows);
-    expect(() => nextTokenUpdate(model, adam, microBatches, 0, update)).toThrow(InvariantError);
+    await expect(nextTokenUpdate(model, adam, nextTokenBatches(model, microBatches, 0), update)).rejects.toThrow(
+      InvariantError,
+    );
     expect(readParameters(model.parameters)).toEqual(values);
     disposeAdamW(adam);
     disposeModel(model);

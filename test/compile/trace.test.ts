@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { engine } from '../../src/compile/engine.ts';
 import { compile } from '../../src/compile/function.ts';
-import { compiledOr, setCompilation } from '../../src/compile/mode.ts';
+import { compiledOr, compiledOrAsync, setCompilation } from '../../src/compile/mode.ts';
 import { CompileError, LaneError } from '../../src/errors.ts';
 import type { HostArrays, Tensors } from '../../src/tensor/host-arrays.ts';
 import { vector } from '../../src/tensor/host-arrays.ts';
@@ -111,6 +111,31 @@ describe.runIf(lanesToTest().includes('tensorflow'))('a trace', () => {
         () => 'eager',
       ),
     ).toBe('eager'); // prettier-ignore
+  });
+
+  it('is the same where the graph runs on another thread and its promise is rejected', async () => {
+    const said: string[] = [];
+    const compiled = async (): Promise<string> => {
+      await Promise.resolve();
+      throw new CompileError('an op without a graph.');
+    };
+    const run = (): Promise<string> => compiledOrAsync(compiled, () => 'eager');
+    setCompilation({ compile: 'auto' }, (line) => said.push(line));
+    expect([await run(), await run()]).toEqual(['eager', 'eager']);
+    expect(said).toEqual(['an op without a graph. Steps run eagerly, several times slower.']);
+    setCompilation({ compile: 'on' });
+    await expect(run()).rejects.toThrow(CompileError);
+    setCompilation({ compile: 'off' });
+    expect(await run()).toBe('eager');
+    setCompilation({ compile: 'auto' });
+    const failing = (): Promise<string> => Promise.reject(new LaneError('the disk is full.'));
+    await expect(compiledOrAsync(failing, () => 'eager')).rejects.toThrow('the disk is full.');
+    expect(
+      await compiledOrAsync(
+        async () => 'graph',
+        async () => 'eager',
+      ),
+    ).toBe('graph'); // prettier-ignore
   });
 
   it('an error of the step itself is not taken for one of compiling', () => {

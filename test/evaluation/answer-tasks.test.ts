@@ -137,9 +137,9 @@ describe.each(lanesToTest())('answerTasks on the %s lane', (lane) => {
     disposeModel(model);
   });
 
-  it('finds what a model has learned, by ranking and in its own words, in the order asked', () => {
+  it('finds what a model has learned, by ranking and in its own words, in the order asked', async () => {
     const rows = [{ prompt: 'Ada?', target: 'baker' }, { prompt: 'Bo?', target: 'miller' }]; // biome-ignore format: rows
-    const model = trainedByteModel(tokenizer, rows);
+    const model = await trainedByteModel(tokenizer, rows);
     const items = [
       item('Ada?', 'baker'),
       item('Bo?', 'miller', { options: ['baker', 'miller'] }),
@@ -160,8 +160,8 @@ describe.each(lanesToTest())('answerTasks on the %s lane', (lane) => {
     disposeModel(model);
   });
 
-  it('judges free text by the metric of its task, and says apart whether it is exactly right', () => {
-    const model = trainedByteModel(tokenizer, [{ prompt: 'Ada?', target: 'the baker' }]);
+  it('judges free text by the metric of its task, and says apart whether it is exactly right', async () => {
+    const model = await trainedByteModel(tokenizer, [{ prompt: 'Ada?', target: 'the baker' }]);
     const items = [
       item('Ada?', 'a baker', { metric: 'token_f1' }),
       item('Ada?', 'a baker', { metric: 'rouge_l' }),
@@ -193,9 +193,9 @@ describe.each(lanesToTest())('answerTasks on the %s lane', (lane) => {
     disposeModel(model);
   });
 
-  it('reads the answer off one greedy chain of thought', () => {
+  it('reads the answer off one greedy chain of thought', async () => {
     const rows = [{ prompt: '3+4?', target: 'It is 1.\nIt is 7.' }, { prompt: 'And?', target: 'Who knows' }]; // biome-ignore format: rows
-    const model = trainedByteModel(tokenizer, rows);
+    const model = await trainedByteModel(tokenizer, rows);
     const items = [
       item('3+4?', 'It is 1.\nIt is 7.', { ...chain, answer: '7' }),
       item('And?', 'It is 9.', { ...chain, answer: '9' }),

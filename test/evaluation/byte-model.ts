@@ -6,7 +6,7 @@ import { llamaStyle } from '../../src/model/dimensions.ts';
 import type { Model } from '../../src/model/model.ts';
 import { modelFrom, newModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
-import { nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { nextTokenBatches, nextTokenUpdate } from '../../src/steps/language-model.ts';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import { tinyValues } from '../model/tiny-model.ts';
@@ -19,19 +19,24 @@ export function byteModel(head: HeadKind = 'tokens', seed = 1): Model {
 }
 
 /** Has learned the given answers by heart. */
-export function trainedByteModel(tokenizer: Tokenizer, rows: readonly { prompt: string; target: string }[]): Model {
+export async function trainedByteModel(
+  tokenizer: Tokenizer,
+  rows: readonly { prompt: string; target: string }[],
+): Promise<Model> {
   const model = newModel(dimensions, 'tokens', seededRandom(1));
   const adam = createAdamW(model.parameters.layout, {
     ...{ beta1: 0.9, beta2: 0.99, epsilon: 1e-8, epsilonStyle: 'pytorch', weightDecay: 0 },
   });
-  const options = { maxLength: 64, overlong: 'error', where: 'test' } as const;
+  const fit = { maxLength: 64, overlong: 'error', where: 'test' } as const;
   const packed = packSequences(
-    rows.map((row) => encodeExample(row, tokenizer, options)!),
+    rows.map((row) => encodeExample(row, tokenizer, fit)!),
     64,
     tokenizer.padId,
   );
+  const batch = nextTokenBatches(model, [packed], tokenizer.padId);
   for (let step = 0; step < 60; step++) {
-    nextTokenUpdate(model, adam, [packed], tokenizer.padId, { learningRate: 0.01, clipNorm: 1, where: `step ${step}` });
+    const options = { learningRate: 0.01, clipNorm: 1, where: `step ${step}` };
+    await nextTokenUpdate(model, adam, batch, options);
   }
   disposeAdamW(adam);
   return model;

@@ -8,10 +8,10 @@ import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 export const tinyContext = 64;
 
 /** Writes a model over bytes, of 64 tokens of context, that answers the prompts with the targets. */
-export function writeSpeaker(folder: string, rows: readonly { prompt: string; target: string }[]): void {
+export async function writeSpeaker(folder: string, rows: readonly { prompt: string; target: string }[]): Promise<void> {
   mkdirSync(folder, { recursive: true });
   const tokenizer = byteTokenizer();
-  const model = trainedByteModel(tokenizer, rows);
+  const model = await trainedByteModel(tokenizer, rows);
   writeModelFolder(folder, model, { tokenizer });
   disposeModel(model);
 }

@@ -25,7 +25,7 @@ let trained: Model;
 beforeAll(async () => {
   await useLane();
   random = byteModel();
-  trained = trainedByteModel(tokenizer, rows);
+  trained = await trainedByteModel(tokenizer, rows);
   return () => [random, trained].forEach(disposeModel);
 });
 

@@ -10,7 +10,7 @@ import { responseLogProbs } from '../../src/steps/score-responses.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
-import { expectNeutral } from '../tensor/neutral.ts';
+import { expectNeutralAfter } from '../tensor/neutral.ts';
 import type { PpoWorld } from './ppo-world.ts';
 import { ppoWorld } from './ppo-world.ts';
 
@@ -29,9 +29,9 @@ const options: InnerLoopOptions = {
   say: () => undefined,
 };
 
-function withWorld<T>(work: (world: PpoWorld) => T): T {
+async function withWorld<T>(work: (world: PpoWorld) => Promise<T>): Promise<T> {
   const world = ppoWorld();
-  const result = work(world);
+  const result = await work(world);
   world.dispose();
   return result;
 }
@@ -56,9 +56,9 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
     await useLane(lane);
   });
 
-  it('makes epochs · minibatches updates of policy and critic; KL starts at 0 and rises', () => {
-    withWorld((world) => {
-      const result = learn(world, { epochs: 3, minibatches: 4 });
+  it('makes epochs · minibatches updates of policy and critic; KL starts at 0 and rises', async () => {
+    await withWorld(async (world) => {
+      const result = await learn(world, { epochs: 3, minibatches: 4 });
       expect([result.epochs, result.updates]).toEqual([3, 12]);
       expect([world.optimizers.policy.step, world.optimizers.critic.step]).toEqual([12, 12]);
       expect(result.approxKlByEpoch[0]).toBeLessThan(1e-9);
@@ -67,9 +67,9 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
     });
   });
 
-  it('reports the numbers of the updates: of one, its own', () => {
-    const found = withWorld((world) => learn(world, { epochs: 1, minibatches: 1, microBatchRows: 4 }));
-    const [policy, value] = withWorld((world) => {
+  it('reports the numbers of the updates: of one, its own', async () => {
+    const found = await withWorld((world) => learn(world, { epochs: 1, minibatches: 1, microBatchRows: 4 }));
+    const [policy, value] = await withWorld(async (world) => {
       const { batch, logProbs, values } = world.rollout();
       const { advantages, returns } = targetsOf(world.rollout());
       // Mean 0.5 and deviation 2 of the world's scores: the critic puts out 0.25 more than the value.
@@ -78,8 +78,13 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
       const { clipRange, temperature, where } = options;
       const { policy, critic } = world.models;
       return [
-        policyUpdate(policy, world.optimizers.policy, [rows], { ...options.policy, clipRange, temperature, where }),
-        valueUpdate(critic, world.optimizers.critic, [rows], { ...options.critic, clipRange, where }),
+        await policyUpdate(policy, world.optimizers.policy, [rows], {
+          ...options.policy,
+          clipRange,
+          temperature,
+          where,
+        }),
+        await valueUpdate(critic, world.optimizers.critic, [rows], { ...options.critic, clipRange, where }),
       ] as const;
     });
     expect([found.policyLoss, found.gradientNorm, found.ratio, found.clipFraction]).toBeAllclose(
@@ -92,12 +97,12 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
     );
   });
 
-  it('changes neither the reference nor the reward model', () => {
-    withWorld((world) => {
+  it('changes neither the reference nor the reward model', async () => {
+    await withWorld(async (world) => {
       const { reference, reward, policy, critic } = world.models;
       const values = () => [reference, reward, policy, critic].map((model) => readParameters(model.parameters).slice());
       const before = values();
-      learn(world);
+      await learn(world);
       const after = values();
       expect(after.slice(0, 2)).toEqual(before.slice(0, 2));
       expect(after[2]).not.toEqual(before[2]);
@@ -105,33 +110,33 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
     });
   });
 
-  it('uses each row once in an epoch: one minibatch of all rows does not depend on the shuffle', () => {
+  it('uses each row once in an epoch: one minibatch of all rows does not depend on the shuffle', async () => {
     const run = (seed: number) => withWorld((world) => learn(world, { minibatches: 1, epochs: 2 }, seededRandom(seed)));
-    const [a, b] = [run(1), run(2)];
+    const [a, b] = [await run(1), await run(2)];
     expect([a.policyLoss, a.valueLoss, a.approxKl]).toBeAllclose(
       [b.policyLoss, b.valueLoss, b.approxKl],
       tolerance.trajectory,
     );
-    const [c, d] = [1, 2].map((seed) =>
-      withWorld((world) => learn(world, { minibatches: 4, epochs: 1 }, seededRandom(seed))),
-    );
-    expect(c!.gradientNorm).not.toBe(d!.gradientNorm);
+    const four = (seed: number) =>
+      withWorld((world) => learn(world, { minibatches: 4, epochs: 1 }, seededRandom(seed)));
+    expect((await four(1)).gradientNorm).not.toBe((await four(2)).gradientNorm);
   });
 
-  it('does not depend on the size of micro-batches', () => {
+  it('does not depend on the size of micro-batches', async () => {
     const values = (microBatchRows: number) =>
-      withWorld((world) => {
-        const result = learn(world, { microBatchRows, minibatches: 1 });
+      withWorld(async (world) => {
+        const result = await learn(world, { microBatchRows, minibatches: 1 });
         return [result.policyLoss, result.valueLoss, result.approxKl, result.gradientNorm, result.valueGradientNorm];
       });
-    expect(values(3)).toBeAllclose(values(4), tolerance.trajectory);
-    expect(values(1)).toBeAllclose(values(4), tolerance.trajectory);
+    const whole = await values(4);
+    expect(await values(3)).toBeAllclose(whole, tolerance.trajectory);
+    expect(await values(1)).toBeAllclose(whole, tolerance.trajectory);
   });
 
-  it('makes likelier what had an advantage', () => {
-    withWorld((world) => {
+  it('makes likelier what had an advantage', async () => {
+    await withWorld(async (world) => {
       const rollout = world.rollout();
-      learn(world);
+      await learn(world);
       const gain = responseLogProbs(world.models.policy, rollout.batch, 0.8).reduce((sum, value, i) => {
         return sum + (Math.floor(i / 6) % 2 === 0 ? 1 : -1) * (value - rollout.logProbs[i]!);
       }, 0);
@@ -139,17 +144,17 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
     });
   });
 
-  it('stops once the KL passes its target, within an epoch', () => {
-    withWorld((world) => {
-      const result = learn(world, { epochs: 50, minibatches: 2, targetKl: 1e-4 });
+  it('stops once the KL passes its target, within an epoch', async () => {
+    await withWorld(async (world) => {
+      const result = await learn(world, { epochs: 50, minibatches: 2, targetKl: 1e-4 });
       expect(result.approxKl).toBeGreaterThan(1e-4);
       expect(result.updates).toBeLessThan(100);
       expect(result.epochs).toBe(Math.ceil(result.updates / 2));
     });
     // The first update sees KL 0, the second what the first did.
-    withWorld((world) => {
+    await withWorld(async (world) => {
       const random = seededRandom(5);
-      const result = learn(world, { epochs: 2, minibatches: 4, targetKl: 1e-8 }, random);
+      const result = await learn(world, { epochs: 2, minibatches: 4, targetKl: 1e-8 }, random);
       expect([result.updates, result.epochs]).toEqual([2, 1]);
       // Nothing is drawn for passes that are not made.
       const once = seededRandom(5);
@@ -158,27 +163,28 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
     });
   });
 
-  it('says at once when the policy is not the one that sampled', () => {
-    withWorld((world) => {
-      expect(() => learn(world, { temperature: 1.5 })).toThrow(InvariantError);
+  it('says at once when the policy is not the one that sampled', async () => {
+    await withWorld(async (world) => {
+      await expect(learn(world, { temperature: 1.5 })).rejects.toThrow(InvariantError);
       const lines: string[] = [];
-      learn(world, { temperature: 1.5, checks: 'warn', say: (line) => lines.push(line) });
+      await learn(world, { temperature: 1.5, checks: 'warn', say: (line) => lines.push(line) });
       expect(lines.join('\n')).toMatch(/^warning: ppo iteration 1: ratio of the first update: expected 1, received /);
     });
   });
 
-  it('repeats itself bit for bit', () => {
-    const run = () => withWorld((world) => [learn(world), readParameters(world.models.policy.parameters).slice()]);
-    expect(run()).toEqual(run());
+  it('repeats itself bit for bit', async () => {
+    const run = () =>
+      withWorld(async (world) => [await learn(world), readParameters(world.models.policy.parameters).slice()]);
+    expect(await run()).toEqual(await run());
   });
 
-  it('leaves no tensors behind', () => {
-    withWorld((world) => {
+  it('leaves no tensors behind', async () => {
+    await withWorld(async (world) => {
       const rollout = world.rollout();
       const targets = { advantages: rollout.batch.mask, returns: rollout.values };
-      expectNeutral(() => {
+      await expectNeutralAfter(async () => {
         const unchecked = { ...options, checks: 'off' as const };
-        updateOnRollout(world.models, world.optimizers, rollout, targets, unchecked, seededRandom(1));
+        await updateOnRollout(world.models, world.optimizers, rollout, targets, unchecked, seededRandom(1));
       });
     });
   });

@@ -17,11 +17,11 @@ import { useLane } from '../helpers/use-lane.ts';
 const path = useSharedFolder();
 beforeAll(async () => {
   await useLane();
-  writeSpeaker(path('left'), [
+  await writeSpeaker(path('left'), [
     { prompt: 'sky', target: 'blue' },
     { prompt: 'sea', target: 'deep' },
   ]);
-  writeSpeaker(path('right'), [{ prompt: 'sky', target: 'grey' }]);
+  await writeSpeaker(path('right'), [{ prompt: 'sky', target: 'grey' }]);
   writeRandomSpeaker(path('random'));
 });
 

@@ -14,8 +14,8 @@ import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 const path = useSharedFolder();
 beforeAll(async () => {
   await useLane();
-  writeSpeaker(path('left'), [{ prompt: 'sky', target: 'blue, not green' }]);
-  writeSpeaker(path('right'), [{ prompt: 'sky', target: 'grey\ntoday' }]);
+  await writeSpeaker(path('left'), [{ prompt: 'sky', target: 'blue, not green' }]);
+  await writeSpeaker(path('right'), [{ prompt: 'sky', target: 'grey\ntoday' }]);
   writeRandomSpeaker(path('random'));
   writeRandomSpeaker(path('judge'), 'score');
 });

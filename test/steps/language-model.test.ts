@@ -6,13 +6,13 @@ import type { PackedRows } from '../../src/data/packing.ts';
 import { packSequences, splitRows, takeRows } from '../../src/data/packing.ts';
 import { InvariantError } from '../../src/errors.ts';
 import { disposeModel, modelFrom } from '../../src/model/model.ts';
-import { nextTokenLoss, nextTokenUpdate } from '../../src/steps/language-model.ts';
+import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../../src/steps/language-model.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyDimensions, tinyIds, tinyModel, tinyStyles, tinyValues } from '../model/tiny-model.ts';
-import { expectNeutral } from '../tensor/neutral.ts';
+import { expectNeutralAfter } from '../tensor/neutral.ts';
 
 const adamOptions = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, epsilonStyle: 'pytorch', weightDecay: 0 } as const;
 const options = { learningRate: 0.01, clipNorm: 1, where: 'instruct step 3' };
@@ -84,11 +84,16 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     disposeModel(model);
   });
 
-  it('makes the same update of a batch whole or in micro-batches', () => {
-    const updated = (microBatches: readonly PackedRows[]) => {
+  it('makes the same update of a batch whole or in micro-batches', async () => {
+    const updated = async (microBatches: readonly PackedRows[]) => {
       const model = tinyModel();
       const adam = createAdamW(model.parameters.layout, { ...adamOptions, epsilon: 1e-3 });
-      const { loss, gradientNorm, tokens } = nextTokenUpdate(model, adam, microBatches, 0, options);
+      const { loss, gradientNorm, tokens } = await nextTokenUpdate(
+        model,
+        adam,
+        nextTokenBatches(model, microBatches, 0),
+        options,
+      );
       const values = readParameters(model.parameters).slice();
       disposeAdamW(adam);
       disposeModel(model);
@@ -96,7 +101,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     };
     const rows = packSequences(examples, 7, 0);
     expect(rows.rows).toBe(4);
-    const [whole, split] = [updated([rows]), updated(splitRows(takeRows(rows, [3, 1, 0, 2]), 4))];
+    const whole = await updated([rows]);
+    const split = await updated(splitRows(takeRows(rows, [3, 1, 0, 2]), 4));
     expect([split.loss, split.gradientNorm]).toBeAllclose([whole.loss, whole.gradientNorm], tolerance.forward);
     expect(split.tokens).toBe(whole.tokens);
     expect(split.values).toBeAllclose(whole.values, { rtol: 1e-4, atol: 1e-5 });
@@ -104,22 +110,24 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     expect(whole.tokens).toBe(14);
   });
 
-  it('learns one batch by heart', () => {
+  it('learns one batch by heart', async () => {
     const model = tinyModel();
     const adam = createAdamW(model.parameters.layout, adamOptions);
-    const losses = Array.from({ length: 40 }, () => nextTokenUpdate(model, adam, [packed], 0, options).loss);
+    const losses: number[] = [];
+    while (losses.length < 40)
+      losses.push((await nextTokenUpdate(model, adam, nextTokenBatches(model, [packed], 0), options)).loss);
     expect(losses[39]!).toBeLessThan(0.3 * losses[0]!);
     expect([nextTokenLoss(model, [packed], 0)]).not.toBeAllclose([losses[0]!]);
     disposeAdamW(adam);
     disposeModel(model);
   });
 
-  it('refuses a batch in which nothing is learned, and leaves the model alone', () => {
+  it('refuses a batch in which nothing is learned, and leaves the model alone', async () => {
     const model = tinyModel();
     const adam = createAdamW(model.parameters.layout, adamOptions);
     const nothing = single({ inputIds: tinyIds(4, 1), lossMask: new Int32Array(4) });
-    expectNeutral(() => {
-      expect(() => nextTokenUpdate(model, adam, [nothing], 0, options)).toThrow(
+    await expectNeutralAfter(async () => {
+      await expect(nextTokenUpdate(model, adam, nextTokenBatches(model, [nothing], 0), options)).rejects.toThrow(
         new InvariantError(
           'instruct step 3: no token of this batch is learned; expected at least one. Look at the loss_mask of the data.',
         ),
@@ -130,11 +138,11 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     disposeModel(model);
   });
 
-  it('leaves no tensors behind', () => {
+  it('leaves no tensors behind', async () => {
     const model = tinyModel();
     const adam = createAdamW(model.parameters.layout, adamOptions);
-    expectNeutral(() => {
-      nextTokenUpdate(model, adam, [packed, packed], 0, options);
+    await expectNeutralAfter(async () => {
+      await nextTokenUpdate(model, adam, nextTokenBatches(model, [packed, packed], 0), options);
       nextTokenLoss(model, [packed], 0);
     });
     disposeAdamW(adam);

@@ -11,7 +11,7 @@ import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyIds, tinyModel } from '../model/tiny-model.ts';
-import { expectNeutral } from '../tensor/neutral.ts';
+import { expectNeutralAfter } from '../tensor/neutral.ts';
 
 const adamOptions = { beta1: 0.9, beta2: 0.99, epsilon: 1e-3, epsilonStyle: 'pytorch', weightDecay: 0 } as const;
 const temperature = 0.7;
@@ -56,45 +56,45 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 
   /** Runs with fresh models of seed 1; they are disposed afterwards. */
-  function withModels<T>(work: (policy: Model, critic: Model, rows: PpoRows) => T): T {
+  async function withModels<T>(work: (policy: Model, critic: Model, rows: PpoRows) => Promise<T>): Promise<T> {
     const [policy, critic] = [tinyModel(), tinyModel('llama', 'score')];
-    const result = work(policy, critic, rowsOf(policy, critic));
+    const result = await work(policy, critic, rowsOf(policy, critic));
     disposeModel(policy);
     disposeModel(critic);
     return result;
   }
 
-  it('the first update of a rollout sees ratio 1, KL 0 and nothing clipped', () => {
-    withModels((policy, critic, rows) => {
+  it('the first update of a rollout sees ratio 1, KL 0 and nothing clipped', async () => {
+    await withModels(async (policy, critic, rows) => {
       const [adam, valueAdam] = [policy, critic].map((model) => createAdamW(model.parameters.layout, adamOptions));
-      const found = policyUpdate(policy, adam!, [rows], { ...options, temperature });
+      const found = await policyUpdate(policy, adam!, [rows], { ...options, temperature });
       expect([found.stats.ratio]).toBeAllclose([1]);
       expect(found.stats.approxKl).toBeLessThan(1e-9);
       expect(found.stats.clipFraction).toBe(0);
       // −mean(A): 5 + 3 tokens with advantage 1, 4 + 2 with −1.
       expect([found.loss]).toBeAllclose([-2 / 14]);
       // Every value is 1 below its return.
-      const value = valueUpdate(critic, valueAdam!, [rows], options);
+      const value = await valueUpdate(critic, valueAdam!, [rows], options);
       expect([value.loss, value.stats.clipFraction]).toBeAllclose([0.5, 0]);
       for (const each of [adam!, valueAdam!]) disposeAdamW(each);
     });
   });
 
-  it('takes log-probabilities at the temperature of the rollout: at another the ratio is not 1', () => {
-    withModels((policy, _, rows) => {
+  it('takes log-probabilities at the temperature of the rollout: at another the ratio is not 1', async () => {
+    await withModels(async (policy, _, rows) => {
       const adam = createAdamW(policy.parameters.layout, adamOptions);
-      const found = policyUpdate(policy, adam, [rows], { ...options, temperature: 1 });
+      const found = await policyUpdate(policy, adam, [rows], { ...options, temperature: 1 });
       expect(found.stats.approxKl).toBeGreaterThan(1e-3);
       disposeAdamW(adam);
     });
   });
 
-  it('makes likelier what had an advantage, and moves values towards returns', () => {
-    withModels((policy, critic, rows) => {
+  it('makes likelier what had an advantage, and moves values towards returns', async () => {
+    await withModels(async (policy, critic, rows) => {
       const [adam, valueAdam] = [policy, critic].map((model) => createAdamW(model.parameters.layout, adamOptions));
       for (let i = 0; i < 3; i++) {
-        policyUpdate(policy, adam!, [rows], { ...options, temperature });
-        valueUpdate(critic, valueAdam!, [rows], options);
+        await policyUpdate(policy, adam!, [rows], { ...options, temperature });
+        await valueUpdate(critic, valueAdam!, [rows], options);
       }
       const gain = responseLogProbs(policy, batch, temperature).reduce(
         (sum, value, i) => sum + (value - rows.oldLogProbs[i]!) * alternating[i]!,
@@ -107,36 +107,35 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     });
   });
 
-  it('makes the same update of a minibatch whole or in micro-batches', () => {
+  it('makes the same update of a minibatch whole or in micro-batches', async () => {
     const updated = (split: (rows: PpoRows) => PpoRows[]) =>
-      withModels((policy, critic, rows) => {
+      withModels(async (policy, critic, rows) => {
         const [adam, valueAdam] = [policy, critic].map((model) => createAdamW(model.parameters.layout, adamOptions));
-        const updates = [1, 2].map(() => [
-          policyUpdate(policy, adam!, split(rows), { ...options, temperature }),
-          valueUpdate(critic, valueAdam!, split(rows), options),
-        ]);
+        const updates = [];
+        for (let i = 0; i < 2; i++) {
+          updates.push(await policyUpdate(policy, adam!, split(rows), { ...options, temperature }));
+          updates.push(await valueUpdate(critic, valueAdam!, split(rows), options));
+        }
         for (const each of [adam!, valueAdam!]) disposeAdamW(each);
         return {
-          numbers: updates
-            .flat()
-            .flatMap(({ loss, gradientNorm, stats }) => [loss, gradientNorm, ...Object.values(stats)]),
+          numbers: updates.flatMap(({ loss, gradientNorm, stats }) => [loss, gradientNorm, ...Object.values(stats)]),
           policy: readParameters(policy.parameters).slice(),
           critic: readParameters(critic.parameters).slice(),
         };
       });
-    const whole = updated((rows) => [rows]);
-    const parts = updated((rows) => [take(rows, [3, 0]), take(rows, [2]), take(rows, [1])]);
+    const whole = await updated((rows) => [rows]);
+    const parts = await updated((rows) => [take(rows, [3, 0]), take(rows, [2]), take(rows, [1])]);
     expect(parts.numbers).toBeAllclose(whole.numbers, tolerance.forward);
     expect(parts.policy).toBeAllclose(whole.policy, tolerance.forward);
     expect(parts.critic).toBeAllclose(whole.critic, tolerance.forward);
   });
 
-  it('leaves no tensors behind', () => {
-    withModels((policy, critic, rows) => {
+  it('leaves no tensors behind', async () => {
+    await withModels(async (policy, critic, rows) => {
       const [adam, valueAdam] = [policy, critic].map((model) => createAdamW(model.parameters.layout, adamOptions));
-      expectNeutral(() => {
-        policyUpdate(policy, adam!, [rows, rows], { ...options, temperature });
-        valueUpdate(critic, valueAdam!, [rows, rows], options);
+      await expectNeutralAfter(async () => {
+        await policyUpdate(policy, adam!, [rows, rows], { ...options, temperature });
+        await valueUpdate(critic, valueAdam!, [rows, rows], options);
       });
       for (const each of [adam!, valueAdam!]) disposeAdamW(each);
     });

@@ -2,13 +2,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { disposeModel } from '../../src/model/model.ts';
 import { responseBatch } from '../../src/steps/response-batch.ts';
 import type { PairIds } from '../../src/steps/reward-update.ts';
-import { rewardUpdate } from '../../src/steps/reward-update.ts';
+import { pairBatches, rewardUpdate } from '../../src/steps/reward-update.ts';
 import { responseScores } from '../../src/steps/score-responses.ts';
 import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyIds, tinyModel } from '../model/tiny-model.ts';
-import { expectNeutral } from '../tensor/neutral.ts';
+import { expectNeutralAfter } from '../tensor/neutral.ts';
 
 const adamOptions = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, epsilonStyle: 'pytorch', weightDecay: 0 } as const;
 const options = { learningRate: 0.01, clipNorm: 1, where: 'reward step 1', centring: 0 };
@@ -27,7 +27,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     await useLane(lane);
   });
 
-  it('measures the Bradley–Terry loss of the scores at the last tokens, with margins and centring', () => {
+  it('measures the Bradley–Terry loss of the scores at the last tokens, with margins and centring', async () => {
     const model = tinyModel('llama', 'score');
     const adam = createAdamW(model.parameters.layout, adamOptions);
     const withMargins = pairs.map((pair, i) => ({ ...pair, margin: i / 2 }));
@@ -48,7 +48,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       accuracy: mean((i) => (chosen[i]! > rejected[i]! ? 1 : 0)),
       margin: mean((i) => chosen[i]! - rejected[i]!),
     };
-    const found = rewardUpdate(model, adam, withMargins, 0, { ...options, centring: 0.1 });
+    const found = await rewardUpdate(model, adam, pairBatches(model, withMargins, 0), { ...options, centring: 0.1 });
     expect([found.loss, found.stats.accuracy, found.stats.margin]).toBeAllclose(
       [expected.loss, expected.accuracy, expected.margin],
       tolerance.forward,
@@ -57,40 +57,41 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     disposeModel(model);
   });
 
-  it('learns a few pairs by heart', () => {
+  it('learns a few pairs by heart', async () => {
     const model = tinyModel('llama', 'score');
     const adam = createAdamW(model.parameters.layout, adamOptions);
-    const losses = Array.from({ length: 30 }, () => rewardUpdate(model, adam, pairs, 0, options));
+    const losses = [];
+    for (let step = 0; step < 30; step++)
+      losses.push(await rewardUpdate(model, adam, pairBatches(model, pairs, 0), options));
     expect(losses[29]!.loss).toBeLessThan(0.1 * Math.max(losses[0]!.loss, Math.LN2));
     expect(losses[29]!.stats.accuracy).toBe(1);
     disposeAdamW(adam);
     disposeModel(model);
   });
 
-  it('gives the same update in pieces as in one, also where the last piece is smaller', () => {
-    const run = (microBatchPairs?: number) => {
+  it('gives the same update in pieces as in one, also where the last piece is smaller', async () => {
+    const run = async (size?: number) => {
       const model = tinyModel('llama', 'score');
       const adam = createAdamW(model.parameters.layout, adamOptions);
-      const { loss, stats, gradientNorm } = rewardUpdate(model, adam, pairs, 0, {
+      const { loss, stats, gradientNorm } = await rewardUpdate(model, adam, pairBatches(model, pairs, 0, size), {
         ...options,
         centring: 0.1,
-        ...(microBatchPairs === undefined ? {} : { microBatchPairs }),
       });
       const moved = [...adam.first.read()];
       disposeAdamW(adam);
       disposeModel(model);
       return { numbers: [loss, gradientNorm, stats.accuracy, stats.margin], moved };
     };
-    const [whole, pieces] = [run(), run(2)];
+    const [whole, pieces] = [await run(), await run(2)];
     expect(pieces.numbers).toBeAllclose(whole.numbers, tolerance.forward);
     expect(pieces.moved).toBeAllclose(whole.moved, tolerance.gradient);
   });
 
-  it('leaves no tensors behind', () => {
+  it('leaves no tensors behind', async () => {
     const model = tinyModel('llama', 'score');
     const adam = createAdamW(model.parameters.layout, adamOptions);
-    expectNeutral(() => {
-      rewardUpdate(model, adam, pairs, 0, options);
+    await expectNeutralAfter(async () => {
+      await rewardUpdate(model, adam, pairBatches(model, pairs, 0), options);
     });
     disposeAdamW(adam);
     disposeModel(model);

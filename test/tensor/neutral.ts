@@ -14,7 +14,19 @@ export function expectNeutral(work: () => Tensor | readonly Tensor[] | undefined
     if (made !== undefined) tf.dispose(made as Tensor[]);
   };
   run();
-  const before = { tensors: tf.memory().numTensors, lane: tensorCount() };
+  const before = counts();
   run();
-  expect({ tensors: tf.memory().numTensors, lane: tensorCount() }).toEqual(before);
+  expect(counts()).toEqual(before);
+}
+
+/** The same of work that is awaited and returns nothing. */
+export async function expectNeutralAfter(work: () => Promise<void>): Promise<void> {
+  await work();
+  const before = counts();
+  await work();
+  expect(counts()).toEqual(before);
+}
+
+function counts() {
+  return { tensors: tf.memory().numTensors, lane: tensorCount() };
 }
