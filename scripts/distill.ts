@@ -8,6 +8,7 @@
  */
 import { checkModelFolder, loadModelFolder } from '../src/checkpoint/model-folder.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
+import { GRAPHS_MADE, graphsMade } from '../src/compile/mode.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
 import { splitRows } from '../src/data/packing.ts';
@@ -43,6 +44,7 @@ export const distillMetrics = {
   'optimizer/learning_rate': 'Learning rate of the update.',
   'optimizer/gradient_norm': 'Global norm of the gradient before clipping.',
   'speed/tokens_per_second': 'Tokens of rows (prompt, target, padding) a second, of the update alone.',
+  'speed/graphs': GRAPHS_MADE,
 } as const;
 
 interface State {
@@ -229,6 +231,7 @@ function metricsOf(
     'optimizer/learning_rate': learningRate,
     'optimizer/gradient_norm': update.gradientNorm,
     'speed/tokens_per_second': speed,
+    'speed/graphs': graphsMade(),
   };
 }
 

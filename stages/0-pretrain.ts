@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
+import { GRAPHS_MADE, graphsMade } from '../src/compile/mode.ts';
 import { encodeDocument, readCorpus } from '../src/data/corpus.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
@@ -39,6 +40,7 @@ export const pretrainMetrics = {
   'optimizer/learning_rate': 'Learning rate of the update.',
   'optimizer/gradient_norm': 'Global norm of the gradient before clipping.',
   'speed/tokens_per_second': 'Learned tokens a second, of the update alone.',
+  'speed/graphs': GRAPHS_MADE,
 } as const;
 
 interface State {
@@ -121,6 +123,7 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
       'optimizer/learning_rate': learningRate,
       'optimizer/gradient_norm': update.gradientNorm,
       'speed/tokens_per_second': speed,
+      'speed/graphs': graphsMade(),
     });
     bar.update(step, { loss: update.loss.toFixed(3), 'held-out': heldOutLoss.toFixed(3) }, seen);
     await endStep(context, { step, steps, everySteps: config.checkpoints.everySteps }, save);

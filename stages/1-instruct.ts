@@ -11,6 +11,7 @@ import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
+import { GRAPHS_MADE, graphsMade } from '../src/compile/mode.ts';
 import { bool, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
@@ -55,6 +56,7 @@ export const instructMetrics = {
   'optimizer/learning_rate': 'Learning rate of the update.',
   'optimizer/gradient_norm': 'Global norm of the gradient before clipping.',
   'speed/tokens_per_second': 'Tokens of rows (prompt, target, padding) a second, of the update alone.',
+  'speed/graphs': GRAPHS_MADE,
 } as const;
 
 const sampleColumns = {
@@ -196,6 +198,7 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
       'optimizer/learning_rate': learningRate,
       'optimizer/gradient_norm': update.gradientNorm,
       'speed/tokens_per_second': speed,
+      'speed/graphs': graphsMade(),
     });
     bar.update(step, { loss: update.loss.toFixed(3), accuracy: accuracy.toFixed(3) }, tokens);
     await endStep(context, { step, steps, everySteps: config.checkpoints.everySteps }, save);

@@ -7,11 +7,11 @@
  *   Run     npx tsx stages/2-reward.ts configs/reward/tiny.yaml
  *   After   Christiano et al. 2017 (arXiv:1706.03741); Stiennon et al. 2020 (arXiv:2009.01325)
  */
-
 import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
+import { GRAPHS_MADE, graphsMade } from '../src/compile/mode.ts';
 import { writeTable } from '../src/data/arrow-file.ts';
 import { roundedLength } from '../src/data/batch.ts';
 import { bool, float32, int32, nullable, utf8 } from '../src/data/columns.ts';
@@ -54,6 +54,7 @@ export const rewardMetrics = {
   'optimizer/learning_rate': 'Learning rate of the update.',
   'optimizer/gradient_norm': 'Global norm of the gradient before clipping.',
   'speed/pairs_per_second': 'Pairs a second, of the update alone.',
+  'speed/graphs': GRAPHS_MADE,
 } as const;
 
 const sampleColumns = {
@@ -193,6 +194,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
       'optimizer/learning_rate': learningRate,
       'optimizer/gradient_norm': update.gradientNorm,
       'speed/pairs_per_second': speed,
+      'speed/graphs': graphsMade(),
     });
     bar.update(step, { loss: update.loss.toFixed(3), accuracy: quality.accuracy.toFixed(3) });
     await endStep(context, { step, steps, everySteps: config.checkpoints.everySteps }, save);

@@ -12,6 +12,7 @@ import { savePpo, trainedPpo } from '../src/checkpoint/ppo-checkpoint.ts';
 import { describeTrunks, hasAdapter, planOfCritic, startPpo } from '../src/checkpoint/ppo-models.ts';
 import { lastCheckpoint } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
+import { graphsMade } from '../src/compile/mode.ts';
 import { float32, int32, nullable, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
@@ -154,7 +155,8 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     const gold = asked.map(({ gold: request }, row) => request && goldScore(request, answers[row] as string).total);
     const { learningRate } = settings.policy;
     const { scores, kl: responseKl } = shaped;
-    const numbers = { scores, kl: responseKl, klWeight, returns: targets.returns, gold, learningRate, seconds };
+    const speed = { seconds, graphs: graphsMade() };
+    const numbers = { scores, kl: responseKl, klWeight, returns: targets.returns, gold, learningRate, ...speed };
     const row = rolloutMetrics(rollout, numbers, inner);
     klWeight = nextKlWeight(klWeight, { ...kl, kind: kl.control }, row['kl/response'], rows);
     const measure = step % config.evaluation.everyIterations === 0 || step === iterations;

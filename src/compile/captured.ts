@@ -112,6 +112,7 @@ function leave(engine: Engine, variable: Variable): void {
   queue.leaving.push(variable);
   if (queue.leaving.length > 1) return;
   queueMicrotask(() => {
-    if (openEngine() === engine) settleCaptured(engine);
+    // While a step runs nothing else may; the next one settles what is left.
+    if (openEngine() === engine && !engine.isRunning) settleCaptured(engine);
   });
 }

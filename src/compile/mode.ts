@@ -3,7 +3,7 @@ import { CompileError, errorMessage } from '../errors.ts';
 import { currentLane } from '../tensor/lane.ts';
 import { settleCaptured } from './captured.ts';
 import type { Engine } from './engine.ts';
-import { engine, sweepEngine } from './engine.ts';
+import { engine, openEngine, sweepEngine } from './engine.ts';
 import type { TraceOptions } from './trace.ts';
 
 export interface CompileSettings {
@@ -29,6 +29,15 @@ export function setCompilation(chosen: Partial<CompileSettings>, warn: (line: st
 /** True where steps run as graphs, as far as is known. */
 export function compiles(): boolean {
   return settings.compile !== 'off' && !isBroken && currentLane() === 'tensorflow';
+}
+
+/** The metric `graphsMade`, in words. */
+export const GRAPHS_MADE =
+  'Graphs that this process has compiled: level once every shape has been met. Null where steps run eagerly.';
+
+/** Graphs traced so far; null where steps run eagerly. */
+export function graphsMade(): number | null {
+  return compiles() ? (openEngine()?.traces ?? 0) : null;
 }
 
 /** How graphs are made now. */

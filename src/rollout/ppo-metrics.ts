@@ -1,4 +1,5 @@
 /** The metrics of PPO: their definitions, and their values for one rollout. */
+import { GRAPHS_MADE } from '../compile/mode.ts';
 import { maskedMoments } from '../objectives/gae.ts';
 import type { Rollout } from './collect.ts';
 import type { InnerLoopResult } from './update-on-rollout.ts';
@@ -30,6 +31,7 @@ export const ppoMetrics = {
   'held_out/reward': 'Mean normalised reward-model score on held-out prompts, as it is.',
   'held_out/kl': 'Mean KL a response on held-out prompts, in nats.',
   'speed/seconds': 'Seconds of the iteration: rollout, scoring and updates.',
+  'speed/graphs': GRAPHS_MADE,
 } as const;
 
 /** Values of one iteration that are computed in the stage. */
@@ -45,6 +47,8 @@ export interface RolloutNumbers {
   readonly gold: readonly (number | null)[];
   readonly learningRate: number;
   readonly seconds: number;
+  /** As `graphsMade` gives it. */
+  readonly graphs: number | null;
 }
 
 function mean(values: ArrayLike<number>): number {
@@ -60,14 +64,15 @@ export function explainedVariance(values: Float32Array, returns: Float32Array, m
   return total === 0 ? 0 : 1 - maskedMoments(rest, mask).variance / total;
 }
 
+/** Metrics that not every run has. */
+type Perhaps = 'reward/gold' | 'speed/graphs';
+
 /** One row of metrics. */
 export function rolloutMetrics(
   rollout: Rollout,
   numbers: RolloutNumbers,
   inner: InnerLoopResult,
-): Record<Exclude<keyof typeof ppoMetrics, `held_out/${string}` | 'reward/gold'>, number> & {
-  'reward/gold': number | null;
-} {
+): Record<Exclude<keyof typeof ppoMetrics, `held_out/${string}` | Perhaps>, number> & Record<Perhaps, number | null> {
   const score = mean(numbers.scores);
   const kl = mean(numbers.kl);
   return {
@@ -92,5 +97,6 @@ export function rolloutMetrics(
     'response/eos_fraction': mean(rollout.ended),
     'optimizer/learning_rate': numbers.learningRate,
     'speed/seconds': numbers.seconds,
+    'speed/graphs': numbers.graphs,
   };
 }

@@ -46,6 +46,7 @@ describe('rolloutMetrics', () => {
       gold: [0.25, 0.75, 0.5, 0.5],
       learningRate: 1e-4,
       seconds: 3,
+      graphs: 9,
     };
     const inner = {
       ...{ epochs: 2, updates: 8, policyLoss: 0.1, valueLoss: 0.2, clipFraction: 0.3, valueClipFraction: 0.4 },
@@ -75,6 +76,7 @@ describe('rolloutMetrics', () => {
       'response/eos_fraction': 0.75,
       'optimizer/learning_rate': 1e-4,
       'speed/seconds': 3,
+      'speed/graphs': 9,
     });
     const declared = Object.keys(ppoMetrics).filter((name) => !name.startsWith('held_out/'));
     expect(Object.keys(found).sort()).toEqual(declared.sort());

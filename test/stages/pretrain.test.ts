@@ -89,6 +89,12 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     ]);
   });
 
+  it('compiles nothing more after its first step', () => {
+    const graphs = readMetrics(at('run'), pretrainMetrics).map((row) => row['speed/graphs']);
+    expect(new Set(graphs).size).toBe(1);
+    expect(graphs[0] !== null).toBe(lane.name === 'tensorflow');
+  });
+
   it('begins at the loss of a model that knows nothing', () => {
     const [first] = seriesOf(readMetrics(at('run'), pretrainMetrics), 'loss/train');
     expect(Math.abs(first! - Math.log(448))).toBeLessThan(0.05);
