@@ -142,6 +142,6 @@ async function unpack(python: string, wheels: string, target: string, environmen
   throw new LaneError(
     full
       ? `${target}: the disk is full. Free some space, or set PLUMBLINE_CACHE to a folder on another disk.`
-      : `${target}: the wheel could not be unpacked (${tellingLine(result.output) || 'it holds no libtensorflow'}). Run: npm run setup -- --again`,
+      : `${target}: the wheel could not be unpacked (${tellingLine(result.output) || result.failure || 'it holds no libtensorflow'}). Run: npm run setup -- --again`,
   );
 }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,6 +11,7 @@ import { installOfficial, officialBuilt } from '../../src/lanes/official.ts';
 import { type SetupOptions, setUpTensorflow } from '../../src/lanes/setup.ts';
 import { verifyAddon } from '../../src/lanes/verify-addon.ts';
 import type { StepContext } from '../../src/lanes/wheel.ts';
+import { writeExecutable } from '../helpers/executable.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'plumbline-setup-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -197,8 +198,7 @@ describe('compileAddon', () => {
 
   it('quotes a compiler that fails, and keeps no half-built addon', async () => {
     const compiler = join(folder, 'cxx');
-    writeFileSync(compiler, '#!/bin/sh\necho "cxx: error: unrecognized option -std=c++17" >&2; exit 2\n');
-    chmodSync(compiler, 0o755);
+    writeExecutable(compiler, '#!/bin/sh\necho "cxx: error: unrecognized option -std=c++17" >&2; exit 2\n');
     await expect(compileAddon(folder, packageFolder, context({ CXX: compiler }))).rejects.toThrow(
       `${compiler}: the addon does not compile (cxx: error: unrecognized option -std=c++17). Update g++ to 9 or newer, or set CXX to another compiler.`,
     );

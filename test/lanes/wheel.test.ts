@@ -1,14 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
@@ -16,6 +7,7 @@ import { LaneError } from '../../src/errors.ts';
 import { hashFile } from '../../src/files/hash.ts';
 import type { WheelSet } from '../../src/lanes/pinned-wheels.ts';
 import { fetchLibraries, type StepContext } from '../../src/lanes/wheel.ts';
+import { writeExecutable } from '../helpers/executable.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'plumbline-wheel-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -63,11 +55,8 @@ function wheelSet(sha256: string, megabytesNeeded = 1): WheelSet {
 function fakePython(output: string): string {
   const path = join(folder, 'bin');
   mkdirSync(path);
-  writeFileSync(
-    join(path, 'python3'),
-    `#!/bin/sh\ncase "$*" in *--version*) exit 0;; esac\necho "${output}" >&2; exit 1\n`,
-  );
-  chmodSync(join(path, 'python3'), 0o755);
+  const script = `#!/bin/sh\ncase "$*" in *--version*) exit 0;; esac\necho "${output}" >&2; exit 1\n`;
+  writeExecutable(join(path, 'python3'), script);
   return path;
 }
 
@@ -163,8 +152,7 @@ describe('fetchLibraries without a working pip', () => {
   it('says what to install where Python has no pip', async () => {
     const path = join(folder, 'bin');
     mkdirSync(path);
-    writeFileSync(join(path, 'python3'), '#!/bin/sh\necho "No module named pip" >&2; exit 1\n');
-    chmodSync(join(path, 'python3'), 0o755);
+    writeExecutable(join(path, 'python3'), '#!/bin/sh\necho "No module named pip" >&2; exit 1\n');
     await expect(fetchLibraries(wheelSet(''), context({ PATH: path }))).rejects.toThrow(
       `PATH: no Python with pip was found (${join(path, 'python3')}: No module named pip). Install pip (Debian: apt install python3-pip).`,
     );
@@ -182,8 +170,7 @@ describe('fetchLibraries without a working pip', () => {
     mkdirSync(path);
     const script =
       '#!/bin/sh\ncase "$*" in *-m*) exit 0;; esac\necho "OSError: [Errno 28] No space left" >&2; exit 1\n';
-    writeFileSync(join(path, 'python3'), script);
-    chmodSync(join(path, 'python3'), 0o755);
+    writeExecutable(join(path, 'python3'), script);
     await expect(fetchLibraries(wheelSet(''), context({ PATH: path }))).rejects.toThrow(
       /unpacked: the disk is full\. Free some space, or set PLUMBLINE_CACHE to a folder on another disk\./,
     );

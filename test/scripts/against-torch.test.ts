@@ -1,6 +1,6 @@
 /** The comparison with PyTorch: statistics, choice of calm turns, cases, and the command beside a stand-in for Python. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { caseNames, casesNamed, DEFAULT_CASES } from '../../scripts/bench/cases.ts';
@@ -9,6 +9,7 @@ import { ratiosOf, spreadOf, timeInTurn } from '../../scripts/bench/compare.ts';
 import { ourVariants } from '../../scripts/bench/our-cases.ts';
 import { hasGpuHint } from '../../src/lanes/hardware.ts';
 import { parameterCount } from '../../src/model/dimensions.ts';
+import { writeExecutable } from '../helpers/executable.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
 
 const path = useTemporaryFolder();
@@ -132,8 +133,7 @@ describe('the command', () => {
     const file = path('python');
     const lines = `require('node:readline').createInterface({ input: process.stdin })`;
     const reply = `(asked) => process.stdout.write(JSON.stringify(${answer}) + '\\n')`;
-    writeFileSync(file, `#!${process.execPath}\n${lines}.on('line', (line) => (${reply})(JSON.parse(line)));\n`);
-    chmodSync(file, 0o755);
+    writeExecutable(file, `#!${process.execPath}\n${lines}.on('line', (line) => (${reply})(JSON.parse(line)));\n`);
     return file;
   }
 

@@ -1,6 +1,6 @@
 /** What a GPU is checked by, the table of its numbers, and the command on a machine without one. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { findingsOf } from '../../scripts/gpu/check.ts';
@@ -8,6 +8,7 @@ import { gpuOf, runScript } from '../../scripts/gpu/machine.ts';
 import { markdownTable } from '../../scripts/gpu/measure.ts';
 import type { Numbers } from '../../scripts/gpu/numbers.ts';
 import { hasNvidiaDriver } from '../../src/lanes/hardware.ts';
+import { writeExecutable } from '../helpers/executable.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { lanesToTest } from '../helpers/use-lane.ts';
 
@@ -96,8 +97,7 @@ describe('the table', () => {
 describe('the driver', () => {
   it('is asked for name, memory and capability of the GPU that programs see', () => {
     const answer = `console.log('NVIDIA X, 570.1, 81559 MiB, 9.0'); if (!process.argv.includes('--id=3')) process.exit(1);`;
-    writeFileSync(path('nvidia-smi'), `#!${process.execPath}\n${answer}\n`);
-    chmodSync(path('nvidia-smi'), 0o755);
+    writeExecutable(path('nvidia-smi'), `#!${process.execPath}\n${answer}\n`);
     expect(gpuOf({ PATH: path('.'), CUDA_VISIBLE_DEVICES: '3,1' })).toEqual({
       ...{ name: 'NVIDIA X', driver: '570.1', memory: '81559 MiB', computeCapability: 9 },
     });

@@ -1,11 +1,12 @@
 /** How `npm run notebooks` ends where Python is missing or a check fails; the notebooks themselves run in .ci/run. */
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { writeTable } from '../../src/data/arrow-file.ts';
 import { utf8 } from '../../src/data/columns.ts';
 import { hashText } from '../../src/files/hash.ts';
 import { runProgram } from '../../src/lanes/programs.ts';
+import { writeExecutable } from '../helpers/executable.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
 
 const path = useTemporaryFolder();
@@ -42,8 +43,7 @@ describe('npm run notebooks', () => {
       const environment = path('cache', `notebooks-${hashText(requirements).slice(7, 19)}`);
       mkdirSync(`${environment}/bin`, { recursive: true });
       writeFileSync(`${environment}/complete`, '');
-      writeFileSync(`${environment}/bin/python`, '#!/bin/sh\necho "FAIL $2/ppo/metrics.arrow"\nexit 1\n');
-      chmodSync(`${environment}/bin/python`, 0o755);
+      writeExecutable(`${environment}/bin/python`, '#!/bin/sh\necho "FAIL $2/ppo/metrics.arrow"\nexit 1\n');
       for (const name of ['train', 'held-out']) {
         await writeTable(path('run', 'preferences', `${name}.arrow`), { prompt: utf8('Question.') }, [{ prompt: 'a' }]);
       }
