@@ -40,6 +40,12 @@ export function graphsMade(): number | null {
   return compiles() ? (openEngine()?.traces ?? 0) : null;
 }
 
+/** Largest relative error of a number that a matrix product reads: 2 to the minus bits of its mantissa. */
+export function productRounding(): number {
+  const bits = { f32: 24, tf32: 11, bf16: compiles() ? 8 : 24 }[settings.precision];
+  return 2 ** -bits;
+}
+
 /** How graphs are made now. */
 export function traceOptions(): TraceOptions {
   return { precision: settings.precision === 'bf16' ? 'bf16' : 'f32' };

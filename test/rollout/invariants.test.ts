@@ -1,5 +1,6 @@
 /** Each invariant holds for a real rollout, and each is found when it is broken on purpose. */
 import { beforeAll, describe, expect, it } from 'vitest';
+import { setCompilation } from '../../src/compile/mode.ts';
 import { InvariantError } from '../../src/errors.ts';
 import type { Rollout } from '../../src/rollout/collect.ts';
 import type { Checks, RolloutCheck } from '../../src/rollout/invariants.ts';
@@ -80,6 +81,24 @@ describe.each(lanesToTest())('checkRollout on the %s lane', (lane) => {
         referenceLogProbs: spoil(referenceLogProbs, batch.mask),
       })),
     ).toEqual([]);
+  });
+
+  it.runIf(lane === 'tensorflow')('allows for what bfloat16 products round, and for no more', () => {
+    setCompilation({ compile: 'on', precision: 'bf16' });
+    try {
+      const found = (by: number) => problems(({ drawnLogProbs }) => ({ drawnLogProbs: nudge(drawnLogProbs, by) }));
+      expect(found(0)).toEqual([]);
+      // A mantissa of 8 bits: 50 · 2⁻⁸.
+      expect(found(0.4)[0]).toMatch(
+        /^ppo iteration 1: log-probabilities .* expected a difference of at most 0\.1953125,/,
+      );
+      const first = (ratio: number) =>
+        checkFirstUpdate('strict', { ratio, approxKl: 0, clipFraction: 0 }, 'x', () => {});
+      expect(first(1.01)).toBeUndefined();
+      expect(() => first(1.02)).toThrow(InvariantError);
+    } finally {
+      setCompilation({});
+    }
   });
 
   it('warns, or keeps still, where asked', () => {
