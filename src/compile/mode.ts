@@ -103,5 +103,5 @@ function usableEngine(): Engine | null {
 function giveUp(error: unknown): void {
   if (settings.compile === 'on') throw error;
   isBroken = true;
-  say(`${errorMessage(error)} Steps run eagerly, several times slower.`);
+  say(`${errorMessage(error)} Steps run eagerly, about half as fast.`);
 }
