@@ -1,6 +1,7 @@
 /** TensorFlow's C API: graphs and sessions of the very library that the addon has loaded. tfjs itself offers neither. */
-import { createRequire } from 'node:module';
 import { errorMessage, LaneError } from '../errors.ts';
+import type { Koffi } from '../tensor/native-library.ts';
+import { loadKoffi } from '../tensor/native-library.ts';
 
 /** A pointer into the library. */
 export type Pointer = unknown;
@@ -109,12 +110,6 @@ const SIGNATURES: Readonly<Record<Exclude<keyof CApi, 'check' | 'status' | 'copy
   DeleteTensor: 'void TF_DeleteTensor(void*)',
 };
 
-/**
- * Koffi runs a call on a stack of its own. That of asynchronous ones has 128 KiB unless it is told otherwise: too little
- * to rely on where TensorFlow prepares a large graph. As much as synchronous calls have.
- */
-const STACK_BYTES = 2 ** 21;
-
 /** By their names as shared objects: the loader gives what is in the process already, and never a second copy. */
 const LIBRARIES = ['libtensorflow_cc.so.2', 'libtensorflow.so.2'];
 
@@ -137,10 +132,7 @@ export function openCApi(): CApi {
 }
 
 function bind(name: string): CApi {
-  // Loaded here, so that the other lanes need no native package.
-  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-  // Refused once a library is loaded.
-  if ((koffi.config().async_stack_size ?? 0) < STACK_BYTES) koffi.config({ async_stack_size: STACK_BYTES });
+  const koffi = loadKoffi();
   const library = koffi.load(name);
   // Types are global to koffi, and tests load this file more than once.
   if (!hasType(koffi, 'TF_Output')) koffi.struct('TF_Output', { oper: 'void*', index: 'int' });
@@ -160,7 +152,7 @@ function bind(name: string): CApi {
   };
 }
 
-function hasType(koffi: typeof import('koffi'), name: string): boolean {
+function hasType(koffi: Koffi, name: string): boolean {
   try {
     koffi.type(name);
     return true;

@@ -4,8 +4,8 @@
  * behind tf.config.experimental.enable_tensor_float_32_execution. One switch for eager ops and sessions, read at every
  * product (xla/stream_executor/cuda/cuda_blas.cc, DoBlasInternalImpl). Kernels of CPUs are left alone.
  */
-import { createRequire } from 'node:module';
 import { errorMessage, LaneError } from '../errors.ts';
+import { loadKoffi } from './native-library.ts';
 
 /** The switch inside the library. */
 export interface TensorFloat32 {
@@ -38,9 +38,7 @@ export function tensorFloat32(): TensorFloat32 {
 }
 
 function bind(namespace: string): TensorFloat32 {
-  // Loaded here, so that lanes without a GPU need no native package.
-  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-  const library = koffi.load(LIBRARY);
+  const library = loadKoffi().load(LIBRARY);
   const allow = library.func(`void _ZN${namespace}32enable_tensor_float_32_executionEb(bool)`);
   const isAllowed = library.func(`bool _ZN${namespace}33tensor_float_32_execution_enabledEv()`);
   return { isAllowed: () => isAllowed() as boolean, allow: (allowed) => void allow(allowed) };

@@ -28,7 +28,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Where each third-party package may be imported: a folder ("src/tensor/") or a file. Tests may import anything. */
 const DOORS: readonly { package: RegExp; allowed: RegExp }[] = [
   { package: /^@tensorflow\//, allowed: /^src\/tensor\// },
-  { package: /^koffi$/, allowed: /^src\/(compile\/c-api|tensor\/tensor-float-32)\.ts$/ },
+  { package: /^koffi$/, allowed: /^src\/tensor\/native-library\.ts$/ },
   { package: /^webgpu$/, allowed: /^src\/(tensor|lanes)\// },
   { package: /^apache-arrow(\/|$)/, allowed: /^src\/(data\/(arrow-[a-z-]+|columns)|import\/arrow-[a-z-]+)\.ts$/ },
   { package: /^(csv-parse|@streamparser\/json|hyparquet|hyparquet-compressors|fzstd)$/, allowed: /^src\/import\// },

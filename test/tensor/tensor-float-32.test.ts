@@ -1,5 +1,6 @@
 /** TensorFloat-32: the switch inside TensorFlow, and what a lane on a GPU does with it. */
 import { describe, expect, it, vi } from 'vitest';
+import { openCApi } from '../../src/compile/c-api.ts';
 import { LaneError } from '../../src/errors.ts';
 import { openLane } from '../../src/tensor/lane.ts';
 import { tensorFloat32 } from '../../src/tensor/tensor-float-32.ts';
@@ -21,6 +22,8 @@ describe('the switch', () => {
     expect(tensorFloat32().isAllowed()).toBe(false);
     found.allow(true);
     expect(tensorFloat32().isAllowed()).toBe(true);
+    // On a GPU it comes first: what calls TensorFlow has to be set up for compiled steps by then.
+    expect(() => openCApi()).not.toThrow();
   });
 });
 

@@ -1,0 +1,22 @@
+/** The one door to koffi, which calls functions of native libraries that are in the process already. */
+import { createRequire } from 'node:module';
+
+/** What koffi gives. */
+export type Koffi = typeof import('koffi');
+
+/**
+ * Koffi runs a call on a stack of its own. That of asynchronous ones has 128 KiB unless it is told otherwise: too little
+ * to rely on where TensorFlow prepares a large graph. As much as synchronous calls have.
+ */
+const STACK_BYTES = 2 ** 21;
+
+/**
+ * Loaded when it is first needed, so that lanes without TensorFlow need no native package. Set up here, before anybody
+ * loads a library: after that koffi refuses.
+ * @throws Error where it is not installed
+ */
+export function loadKoffi(): Koffi {
+  const koffi = createRequire(import.meta.url)('koffi') as Koffi;
+  if ((koffi.config().async_stack_size ?? 0) < STACK_BYTES) koffi.config({ async_stack_size: STACK_BYTES });
+  return koffi;
+}
