@@ -3,19 +3,24 @@
 import type { Engine } from '../compile/engine.ts';
 import type { Compiled } from '../compile/function.ts';
 import type { Port, Variable } from '../compile/graph.ts';
+import type { Tracer } from '../compile/trace.ts';
 import { padLeft, roundedLength } from '../data/batch.ts';
 import type { KeyValues } from '../model/decoder.ts';
 import { decode, selectPositions } from '../model/decoder.ts';
+import type { ModelDimensions } from '../model/dimensions.ts';
 import { tokenLogits } from '../model/heads.ts';
+import type { DecoderInputs } from '../model/inputs.ts';
 import { inputArrays, inputsFrom, stepArrays } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
+import type { Random } from '../random.ts';
 import { modelGraph } from '../steps/model-graph.ts';
-import type { HostArrays } from '../tensor/host-arrays.ts';
+import type { HostArrays, Tensors } from '../tensor/host-arrays.ts';
 import { number, pick, vector } from '../tensor/host-arrays.ts';
-import type { Tensor1D } from '../tensor/tf.ts';
+import type { Tensor1D, Tensor4D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import type { Weights } from '../tensor/weights.ts';
 import { drawInGraph, isPlain } from './compiled-draw.ts';
-import type { Decoding, DecodingOptions, Drawing, RowPrompt, RowToken } from './decoding.ts';
+import type { Decoding, DecodingOptions, RowLine, RowPrompt, RowToken } from './decoding.ts';
 import { drawOnHost, refillRows } from './decoding.ts';
 import type { DecodingCache } from './decoding-cache.ts';
 import { putIntoCache, returnCache, takeCache, wholeCache } from './decoding-cache.ts';
@@ -39,18 +44,18 @@ export function compiledDecoding(engine: Engine, options: DecodingOptions): Deco
     Array.from({ length: kvHeads * count }, (_, i) => {
       return (row * kvHeads + Math.floor(i / count)) * columns + from + (i % count);
     });
-  const draw = (
-    graphOf: (like: HostArrays) => Compiled<string>,
-    arrays: HostArrays,
-    drawn: readonly number[],
-    lines: { readonly count: number; readonly of: (index: number) => number },
-  ): DrawnToken[] => {
+  const { sampling } = drawing;
+  const isDrawn = isPlain(sampling) && sampling.temperature !== 0;
+  /** Runs a graph of so many lines, and draws for these rows. */
+  const draw = (kind: Kind, given: HostArrays, drawn: readonly RowLine[], lines: number): DrawnToken[] => {
+    const uniform = new Float32Array(isDrawn ? lines : 0);
+    const arrays = isDrawn ? { ...given, uniform: vector(uniform), temperature: number(sampling.temperature) } : given;
     // Traced before anything is drawn: where that fails, eager decoding starts from the same random state.
-    const graph = graphOf({ ...arrays, ...uniformArrays(drawing, [], lines) });
-    const { logits, ids, logProbs } = graph.run({ ...arrays, ...uniformArrays(drawing, drawn, lines) }, ['cache']);
-    if (logits !== undefined) return drawOnHost(logits as Float32Array, vocab, drawn, lines.of, drawing);
-    return drawn.map((_, index) => {
-      const line = lines.of(index);
+    const graph = decodingGraph(engine, model, arrays, { kind, cache, sampling });
+    if (isDrawn) for (const { row, line } of drawn) uniform[line] = belowOne(drawing.random(row));
+    const { logits, ids, logProbs } = graph.run(arrays, ['cache']);
+    if (logits !== undefined) return drawOnHost(logits as Float32Array, vocab, drawn, drawing);
+    return drawn.map(({ line }) => {
       return { id: (ids as Int32Array)[line] as number, logProb: (logProbs as Float32Array)[line] as number };
     });
   };
@@ -74,15 +79,13 @@ export function compiledDecoding(engine: Engine, options: DecodingOptions): Deco
         ...inputArrays(model.dimensions, tokens),
         cells: vector(Int32Array.from(filled.flatMap(({ row }) => cells(row, 0, seq)))),
       };
-      const drawn = prompts.map(({ row }) => row);
-      const lines = { count: batch, of: (index: number) => index };
-      return draw((like) => promptGraph(engine, model, like, cache, drawing.sampling), arrays, drawn, lines);
+      const drawn = prompts.map(({ row }, line) => ({ row, line }));
+      return draw('prompts', arrays, drawn, batch);
     },
     advance: (tokens) => {
       const arrays = tokenArrays(model, places, tokens, { columns, cells });
-      const drawn = tokens.map(({ row }) => row);
-      const lines = { count: rows, of: (index: number) => drawn[index] as number };
-      return draw((like) => tokenGraph(engine, model, like, cache, drawing.sampling), arrays, drawn, lines);
+      const drawn = tokens.map(({ row }) => ({ row, line: row }));
+      return draw('token', arrays, drawn, rows);
     },
     dispose: () => returnCache(engine, cache),
   };
@@ -121,71 +124,71 @@ function tokenArrays(
   };
 }
 
-/** One number in [0, 1) for each line of the batch whose row draws, from that row's own numbers. */
-function uniformArrays(
-  { sampling, random }: Drawing,
-  drawn: readonly number[],
-  lines: { readonly count: number; readonly of: (index: number) => number },
-): HostArrays {
-  if (!isPlain(sampling) || sampling.temperature === 0) return {};
-  const uniform = new Float32Array(lines.count);
-  // Below 1 in float32, too: the sum of all weights is never passed.
-  for (const [index, row] of drawn.entries()) {
-    uniform[lines.of(index)] = Math.min(random(row).uniform(), 1 - 2 ** -24);
-  }
-  return { uniform: vector(uniform), temperature: number(sampling.temperature) };
+/** Below 1 in float32, too: the sum of all weights is never passed. */
+function belowOne(random: Random): number {
+  return Math.min(random.uniform(), 1 - 2 ** -24);
 }
 
-function promptGraph(engine: Engine, model: Model, like: HostArrays, cache: DecodingCache, sampling: Sampling) {
-  const key = `prompts, ${cache.name} ${samplingKey(sampling)}`;
-  return modelGraph(
-    engine,
-    model,
-    key,
-    like,
-    (weights, arrays, tracer) => {
-      const { dimensions } = model;
-      const inputs = inputsFrom(dimensions, arrays);
-      const { hidden, present } = decode(dimensions, weights, inputs);
-      const last = Int32Array.from({ length: inputs.batch }, (_, row) => (row + 1) * inputs.seq - 1);
-      const logits = tokenLogits(dimensions, weights, selectPositions(hidden, tf.tensor1d(last, 'int32')));
-      const cells = tracer.port(pick<Tensor1D>(arrays, 'cells'));
-      const targets = present.flatMap(({ keys, values }, layer) => {
-        const kept = cache.layers[layer] as DecodingCache['layers'][number];
-        const put = (variable: Variable, fresh: KeyValues['keys']) =>
-          putIntoCache(engine, tracer, variable, fresh, cells).operation;
-        return [put(kept.keys, keys), put(kept.values, values)];
-      });
-      return { outputs: drawInGraph(tracer, logits, arrays, sampling), targets: { cache: targets } };
-    },
-    cache.narrow,
-  );
+/** What a graph reads: whole prompts, or one token a row beside the cache. */
+type Kind = 'prompts' | 'token';
+
+function decodingGraph(
+  engine: Engine,
+  model: Model,
+  like: HostArrays,
+  { kind, cache, sampling }: { kind: Kind; cache: DecodingCache; sampling: Sampling },
+): Compiled<string> {
+  const { dimensions } = model;
+  const key = `${kind}, ${cache.name} ${samplingKey(sampling)}`;
+  const build = (weights: Weights, arrays: Tensors, tracer: Tracer) => {
+    const cells = tracer.port(pick<Tensor1D>(arrays, 'cells'));
+    const put = (variable: Variable, fresh: Tensor4D) => putIntoCache(engine, tracer, variable, fresh, cells);
+    const read = { prompts: readPrompts, token: readToken }[kind];
+    const { hidden, targets } = read({
+      dimensions,
+      weights,
+      inputs: inputsFrom(dimensions, arrays),
+      tracer,
+      cache,
+      put,
+    });
+    const logits = tokenLogits(dimensions, weights, hidden);
+    return { outputs: drawInGraph(tracer, logits, arrays, sampling), targets: { cache: targets } };
+  };
+  return modelGraph(engine, model, key, like, build, cache.narrow);
 }
 
-function tokenGraph(engine: Engine, model: Model, like: HostArrays, cache: DecodingCache, sampling: Sampling) {
-  const key = `token, ${cache.name} ${samplingKey(sampling)}`;
-  return modelGraph(
-    engine,
-    model,
-    key,
-    like,
-    (weights, arrays, tracer) => {
-      const { dimensions } = model;
-      const inputs = inputsFrom(dimensions, arrays);
-      const size = { rows: inputs.batch, kvHeads: dimensions.kvHeads };
-      const cells = tracer.port(pick<Tensor1D>(arrays, 'cells'));
-      const join = (layer: number, fresh: KeyValues): KeyValues => {
-        const kept = cache.layers[layer] as DecodingCache['layers'][number];
-        const put = (variable: Variable, one: KeyValues['keys']) =>
-          wholeCache(tracer, putIntoCache(engine, tracer, variable, one, cells).outputs[0] as Port, size);
-        return { keys: put(kept.keys, fresh.keys), values: put(kept.values, fresh.values) };
-      };
-      const { hidden } = decode(dimensions, weights, inputs, [], { join });
-      const logits = tokenLogits(dimensions, weights, hidden);
-      return { outputs: drawInGraph(tracer, logits, arrays, sampling), targets: { cache: [] } };
-    },
-    cache.narrow,
-  );
+/** What both readings are given. */
+interface Reading {
+  readonly dimensions: ModelDimensions;
+  readonly weights: Weights;
+  readonly inputs: DecoderInputs;
+  readonly tracer: Tracer;
+  readonly cache: DecodingCache;
+  readonly put: (variable: Variable, fresh: Tensor4D) => ReturnType<Tracer['node']>;
+}
+
+/** The states of the last column [lines, d_model], and what writes keys and values into the cache. */
+function readPrompts({ dimensions, weights, inputs, cache, put }: Reading) {
+  const { hidden, present } = decode(dimensions, weights, inputs);
+  const last = Int32Array.from({ length: inputs.batch }, (_, row) => (row + 1) * inputs.seq - 1);
+  const targets = present.flatMap(({ keys, values }, layer) => {
+    const kept = cache.layers[layer] as DecodingCache['layers'][number];
+    return [put(kept.keys, keys).operation, put(kept.values, values).operation];
+  });
+  return { hidden: selectPositions(hidden, tf.tensor1d(last, 'int32')), targets };
+}
+
+/** The states of one token a row; attention reads what is written, so nothing else has to. */
+function readToken({ dimensions, weights, inputs, tracer, cache, put }: Reading) {
+  const size = { rows: inputs.batch, kvHeads: dimensions.kvHeads };
+  const whole = (variable: Variable, fresh: Tensor4D) =>
+    wholeCache(tracer, put(variable, fresh).outputs[0] as Port, size);
+  const join = (layer: number, fresh: KeyValues): KeyValues => {
+    const kept = cache.layers[layer] as DecodingCache['layers'][number];
+    return { keys: whole(kept.keys, fresh.keys), values: whole(kept.values, fresh.values) };
+  };
+  return { hidden: decode(dimensions, weights, inputs, [], { join }).hidden, targets: [] };
 }
 
 function samplingKey(sampling: Sampling): string {

@@ -53,16 +53,20 @@ export function refillRows(rows: number): number {
   return Math.ceil(rows / 4);
 }
 
-/** Draws from logits [rows · vocab] on the host, one line for each of the rows. */
+/** A row that draws, and its line in what a step computes. */
+export interface RowLine {
+  readonly row: number;
+  readonly line: number;
+}
+
+/** Draws from logits [lines · vocab] on the host. */
 export function drawOnHost(
   logits: Float32Array,
   vocab: number,
-  rows: readonly number[],
-  lineOf: (index: number) => number,
+  rows: readonly RowLine[],
   { sampling, random, seen }: Drawing,
 ): DrawnToken[] {
-  return rows.map((row, index) => {
-    const line = lineOf(index);
+  return rows.map(({ row, line }) => {
     return sampleToken(logits.subarray(line * vocab, (line + 1) * vocab), sampling, random(row), seen(row));
   });
 }

@@ -24,7 +24,8 @@ export function eagerDecoding({ model, drawing }: DecodingOptions): Decoding {
     const { logits, present } = read(model, inputs, cache, last);
     disposeCache(cache);
     cache = present;
-    return drawOnHost(logits, dimensions.vocab, rows, (index) => lines.indexOf(rows[index] as number), drawing);
+    const drawn = rows.map((row) => ({ row, line: lines.indexOf(row) }));
+    return drawOnHost(logits, dimensions.vocab, drawn, drawing);
   };
   return {
     refills: false,
