@@ -11,7 +11,7 @@ let watches = false;
 
 /** Each call that differs from those before costs TensorFlow a look at the whole graph: tensors come and go together. */
 interface Queue {
-  arriving: { readonly variable: Variable; readonly values: HostValues; readonly leave: () => void }[];
+  arriving: { readonly variable: Variable; readonly values: HostValues; readonly arrived: () => void }[];
   leaving: Variable[];
 }
 
@@ -32,11 +32,11 @@ export function capture(engine: Engine, tensor: Tensor, dtype: number): Variable
   if (!watches) watchDisposals(backend);
   const variable = createVariable(engine, dtype, tensor.shape);
   let giveBack = (): void => undefined;
-  const leave = (): void => {
+  const arrived = (): void => {
     giveBack = moveAway(backend, dataId, () => readVariables(engine, [variable])[0] as HostValues);
   };
   const queue = queueOf(engine);
-  queue.arriving.push({ variable, values: backend.readSync(dataId) as HostValues, leave });
+  queue.arriving.push({ variable, values: backend.readSync(dataId) as HostValues, arrived });
   if (queue.arriving.reduce((sum, { values }) => sum + values.byteLength, 0) > MOST_WAITING_BYTES) arrive(engine);
   const resident = { moveOut: () => giveBack() };
   engine.residents.add(resident);
@@ -54,7 +54,7 @@ export function settleCaptured(engine: Engine): void {
 function arrive(engine: Engine): void {
   const arriving = queueOf(engine).arriving.splice(0);
   assignVariables(engine, arriving);
-  for (const { leave } of arriving) leave();
+  for (const { arrived } of arriving) arrived();
 }
 
 function queueOf(engine: Engine): Queue {
