@@ -1,7 +1,8 @@
 /** Prompts with their responses as one batch, and where in it the response tokens are predicted. Host only. */
 
 import { roundedLength } from '../data/batch.ts';
-import { planPacking } from '../data/packing.ts';
+import type { EncodedExample } from '../data/instruction.ts';
+import { fillRows, planPacking } from '../data/packing.ts';
 import { DataError } from '../errors.ts';
 import type { TokenBatch } from '../model/inputs.ts';
 
@@ -81,6 +82,8 @@ interface Layout {
 function layOut(sequences: readonly PromptResponse[], padId: number, layout: Layout): ResponseBatch {
   const { plan, rows, seq, response } = layout;
   checkLengths(sequences, layout);
+  const all = Array.from({ length: rows }, (_, row) => (plan[row] ?? []).map((index) => wholeOf(sequences, index)));
+  const { inputIds: ids, segmentIds: segments, positions } = fillRows(all, seq, padId);
   const count = sequences.length * response;
   const grid = {
     ids: new Int32Array(count).fill(padId),
@@ -88,30 +91,26 @@ function layOut(sequences: readonly PromptResponse[], padId: number, layout: Lay
     mask: new Float32Array(count),
   };
   const last = new Int32Array(sequences.length);
-  const [ids, segments, positions] = [0, 1, 2].map(() => new Int32Array(rows * seq)) as [
-    Int32Array,
-    Int32Array,
-    Int32Array,
-  ];
-  ids.fill(padId);
   for (const [row, indices] of plan.entries()) {
     let at = row * seq;
-    for (const [segment, index] of indices.entries()) {
+    for (const index of indices) {
       const { promptIds, responseIds } = sequences[index] as PromptResponse;
-      const length = promptIds.length + responseIds.length;
-      ids.set(promptIds, at);
-      ids.set(responseIds, at + promptIds.length);
-      segments.fill(segment + 1, at, at + length);
-      for (let t = 0; t < length; t++) positions[at + t] = t;
       const cell = index * response;
       grid.ids.set(responseIds, cell);
       grid.mask.fill(1, cell, cell + responseIds.length);
       for (let t = 0; t < responseIds.length; t++) grid.predictors[cell + t] = at + promptIds.length + t - 1;
-      last[index] = at + length - 1;
-      at += length;
+      at += promptIds.length + responseIds.length;
+      last[index] = at - 1;
     }
   }
   return { tokens: { batch: rows, seq, ids, segments, positions }, response, ...grid, last };
+}
+
+/** Prompt and response as packing takes them; what is learned is in the arrays of the response. */
+function wholeOf(sequences: readonly PromptResponse[], index: number): EncodedExample {
+  const { promptIds, responseIds } = sequences[index] as PromptResponse;
+  const inputIds = Int32Array.of(...promptIds, ...responseIds);
+  return { inputIds, lossMask: new Int32Array(inputIds.length) };
 }
 
 /** The cells of the response arrays that hold tokens. */
