@@ -63,7 +63,7 @@ export function validationItems({ data, evaluation, run }: DistillConfig): TaskI
 
 function tasksIn(examples: string): string[] {
   const columns = { task: utf8('Dataset the row comes from.') };
-  const { rows } = readTable(examples, columns, 'npx tsx stages/1-instruct.ts');
+  const { rows } = readTable(examples, columns, 'node --import tsx stages/1-instruct.ts');
   return [...new Set(rows.map(({ task }) => task))];
 }
 

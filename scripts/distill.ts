@@ -3,7 +3,7 @@
  *
  *   Reads   a language model (the teacher), a stage-1 run's instruct.arrow, data/seed and data/templates for validation
  *   Writes  <run.folder>/{config.yaml, metrics.arrow, samples.arrow, checkpoints/, best/, manifest.json}
- *   Run     npx tsx scripts/distill.ts configs/distill/tiny.yaml
+ *   Run     node --import tsx scripts/distill.ts configs/distill/tiny.yaml
  *   After   Hinton et al. 2015 (arXiv:1503.02531); the mix of losses as in DistilBERT (arXiv:1910.01108)
  */
 import { checkModelFolder, loadModelFolder } from '../src/checkpoint/model-folder.ts';

@@ -2,7 +2,7 @@
  * Exports Arrow files as a folder for `datasets.load_from_disk` in Python: one file as a Dataset, several as a
  * DatasetDict whose splits are named after the files.
  *
- *   Run     npx tsx scripts/export-dataset.ts data/runs/tiny/preferences/{train,held-out}.arrow data/build/preferences
+ *   Run     node --import tsx scripts/export-dataset.ts data/runs/tiny/preferences/{train,held-out}.arrow data/build/preferences
  *   Reads   Arrow files in `file` or stream format
  *   Writes  the folder, whole or not at all: stream-format shards, state.json and dataset_info.json
  */
@@ -160,7 +160,7 @@ export function exportArguments(argv: readonly string[]): { files: string[]; fol
   if (folder === undefined || argv.length < 2) {
     throw new UserError(
       `export-dataset: expected Arrow files and a folder, received ${argv.length} arguments. ` +
-        'Run npx tsx scripts/export-dataset.ts file.arrow… folder.',
+        'Run node --import tsx scripts/export-dataset.ts file.arrow… folder.',
     );
   }
   return { files: argv.slice(0, -1), folder };

@@ -3,7 +3,7 @@
  *
  *   Reads   the files that `input` names
  *   Writes  `output`, whole or not at all, with provenance columns and the report in its metadata
- *   Run     npx tsx scripts/import.ts configs/import/public/banking77.yaml
+ *   Run     node --import tsx scripts/import.ts configs/import/public/banking77.yaml
  */
 import { hashText } from '../src/files/hash.ts';
 import { importDataset } from '../src/import/import-dataset.ts';

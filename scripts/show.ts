@@ -114,7 +114,7 @@ function main(): void {
   const [path] = positionals;
   if (path === undefined || positionals.length !== 1) {
     throw new DataError(
-      'show: expected one Arrow file. Run npx tsx scripts/show.ts file.arrow [--rows n] [--tokenizer folder].',
+      'show: expected one Arrow file. Run node --import tsx scripts/show.ts file.arrow [--rows n] [--tokenizer folder].',
     );
   }
   const color = process.stdout.isTTY === true && process.env.NO_COLOR === undefined;

@@ -3,7 +3,7 @@
  *
  *   Reads   a corpus (JSONL), a tokenizer folder
  *   Writes  <run.folder>/{config.yaml, metrics.arrow, checkpoints/, model/, manifest.json}
- *   Run     npx tsx stages/0-pretrain.ts configs/pretrain/base.yaml
+ *   Run     node --import tsx stages/0-pretrain.ts configs/pretrain/base.yaml
  *   After   Radford et al. 2019 (GPT-2); Touvron et al. 2023 (arXiv:2302.13971)
  */
 import { join } from 'node:path';

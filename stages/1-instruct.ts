@@ -3,7 +3,7 @@
  *
  *   Reads   a base checkpoint, data/seed/<task>.jsonl, data/templates/<task>.yaml
  *   Writes  <run.folder>/{config.yaml, instruct.arrow, mixture.arrow, metrics.arrow, samples.arrow, checkpoints/, best/, manifest.json}
- *   Run     npx tsx stages/1-instruct.ts configs/instruct/tiny.yaml
+ *   Run     node --import tsx stages/1-instruct.ts configs/instruct/tiny.yaml
  *   After   Wei et al. 2022 (FLAN, arXiv:2109.01652)
  */
 import { join } from 'node:path';

@@ -4,7 +4,7 @@
  *   Reads   a stage-1 checkpoint, train.arrow and held-out.arrow of preference pairs
  *   Writes  <run.folder>/{config.yaml, metrics.arrow, samples.arrow, calibration.arrow, groups.arrow, checkpoints/, model/,
  *           manifest.json}; groups.arrow where groupBy names a column
- *   Run     npx tsx stages/2-reward.ts configs/reward/tiny.yaml
+ *   Run     node --import tsx stages/2-reward.ts configs/reward/tiny.yaml
  *   After   Christiano et al. 2017 (arXiv:1706.03741); Stiennon et al. 2020 (arXiv:2009.01325)
  */
 import type { CardFacts } from '../src/checkpoint/model-card.ts';

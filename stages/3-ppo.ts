@@ -3,7 +3,7 @@
  *
  *   Reads   a stage-1 checkpoint, a stage-2 checkpoint, data/seed/chat.jsonl
  *   Writes  <run.folder>/{config.yaml, metrics.arrow, samples.arrow, rollouts.arrow, checkpoints/, model/, manifest.json}
- *   Run     npx tsx stages/3-ppo.ts configs/ppo/tiny.yaml
+ *   Run     node --import tsx stages/3-ppo.ts configs/ppo/tiny.yaml
  *   After   Ziegler et al. 2019 (arXiv:1909.08593); Huang et al. 2024 (arXiv:2403.17031)
  */
 import { ppoCard } from '../src/checkpoint/model-card.ts';

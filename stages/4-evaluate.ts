@@ -3,7 +3,7 @@
  *
  *   Reads   the checkpoints of stages 0 to 3, the rows and templates of the tasks, what stage 1 trained (instruct.arrow)
  *   Writes  <run.folder>/{config.yaml, tasks.arrow, protocol.arrow, contamination.arrow, answers.arrow, table.arrow, manifest.json}
- *   Run     npx tsx stages/4-evaluate.ts configs/evaluate/tiny.yaml
+ *   Run     node --import tsx stages/4-evaluate.ts configs/evaluate/tiny.yaml
  *   After   Wei et al. 2022 (FLAN, arXiv:2109.01652) section 2.2; Brown et al. 2020 (GPT-3, arXiv:2005.14165) section 2.4
  */
 import { join } from 'node:path';
@@ -213,7 +213,7 @@ function contamination(config: EvaluateConfig, tasks: readonly Task[]): Overlap[
   const training = readTable(
     join(config.instruct, 'instruct.arrow'),
     { prompt: utf8(''), target: utf8('') },
-    'npx tsx stages/1-instruct.ts',
+    'node --import tsx stages/1-instruct.ts',
   );
   const heldOut = tasks.flatMap((task) => {
     const { columns, options } = task.templates;

@@ -1,7 +1,7 @@
 /**
  * Measures the way of data on one core: import of JSONL, rendering and tokenizing, and reading a batch back at random.
  *
- *   Run   npx tsx scripts/bench/data.ts [--megabytes 50]
+ *   Run   node --import tsx scripts/bench/data.ts [--megabytes 50]
  */
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';

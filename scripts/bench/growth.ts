@@ -2,7 +2,7 @@
  * How the cost of our training step grows: tokens a second over model size, rows and length, and the share of the
  * machine's matrix-product speed that is reached.
  *
- *   Run      npx tsx scripts/bench/growth.ts [--ours eager] [--repetitions 5]
+ *   Run      node --import tsx scripts/bench/growth.ts [--ours eager] [--repetitions 5]
  *   Writes   a table to the terminal; growth.json and growth.svg into data/build/bench
  */
 import { cpus } from 'node:os';
@@ -123,7 +123,7 @@ async function measure(given: TrainCase, options: OurOptions, repetitions: numbe
 await runMain(import.meta.url, async (argv) => {
   const { values, positionals, help } = parseFlags(argv, flags);
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
-  if (help) return say(['Usage: npx tsx scripts/bench/growth.ts [options]', ...flagHelp(flags)].join('\n'));
+  if (help) return say(['Usage: node --import tsx scripts/bench/growth.ts [options]', ...flagHelp(flags)].join('\n'));
   if (positionals.length > 0) throw new ConfigError(`growth: expected options only, received "${positionals[0]}".`);
   const options = ourVariants[values.ours] as OurOptions;
   const lane = await openLane({ backend: 'auto', device: 'auto' });

@@ -91,8 +91,8 @@ await runMain(import.meta.url, async ([folder, only]) => {
     return;
   }
   const rows = CASES.map((one, i) => {
-    const tsx = fileURLToPath(new URL('../../node_modules/.bin/tsx', import.meta.url));
-    const text = execFileSync(tsx, [fileURLToPath(import.meta.url), folder, String(i)], { encoding: 'utf8' });
+    const again = ['--import', 'tsx', fileURLToPath(import.meta.url), folder, String(i)];
+    const text = execFileSync(process.execPath, again, { encoding: 'utf8' });
     const { estimateMb, peakMb, seconds } = JSON.parse(text.trim().split('\n').at(-1) ?? '{}') as Measured;
     const { method, frozen, recompute, rows: count, length, share } = one;
     const what = `${method}, ${frozen}${recompute ? ', recompute' : ''}, ${count} × ${length}, ${100 * share} % learned`;

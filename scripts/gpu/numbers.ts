@@ -2,7 +2,7 @@
  * Numbers of one lane that tell whether it computes rightly, and in what precision; `check.ts` compares them between
  * lanes, each of which needs a process of its own.
  *
- *   Run      npx tsx scripts/gpu/numbers.ts --device gpu --precision tf32
+ *   Run      node --import tsx scripts/gpu/numbers.ts --device gpu --precision tf32
  *   Prints   one line of JSON
  */
 

@@ -84,7 +84,7 @@ export function writeCards(datasets: readonly { file: TemplateFile; rows: readon
   const clusters = new Set(sorted.map(({ file }) => file.cluster)).size;
   const head =
     '# Cards of the datasets\n\n' +
-    'Written by `npx tsx scripts/build-seed.ts` from rows and templates; a test compares it with them. All texts are about the\n' +
+    'Written by `node --import tsx scripts/build-seed.ts` from rows and templates; a test compares it with them. All texts are about the\n' +
     `invented valley and are the project's own, Apache-2.0. ${sorted.length} datasets in ${clusters} clusters.\n` +
     'Every row also has `id` and `split`.\n';
   return `${[head, ...sorted.map(({ file, rows }) => card(file, rows))].join('\n')}\n`.replaceAll('\n## ', '\n\n## ');

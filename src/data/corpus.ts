@@ -17,7 +17,7 @@ export interface CorpusDocument {
  * @throws DataError naming every line without text (the first ten)
  */
 export function readCorpus(path: string): CorpusDocument[] {
-  const lines = readJsonLines(path, 'npx tsx scripts/build-seed.ts');
+  const lines = readJsonLines(path, 'node --import tsx scripts/build-seed.ts');
   const problems = lines
     .filter(({ fields }) => typeof fields.text !== 'string' || fields.text.trim() === '')
     .map(({ where }) => `${where}: no "text"; expected a document. Mend or remove the line.`);

@@ -74,7 +74,7 @@ export async function prepareInstruct(
     await writeInstruct(join(folder, 'instruct.arrow'), rendering.rows(), tokenizer);
     await writeTable(join(folder, 'mixture.arrow'), mixtureColumns, rendering.table());
   });
-  const table = openRandomAccess(join(path, 'instruct.arrow'), 'npx tsx stages/1-instruct.ts');
+  const table = openRandomAccess(join(path, 'instruct.arrow'), 'node --import tsx stages/1-instruct.ts');
   table.close();
   const { rows: mixture } = readTable(join(path, 'mixture.arrow'), mixtureColumns, 'stage 1');
   return { path, fresh, statistics: JSON.parse(table.metadata.statistics ?? '{}') as TokenStatistics, mixture };

@@ -21,7 +21,7 @@ export interface PreferenceSets {
   readonly heldOut: LoadedPairs;
 }
 
-const writtenBy = 'npx tsx scripts/preferences.ts or npm run import';
+const writtenBy = 'node --import tsx scripts/preferences.ts or npm run import';
 
 /**
  * Reads both tables and checks them against each other.

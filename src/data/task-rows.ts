@@ -17,7 +17,7 @@ export interface TaskRow extends JsonLine {
 /** The splits that any task may have; a template file names further ones under prompt_only. */
 const commonSplits = ['train', 'validation', 'test'];
 const mostProblems = 10;
-const writtenBy = 'npx tsx scripts/build-seed.ts or npm run import';
+const writtenBy = 'node --import tsx scripts/build-seed.ts or npm run import';
 
 /**
  * Reads `<folder>/<name>.jsonl`, or `<name>.arrow` as the importer writes it, and checks every row.

@@ -32,7 +32,7 @@ export interface TokenizedExamples {
   close(): void;
 }
 
-const writtenBy = 'npx tsx stages/1-instruct.ts';
+const writtenBy = 'node --import tsx stages/1-instruct.ts';
 
 /**
  * Opens a table with the columns `input_ids` and `loss_mask`. In memory are two numbers an example; tokens are read when

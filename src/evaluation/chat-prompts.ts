@@ -125,7 +125,7 @@ function readLexicon(path: string): ReturnType<typeof parseGoldLexicon> {
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error;
     throw new DataError(
-      `${path}: there is no such file; expected the words of the world. Run npx tsx scripts/build-seed.ts.`,
+      `${path}: there is no such file; expected the words of the world. Run node --import tsx scripts/build-seed.ts.`,
     );
   }
 }

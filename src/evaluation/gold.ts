@@ -144,7 +144,7 @@ export function parseGoldLexicon(text: string, where: string): GoldLexicon {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new DataError(`${where}: not JSON (${errorMessage(error)}). Run npx tsx scripts/build-seed.ts.`, {
+    throw new DataError(`${where}: not JSON (${errorMessage(error)}). Run node --import tsx scripts/build-seed.ts.`, {
       cause: error,
     });
   }
@@ -157,7 +157,7 @@ export function parseGoldLexicon(text: string, where: string): GoldLexicon {
   if (isRight) return { words: new Set(words), kinds: kinds as Record<string, string[]> };
   throw new DataError(
     `${where}: expected {"words": [text, …], "kinds": {name: [text, …], …}}, received ${text.slice(0, 60)}. ` +
-      'Run npx tsx scripts/build-seed.ts.',
+      'Run node --import tsx scripts/build-seed.ts.',
   );
 }
 

@@ -31,7 +31,7 @@ const seenColumns = { task: utf8(''), cluster: utf8(''), template_id: utf8('') }
 export function readSeen(runFolder: string): Seen | undefined {
   const path = join(runFolder, 'instruct.arrow');
   if (!existsSync(path)) return undefined;
-  const { rows } = readTable(path, seenColumns, 'npx tsx stages/1-instruct.ts');
+  const { rows } = readTable(path, seenColumns, 'node --import tsx stages/1-instruct.ts');
   return seenIn(rows);
 }
 

@@ -36,7 +36,11 @@ function sideBySide(
   folder: string,
   count: number,
 ): { prompt: string; before: string; after: string; gold: [number, number] }[] {
-  const { rows } = readTable(join(folder, 'evaluate', 'answers.arrow'), answerColumns, 'npx tsx stages/4-evaluate.ts');
+  const { rows } = readTable(
+    join(folder, 'evaluate', 'answers.arrow'),
+    answerColumns,
+    'node --import tsx stages/4-evaluate.ts',
+  );
   const after = new Map(rows.filter(({ model }) => model === 'ppo').map((row) => [row.prompt, row]));
   return rows
     .filter(({ model, prompt }) => model === 'instruct' && after.has(prompt))

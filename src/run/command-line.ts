@@ -40,6 +40,6 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
 
 /** The command that was typed, with quotes where a shell needs them, and `--resume` at its end. */
 export function resumeCommand(script: string, argv: readonly string[]): string {
-  const parts = ['npx', 'tsx', script, ...argv.filter((argument) => argument !== '--resume'), '--resume'];
+  const parts = ['node', '--import', 'tsx', script, ...argv.filter((argument) => argument !== '--resume'), '--resume'];
   return parts.map((part) => (/^[\w@%+=:,./-]+$/.test(part) ? part : `'${part.replaceAll("'", "'\\''")}'`)).join(' ');
 }

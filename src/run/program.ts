@@ -55,7 +55,7 @@ export async function exitStatus(
 }
 
 /**
- * The command of a stage: `npx tsx stages/1-instruct.ts configs/instruct/tiny.yaml optimizer.learningRate=1e-3
+ * The command of a stage: `node --import tsx stages/1-instruct.ts configs/instruct/tiny.yaml optimizer.learningRate=1e-3
  * [--resume] [--help]`. Does nothing where the file is imported.
  *
  * @param usage one sentence on what the stage does, for --help
@@ -88,7 +88,7 @@ export function readArguments<S extends z.ZodType>(
   request: { argv: readonly string[]; script: string; usage: string; defaultFile?: string },
 ): Arguments<z.infer<S>> {
   const { file = request.defaultFile, overrides, resume, help } = parseCommandLine(request.argv);
-  const synopsis = `npx tsx ${request.script} config.yaml [key.path=value …] [--resume] [--help]`;
+  const synopsis = `node --import tsx ${request.script} config.yaml [key.path=value …] [--resume] [--help]`;
   if (help) {
     return { help: [request.usage, '', `Usage: ${synopsis}`, '', 'Keys:', ...configHelp(schema)].join('\n') };
   }

@@ -166,7 +166,7 @@ function tokenizerText(folder: string, config: Json, named: Named): string {
   }
   throw new DataError(
     `${path}: the file is missing; expected a Hugging Face tokenizer folder. ` +
-      'Name a folder with tokenizer.json (or vocab.json and merges.txt) and tokenizer_config.json, or run npx tsx scripts/train-tokenizer.ts.',
+      'Name a folder with tokenizer.json (or vocab.json and merges.txt) and tokenizer_config.json, or run node --import tsx scripts/train-tokenizer.ts.',
   );
 }
 
@@ -210,7 +210,7 @@ export function parseObject(text: string, path: string): Json {
   } catch (error) {
     throw new DataError(
       `${path}: not readable; expected a JSON object (${errorMessage(error)}). ` +
-        'Copy the file again or run npx tsx scripts/train-tokenizer.ts.',
+        'Copy the file again or run node --import tsx scripts/train-tokenizer.ts.',
       { cause: error },
     );
   }

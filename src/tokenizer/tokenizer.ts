@@ -136,7 +136,7 @@ function construct(json: TokenizerJson, config: TokenizerConfig, where: string):
   } catch (error) {
     throw new DataError(
       `${join(where, 'tokenizer.json')}: not a tokenizer; expected the "tokenizers" library's format with ` +
-        `added_tokens and a model (${errorMessage(error)}). Copy the file again or run npx tsx scripts/train-tokenizer.ts.`,
+        `added_tokens and a model (${errorMessage(error)}). Copy the file again or run node --import tsx scripts/train-tokenizer.ts.`,
       { cause: error },
     );
   }

@@ -74,7 +74,7 @@ function save(name: string, bytes: Uint8Array | string): string {
 
 function message(path: string, wanted: Columns = columns): string {
   try {
-    readTable(path, wanted, 'npx tsx the-stage.ts');
+    readTable(path, wanted, 'node --import tsx the-stage.ts');
   } catch (error) {
     return String(error).replaceAll(folder, '');
   }
@@ -204,18 +204,18 @@ describe('files of other writers', () => {
       ids: vectorFromArray([[1, null], [2]], new List(new Field('item', new Int32(), true))),
     });
     expect(message(path, { step: int32(''), prompt: utf8(''), ids: int32List('') })).toMatchInlineSnapshot(`
-      "DataError: /other.arrow: column "step": 1099511627776 does not fit 32 bits; expected int32. Run npx tsx the-stage.ts.
-      /other.arrow: column "prompt": a value is missing (null); expected utf8. Run npx tsx the-stage.ts.
-      /other.arrow: column "ids": a list has a missing (null) entry; expected list<int32>. Run npx tsx the-stage.ts."
+      "DataError: /other.arrow: column "step": 1099511627776 does not fit 32 bits; expected int32. Run node --import tsx the-stage.ts.
+      /other.arrow: column "prompt": a value is missing (null); expected utf8. Run node --import tsx the-stage.ts.
+      /other.arrow: column "ids": a list has a missing (null) entry; expected list<int32>. Run node --import tsx the-stage.ts."
     `);
   });
 
   it('are refused with all missing and wrong columns at once', () => {
     const path = write({ prompt: vectorFromArray([1, 2]), flipped: vectorFromArray([true, false], new Bool()) });
     expect(message(path, { prompt: utf8(''), ids: int32List(''), flipped: int32('') })).toMatchInlineSnapshot(`
-      "DataError: /other.arrow: column "prompt" has another type; expected utf8, received Float64. Run npx tsx the-stage.ts.
-      /other.arrow: column "ids" is missing; expected list<int32>, found the columns prompt, flipped. Run npx tsx the-stage.ts.
-      /other.arrow: column "flipped" has another type; expected int32, received Bool. Run npx tsx the-stage.ts."
+      "DataError: /other.arrow: column "prompt" has another type; expected utf8, received Float64. Run node --import tsx the-stage.ts.
+      /other.arrow: column "ids" is missing; expected list<int32>, found the columns prompt, flipped. Run node --import tsx the-stage.ts.
+      /other.arrow: column "flipped" has another type; expected int32, received Bool. Run node --import tsx the-stage.ts."
     `);
   });
 });
@@ -229,13 +229,13 @@ describe('files that are not as they should be', () => {
 
   it('missing, empty, cut off, in stream format, another format, a folder: each is said', () => {
     expect(message(at('nowhere.arrow'), wanted)).toMatchInlineSnapshot(
-      `"DataError: /nowhere.arrow: the file is missing; expected an Arrow file. Run npx tsx the-stage.ts."`,
+      `"DataError: /nowhere.arrow: the file is missing; expected an Arrow file. Run node --import tsx the-stage.ts."`,
     );
     expect(message(save('empty.arrow', ''), wanted)).toMatchInlineSnapshot(
-      `"DataError: /empty.arrow: the file is empty; expected an Arrow file, received 0 bytes. Run npx tsx the-stage.ts."`,
+      `"DataError: /empty.arrow: the file is empty; expected an Arrow file, received 0 bytes. Run node --import tsx the-stage.ts."`,
     );
     expect(message(save('cut.arrow', good.subarray(0, good.length - 50)), wanted)).toMatchInlineSnapshot(
-      `"DataError: /cut.arrow: the file is cut off; expected it to end with ARROW1, received 872 bytes that do not. Run npx tsx the-stage.ts."`,
+      `"DataError: /cut.arrow: the file is cut off; expected it to end with ARROW1, received 872 bytes that do not. Run node --import tsx the-stage.ts."`,
     );
     expect(
       message(save('stream.arrow', tableToIPC(tableFromArrays({ a: [1] }), 'stream')), wanted),
@@ -243,7 +243,7 @@ describe('files that are not as they should be', () => {
       `"DataError: /stream.arrow: the file is in Arrow's stream format; expected its file format. Convert it, in Python: pyarrow.feather.write_feather(pyarrow.ipc.open_stream(source).read_all(), target, compression="uncompressed")."`,
     );
     expect(message(save('json.arrow', '{"prompt": "one", "ids": [1]}'), wanted)).toMatchInlineSnapshot(
-      `"DataError: /json.arrow: not an Arrow file; expected it to begin with ARROW1. Run npx tsx the-stage.ts."`,
+      `"DataError: /json.arrow: not an Arrow file; expected it to begin with ARROW1. Run node --import tsx the-stage.ts."`,
     );
     expect(message(folder, wanted)).toMatchInlineSnapshot(
       `"DataError: : a folder; expected an Arrow file. Name the .arrow file in it."`,
@@ -253,7 +253,7 @@ describe('files that are not as they should be', () => {
   it('every cut is noticed', () => {
     for (let length = 0; length < good.length; length += 7) {
       expect(message(save('cut.arrow', good.subarray(0, length)), wanted)).toMatch(
-        /^DataError: .* Run npx tsx the-stage\.ts\.$/,
+        /^DataError: .* Run node --import tsx the-stage\.ts\.$/,
       );
     }
   });

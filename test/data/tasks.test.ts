@@ -128,7 +128,7 @@ describe('loadTasks', () => {
     expect(folder.message(() => loadTasks(folder.seed, folder.path('none')))).toBe(expected.replace('seed', 'none'));
     rmSync(join(folder.seed, 'trade.jsonl'));
     expect(folder.message(() => loadTasks(folder.seed, folder.templates))).toContain(
-      'seed/trade.jsonl: the file is missing; expected a JSONL file. Run npx tsx scripts/build-seed.ts or npm run import.',
+      'seed/trade.jsonl: the file is missing; expected a JSONL file. Run node --import tsx scripts/build-seed.ts or npm run import.',
     );
   });
 });
@@ -213,7 +213,7 @@ describe('rows in Arrow, as the importer writes them', () => {
     );
     rmSync(join(folder.seed, 'trade.jsonl'));
     expect(folder.message(() => loadTasks(folder.seed, folder.templates))).toBe(
-      'seed/trade.arrow: the file has no rows; expected at least one. Run npx tsx scripts/build-seed.ts or npm run import.',
+      'seed/trade.arrow: the file has no rows; expected at least one. Run node --import tsx scripts/build-seed.ts or npm run import.',
     );
   });
 });

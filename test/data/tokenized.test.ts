@@ -195,12 +195,14 @@ describe('openPacked', () => {
       'bad.arrow: row 0: loss_mask is 0 everywhere, so nothing would be learned; expected a 1. Remove the row.',
     );
     expect(open([1, 5, 2], [0, 1])).toBe(
-      'bad.arrow: row 0: loss_mask: expected 3 entries as input_ids, received 2. Run npx tsx stages/1-instruct.ts.',
+      'bad.arrow: row 0: loss_mask: expected 3 entries as input_ids, received 2. Run node --import tsx stages/1-instruct.ts.',
     );
     expect(open([1, 999, 2], [0, 1, 1])).toBe(
-      'bad.arrow: row 0: input_ids: expected ids below 259, received 999. Run npx tsx stages/1-instruct.ts.',
+      'bad.arrow: row 0: input_ids: expected ids below 259, received 999. Run node --import tsx stages/1-instruct.ts.',
     );
-    expect(open([], [])).toBe('bad.arrow: no examples; expected at least one. Run npx tsx stages/1-instruct.ts.');
+    expect(open([], [])).toBe(
+      'bad.arrow: no examples; expected at least one. Run node --import tsx stages/1-instruct.ts.',
+    );
     expect(open([1, 5, 2], [0, 1, 1], 'sha256:other')).toContain(
       `bad.arrow: made with another tokenizer; expected ${bytes.hash}, received sha256:other.`,
     );

@@ -88,7 +88,7 @@ describe('loadChatPrompts', () => {
     const source = world();
     rmSync(inFolder('seed', 'lexicon.json'));
     expect(await problems(source)).toEqual([
-      'seed/lexicon.json: there is no such file; expected the words of the world. Run npx tsx scripts/build-seed.ts.',
+      'seed/lexicon.json: there is no such file; expected the words of the world. Run node --import tsx scripts/build-seed.ts.',
     ]);
     rmSync(inFolder('templates', 'chat.yaml'));
     expect(await problems(source)).toEqual([

@@ -149,10 +149,10 @@ describe('goldRequest', () => {
 
   it('says what is wrong with a lexicon', () => {
     expect(() => parseGoldLexicon('{"words":', 'lexicon.json')).toThrow(
-      /^lexicon.json: not JSON \(.+\)\. Run npx tsx scripts\/build-seed.ts\.$/,
+      /^lexicon.json: not JSON \(.+\)\. Run node --import tsx scripts\/build-seed.ts\.$/,
     );
     expect(() => parseGoldLexicon('{"words":[1]}', 'lexicon.json')).toThrow(
-      'lexicon.json: expected {"words": [text, …], "kinds": {name: [text, …], …}}, received {"words":[1]}. Run npx tsx scripts/build-seed.ts.',
+      'lexicon.json: expected {"words": [text, …], "kinds": {name: [text, …], …}}, received {"words":[1]}. Run node --import tsx scripts/build-seed.ts.',
     );
     expect(() => parseGoldLexicon('null', 'lexicon.json')).toThrow('lexicon.json: expected {"words"');
   });

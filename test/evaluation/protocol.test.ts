@@ -61,7 +61,7 @@ describe('readSeen', () => {
     const run = folder();
     await writeTable(join(run, 'instruct.arrow'), { task: utf8('a') }, [{ task: 'mood' }]);
     expect(() => readSeen(run)).toThrow(DataError);
-    expect(() => readSeen(run)).toThrow(/instruct\.arrow.*cluster.*npx tsx stages\/1-instruct\.ts/s);
+    expect(() => readSeen(run)).toThrow(/instruct\.arrow.*cluster.*node --import tsx stages\/1-instruct\.ts/s);
   });
 });
 

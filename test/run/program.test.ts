@@ -73,7 +73,7 @@ describe('a stage as a command', () => {
       'stopping after this step; a stage with checkpoints saves one first. Press Ctrl-C again to stop at once.',
     );
     expect(errors).toMatch(
-      /^saved at step \d+; continue with:\n {2}npx tsx test\/run\/tiny-stage\.ts \S+tiny\.yaml steps=40 pauseMs=50 --resume\n$/,
+      /^saved at step \d+; continue with:\n {2}node --import tsx test\/run\/tiny-stage\.ts \S+tiny\.yaml steps=40 pauseMs=50 --resume\n$/,
     );
     expect(readManifest(path('run'))!.status).toBe('interrupted');
 
@@ -123,7 +123,7 @@ describe('a stage as a command', () => {
     const { status, output } = await runTiny('--help');
     expect(status).toBe(0);
     expect(output).toContain(
-      'Counts steps.\n\nUsage: npx tsx test/run/tiny-stage.ts config.yaml [key.path=value …] [--resume] [--help]\n',
+      'Counts steps.\n\nUsage: node --import tsx test/run/tiny-stage.ts config.yaml [key.path=value …] [--resume] [--help]\n',
     );
     expect(output).toContain('  run.folder  (path; required)\n');
     expect(output).toContain('  steps  (whole number above 0; default 3)\n      Steps to count.\n');
@@ -134,7 +134,7 @@ describe('a stage as a command', () => {
     const { status, errors } = await runTiny();
     expect(status).toBe(1);
     expect(errors).toBe(
-      'test/run/tiny-stage.ts: no configuration was named. Usage: npx tsx test/run/tiny-stage.ts config.yaml [key.path=value …] [--resume] [--help]\n',
+      'test/run/tiny-stage.ts: no configuration was named. Usage: node --import tsx test/run/tiny-stage.ts config.yaml [key.path=value …] [--resume] [--help]\n',
     );
   });
 });
@@ -143,7 +143,10 @@ describe('exitStatus', () => {
   const ending = async (error: unknown) => {
     const lines: string[] = [];
     const work = () => (error === undefined ? Promise.resolve() : Promise.reject(error));
-    const status = await exitStatus(work, { command: 'npx tsx a.ts --resume', print: (line) => lines.push(line) });
+    const status = await exitStatus(work, {
+      command: 'node --import tsx a.ts --resume',
+      print: (line) => lines.push(line),
+    });
     return { status, text: lines.join('\n') };
   };
 
@@ -151,10 +154,10 @@ describe('exitStatus', () => {
     expect(await ending(undefined)).toEqual({ status: 0, text: '' });
     expect(await ending(new Interrupted(7))).toEqual({
       status: 130,
-      text: 'saved at step 7; continue with:\n  npx tsx a.ts --resume',
+      text: 'saved at step 7; continue with:\n  node --import tsx a.ts --resume',
     });
     expect((await ending(new Interrupted(0))).text).toBe(
-      'stopped; this stage saves nothing before its end; start it again with:\n  npx tsx a.ts --resume',
+      'stopped; this stage saves nothing before its end; start it again with:\n  node --import tsx a.ts --resume',
     );
     expect(await ending(new DataError(['a: wrong.', 'b: wrong.']))).toEqual({
       status: 1,
@@ -191,7 +194,7 @@ describe('the command line', () => {
 
   test('the command that continues is quoted for a shell and asks to resume once', () => {
     expect(resumeCommand('stages/a.ts', ['my run.yaml', 'a=[1, 2]', '--resume', "b=it's"])).toBe(
-      "npx tsx stages/a.ts 'my run.yaml' 'a=[1, 2]' 'b=it'\\''s' --resume",
+      "node --import tsx stages/a.ts 'my run.yaml' 'a=[1, 2]' 'b=it'\\''s' --resume",
     );
   });
 });

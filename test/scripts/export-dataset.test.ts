@@ -181,7 +181,7 @@ describe('exportArguments', () => {
 
   it('says how it is used', async () => {
     expect(await problemsOf(() => exportArguments(['a']), path())).toEqual([
-      'export-dataset: expected Arrow files and a folder, received 1 arguments. Run npx tsx scripts/export-dataset.ts file.arrow… folder.',
+      'export-dataset: expected Arrow files and a folder, received 1 arguments. Run node --import tsx scripts/export-dataset.ts file.arrow… folder.',
     ]);
   });
 });

@@ -52,7 +52,7 @@ const refuseInstruct = (of: TinyWorld, changes = {}): Promise<string[]> =>
   refusal(instruct, instructConfig(of, fresh('run'), changes), path(), lane);
 
 describe('preference pairs', () => {
-  const writtenBy = 'npx tsx scripts/preferences.ts or npm run import';
+  const writtenBy = 'node --import tsx scripts/preferences.ts or npm run import';
   const written = async (rows: readonly PreferenceRow[], of = tokenizer): Promise<string> => {
     await writePreferences(path('pairs.arrow'), rows, of);
     return path('pairs.arrow');
@@ -147,7 +147,7 @@ describe('task rows', () => {
     const spoilt = spoil('seed/cheaper.jsonl', (text) => text);
     rmSync(join(spoilt.seed, 'cheaper.jsonl'));
     expect(await refuseInstruct(spoilt)).toEqual([
-      'w/seed/cheaper.jsonl: the file is missing; expected a JSONL file. Run npx tsx scripts/build-seed.ts or npm run import.',
+      'w/seed/cheaper.jsonl: the file is missing; expected a JSONL file. Run node --import tsx scripts/build-seed.ts or npm run import.',
     ]);
     expect(await refuseInstruct(world, { data: { tasks: ['cheeper'] } })).toEqual([
       'world/templates: no task "cheeper". Did you mean cheaper?',
@@ -214,7 +214,7 @@ describe('prompts', () => {
     const words = spoil('seed/chat.jsonl', (text) => text);
     rmSync(join(words.seed, 'lexicon.json'));
     expect(await refuse(words)).toEqual([
-      'w/seed/lexicon.json: there is no such file; expected the words of the world. Run npx tsx scripts/build-seed.ts.',
+      'w/seed/lexicon.json: there is no such file; expected the words of the world. Run node --import tsx scripts/build-seed.ts.',
     ]);
   });
 });

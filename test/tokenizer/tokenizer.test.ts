@@ -110,7 +110,7 @@ describe('loadTokenizer', () => {
 
   it('says which file is missing', () => {
     expect(message(join(folder, 'nowhere'))).toMatchInlineSnapshot(
-      `"DataError: /nowhere/tokenizer.json: the file is missing; expected a Hugging Face tokenizer folder. Name a folder with tokenizer.json (or vocab.json and merges.txt) and tokenizer_config.json, or run npx tsx scripts/train-tokenizer.ts."`,
+      `"DataError: /nowhere/tokenizer.json: the file is missing; expected a Hugging Face tokenizer folder. Name a folder with tokenizer.json (or vocab.json and merges.txt) and tokenizer_config.json, or run node --import tsx scripts/train-tokenizer.ts."`,
     );
     const half = write('half', { 'tokenizer.json': tokenizer.files['tokenizer.json'] });
     expect(message(half)).toContain('/half/tokenizer_config.json: no eos_token');

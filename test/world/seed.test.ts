@@ -101,7 +101,7 @@ describe('the seed files', () => {
   it('lie in data/ as the script makes them', () => {
     for (const [path, content] of files) {
       const there = readFileSync(new URL(`../../data/${path}`, import.meta.url), 'utf8');
-      expect(there === content, `data/${path} is stale: run npx tsx scripts/build-seed.ts`).toBe(true);
+      expect(there === content, `data/${path} is stale: run node --import tsx scripts/build-seed.ts`).toBe(true);
     }
   });
 
