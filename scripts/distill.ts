@@ -29,7 +29,7 @@ import type { RunContext, Stage } from '../src/run/stage.ts';
 import { distillBatches, distillUpdate } from '../src/steps/distill-update.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { disposeAdamW } from '../src/training/adamw.ts';
-import { learningRateAt } from '../src/training/schedule.ts';
+import { learningRateAt, shortenedWarmups } from '../src/training/schedule.ts';
 import { DistillConfig } from './distill.config.ts';
 import type { Measured } from './distill-validation.ts';
 import { measure, openValidation, validationItems } from './distill-validation.ts';
@@ -108,9 +108,12 @@ async function check(config: DistillConfig): Promise<readonly string[]> {
   const { tokenizer, dimensions, sizes, items } = await prepare(config);
   const data = openPacked(config.data.examples, tokenizer, config.sequence.length, config.training.rows);
   data.close();
+  const warmups: string[] = [];
+  const steps = stepsOf(config, data, (line) => warmups.push(line));
   return [
     describeModels(dimensions, sizes),
-    `${data.examples} examples in ${data.units} packed rows of ${data.length} tokens; ${stepsOf(config, data)} steps of ${data.perUpdate} rows`,
+    `${data.examples} examples in ${data.units} packed rows of ${data.length} tokens; ${steps} steps of ${data.perUpdate} rows`,
+    ...warmups,
     `${items.length} validation questions of ${new Set(items.map(({ task }) => task)).size} tasks`,
   ];
 }
@@ -121,8 +124,15 @@ function describeModels(teacher: ModelDimensions, student: ModelDimensions): str
   return `teacher: ${describe(teacher)}; student: ${describe(student)}`;
 }
 
-function stepsOf({ training }: DistillConfig, data: { units: number; perUpdate: number }): number {
-  return Math.max(1, Math.round((training.epochs * data.units) / data.perUpdate));
+/** The length of the run; says where it has no room for its warm-up. */
+function stepsOf(
+  { training, optimizer }: DistillConfig,
+  data: { units: number; perUpdate: number },
+  say: (line: string) => void,
+): number {
+  const steps = Math.max(1, Math.round((training.epochs * data.units) / data.perUpdate));
+  for (const line of shortenedWarmups({ optimizer }, steps)) say(line);
+  return steps;
 }
 
 async function run(config: DistillConfig, context: RunContext): Promise<Record<string, unknown>> {
@@ -133,12 +143,11 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
 
   // 1. The teacher, which is never changed, and the student: new, from a checkpoint, or where its run was stopped.
   const teacher = loadModelFolder(parents.teacher.folder, { plan: trainNothing(), tokenizer }).model;
-  const { model, adam, state } = startOrResume<State>(folder, config.optimizer, () => {
-    return newStudent(config, { ...parents, tokenizer });
-  });
+  const begin = (): Model => newStudent(config, { ...parents, tokenizer });
+  const { model, adam, state } = startOrResume<State>(folder, config.optimizer, begin);
   // 2. The packed rows of stage 1, and what both are measured on.
   const data = openPacked(config.data.examples, tokenizer, config.sequence.length, config.training.rows);
-  const steps = stepsOf(config, data);
+  const steps = stepsOf(config, data, progress.say);
   const first = state?.step ?? 0;
   const cursor = createCursor(data.units, state?.cursor ?? config.run.seed);
   const models = { student: model, teacher };

@@ -30,7 +30,7 @@ import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../src/steps/l
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { disposeAdamW } from '../src/training/adamw.ts';
-import { learningRateAt } from '../src/training/schedule.ts';
+import { learningRateAt, shortenedWarmups } from '../src/training/schedule.ts';
 import { PretrainConfig } from './0-pretrain.config.ts';
 
 /** Every metric this stage writes. */
@@ -63,6 +63,7 @@ async function check(config: PretrainConfig): Promise<readonly string[]> {
     `corpus    ${rows.rows} rows of ${rows.length} tokens`,
     `held out  ${heldOut.rows} rows`,
     `${steps} steps of ${batch} rows: ${((steps * batch) / rows.rows).toFixed(1)} passes`,
+    ...shortenedWarmups({ optimizer: config.optimizer }, steps),
   ];
 }
 
@@ -84,6 +85,7 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
     freshModel(config, tokenizer.vocabSize),
   );
   const { steps, accumulate } = config.training;
+  for (const line of shortenedWarmups({ optimizer: config.optimizer }, steps)) progress.say(line);
   const first = state?.step ?? 0;
   const cursor = createCursor(rows.rows, state?.cursor ?? config.run.seed);
   const batches = readAhead(cursor, config.training.rows, steps - first, (items) =>

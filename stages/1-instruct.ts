@@ -45,7 +45,7 @@ import { announceMemory } from '../src/steps/memory-estimate.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { disposeAdamW } from '../src/training/adamw.ts';
-import { learningRateAt } from '../src/training/schedule.ts';
+import { learningRateAt, shortenedWarmups } from '../src/training/schedule.ts';
 import { InstructConfig } from './1-instruct.config.ts';
 
 /** Every metric this stage writes. */
@@ -119,8 +119,16 @@ function describeUnit({ sequence: { length, buckets }, training: { rows } }: Ins
 
 async function check(config: InstructConfig): Promise<string[]> {
   const { plan, tokenizer } = await prepare(config);
-  const { statistics, mixture } = await makeDataset(config, plan, tokenizer);
-  return [describeStatistics(statistics), ...mixtureLines(mixture)];
+  const { statistics, mixture, path } = await makeDataset(config, plan, tokenizer);
+  const data = openData(config, join(path, 'instruct.arrow'), tokenizer);
+  const steps = stepCount(config, data);
+  data.close();
+  const warmups = shortenedWarmups({ optimizer: config.optimizer }, steps);
+  return [describeStatistics(statistics), ...mixtureLines(mixture), `${steps} steps`, ...warmups];
+}
+
+function stepCount({ training }: InstructConfig, data: TrainingData): number {
+  return Math.max(1, Math.round((training.epochs * data.units) / data.perUpdate));
 }
 
 async function run(config: InstructConfig, context: RunContext): Promise<Record<string, unknown>> {
@@ -150,8 +158,9 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
     config.memory.recompute,
   );
   const data = openData(config, folder.file('instruct.arrow'), tokenizer);
-  const { accumulate, epochs } = config.training;
-  const steps = Math.max(1, Math.round((epochs * data.units) / data.perUpdate));
+  const { accumulate } = config.training;
+  const steps = stepCount(config, data);
+  for (const line of shortenedWarmups({ optimizer: config.optimizer }, steps)) progress.say(line);
   const first = state?.step ?? 0;
   const cursor = createCursor(data.units, state?.cursor ?? config.run.seed);
   const batches = readAhead(cursor, data.perUpdate, steps - first, (units) => {

@@ -39,7 +39,7 @@ import { announceMemory } from '../src/steps/memory-estimate.ts';
 import { pairBatches, rewardUpdate } from '../src/steps/reward-update.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { disposeAdamW } from '../src/training/adamw.ts';
-import { learningRateAt } from '../src/training/schedule.ts';
+import { learningRateAt, shortenedWarmups } from '../src/training/schedule.ts';
 import { RewardConfig } from './2-reward.config.ts';
 
 /** Every metric this stage writes. */
@@ -112,7 +112,8 @@ function figures({ train, heldOut }: PreferenceSets): string[] {
 
 async function check(config: RewardConfig): Promise<readonly string[]> {
   const { sets } = await prepare(config);
-  return [...figures(sets), `${stepCount(config, sets.train.pairs.length)} steps`];
+  const steps = stepCount(config, sets.train.pairs.length);
+  return [...figures(sets), `${steps} steps`, ...shortenedWarmups({ optimizer: config.optimizer }, steps)];
 }
 
 function stepCount({ training }: RewardConfig, pairs: number): number {
@@ -152,6 +153,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const [rows, heldOut] = [sets.train.pairs, sets.heldOut.pairs];
   const pairs = rows.map((row) => ({ ...pairIds(row), margin: config.loss.useMargin ? row.margin : 0 }));
   const steps = stepCount(config, pairs.length);
+  for (const line of shortenedWarmups({ optimizer: config.optimizer }, steps)) progress.say(line);
   const first = state?.step ?? 0;
   const cursor = createCursor(pairs.length, state?.cursor ?? config.run.seed);
   const batches = readAhead(cursor, config.training.pairs, steps - first, (items) => {

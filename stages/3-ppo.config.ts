@@ -49,7 +49,9 @@ export const PpoConfig = z
           .number()
           .positive()
           .default(10_000)
-          .describe('Responses over which β may change by e^±0.2; read by adaptive.'),
+          .describe(
+            'Responses over which β may change by a factor of e^±0.2, at least rollout.batch; read by adaptive.',
+          ),
       })
       .prefault({}),
     gae: z
@@ -97,7 +99,21 @@ export const PpoConfig = z
       .prefault({}),
     checkpoints: withDefaults(Checkpoints, { everySteps: 5 }).prefault({}),
   })
-  .superRefine(({ rollout, updates, prompts, heldOut, tuning }, context) => {
+  .superRefine(({ rollout, updates, prompts, heldOut, tuning, memory, kl }, context) => {
+    if (kl.control === 'adaptive' && kl.weight === 0) {
+      const message =
+        'expected above 0 with kl.control adaptive, which multiplies it after every rollout: 0 stays 0. Start from e.g. 0.05, or use fixed';
+      context.addIssue({ code: 'custom', path: ['kl', 'weight'], message });
+    }
+    if (kl.control === 'adaptive' && kl.horizon < rollout.batch) {
+      const message = `expected at least rollout.batch ${rollout.batch}: β moves once a rollout, and in a shorter horizon by more than it may, down to 0 and below; received ${kl.horizon}`;
+      context.addIssue({ code: 'custom', path: ['kl', 'horizon'], message });
+    }
+    if (memory.frozen === 'bfloat16' && tuning.method === 'full') {
+      const message =
+        'expected float32 with tuning.method full: the reference would be rounded and the policy not, so that their KL would not start at 0. With tuning.method lora they share what is rounded';
+      context.addIssue({ code: 'custom', path: ['memory', 'frozen'], message });
+    }
     if (tuning.lora.dropout !== 0) {
       const message = `expected 0: with dropout the policy that learns is not the one that sampled; received ${tuning.lora.dropout}`;
       context.addIssue({ code: 'custom', path: ['tuning', 'lora', 'dropout'], message });

@@ -44,7 +44,7 @@ import type { RunContext, Stage } from '../src/run/stage.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { disposeAdamW } from '../src/training/adamw.ts';
-import { learningRateAt } from '../src/training/schedule.ts';
+import { learningRateAt, shortenedWarmups } from '../src/training/schedule.ts';
 import { PpoConfig } from './3-ppo.config.ts';
 
 /** Columns of samples.arrow (held-out prompts) and rollouts.arrow (training prompts). */
@@ -84,6 +84,7 @@ async function check(config: PpoConfig): Promise<readonly string[]> {
     describePrompts('train   ', prompts),
     describePrompts('held out', heldOutPrompts),
     `${iterations} rollouts of ${batch} responses: ${((iterations * batch) / prompts.length).toFixed(1)} passes`,
+    ...shortenedWarmups(schedulesOf(config), iterations),
   ];
 }
 
@@ -123,6 +124,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
   progress.say(
     `ppo  ${prompts.length} prompts, ${iterations} rollouts of ${rows} responses, ${updates.epochs} epochs each`,
   );
+  for (const line of shortenedWarmups(schedulesOf(config), iterations)) progress.say(line);
   const bar = progress.phase('ppo', iterations, { start: first });
   let heldOut = state?.heldOut ?? (await measureHeldOut(0));
   for (let step = first + 1; step <= iterations; step++) {
@@ -138,11 +140,8 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
 
     // 2. Rewards: the score at the end of each response, minus a KL penalty on every token.
     // 3. Advantages by GAE, whitened over the rollout.
-    const {
-      gae,
-      rollout: { missingEosScore },
-    } = config;
-    const options = { klWeight, klEstimator: kl.estimator, missingEosScore, gae, ...updates };
+    const { missingEosScore } = config.rollout;
+    const options = { ...updates, klWeight, klEstimator: kl.estimator, missingEosScore, gae: config.gae };
     const { shaped, targets } = learningTargets(rollout, options);
 
     // 4. Several epochs of clipped updates of policy and critic.
@@ -182,12 +181,13 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
   return { gold: heldOut.gold, reward: heldOut.reward, klPerResponse: heldOut.kl, iterations };
 }
 
+const schedulesOf = ({ optimizer, valueOptimizer }: PpoConfig) => ({ optimizer, valueOptimizer });
+
 /** Settings of the updates on the rollout of a step. */
 function innerSettings(config: PpoConfig, step: number) {
-  const of = (optimizer: PpoConfig['optimizer']) => ({
-    learningRate: learningRateAt(optimizer, step - 1, config.rollout.iterations),
-    clipNorm: optimizer.clipNorm,
-  });
+  const of = ({ clipNorm, ...schedule }: PpoConfig['optimizer']) => {
+    return { learningRate: learningRateAt(schedule, step - 1, config.rollout.iterations), clipNorm };
+  };
   return {
     ...config.updates,
     temperature: config.sampling.temperature,

@@ -19,7 +19,10 @@ export interface KlControl {
   readonly kind: 'fixed' | 'adaptive';
   /** KL a response to steer to, in nats; read by `adaptive` only. */
   readonly target: number;
-  /** Responses over which the weight may change by a factor of e^±0.2; read by `adaptive` only. */
+  /**
+   * Responses over which the weight may change by a factor of e^±0.2; read by `adaptive` only. At least those of a rollout:
+   * below a fifth of them the weight would change its sign.
+   */
   readonly horizon: number;
 }
 

@@ -67,13 +67,15 @@ export const Optimizer = z.strictObject({
     .int()
     .nonnegative()
     .default(0)
-    .describe('Steps over which the rate rises linearly from 0 to its peak.'),
+    .describe(
+      'Steps over which the rate rises linearly to its peak; a tenth of the run, and said, where the run is no longer.',
+    ),
   finalRate: z
     .number()
     .min(0)
     .max(1)
     .default(0)
-    .describe('Rate at the last step as a fraction of the peak; a constant schedule ignores it.'),
+    .describe('What the rate falls towards, as a fraction of the peak; it would get there one step after the last.'),
   weightDecay: z.number().nonnegative().default(0).describe('Decoupled decay; matrices only.'),
   beta1: z.number().min(0).lt(1).default(0.9).describe('Decay of the mean of gradients.'),
   beta2: z.number().min(0).lt(1).default(0.999).describe('Decay of the mean of squared gradients.'),

@@ -53,6 +53,32 @@ describe('nextKlWeight', () => {
     expect(nextKlWeight(0.1, control, 6, 100)).toBe(0.1);
   });
 
+  it('stays above 0 for ever, whatever the KL, in a horizon of at least one rollout; in a fifth of it it would not', () => {
+    const positive = fc.double({ min: 1e-3, max: 1e3, noNaN: true });
+    const kls = fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 50 });
+    fc.assert(
+      fc.property(
+        positive,
+        fc.integer({ min: 1, max: 4096 }),
+        fc.double({ min: 1, max: 1e4, noNaN: true }),
+        kls,
+        (
+          start,
+          responses,
+          rollouts,
+          seen, // biome-ignore format: one line
+        ) => {
+          const adaptive = { ...control, horizon: responses * rollouts };
+          const end = seen.reduce((weight, kl) => nextKlWeight(weight, adaptive, kl, responses), start);
+          expect(end).toBeGreaterThan(0);
+          expect(end).toBeLessThan(Number.POSITIVE_INFINITY);
+        },
+      ),
+      { seed: 1 },
+    );
+    expect(nextKlWeight(0.1, { ...control, horizon: 12 }, 0, 64)).toBeLessThan(0);
+  });
+
   it('moves by the relative error, at most ±0.2, in proportion to the responses seen', () => {
     // 6.6 / 6 − 1 = 0.1 over a tenth of the horizon
     expect([nextKlWeight(0.1, control, 6.6, 100)]).toBeAllclose([0.101], { rtol: 1e-12, atol: 0 });

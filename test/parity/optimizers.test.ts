@@ -85,9 +85,16 @@ describe('schedules', () => {
     ['linearToFraction', 'linear', warmupSteps, finalFraction],
     ['cosine', 'cosine', warmupSteps, 0],
     ['cosineToFraction', 'cosine', warmupSteps, finalFraction],
-  ] as const)('%s equals transformers’ at every step', (name, schedule, warmup, finalRate) => {
+  ] as const)('%s equals transformers’ from the end of the warm-up on', (name, schedule, warmup, finalRate) => {
     const settings = { learningRate: 1, schedule, warmupSteps: warmup, finalRate };
     const found = schedules[name].map((_, step) => learningRateAt(settings, step, totalSteps));
-    expect(found).toBeAllclose(schedules[name], { rtol: 1e-9, atol: 1e-9 });
+    expect(found.slice(warmup)).toBeAllclose(schedules[name].slice(warmup), { rtol: 1e-9, atol: 1e-9 });
+  });
+
+  it('warms up as transformers’ with one warm-up step more, whose first update has rate 0 and is left out', () => {
+    const settings = { learningRate: 1, schedule: 'linear', warmupSteps: warmupSteps - 1, finalRate: 0 } as const;
+    const found = Array.from({ length: warmupSteps }, (_, step) => learningRateAt(settings, step, totalSteps));
+    expect(schedules.linear[0]).toBe(0);
+    expect(found).toBeAllclose(schedules.linear.slice(1, warmupSteps + 1), { rtol: 1e-9, atol: 1e-9 });
   });
 });

@@ -114,6 +114,21 @@ describe('values that do not fit each other', () => {
     `);
   });
 
+  it.each([
+    [
+      { weight: 0 },
+      /kl\.weight: expected above 0 with kl\.control adaptive, .* 0 stays 0\. Start from e\.g\. 0\.05, or use/,
+    ],
+    [{ horizon: 5 }, /kl\.horizon: expected at least rollout\.batch 6: .*; received 5\.$/],
+    [{ horizon: 1 }, /kl\.horizon: expected at least rollout\.batch 6: .*; received 1\.$/],
+    [{ target: 0 }, /kl\.target: expected a number above 0, received 0\.$/],
+    [{ target: -6 }, /kl\.target: expected a number above 0, received -6\.$/],
+  ])('in an adaptive KL weight that could not stay positive, or not move: %o', async (kl, problem) => {
+    const changes = { kl: { control: 'adaptive', ...kl } };
+    const found = await problems(PpoConfig, ppoSettings(nowhere, tinyRuns('r'), 'run', changes));
+    expect(found).toEqual([expect.stringMatching(problem)]);
+  });
+
   it('in stage 3', async () => {
     const changes = { updates: { minibatches: 4 } };
     expect(await problems(PpoConfig, ppoSettings(nowhere, tinyRuns('r'), 'run', changes))).toMatchInlineSnapshot(`
@@ -121,6 +136,10 @@ describe('values that do not fit each other', () => {
         "config.yaml:8:36 updates.minibatches: expected a divisor of rollout.batch 6, received 4.",
       ]
     `);
+    const frozen = { memory: { frozen: 'bfloat16' } };
+    expect(await problems(PpoConfig, ppoSettings(nowhere, tinyRuns('r'), 'run', frozen))).toEqual([
+      'config.yaml:11:19 memory.frozen: expected float32 with tuning.method full: the reference would be rounded and the policy not, so that their KL would not start at 0. With tuning.method lora they share what is rounded.',
+    ]);
     const trainedOn = { heldOut: { split: 'ppo' } };
     expect(await problems(PpoConfig, ppoSettings(nowhere, tinyRuns('r'), 'run', trainedOn))).toEqual([
       expect.stringMatching(
