@@ -32,6 +32,13 @@ const WITHOUT_EFFECT = [
   ],
 ];
 
+/** What to do about a field that people's files have and that cannot be read here. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  quantization_config:
+    'means that the weights are quantized; expected weights in float32, bfloat16 or float16. Take the repository of the ' +
+    'model itself, or let transformers undo it: from_pretrained, dequantize(), save_pretrained.',
+};
+
 /** Fields of a configuration, each taken once; problems are collected. */
 export interface ConfigFields {
   /** A number above 0, or the fallback where the field is missing or null. Without a fallback it has to be there. */
@@ -132,11 +139,9 @@ export function configFields(
     finish: () => {
       for (const [key, value] of Object.entries(raw)) {
         if (taken.has(key) || value === null || isWithoutEffect(key)) continue;
-        problem(
-          key,
-          `${show(value)} is not known here, so it might change what the model computes. ` +
-            'If it does not, remove it from the file.',
-        );
+        const unknown =
+          'is not known here, so it might change what the model computes. If it does not, remove it from the file.';
+        problem(key, `${show(value)} ${REMEDIES[key] ?? unknown}`);
       }
     },
   };

@@ -123,6 +123,7 @@ export function checkDimensions(dimensions: ModelDimensions): ModelDimensions {
   if (positions === 'rotary' && (turned % 2 !== 0 || turned < 2 || turned > headDim)) {
     problems.push(`model.headDim: rotary positions turn pairs, so it must be even; received ${turned} of ${headDim}.`);
   }
+  problems.push(...factorProblems(dimensions.ropeScaling, turned / 2));
   if (windows.length !== 0 && windows.length !== dimensions.layers) {
     problems.push(
       `model.windows: expected one entry for each of ${dimensions.layers} layers, received ${windows.length}.`,
@@ -134,6 +135,15 @@ export function checkDimensions(dimensions: ModelDimensions): ModelDimensions {
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return dimensions;
+}
+
+function factorProblems(scaling: RopeScaling | null, pairs: number): string[] {
+  if (scaling?.type !== 'longrope') return [];
+  return (['shortFactors', 'longFactors'] as const).flatMap((name) => {
+    const found = scaling[name].length;
+    if (found === pairs) return [];
+    return [`model.ropeScaling.${name}: expected ${pairs} numbers, one for each pair that turns, received ${found}.`];
+  });
 }
 
 /** What attention scores are multiplied with. */

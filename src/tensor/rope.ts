@@ -2,7 +2,7 @@
 import type { HostArray } from './host-arrays.ts';
 import { uploadArrays } from './host-arrays.ts';
 import type { RopeScaling } from './rope-frequencies.ts';
-import { rotaryFrequencies } from './rope-frequencies.ts';
+import { rotaryAmplitude, rotaryFrequencies } from './rope-frequencies.ts';
 import type { Tensor, Tensor4D } from './tf.ts';
 import { tf } from './tf.ts';
 
@@ -15,7 +15,7 @@ export interface RotarySize {
   readonly scaling: RopeScaling | null;
 }
 
-/** Cosines and sines of the rotation angles, each [batch, 1, seq, width]. */
+/** Cosines and sines of the rotation angles, times the amplitude of the scaling; each [batch, 1, seq, width]. */
 export interface RotaryAngles {
   readonly cos: Tensor4D;
   readonly sin: Tensor4D;
@@ -32,14 +32,15 @@ export function rotaryArrays(positions: Int32Array, size: RotarySize): { cos: Ho
   const half = width / 2;
   const length = positions.reduce((most, position) => Math.max(most, position), 0) + 1;
   const frequencies = rotaryFrequencies(width, theta, scaling, length);
+  const amplitude = rotaryAmplitude(scaling);
   const cos = new Float32Array(positions.length * width);
   const sin = new Float32Array(positions.length * width);
   for (let row = 0; row < positions.length; row++) {
     for (let i = 0; i < half; i++) {
       const angle = (positions[row] as number) * (frequencies[i] as number);
       const at = row * width + i;
-      cos[at] = Math.cos(angle);
-      sin[at] = Math.sin(angle);
+      cos[at] = amplitude * Math.cos(angle);
+      sin[at] = amplitude * Math.sin(angle);
       cos[at + half] = cos[at] as number;
       sin[at + half] = sin[at] as number;
     }

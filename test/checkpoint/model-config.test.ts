@@ -144,7 +144,7 @@ describe('what is refused', () => {
       vocab_size: '512',
       hidden_act: 'gelu',
       attention_bias: 1,
-      rope_parameters: { rope_type: 'yarn' },
+      rope_parameters: { rope_type: 'ntk' },
       quantization_config: { bits: 4 },
       num_experts: 8,
     };
@@ -155,8 +155,10 @@ describe('what is refused', () => {
       'config.json hidden_act: "gelu" is not supported; expected "silu" or "swish".',
       'config.json hidden_size: expected a whole number from 1 to 1,000,000,000, received nothing.',
       `config.json num_experts: 8 ${unknown}`,
-      `config.json quantization_config: {"bits":4} ${unknown}`,
-      'config.json rope_parameters.rope_type: "yarn" is not supported; expected "default", "linear", "dynamic" or "llama3".',
+      expect.stringMatching(
+        /^config.json quantization_config: {"bits":4} means that .* quantized; expected .*dequantize/,
+      ),
+      'config.json rope_parameters.rope_type: "ntk" is not supported; expected one of "default", "linear", "dynamic", "llama3", "yarn", "longrope".',
       'config.json vocab_size: expected a whole number from 1 to 1,000,000,000, received "512".',
     ]);
   });

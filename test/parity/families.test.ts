@@ -18,7 +18,19 @@ import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 import { disposeTensors, everyLogit, paddedInputs, targetLoss, targetsOf } from './batches.ts';
 
 const families = [
-  ...['gpt2', 'llama2', 'llama3', 'llama-linear', 'llama-dynamic', 'llama-biases', 'mistral', 'qwen2', 'qwen3', 'opt'],
+  ...[
+    'gpt2',
+    'llama2',
+    'llama3',
+    'llama-linear',
+    'llama-dynamic',
+    'llama-yarn',
+    'llama-biases',
+    'mistral',
+    'qwen2',
+    'qwen3',
+    'opt',
+  ],
   ...['gpt-neox', 'gpt-neox-sequential', 'gpt-neo'],
 ];
 

@@ -2,7 +2,7 @@
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { readModelConfig } from '../../src/checkpoint/model-config.ts';
+import { huggingFaceConfig, NO_NORMALISATION, readModelConfig } from '../../src/checkpoint/model-config.ts';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { parameterCount } from '../../src/model/dimensions.ts';
 import { disposeInputs } from '../../src/model/inputs.ts';
@@ -52,6 +52,19 @@ describe('a configuration that transformers reads', () => {
       1e-4,
     );
   });
+
+  // What is written has every default spelt out, so it need not be the same words.
+  it.each(
+    cases.map((one) => [`${one.family} ${JSON.stringify(one.changes)}`, one] as const),
+  )('comes back from the config.json we write: %s', (_, one) => {
+    const read = (): ReturnType<typeof readModelConfig> => readModelConfig(inFolder('config.json'));
+    changedFolder(one.family, one.changes);
+    const { dimensions, head } = read();
+    const options = { dtype: 'float32', normalisation: NO_NORMALISATION } as const;
+    const written = huggingFaceConfig(dimensions, head, { padId: 0, bosId: 1, eosId: 2 }, options);
+    writeFileSync(inFolder('config.json'), JSON.stringify(written));
+    expect(read().dimensions).toEqual(dimensions);
+  });
 });
 
 describe('the config.json of a published model', () => {
@@ -79,8 +92,18 @@ const REFUSED: readonly (readonly [family: string, changes: Changes, named: stri
   ['gpt2', { activation_function: 'quick_gelu' }, 'activation_function'],
   ['gpt2', { n_head: 5 }, 'model.headDim'],
   ['llama2', { hidden_act: 'gelu' }, 'hidden_act'],
-  ['llama2', { rope_scaling: { rope_type: 'yarn', factor: 4 } }, 'rope_scaling.rope_type'],
-  ['llama2', { rope_parameters: { rope_type: 'longrope', rope_theta: 1e4 } }, 'rope_parameters.rope_type'],
+  ['llama2', { rope_scaling: { rope_type: 'su', factor: 4 } }, 'rope_scaling.rope_type'],
+  ['llama2', { rope_scaling: { type: 'mrope', mrope_section: [1, 1, 1] } }, 'rope_scaling.rope_type'],
+  ['llama2', { rope_scaling: { rope_type: 'yarn' } }, 'rope_scaling.factor'],
+  ['llama2', { rope_scaling: { rope_type: 'yarn', factor: 4, attention_factor: -1 } }, 'rope_scaling.attention_factor'],
+  ['llama2', { rope_scaling: { rope_type: 'yarn', factor: 4, beta_fast: '32' } }, 'rope_scaling.beta_fast'],
+  ['llama2', { rope_scaling: { rope_type: 'yarn', factor: 4, attn_factor: 1 } }, 'rope_scaling.attn_factor'],
+  ['llama2', { rope_parameters: { rope_type: 'longrope', rope_theta: 1e4 } }, 'rope_parameters.short_factor'],
+  [
+    'llama2',
+    { rope_parameters: { rope_type: 'longrope', short_factor: [1, 1], long_factor: [1, 2, 3] } },
+    'model.ropeScaling.shortFactors',
+  ],
   ['llama2', { rope_parameters: { rope_type: 'proportional', rope_theta: 1e4 } }, 'rope_parameters.rope_type'],
   ['llama2', { rope_scaling: { type: 'linear' } }, 'rope_scaling.factor'],
   ['llama2', { rope_scaling: { rope_type: 'llama3', factor: 8 } }, 'rope_scaling.low_freq_factor'],
