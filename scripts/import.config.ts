@@ -4,7 +4,8 @@ import { encodings } from '../src/import/bytes.ts';
 import { valueKinds } from '../src/import/column-value.ts';
 import { formats } from '../src/import/files.ts';
 import { rankedPairs } from '../src/import/pairs.ts';
-import { shapeNames } from '../src/import/shapes.ts';
+import { mappingProblems, shapeNames } from '../src/import/shape-columns.ts';
+import { turnOddities } from '../src/import/turns.ts';
 import { filePath } from '../src/run/sections.ts';
 
 const regularExpression = z.string().refine(isRegularExpression, 'expected a regular expression');
@@ -30,17 +31,27 @@ const Column = z.union([
       constant: z.string().optional().describe('The same value for every row.'),
       default: z.string().optional().describe('Stands in for a missing or empty field; without it the row is bad.'),
       match: regularExpression.optional().describe('Regular expression whose first group is kept; no match: bad row.'),
-      replace: z.record(regularExpression, z.string()).optional().describe('Regular expression → text in its place.'),
+      replace: z
+        .record(regularExpression, z.string())
+        .optional()
+        .describe('Regular expression → text in its place; then spaces at both ends are cut.'),
       map: z.record(z.string(), z.string()).optional().describe('Value → value; others stay.'),
       thresholds: z
         .array(z.strictObject({ below: z.number().optional(), is: z.string() }))
         .min(1)
         .optional()
         .describe('A number becomes the `is` of the first entry it lies below.'),
-      split: z.string().min(1).optional().describe('Delimiter at which a text becomes a list.'),
+      split: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('Delimiter at which a text becomes a list; spaces around its parts are cut.'),
       kind: z.enum(valueKinds).optional().describe('What the column holds: text, list, integer or number.'),
     })
-    .refine((spec) => (spec.from === undefined) !== (spec.constant === undefined), 'expected either from or constant'),
+    .refine((spec) => (spec.from === undefined) !== (spec.constant === undefined), 'expected either from or constant')
+    .refine(({ constant, kind: _, ...steps }) => constant === undefined || Object.keys(steps).length === 0, {
+      message: 'a constant stays as it is; expected only kind beside it',
+    }),
 ]);
 
 const Input = z.strictObject({
@@ -85,6 +96,12 @@ export const ImportConfig = z
       .strictObject({
         role: z.string().min(1).default('role').describe('Key of the speaker in a message; "from" in ShareGPT files.'),
         content: z.string().min(1).default('content').describe('Key of its text; "value" in ShareGPT files.'),
+        accept: z
+          .array(z.enum(turnOddities))
+          .default([])
+          .describe(
+            'Odd turns that are mended and counted instead of refused: same_role joins turns of one role by a blank line; assistant_first leaves out what the assistant says before the user, user_last what the user says after the last answer, empty_turn turns without text.',
+          ),
       })
       .prefault({}),
     ranked: z
@@ -108,11 +125,19 @@ export const ImportConfig = z
       .describe('Stored in the metadata of the table.'),
     output: filePath('The .arrow table to write, or .jsonl.').regex(/\.(arrow|jsonl)$/, 'expected .arrow or .jsonl'),
   })
-  .superRefine(({ input, split, shape, columns }, context) => {
+  .superRefine(({ input, split, shape, columns, messages, ranked }, context) => {
     const fail = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
     if ((input.path === undefined) === (input.files === undefined)) fail(['input'], 'expected either path or files');
     if (split.name !== undefined && (split.column ?? split.fractions) !== undefined) {
       fail(['split'], 'expected either name, or column and fractions');
+    }
+    for (const { path, message } of mappingProblems(shape, columns)) fail(['columns', ...path], message);
+    const isSpelt = messages.role !== 'role' || messages.content !== 'content' || messages.accept.length > 0;
+    if (isSpelt && shape !== 'messages' && shape !== 'preference') {
+      fail(['messages'], `is read for shapes messages and preference; expected none for shape ${shape}`);
+    }
+    if ((ranked.pairs !== 'all' || ranked.tie !== 0) && shape !== 'ranked') {
+      fail(['ranked'], `is read for shape ranked; expected none for shape ${shape}`);
     }
     if (shape === 'task' && Object.keys(columns).length === 0) fail(['columns'], 'expected a column or more');
     for (const name of ['split', 'source', 'source_row']) {

@@ -7,7 +7,7 @@
  */
 import { hashText } from '../src/files/hash.ts';
 import { importDataset } from '../src/import/import-dataset.ts';
-import type { ImportReport } from '../src/import/import-report.ts';
+import type { Counted, ImportReport } from '../src/import/import-report.ts';
 import { formatTable } from '../src/report/table.ts';
 import { watchInterrupts } from '../src/run/interrupts.ts';
 import { readArguments, runMain } from '../src/run/program.ts';
@@ -34,13 +34,26 @@ export function runImport(config: ImportConfig, interrupted?: () => boolean): Pr
   return importDataset(options, interrupted);
 }
 
-/** The report as lines: rows in and out, splits, and every reason for which rows were left out. */
-export function describeImport({ rowsIn, rowsOut, splits, skipped }: ImportReport): string[] {
+/** The report as lines: rows in and out, splits, why rows were left out, and what of the others was not used. */
+export function describeImport({ rowsIn, rowsOut, splits, skipped, notes, unused, absent }: ImportReport): string[] {
   const count = Object.entries(splits).map(([split, rows]) => [`  ${split}`, rows]);
   const reasons = Object.entries(skipped).map(([reason, entry]) => [`skipped: ${reason}`, entry.count]);
   const lines = formatTable(['', 'rows'], [['in', rowsIn], ['out', rowsOut], ...count, ...reasons]);
   const places = Object.values(skipped).flatMap(({ first }) => first.map((place) => `  ${place}`));
-  return places.length === 0 ? lines : [...lines, 'first of those skipped:', ...places];
+  const listed = (title: string, entries: Readonly<Record<string, Counted>>): string[] => {
+    const named = Object.entries(entries).map(([what, { count: times, first }]) => {
+      const detail = times === 0 ? 'empty throughout' : `${times}, first at ${first[0]}`;
+      return `  ${what}: ${detail}`;
+    });
+    return named.length === 0 ? [] : [title, ...named];
+  };
+  return [
+    ...lines,
+    ...(places.length === 0 ? [] : ['first of those skipped:', ...places]),
+    ...listed('rows written, but not as they stood:', notes),
+    ...listed('fields that no column uses:', unused),
+    ...(absent.length === 0 ? [] : [`mapped fields that stand in no row: ${absent.join(', ')}`]),
+  ];
 }
 
 await runMain(import.meta.url, async (argv) => {

@@ -1,20 +1,22 @@
 /** What every text must be before it is written: not empty, well formed, of bearable length. */
 import { asText } from './column-value.ts';
-import { RowProblem } from './source-row.ts';
+import { type Note, RowProblem } from './source-row.ts';
 
-/** Limits of texts. */
+/** Limits of texts, and who is told where one is changed. */
 export interface TextLimits {
   /** Longest text in UTF-16 units. */
   maximumField: number;
+  note: Note;
 }
 
 /**
- * A value as text, with CRLF turned into LF.
+ * A value as text, exactly as it stands but for CRLF, which becomes LF and is noted.
  *
  * @throws RowProblem for other values; for empty texts unless `mayBeEmpty`; for NUL and halves of surrogate pairs, which
  *   have no UTF-8; for U+FFFD, which stands where bytes were not UTF-8; and for texts beyond the limit
  */
-export function checkText(name: string, value: unknown, { maximumField }: TextLimits, mayBeEmpty = false): string {
+export function checkText(name: string, value: unknown, limits: TextLimits, mayBeEmpty = false): string {
+  const { maximumField, note } = limits;
   const text = asText(name, value);
   if (text.length > maximumField) {
     const problem = `"${name}": expected at most ${maximumField} characters (limits.field), received ${text.length}`;
@@ -29,5 +31,7 @@ export function checkText(name: string, value: unknown, { maximumField }: TextLi
     const reason = code === '0000' ? 'NUL character' : code === 'FFFD' ? 'not UTF-8' : 'lone surrogate';
     throw new RowProblem(reason, `"${name}": U+${code} at position ${bad.index}; expected none`);
   }
-  return text.includes('\r') ? text.replaceAll('\r\n', '\n') : text;
+  if (!text.includes('\r\n')) return text;
+  note('line breaks CRLF, written as LF', name);
+  return text.replaceAll('\r\n', '\n');
 }

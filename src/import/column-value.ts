@@ -75,7 +75,8 @@ function convert(name: string, value: unknown, steps: Steps): unknown {
   }
   for (const [pattern, text] of replacements) result = asText(name, result).replace(pattern, text);
   if (replacements.length > 0) result = asText(name, result).trim();
-  if (source.map !== undefined && isPlain(result)) result = source.map[String(result)] ?? result;
+  // Text, number or truth value: anything else could only pass the map by unseen.
+  if (source.map !== undefined) result = source.map[asText(name, result)] ?? result;
   if (source.thresholds !== undefined) result = classify(name, result, source.thresholds);
   if (source.split === undefined) return result;
   return asText(name, result)

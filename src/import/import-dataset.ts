@@ -8,12 +8,14 @@ import { DataError } from '../errors.ts';
 import { checkText } from './check-text.ts';
 import { chooseSplit, type SplitRule } from './choose-split.ts';
 import { type ColumnSpec, type Convert, columnConverter, pickField } from './column-value.ts';
+import { type FieldUse, openFieldUse } from './field-use.ts';
 import { listFiles, type SourceFile } from './files.ts';
 import { idSet } from './id-set.ts';
 import { type ImportReport, openReport } from './import-report.ts';
 import { openReader, type ReadOptions } from './open-reader.ts';
-import { openShape, type Shape, type ShapeName, type ShapeRules } from './shapes.ts';
-import { type BadRow, fieldsOf, isBad, RowProblem, type SourceRow, show } from './source-row.ts';
+import type { ShapeName } from './shape-columns.ts';
+import { openShape, type Shape, type ShapeRules } from './shapes.ts';
+import { type BadRow, fieldsOf, isBad, isVoid, type Note, RowProblem, type SourceRow, show } from './source-row.ts';
 
 /** What is imported, and how. */
 export interface ImportOptions {
@@ -23,7 +25,7 @@ export interface ImportOptions {
   explode: string | null;
   shape: ShapeName;
   columns: Readonly<Record<string, ColumnSpec>>;
-  rules: Omit<ShapeRules, 'maximumField'>;
+  rules: Omit<ShapeRules, 'maximumField' | 'note'>;
   split: SplitRule;
   badRows: 'fatal' | 'skip';
   /** Facts for the table's metadata: source, licence, hash of the configuration. */
@@ -47,10 +49,13 @@ export async function importDataset(
   interrupted: () => boolean = () => false,
 ): Promise<ImportReport> {
   const files = listFiles(options.files);
-  const rules: ShapeRules = { ...options.rules, maximumField: options.read.maximumField };
+  const notes: Noted[] = [];
+  const note: Note = (what, where) => void notes.push({ what, where });
+  const rules: ShapeRules = { ...options.rules, maximumField: options.read.maximumField, note };
   const shape = openShape(options.shape, options.columns, rules);
   const columns = { ...idColumns, ...shape.columns, ...provenanceColumns };
   const builder = openReport(options.badRows === 'fatal');
+  const use = fieldUse(options, shape);
   const toRows = rowMaker(options, shape, rules);
   const metadata = { ...options.metadata, shape: options.shape };
   const table: TableWriter<Values> = options.output.endsWith('.jsonl')
@@ -60,12 +65,17 @@ export async function importDataset(
     for (const file of files) {
       for await (const group of openReader(file, options.read)) {
         for (const item of group) {
+          notes.length = 0;
           const result = isBad(item) ? item : toRows(file, item);
           builder.report.rowsIn++;
           if ('reason' in result) builder.skip(result);
           else {
-            for (const row of result.rows) table.append(row);
-            builder.wrote(result.split, result.rows.length);
+            for (const row of result.rows) {
+              table.append(row);
+              builder.wrote(String(row.split));
+            }
+            for (const { what, where } of notes) builder.noted(what, `${item.where}: ${where}`);
+            for (const { name, isVoid } of result.parts.flatMap(use.unused)) builder.unused(name, isVoid, item.where);
           }
         }
         if (interrupted()) throw new DataError(`${options.output}: interrupted; nothing was written. Run it again.`);
@@ -73,6 +83,7 @@ export async function importDataset(
     }
     builder.finish();
     if (builder.report.rowsOut === 0) throw new DataError(nothingLeft(options, builder.report));
+    builder.report.absent = use.absent();
     await table.close({ report: JSON.stringify(builder.report) });
   } finally {
     table.discard();
@@ -92,7 +103,26 @@ function nothingLeft({ files }: ImportOptions, { rowsIn, skipped }: ImportReport
   return [`${paths}: no rows are left; expected at least one, received ${rowsIn} of which none is good.`, ...first];
 }
 
-type Made = { rows: readonly Values[]; split: string };
+/** Told by `Note` while a row is made. */
+interface Noted {
+  what: string;
+  where: string;
+}
+
+/** Watches for fields that neither columns nor splits are made of. */
+function fieldUse({ columns, explode, split }: ImportOptions, shape: Shape): FieldUse {
+  const from = (specs: Readonly<Record<string, ColumnSpec>>): string[] =>
+    Object.values(specs).flatMap((spec) => {
+      const field = typeof spec === 'object' ? spec.from : spec;
+      return field === undefined ? [] : [String(field)];
+    });
+  const keys = [split.column, ...(split.by ?? [])].filter((name) => name !== undefined && !(name in shape.columns));
+  const read = [...from(shape.sources), ...keys.map(String), ...(explode === null ? [] : [explode])];
+  return openFieldUse(read, from(columns));
+}
+
+/** The rows of the table, and the fields that each was made of. */
+type Made = { rows: readonly Values[]; parts: readonly Values[] };
 
 /** The function that makes the rows of the table from one row of a source. */
 function rowMaker(
@@ -107,12 +137,11 @@ function rowMaker(
   const make = (file: SourceFile, source: SourceRow): Made => {
     const { row } = source;
     const fields = { ...source.fields, $file: file.name, $split: file.split ?? 'train' };
-    const parts = explodeFields(fields, options.explode);
-    let split = '';
+    const parts = explodeFields(fields, options.explode, rules.note);
     const rows = parts.flatMap((part, i): Values[] => {
       const values = Object.fromEntries(converters.map(([name, convert]) => [name, convert(part)]));
       const made = shape.rows(values);
-      split = chooseSplit(options.split, made[0] ?? {}, part);
+      const split = chooseSplit(options.split, made[0] ?? {}, part);
       return made.map((one, k) => {
         const id = values.id === undefined ? `${file.name}-${row}` : checkText('id', values.id, rules);
         const suffix = `${parts.length > 1 ? `-${i + 1}` : ''}${made.length > 1 ? `-${k + 1}` : ''}`;
@@ -122,7 +151,7 @@ function rowMaker(
     for (const { id } of rows) {
       if (!seen.add(String(id))) throw new RowProblem('doubled id', `id "${id}" stands twice; expected it once`);
     }
-    return { rows, split };
+    return { rows, parts };
   };
   return (file, source) => {
     try {
@@ -134,11 +163,18 @@ function rowMaker(
   };
 }
 
-function explodeFields(fields: Values, explode: string | null): readonly Values[] {
+function explodeFields(fields: Values, explode: string | null, note: Note): readonly Values[] {
   if (explode === null) return [fields];
   const entries = pickField(fields, explode);
   if (!Array.isArray(entries) || entries.length === 0) {
     throw new RowProblem('wrong type', `"${explode}": expected a list with entries, received ${show(entries)}`);
   }
-  return entries.map((entry: unknown) => ({ ...fields, ...(fieldsOf(entry) ?? { [explode]: entry }) }));
+  return entries.map((entry: unknown, i) => {
+    const own = fieldsOf(entry) ?? { [explode]: entry };
+    for (const name of Object.keys(own)) {
+      if (name === explode || !Object.hasOwn(fields, name) || isVoid(fields[name])) continue;
+      note(`field "${name}" of the row, which the entries of "${explode}" have too, not used`, `${explode}[${i}]`);
+    }
+    return { ...fields, ...own };
+  });
 }

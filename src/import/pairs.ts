@@ -1,7 +1,8 @@
 /** Preference pairs out of what sources hold: two texts, two conversations, a preferred one of two, ranked groups. */
 import { checkText, type TextLimits } from './check-text.ts';
-import { type Message, type MessageKeys, parseMessages, parseTranscript, renderMessages } from './messages.ts';
+import { type MessageKeys, parseMessages, parseTranscript, renderMessages } from './messages.ts';
 import { RowProblem, show } from './source-row.ts';
+import type { Message } from './turns.ts';
 
 /** One pair; `margin` says how much better the chosen response is, 0 where unknown. */
 export type Pair = { prompt: string; chosen: string; rejected: string; margin: number };
@@ -21,7 +22,14 @@ export function readPair(values: Values, keys: MessageKeys): Pair {
   const [chosen, rejected] = sides.map(({ name, value }) => {
     return asConversation(name, Array.isArray(value) ? [...lead, ...value] : value, keys);
   });
-  if (chosen && rejected) return distinct({ ...splitPrompt(chosen, rejected), margin });
+  if (chosen && rejected) {
+    const pair = splitPrompt(chosen, rejected, keys);
+    const beside = Array.isArray(values.prompt) ? undefined : values.prompt;
+    const known: unknown[] = [undefined, null, '', pair.prompt, chosen.at(-2)?.content];
+    if (!known.includes(beside))
+      keys.note('"prompt" beside whole conversations that begin otherwise, not used', 'prompt');
+    return distinct({ ...pair, margin });
+  }
   const text = (name: string): string => checkText(name, values[name], keys);
   return distinct({ prompt: text('prompt'), chosen: text('chosen'), rejected: text('rejected'), margin });
 }
@@ -29,11 +37,15 @@ export function readPair(values: Values, keys: MessageKeys): Pair {
 function asConversation(name: string, value: unknown, keys: MessageKeys): Message[] | null {
   if (Array.isArray(value)) return parseMessages(name, value, keys);
   if (typeof value !== 'string' || !value.startsWith('\n\nHuman:')) return null;
-  return parseTranscript(name, checkText(name, value, keys));
+  return parseTranscript(name, checkText(name, value, keys), keys);
 }
 
 /** The shared beginning is the prompt; what is left must be one answer each. */
-function splitPrompt(chosen: readonly Message[], rejected: readonly Message[]): Omit<Pair, 'margin'> {
+function splitPrompt(
+  chosen: readonly Message[],
+  rejected: readonly Message[],
+  { note }: TextLimits,
+): Omit<Pair, 'margin'> {
   const prompt = chosen.slice(0, -1);
   const [better, worse] = [chosen.at(-1), rejected.at(-1)];
   const isShared =
@@ -45,9 +57,7 @@ function splitPrompt(chosen: readonly Message[], rejected: readonly Message[]): 
   if (better?.role !== 'assistant' || worse?.role !== 'assistant') {
     throw new RowProblem('no answer', 'expected chosen and rejected to end with an answer of the assistant');
   }
-  if (better.content === '' || worse.content === '') {
-    throw new RowProblem('empty text', 'expected two answers, received an empty one');
-  }
+  if (prompt.length > 1) note('turns before the last prompt (or a system text), written into one prompt', 'prompt');
   return { prompt: renderMessages(prompt), chosen: better.content, rejected: worse.content };
 }
 
@@ -102,6 +112,9 @@ export function readRanked(
           .filter((worse) => better.score - worse.score > rule.tie && better.text !== worse.text)
           .map((worse) => ({ prompt, chosen: better.text, rejected: worse.text, margin: better.score - worse.score })),
   );
+  const possible = rule.pairs === 'best_vs_rest' ? ranked.length - 1 : (ranked.length * (ranked.length - 1)) / 2;
+  if (pairs.length < possible)
+    rule.note('answers of a group that tie or are the same, of which no pair is made', 'answers');
   if (pairs.length === 0) throw new RowProblem('tie', 'all answers tie; expected two whose scores differ');
   return pairs;
 }

@@ -1,22 +1,12 @@
-/** The shapes a source can have, and the columns each becomes. */
-import { bool, type Column, type Columns, float32, float64, int32, utf8, utf8List } from '../data/columns.ts';
+/** Rows of a shape: made of the values that a mapping picks from the fields of a source. */
+import { type Column, type Columns, float64, int32, utf8, utf8List } from '../data/columns.ts';
 import { checkText, type TextLimits } from './check-text.ts';
 import type { ColumnSource, ColumnSpec } from './column-value.ts';
 import { type MessageKeys, parseMessages } from './messages.ts';
 import { finite, type Pair, type rankedPairs, readPair, readPreferred, readRanked } from './pairs.ts';
-import { RowProblem, show } from './source-row.ts';
-
-export const shapeNames = [
-  'task',
-  'alpaca',
-  'prompt_completion',
-  'messages',
-  'preference',
-  'ranked',
-  'labelled',
-  'text',
-] as const;
-export type ShapeName = (typeof shapeNames)[number];
+import { ownColumns, reservedBy, type ShapeName } from './shape-columns.ts';
+import { isVoid, RowProblem, show } from './source-row.ts';
+import { rolesOf } from './turns.ts';
 
 type Values = Readonly<Record<string, unknown>>;
 type Specs = Readonly<Record<string, ColumnSpec>>;
@@ -39,14 +29,15 @@ export interface ShapeRules extends MessageKeys {
 
 /** A shape with the columns a configuration maps; columns that are not its own are carried along. */
 export function openShape(name: ShapeName, mapped: Specs, rules: ShapeRules): Shape {
-  const { own, sources, read } = shapeOf(name, mapped, rules);
-  const { id: _, ...given } = mapped;
-  const consumed = new Set([...Object.keys(own), ...Object.keys(sources), ...inputsOf[name]]);
-  const carried = Object.entries(given).filter(([column]) => !consumed.has(column));
-  const columns = { ...own, ...Object.fromEntries(carried.map(([column, spec]) => [column, mappedColumn(spec)])) };
+  const { sources, read } = shapeOf(name, mapped, rules);
+  const carried = Object.entries(mapped).filter(([column]) => column !== 'id' && !reservedBy(name).has(column));
+  const columns = {
+    ...ownColumns[name],
+    ...Object.fromEntries(carried.map(([column, spec]) => [column, mappedColumn(spec)])),
+  };
   return {
     columns,
-    sources: { ...sources, ...mapped },
+    sources: { ...sources, ...mapped, ...mayBeMissing(mapped[optionalInputs[name] ?? ''], optionalInputs[name]) },
     rows: (values) => {
       const extra = Object.fromEntries(
         carried.map(([column, spec]) => [column, readValue(column, spec, values, rules)]),
@@ -56,34 +47,31 @@ export function openShape(name: ShapeName, mapped: Specs, rules: ShapeRules): Sh
   };
 }
 
-/** Names that a shape reads from but does not write. */
-const inputsOf: Readonly<Record<ShapeName, readonly string[]>> = {
-  task: [],
-  alpaca: [],
-  prompt_completion: [],
-  messages: ['messages'],
-  preference: ['first', 'second', 'preferred'],
-  ranked: ['answers', 'scores'],
-  labelled: [],
-  text: [],
-};
+/** Inputs of shapes that rows may lack. */
+const optionalInputs: Partial<Record<ShapeName, string>> = { alpaca: 'input', messages: 'system' };
+
+/** A mapping that gives an empty text where the field is missing. */
+function mayBeMissing(spec: ColumnSpec | undefined, column = ''): Specs {
+  if (spec === undefined || (typeof spec === 'object' && spec.constant !== undefined)) return {};
+  const source = typeof spec === 'object' ? spec : { from: spec };
+  return { [column]: { ...source, default: source.default ?? '' } };
+}
 
 interface Own {
-  own: Columns;
   /** Where the shape's values come from unless the configuration says otherwise. */
   sources: Specs;
   read(values: Values): readonly Values[];
 }
 
+/** Where values come from unless the configuration says otherwise, and how rows are made of them. */
 function shapeOf(name: ShapeName, mapped: Specs, rules: ShapeRules): Own {
   const texts = (values: Values, names: readonly string[]): Values =>
     Object.fromEntries(names.map((column) => [column, checkText(column, values[column], rules)]));
   switch (name) {
     case 'task':
-      return { own: {}, sources: {}, read: () => [{}] };
+      return { sources: {}, read: () => [{}] };
     case 'alpaca':
       return {
-        own: alpacaColumns,
         sources: { instruction: 'instruction', input: { from: 'input', default: '' }, output: 'output' },
         read: (values) => [
           { ...texts(values, ['instruction', 'output']), input: checkText('input', values.input, rules, true) },
@@ -91,63 +79,65 @@ function shapeOf(name: ShapeName, mapped: Specs, rules: ShapeRules): Own {
       };
     case 'prompt_completion':
       return {
-        own: completionColumns,
         sources: { prompt: 'prompt', completion: 'completion' },
         read: (values) => [texts(values, ['prompt', 'completion'])],
       };
     case 'messages':
-      return { own: messageColumns, sources: { messages: 'messages' }, read: (values) => [readTurns(values, rules)] };
+      return {
+        sources: { messages: 'messages', system: { from: 'system', default: '' } },
+        read: (values) => [readTurns(values, rules)],
+      };
     case 'preference': {
       const isPreferred = mapped.preferred !== undefined;
       const read = (values: Values): readonly Pair[] => [
         isPreferred ? readPreferred(values, rules) : readPair(values, rules),
       ];
-      return { own: pairColumns, sources: isPreferred ? {} : { chosen: 'chosen', rejected: 'rejected' }, read };
+      return { sources: isPreferred ? {} : { chosen: 'chosen', rejected: 'rejected' }, read };
     }
     case 'ranked': {
       const sources = { prompt: 'prompt', answers: 'answers', scores: 'scores' };
-      return { own: pairColumns, sources, read: (values) => readRanked(values, rules) };
+      return { sources, read: (values) => readRanked(values, rules) };
     }
     case 'labelled':
       return {
-        own: { ...completionColumns, label: bool('True where the completion was judged good.') },
         sources: { prompt: 'prompt', completion: 'completion', label: 'label' },
         read: (values) => [{ ...texts(values, ['prompt', 'completion']), label: readLabel(values.label) }],
       };
     case 'text':
-      return { own: textColumns, sources: { text: 'text' }, read: (values) => [texts(values, ['text'])] };
+      return { sources: { text: 'text' }, read: (values) => [texts(values, ['text'])] };
   }
 }
 
-const alpacaColumns = {
-  instruction: utf8('What is asked.'),
-  input: utf8('What it is asked about; may be empty.'),
-  output: utf8('The answer.'),
-};
-const completionColumns = { prompt: utf8('The prompt.'), completion: utf8('The text after it.') };
-const textColumns = { text: utf8('A document to pre-train on.') };
-const pairColumns = {
-  prompt: utf8('The prompt, without the line break after it.'),
-  chosen: utf8('The preferred response.'),
-  rejected: utf8('The other response.'),
-  margin: float32('How much better the chosen response is, in units of the label; 0 where unknown.'),
-};
-const messageColumns = {
-  system: utf8('What the system says first; may be empty.'),
-  history: utf8List('Earlier turns: user, assistant, user, …; empty for a single exchange.'),
-  prompt: utf8('What the user says last.'),
-  response: utf8('The last answer of the assistant.'),
-};
-
 function readTurns(values: Values, rules: ShapeRules): Values {
   const messages = parseMessages('messages', values.messages, rules);
-  const [prompt, response] = messages.slice(-2);
+  const [first] = messages;
+  const spoken = first?.role === 'system' ? messages.slice(1) : messages;
+  const [prompt, response] = spoken.slice(-2);
   if (prompt?.role !== 'user' || response?.role !== 'assistant') {
-    throw new RowProblem('no answer', '"messages": expected the assistant to have the last word');
+    const remedy = spoken.length > 1 ? '; messages.accept: [user_last] leaves out what the user says after it' : '';
+    const received = `received ${rolesOf(messages)}`;
+    throw new RowProblem('no answer', `"messages": expected the assistant to have the last word, ${received}${remedy}`);
   }
-  const system = messages[0]?.role === 'system' ? messages[0].content : '';
-  const history = messages.slice(system === '' ? 0 : 1, -2).map(({ content }) => content);
-  return { system, history, prompt: prompt.content, response: response.content };
+  if (!response.learned) {
+    const problem = '"messages": the last answer has weight 0; expected one to learn from';
+    throw new RowProblem('answer with weight 0', problem);
+  }
+  const system = readSystem(values.system, first?.role === 'system' ? first.content : '', rules);
+  return {
+    system,
+    history: spoken.slice(0, -2).map(({ content }) => content),
+    prompt: prompt.content,
+    response: response.content,
+  };
+}
+
+/** The system text of a row: of its own field, or of the first message; both only where they are the same. */
+function readSystem(field: unknown, message: string, rules: ShapeRules): string {
+  const text = isVoid(field) ? '' : checkText('system', field, rules, true);
+  if (text.trim() === '') return message;
+  if (message === '' || message === text) return text;
+  const problem = `"system": ${show(text)}, but the first message is the system's too: ${show(message)}; expected one of them`;
+  throw new RowProblem('two system texts', problem);
 }
 
 function readLabel(value: unknown): boolean {

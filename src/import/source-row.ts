@@ -36,6 +36,21 @@ export class RowProblem extends Error {
   }
 }
 
+/**
+ * Told of what a row loses, or has changed, though it is written.
+ *
+ * @param what  the sort of thing, in words that are the same for all such rows
+ * @param where the place within the row: "messages[2]"
+ */
+export type Note = (what: string, where: string) => void;
+
+/** True where there is no value: nothing, null, an empty text, list or object. */
+export function isVoid(value: unknown): boolean {
+  if (value === undefined || value === null || value === '') return true;
+  if (Array.isArray(value)) return value.length === 0;
+  return isRecord(value) && Object.keys(value).length === 0;
+}
+
 /** True for a JSON object. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

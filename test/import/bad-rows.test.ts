@@ -147,7 +147,7 @@ describe('what an import refuses', () => {
       'unknown roles',
       '{"messages": [{"role": "robot", "content": "a"}]}',
       { shape: 'messages' },
-      '"messages[0].role": expected one of system, user',
+      '"messages[0].role": expected one of system, developer, user',
     ],
     [
       'messages that are none',
@@ -189,7 +189,7 @@ describe('what an import refuses', () => {
       'transcripts with an empty answer',
       '{"chosen": "\\n\\nHuman: a\\n\\nAssistant: b", "rejected": "\\n\\nHuman: a\\n\\nAssistant:"}',
       { shape: 'preference' },
-      'expected two answers, received an empty one',
+      '"rejected[1]": expected text, received none',
     ],
     [
       'labels that prefer neither',
@@ -220,6 +220,12 @@ describe('what an import refuses', () => {
       '{"prompt": "q", "answers": ["a", "b"], "scores": [1, "x"]}',
       { shape: 'ranked' },
       '"scores[1]": expected a number, received "x"',
+    ],
+    [
+      'maps of what is no text',
+      '{"a": {"b": 1}}',
+      { shape: 'task', columns: { a: { from: 'a', map: { x: 'y' } } } },
+      '"a": expected text, received {"b":1}',
     ],
     [
       'labels that are none',
@@ -323,6 +329,31 @@ describe('what an import refuses', () => {
     expect(issues({ columns: { source: 'a' } })).toEqual([
       'columns.source: is written by the importer; expected another name',
     ]);
+    expect(issues({ shape: 'messages', columns: { history: 'h', prompt: 'p', topic: 't' } })).toEqual([
+      'columns.history: shape messages does not read it; expected messages, system or columns of other names',
+      'columns.prompt: shape messages does not read it; expected messages, system or columns of other names',
+    ]);
+    expect(issues({ shape: 'preference', columns: { first: 'a', second: 'b' } })).toEqual([
+      'columns.first: shape preference does not read it; expected prompt, chosen, rejected, margin or columns of other names',
+      'columns.second: shape preference does not read it; expected prompt, chosen, rejected, margin or columns of other names',
+    ]);
+    expect(issues({ shape: 'preference', columns: { preferred: 'a', margin: 'b' } })).toEqual([
+      'columns.margin: shape preference does not read it beside "preferred"; expected prompt, first, second, preferred or columns of other names',
+    ]);
+    expect(issues({ shape: 'ranked', columns: { chosen: 'a' } })).toEqual([
+      'columns.chosen: shape ranked does not read it; expected prompt, answers, scores or columns of other names',
+    ]);
+    expect(issues({ shape: 'alpaca', columns: { output: { from: 'a', kind: 'integer' } } })).toEqual([
+      'columns.output.kind: shape alpaca knows what it holds; expected no kind',
+    ]);
+    expect(issues({ shape: 'task', columns: { a: { constant: 'x', map: { x: 'y' } } } })[0]).toContain(
+      'a constant stays as it is; expected only kind beside it',
+    );
+    expect(issues({ messages: { role: 'from' } })).toEqual([
+      'messages: is read for shapes messages and preference; expected none for shape text',
+    ]);
+    expect(issues({ messages: { accept: ['user_last'] } })).toHaveLength(1);
+    expect(issues({ ranked: { tie: 1 } })).toEqual(['ranked: is read for shape ranked; expected none for shape text']);
     expect(issues({ output: 'a.csv' })).toEqual(['output: expected .arrow or .jsonl']);
   });
 });
