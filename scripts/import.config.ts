@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { encodings } from '../src/import/bytes.ts';
 import { valueKinds } from '../src/import/column-value.ts';
-import { formats } from '../src/import/files.ts';
+import { formats } from '../src/import/file-kind.ts';
 import { rankedPairs } from '../src/import/pairs.ts';
 import { mappingProblems, shapeNames } from '../src/import/shape-columns.ts';
 import { turnOddities } from '../src/import/turns.ts';
@@ -55,9 +55,11 @@ const Column = z.union([
 ]);
 
 const Input = z.strictObject({
-  path: filePath('File, folder of files, or Hugging Face save_to_disk folder; .gz is unpacked.').optional(),
+  path: filePath(
+    'File, folder, pattern such as data/**/*.jsonl, or Hugging Face save_to_disk folder; .gz and .zst are unpacked.',
+  ).optional(),
   files: z
-    .array(z.strictObject({ path: filePath('File or folder.'), split: z.string().min(1).optional() }))
+    .array(z.strictObject({ path: filePath('File, folder or pattern.'), split: z.string().min(1).optional() }))
     .min(1)
     .optional()
     .describe('Several of them, each with the split of its rows, instead of path.'),

@@ -17,10 +17,11 @@ import { ImportConfig } from './import.config.ts';
 /** Runs the import that a configuration describes. */
 export function runImport(config: ImportConfig, interrupted?: () => boolean): Promise<ImportReport> {
   const { input, provenance, split } = config;
-  const { path, files, explode, ...read } = input;
+  const { path, files, explode, format, ...read } = input;
   const isUnset = split.name === undefined && split.column === undefined && split.fractions === undefined;
   const options = {
     files: files ?? [{ path: path ?? '' }],
+    format,
     read: { ...read, maximumField: config.limits.field },
     explode,
     shape: config.shape,
@@ -35,7 +36,16 @@ export function runImport(config: ImportConfig, interrupted?: () => boolean): Pr
 }
 
 /** The report as lines: rows in and out, splits, why rows were left out, and what of the others was not used. */
-export function describeImport({ rowsIn, rowsOut, splits, skipped, notes, unused, absent }: ImportReport): string[] {
+export function describeImport({
+  rowsIn,
+  rowsOut,
+  splits,
+  skipped,
+  notes,
+  unused,
+  absent,
+  source,
+}: ImportReport): string[] {
   const count = Object.entries(splits).map(([split, rows]) => [`  ${split}`, rows]);
   const reasons = Object.entries(skipped).map(([reason, entry]) => [`skipped: ${reason}`, entry.count]);
   const lines = formatTable(['', 'rows'], [['in', rowsIn], ['out', rowsOut], ...count, ...reasons]);
@@ -53,6 +63,7 @@ export function describeImport({ rowsIn, rowsOut, splits, skipped, notes, unused
     ...listed('rows written, but not as they stood:', notes),
     ...listed('fields that no column uses:', unused),
     ...(absent.length === 0 ? [] : [`mapped fields that stand in no row: ${absent.join(', ')}`]),
+    ...source,
   ];
 }
 

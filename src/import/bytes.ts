@@ -1,10 +1,11 @@
-/** The bytes of a source file in pieces, unpacked where they are gzip, and its lines. */
+/** The bytes of a source file in pieces, unpacked where they are gzip or zstd, and its lines. */
 
 import { isUtf8 } from 'node:buffer';
 import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { DataError, errorMessage, hasCode } from '../errors.ts';
+import { unpackZstd } from './unpack-zstd.ts';
 
 const pieceLength = 1 << 20;
 
@@ -29,23 +30,31 @@ export function readStart(path: string, length: number): Buffer {
   }
 }
 
+/** True for the first bytes of a gzip. */
+export const isGzip = (magic: string): boolean => magic.startsWith('\x1f\x8b');
+/** True for the first bytes of a zstd file: of a frame, or of one to skip. */
+export const isZstd = (magic: string): boolean =>
+  magic.startsWith('(\xb5/\xfd') || /^[P-_]\*M$/.test(magic.slice(0, 3));
+
 /**
- * A file's bytes, a megabyte at a time; gzip is recognised by its first bytes and unpacked.
+ * A file's bytes, at most a megabyte at a time; gzip and zstd are recognised by their first bytes and unpacked.
  *
- * @throws DataError where the file is missing, or its gzip is damaged or cut off (after the bytes before that)
+ * @throws DataError where the file is missing, or its gzip or zstd is damaged or cut off (after the bytes before that)
  */
 export async function* readBytes(path: string): AsyncGenerator<Buffer> {
-  const isGzip = readStart(path, 2).equals(Buffer.of(0x1f, 0x8b));
+  const magic = readStart(path, 4).toString('latin1');
+  const packed = isGzip(magic) ? 'gzip' : isZstd(magic) ? 'zstd' : null;
   const file = createReadStream(path, { highWaterMark: pieceLength });
   // The error also reaches whoever reads the last stream.
-  const pieces = isGzip ? pipeline(file, createGunzip({ chunkSize: pieceLength }), () => undefined) : file;
+  const stream = packed === 'gzip' ? pipeline(file, createGunzip({ chunkSize: pieceLength }), () => undefined) : file;
+  const pieces: AsyncIterable<Buffer> = packed === 'zstd' ? unpackZstd(stream) : stream;
   try {
-    for await (const piece of pieces) yield piece as Buffer;
+    for await (const piece of pieces) yield piece;
   } catch (error) {
-    const what = isGzip ? 'its gzip is damaged or cut off' : 'cannot be read';
+    const what = packed === null ? 'cannot be read' : `its ${packed} is damaged or cut off`;
     throw new DataError(`${path}: ${what} (${errorMessage(error)}). Fetch the file again.`, { cause: error });
   } finally {
-    pieces.destroy();
+    stream.destroy();
     file.destroy();
   }
 }

@@ -20,6 +20,11 @@ export interface SplitRule {
   seed?: number | undefined;
 }
 
+/** True where splits are looked for in the source: its files' names, its keys, its field "split". */
+export function splitsAreFound(rule: SplitRule): boolean {
+  return rule.column === '$split';
+}
+
 type Fields = Readonly<Record<string, unknown>>;
 
 /**

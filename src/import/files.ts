@@ -1,117 +1,129 @@
-/** Which files a source consists of, and in which format each is. */
+/** Which files a source consists of, each with its format and its split, and what was passed over. */
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { basename, join, relative } from 'node:path';
-import { DataError, errorMessage } from '../errors.ts';
-import { readStart } from './bytes.ts';
-import { isRecord } from './source-row.ts';
-
-export const formats = ['auto', 'jsonl', 'json', 'csv', 'tsv', 'parquet', 'arrow'] as const;
-export type Format = (typeof formats)[number];
+import { realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+import { isDynamicPattern } from 'tinyglobby';
+import { DataError } from '../errors.ts';
+import { detectFormat, type FileFormat, type Format, stemOfName } from './file-kind.ts';
+import { splitOfPath } from './split-names.ts';
+import { type Found, listing, walkFolder, walkPattern } from './walk-folder.ts';
 
 /** A file of a source. */
 export interface SourceFile {
   path: string;
   /** Its name without endings; with folders in front where names would be the same. Ids begin with it. */
   name: string;
-  /** Split of its rows where the source says so. */
+  format: FileFormat;
+  /** Split of its rows where the configuration or a Hugging Face folder says so. */
   split: string | null;
+  /** Split that its name or a folder's tells of; null for none, and for two. */
+  namedSplit: string | null;
+}
+
+/** The files of a source, and a line about what else lies among them for each input. */
+export interface SourceFiles {
+  files: SourceFile[];
+  notes: string[];
 }
 
 /**
- * The files of a source: the named one, those of a Hugging Face `save_to_disk` folder as its state.json lists them
- * (what else lies there is cache), or those of a plain folder whose ending is a known one.
+ * The files of a source: the named ones; those that match a pattern; those in a folder and below it whose endings tell
+ * of data; and in a Hugging Face `save_to_disk` folder those that its state.json lists (what else lies there is cache).
  *
- * @throws DataError naming every path that is missing, and folders without data
+ * @param byName  whether splits are taken from names, so that a name that tells of two is an error
+ * @throws DataError naming every path that is missing, empty of data, or not readable here
  */
-export function listFiles(paths: readonly { path: string; split?: string | undefined }[]): SourceFile[] {
+export function listFiles(
+  inputs: readonly { path: string; split?: string | undefined }[],
+  { format = 'auto', byName = false }: { format?: Format; byName?: boolean } = {},
+): SourceFiles {
   const problems: string[] = [];
-  const found = paths.flatMap(({ path, split }) => {
+  const notes: string[] = [];
+  const gather = <T>(work: () => T): T | null => {
     try {
-      return expand(path, split ?? null);
+      return work();
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       problems.push(...error.problems);
-      return [];
+      return null;
     }
+  };
+  const found = inputs.flatMap(({ path, split }) => {
+    const one = gather(() => expand(path, format));
+    if (one === null) return [];
+    problems.push(...one.problems);
+    if (one.passedOver.length > 0) notes.push(`${path}: passed over ${listing(one.passedOver)}.`);
+    return one.files.map((file) => ({ ...file, split: split ?? file.split }));
+  });
+  const files = distinct(found, notes).flatMap((file) => {
+    const detected = gather(() => detectFormat(file.path, format));
+    const inside = join(dirname(file.inside), stemOfName(basename(file.inside)));
+    const isAsked = byName && file.split === null;
+    const read = () => splitOfPath(file.path, inside, file.folder);
+    const namedSplit = isAsked ? gather(read) : quietly(read);
+    return detected === null ? [] : [{ path: file.path, split: file.split, format: detected, namedSplit }];
   });
   if (problems.length > 0) throw new DataError(problems);
-  const stems = found.map(({ path }) => stemOf(path));
-  return found.map((file, i) => {
-    const stem = stems[i] ?? '';
-    const isUnique = stems.indexOf(stem) === stems.lastIndexOf(stem);
-    return { ...file, name: isUnique ? stem : relative('.', file.path).replace(/[\\/]/g, '-').replace(endings, '') };
+  return { files: withNames(files), notes };
+}
+
+function expand(path: string, format: Format): Found {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) {
+    if (isDynamicPattern(path)) return required(path, walkPattern(path, format));
+    throw new DataError(`${path}: missing; expected a file or folder of data. Fetch it, or correct input.`);
+  }
+  if (stats.isDirectory()) return required(path, walkFolder(path));
+  const folder = basename(dirname(path));
+  return { files: [{ path, inside: basename(path), folder, split: null }], passedOver: [], problems: [] };
+}
+
+/** Raises DataError where nothing was found. */
+function required(path: string, found: Found): Found {
+  if (found.files.length > 0 || found.problems.length > 0) return found;
+  const there = found.passedOver.length === 0 ? '' : ` There is ${listing(found.passedOver)}.`;
+  const remedy = isDynamicPattern(path) ? 'Correct input, or set input.format.' : 'Correct input.';
+  throw new DataError(`${path}: no data in this folder; expected .jsonl, .csv, .parquet, … files.${there} ${remedy}`);
+}
+
+/** Each file once, however many links, patterns and folders lead to it. */
+function distinct<T extends { path: string }>(files: readonly T[], notes: string[]): T[] {
+  const seen = new Map<string, string>();
+  const doubled: string[] = [];
+  const kept = files.filter(({ path }) => {
+    const real = statSync(path, { throwIfNoEntry: false }) === undefined ? path : realpathSync(path);
+    const first = seen.get(real);
+    if (first === undefined) seen.set(real, path);
+    else doubled.push(path === first ? path : `${path} (${first})`);
+    return first === undefined;
+  });
+  if (doubled.length > 0) notes.push(`read once, though named twice: ${listing(doubled)}.`);
+  return kept;
+}
+
+function quietly<T>(work: () => T): T | null {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof DataError) return null;
+    throw error;
+  }
+}
+
+function withNames<T extends { path: string }>(files: readonly T[]): (T & { name: string })[] {
+  const stems = files.map(({ path }) => stemOfName(basename(path)));
+  const long = files.map(({ path }, i) => join(dirname(relative('.', path)), stems[i] ?? '').replace(/[\\/]/g, '-'));
+  const [stemCounts, longCounts] = [countOf(stems), countOf(long)];
+  return files.map((file, i) => {
+    const [stem = '', path = ''] = [stems[i], long[i]];
+    if (stemCounts.get(stem) === 1) return { ...file, name: stem };
+    // Two files that differ in their endings only keep them.
+    return { ...file, name: longCounts.get(path) === 1 ? path : relative('.', file.path).replace(/[\\/]/g, '-') };
   });
 }
 
-const endings = /(\.(jsonl|ndjson|json|csv|tsv|txt|parquet|arrows?|feather|gz))+$/i;
-const dataEndings = /\.(jsonl|ndjson|json|csv|tsv|parquet|arrows?|feather)(\.gz)?$/i;
-const stemOf = (path: string): string => basename(path).replace(endings, '');
-
-function expand(path: string, split: string | null): Omit<SourceFile, 'name'>[] {
-  let isFolder: boolean;
-  try {
-    isFolder = statSync(path).isDirectory();
-  } catch (error) {
-    throw new DataError(`${path}: missing; expected a file or folder of data. Fetch it, or correct input.`, {
-      cause: error,
-    });
-  }
-  if (!isFolder) return [{ path, split }];
-  const names = readdirSync(path).sort();
-  if (names.includes('dataset_dict.json')) return expandDict(path);
-  if (names.includes('state.json')) return expandSaved(path, split);
-  const files = names.filter((name) => dataEndings.test(name) && statSync(join(path, name)).isFile());
-  if (files.length > 0) return files.map((name) => ({ path: join(path, name), split }));
-  throw new DataError(`${path}: no data in this folder; expected .jsonl, .csv, .parquet, … files. Correct input.`);
-}
-
-function expandDict(folder: string): Omit<SourceFile, 'name'>[] {
-  const path = join(folder, 'dataset_dict.json');
-  const { splits } = readJsonFile(path);
-  if (Array.isArray(splits) && splits.length > 0 && splits.every((split) => typeof split === 'string')) {
-    return splits.flatMap((split) => expandSaved(join(folder, split), split));
-  }
-  throw new DataError(`${path}: no splits; expected {"splits": ["train", …]}. Save the dataset again.`);
-}
-
-function expandSaved(folder: string, split: string | null): Omit<SourceFile, 'name'>[] {
-  const path = join(folder, 'state.json');
-  const { _data_files: files, _split: own } = readJsonFile(path);
-  const names = Array.isArray(files) ? files.map((file: unknown) => (isRecord(file) ? file.filename : undefined)) : [];
-  if (names.length === 0 || !names.every((name) => typeof name === 'string' && basename(name) === name)) {
-    throw new DataError(`${path}: no _data_files; expected [{"filename": "…"}, …]. Save the dataset again.`);
-  }
-  return names.map((name) => ({
-    path: join(folder, String(name)),
-    split: split ?? (typeof own === 'string' ? own : null),
-  }));
-}
-
-function readJsonFile(path: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    return isRecord(value) ? value : {};
-  } catch (error) {
-    throw new DataError(`${path}: not readable (${errorMessage(error)}). Save the dataset again.`, { cause: error });
-  }
-}
-
-/**
- * The format of a file, by its first bytes and its ending.
- *
- * @throws DataError where neither tells
- */
-export function detectFormat(path: string): Exclude<Format, 'auto'> {
-  const start = readStart(path, 8);
-  const magic = start.toString('latin1');
-  if (magic.startsWith('PAR1')) return 'parquet';
-  if (magic.startsWith('ARROW1') || magic.startsWith('\xff\xff\xff\xff')) return 'arrow';
-  const ending = dataEndings.exec(path)?.[1]?.toLowerCase();
-  if (ending === 'jsonl' || ending === 'ndjson') return 'jsonl';
-  if (ending === 'feather' || ending === 'arrow' || ending === 'arrows') return 'arrow';
-  if (ending === 'json' || ending === 'csv' || ending === 'tsv' || ending === 'parquet') return ending;
-  throw new DataError(
-    `${path}: its ending names no format; expected one of ${formats.slice(1).join(', ')} in input.format.`,
-  );
+function countOf(names: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
 }

@@ -6,20 +6,24 @@ import { int32, utf8 } from '../data/columns.ts';
 import { openJsonLinesWriter } from '../data/jsonl.ts';
 import { DataError } from '../errors.ts';
 import { checkText } from './check-text.ts';
-import { chooseSplit, type SplitRule } from './choose-split.ts';
+import { chooseSplit, type SplitRule, splitsAreFound } from './choose-split.ts';
 import { type ColumnSpec, type Convert, columnConverter, pickField } from './column-value.ts';
 import { type FieldUse, openFieldUse } from './field-use.ts';
+import type { Format } from './file-kind.ts';
 import { listFiles, type SourceFile } from './files.ts';
 import { idSet } from './id-set.ts';
 import { type ImportReport, openReport } from './import-report.ts';
 import { openReader, type ReadOptions } from './open-reader.ts';
+import { openSplits, type Splits } from './row-split.ts';
 import type { ShapeName } from './shape-columns.ts';
 import { openShape, type Shape, type ShapeRules } from './shapes.ts';
 import { type BadRow, fieldsOf, isBad, isVoid, type Note, RowProblem, type SourceRow, show } from './source-row.ts';
+import { listing } from './walk-folder.ts';
 
 /** What is imported, and how. */
 export interface ImportOptions {
   files: readonly { path: string; split?: string | undefined }[];
+  format: Format;
   read: ReadOptions;
   /** Field that holds a list: each of its entries becomes a row, with the fields around it. */
   explode: string | null;
@@ -48,7 +52,9 @@ export async function importDataset(
   options: ImportOptions,
   interrupted: () => boolean = () => false,
 ): Promise<ImportReport> {
-  const files = listFiles(options.files);
+  const byName = splitsAreFound(options.split);
+  const { files, notes: listed } = listFiles(options.files, { format: options.format, byName });
+  const splits = openSplits(files, options.split);
   const notes: Noted[] = [];
   const note: Note = (what, where) => void notes.push({ what, where });
   const rules: ShapeRules = { ...options.rules, maximumField: options.read.maximumField, note };
@@ -56,13 +62,15 @@ export async function importDataset(
   const columns = { ...idColumns, ...shape.columns, ...provenanceColumns };
   const builder = openReport(options.badRows === 'fatal');
   const use = fieldUse(options, shape);
-  const toRows = rowMaker(options, shape, rules);
+  const toRows = rowMaker(options, shape, rules, splits);
   const metadata = { ...options.metadata, shape: options.shape };
+  const empty: string[] = [];
   const table: TableWriter<Values> = options.output.endsWith('.jsonl')
     ? await openJsonLinesWriter(options.output)
     : await openTableWriter(options.output, columns, metadata);
   try {
     for (const file of files) {
+      const before = builder.report.rowsIn;
       for await (const group of openReader(file, options.read)) {
         for (const item of group) {
           notes.length = 0;
@@ -80,7 +88,10 @@ export async function importDataset(
         }
         if (interrupted()) throw new DataError(`${options.output}: interrupted; nothing was written. Run it again.`);
       }
+      if (builder.report.rowsIn === before) empty.push(file.path);
     }
+    if (empty.length > 0) listed.push(`without any row: ${listing(empty)}.`);
+    builder.report.source.push(...splits.notes(), ...listed);
     builder.finish();
     if (builder.report.rowsOut === 0) throw new DataError(nothingLeft(options, builder.report));
     builder.report.absent = use.absent();
@@ -117,7 +128,9 @@ function fieldUse({ columns, explode, split }: ImportOptions, shape: Shape): Fie
       return field === undefined ? [] : [String(field)];
     });
   const keys = [split.column, ...(split.by ?? [])].filter((name) => name !== undefined && !(name in shape.columns));
-  const read = [...from(shape.sources), ...keys.map(String), ...(explode === null ? [] : [explode])];
+  // Where splits are looked for in the source, a field "split" is one place.
+  const found = splitsAreFound(split) ? ['split'] : [];
+  const read = [...from(shape.sources), ...keys.map(String), ...found, ...(explode === null ? [] : [explode])];
   return openFieldUse(read, from(columns));
 }
 
@@ -129,6 +142,7 @@ function rowMaker(
   options: ImportOptions,
   shape: Shape,
   rules: ShapeRules,
+  splits: Splits,
 ): (file: SourceFile, row: SourceRow) => Made | BadRow {
   const converters = Object.entries(shape.sources).map(([name, spec]): [string, Convert] => {
     return [name, columnConverter(name, spec)];
@@ -136,7 +150,7 @@ function rowMaker(
   const seen = idSet();
   const make = (file: SourceFile, source: SourceRow): Made => {
     const { row } = source;
-    const fields = { ...source.fields, $file: file.name, $split: file.split ?? 'train' };
+    const fields = { ...source.fields, $file: file.name, $split: splits.of(file, source.fields) };
     const parts = explodeFields(fields, options.explode, rules.note);
     const rows = parts.flatMap((part, i): Values[] => {
       const values = Object.fromEntries(converters.map(([name, convert]) => [name, convert(part)]));

@@ -24,6 +24,8 @@ export interface ImportReport {
   absent: string[];
   /** Rows written, by split. */
   splits: Record<string, number>;
+  /** What a reader should know of the source, a line each: where splits come from, which files were passed over. */
+  source: string[];
 }
 
 const placesKept = 3;
@@ -49,7 +51,16 @@ export interface ReportBuilder {
 
 /** An empty report. @param isFatal whether bad rows end the import */
 export function openReport(isFatal: boolean): ReportBuilder {
-  const report: ImportReport = { rowsIn: 0, rowsOut: 0, skipped: {}, notes: {}, unused: {}, absent: [], splits: {} };
+  const report: ImportReport = {
+    rowsIn: 0,
+    rowsOut: 0,
+    skipped: {},
+    notes: {},
+    unused: {},
+    absent: [],
+    splits: {},
+    source: [],
+  };
   const problems: string[] = [];
   const finish = (): void => {
     if (isFatal && problems.length > 0) throw new DataError(problems);

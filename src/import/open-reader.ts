@@ -2,7 +2,7 @@
 
 import { readArrowRows } from './arrow-source.ts';
 import type { Encoding } from './bytes.ts';
-import { detectFormat, type Format, type SourceFile } from './files.ts';
+import type { SourceFile } from './files.ts';
 import { readCsvRows } from './read-csv.ts';
 import { readJsonRows } from './read-json.ts';
 import { readJsonLineRows } from './read-json-lines.ts';
@@ -11,7 +11,6 @@ import type { SourceRows } from './source-row.ts';
 
 /** How files are read; what a format has no use for is ignored. */
 export interface ReadOptions {
-  format: Format;
   encoding: Encoding;
   /** Sign between values; a comma in .csv and a tab in .tsv where null. */
   delimiter: string | null;
@@ -22,8 +21,7 @@ export interface ReadOptions {
 }
 
 /** Opens a file. Faults in it are yielded as bad rows; a missing file raises DataError. */
-export function openReader({ path }: SourceFile, options: ReadOptions): SourceRows {
-  const format = options.format === 'auto' ? detectFormat(path) : options.format;
+export function openReader({ path, format }: Pick<SourceFile, 'path' | 'format'>, options: ReadOptions): SourceRows {
   const { encoding, maximumField, header } = options;
   switch (format) {
     case 'jsonl':

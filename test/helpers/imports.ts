@@ -31,7 +31,10 @@ const DOORS: readonly { package: RegExp; allowed: RegExp }[] = [
   { package: /^koffi$/, allowed: /^src\/tensor\/native-library\.ts$/ },
   { package: /^webgpu$/, allowed: /^src\/(tensor|lanes)\// },
   { package: /^apache-arrow(\/|$)/, allowed: /^src\/(data\/(arrow-[a-z-]+|columns)|import\/arrow-[a-z-]+)\.ts$/ },
-  { package: /^(csv-parse|@streamparser\/json|hyparquet|hyparquet-compressors|fzstd)$/, allowed: /^src\/import\// },
+  {
+    package: /^(csv-parse|@streamparser\/json|hyparquet|hyparquet-compressors|fzstd|tinyglobby)(\/|$)/,
+    allowed: /^src\/import\//,
+  },
   { package: /^@huggingface\/tokenizers$/, allowed: /^src\/tokenizer\// },
   { package: /^@huggingface\/jinja$/, allowed: /^src\/tokenizer\/chat-template\.ts$/ },
   { package: /^cli-progress$/, allowed: /^src\/run\/display\.ts$/ },

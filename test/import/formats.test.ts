@@ -117,24 +117,19 @@ describe('text files', () => {
 
 describe('the files of a source', () => {
   test('are those that state.json lists, each with the split of its folder', () => {
-    const files = listFiles([{ path: join(fixtures, 'hf-dict') }]);
+    const { files } = listFiles([{ path: join(fixtures, 'hf-dict') }]);
     expect(files.map(({ split }) => split)).toEqual(['train', 'test']);
-    expect(listFiles([{ path: join(fixtures, 'hf-shards') }]).map(({ name }) => name)).toEqual([
+    expect(listFiles([{ path: join(fixtures, 'hf-shards') }]).files.map(({ name }) => name)).toEqual([
       'data-00000-of-00002',
       'data-00001-of-00002',
     ]);
   });
 
   test('have names with folders in front where names alone would be the same', () => {
-    const names = listFiles([{ path: 'test/fixtures/import/hf-dict' }]).map(({ name }) => name);
+    const names = listFiles([{ path: 'test/fixtures/import/hf-dict' }]).files.map(({ name }) => name);
     expect(names).toEqual([
       'test-fixtures-import-hf-dict-train-data-00000-of-00001',
       'test-fixtures-import-hf-dict-test-data-00000-of-00001',
     ]);
-  });
-
-  test('of a plain folder are those with a known ending, by name', () => {
-    for (const name of ['b.csv.gz', 'a.jsonl', 'readme.txt', 'LICENSE']) writeFileSync(path(name), '');
-    expect(listFiles([{ path: path() }]).map(({ name }) => name)).toEqual(['a', 'b']);
   });
 });

@@ -6,7 +6,6 @@ import { openReader } from '../../src/import/open-reader.ts';
 import { type BadRow, isBad, type SourceRow } from '../../src/import/source-row.ts';
 
 export const readDefaults: ReadOptions = {
-  format: 'auto',
   encoding: 'utf-8',
   delimiter: null,
   quote: null,
@@ -21,7 +20,7 @@ export async function readAll(
 ): Promise<{ rows: SourceRow[]; bad: BadRow[] }> {
   const rows: SourceRow[] = [];
   const bad: BadRow[] = [];
-  for (const file of listFiles([{ path }])) {
+  for (const file of listFiles([{ path }]).files) {
     for await (const group of openReader(file, { ...readDefaults, ...options })) {
       for (const row of group) {
         if (isBad(row)) bad.push(row);
