@@ -23,6 +23,7 @@ import { makeAgain, openLaneFor, runStage } from '../src/run/stage.ts';
 import { staleProblems } from '../src/run/stale.ts';
 import type { Lane } from '../src/tensor/lane.ts';
 import { loadConfig } from '../src/yaml/load-config.ts';
+import { pathArgument } from '../src/yaml/overrides.ts';
 import { instruct } from '../stages/1-instruct.ts';
 import { reward } from '../stages/2-reward.ts';
 import { ppo } from '../stages/3-ppo.ts';
@@ -39,17 +40,17 @@ function stageConfigs(config: AlignConfig) {
   const at = (stage: string): string => join(folder, stage);
   const pairs = (name: string): string => join(at('preferences'), `${name}.arrow`);
   const parents = {
-    instruct: [`model=${config.base}`],
-    preferences: [`model=${at('instruct')}`],
-    reward: [`model=${at('instruct')}`, `pairs=${pairs('train')}`, `heldOut=${pairs('held-out')}`],
-    ppo: [`policy=${at('instruct')}`, `reward=${at('reward')}`],
-    evaluate: [`base=${config.base}`, `instruct=${at('instruct')}`, `reward=${at('reward')}`, `ppo=${at('ppo')}`],
+    instruct: { model: config.base },
+    preferences: { model: at('instruct') },
+    reward: { model: at('instruct'), pairs: pairs('train'), heldOut: pairs('held-out') },
+    ppo: { policy: at('instruct'), reward: at('reward') },
+    evaluate: { base: config.base, instruct: at('instruct'), reward: at('reward'), ppo: at('ppo') },
   };
   const settings = (stage: keyof typeof parents): string[] => [
-    `run.folder=${at(stage)}`,
+    pathArgument('run.folder', at(stage)),
     `run.seed=${seed}`,
     ...Object.entries(config.runtime).map(([key, value]) => `runtime.${key}=${value}`),
-    ...parents[stage],
+    ...Object.entries(parents[stage]).map(([key, path]) => pathArgument(key, path)),
     ...config.overrides[stage],
   ];
   return {

@@ -9,12 +9,9 @@ function size(description: string) {
 /** A new decoder, or one that exists. */
 const Student = z
   .strictObject({
-    checkpoint: z
-      .string()
-      .min(1)
+    checkpoint: filePath('Checkpoint to start from; null makes a new model of the sizes below.')
       .nullable()
-      .default(null)
-      .meta({ description: 'Checkpoint to start from; null makes a new model of the sizes below.', format: 'path' }),
+      .default(null),
     layers: size('Decoder layers.'),
     heads: size('Query heads.'),
     kvHeads: size('Key/value heads; divides heads.'),

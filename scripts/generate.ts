@@ -6,9 +6,9 @@
  *            npm run generate -- data/runs/tiny/instruct data/runs/tiny/ppo --prompt "Good morning!"
  *   Prints   the answers on standard output, and what they cost on standard error; with --json one line an answer
  */
-import { readFileSync } from 'node:fs';
 import { encodePrompt } from '../src/data/instruction.ts';
 import { ConfigError, DataError, hasCode } from '../src/errors.ts';
+import { readText } from '../src/files/text-file.ts';
 import { seededRandom } from '../src/random.ts';
 import { type Flags, flagHelp, parseFlags } from '../src/run/flags.ts';
 import { runMain } from '../src/run/program.ts';
@@ -74,7 +74,7 @@ function readPrompt({ prompt, 'prompt-file': file }: Values): string {
   }
   if (file === undefined) return prompt ?? '';
   try {
-    return readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+    return readText(file).replace(/\r?\n$/, '');
   } catch (error) {
     if (!hasCode(error, 'ENOENT') && !hasCode(error, 'EISDIR')) throw error;
     throw new DataError(`--prompt-file ${file}: there is no such file. Correct the path.`, { cause: error });

@@ -4,8 +4,8 @@
  *   Run      npm run validate -- configs/reward/tiny.yaml [key.path=value …]
  *   Prints   what the stage would read, in figures; or every problem, and then exits with status 1
  */
-import { readFileSync } from 'node:fs';
 import { ConfigError, UserError } from '../src/errors.ts';
+import { readText } from '../src/files/text-file.ts';
 import { parseCommandLine } from '../src/run/command-line.ts';
 import { runMain } from '../src/run/program.ts';
 import type { Stage, StageConfig } from '../src/run/stage.ts';
@@ -77,7 +77,7 @@ function programFor(file: string, overrides: readonly string[]): Checkable {
 
 function schemaComment(file: string): string | undefined {
   try {
-    return /^#.*\$schema=\S*?([\w-]+)\.schema\.json/m.exec(readFileSync(file, 'utf8'))?.[1];
+    return /^#.*\$schema=\S*?([\w-]+)\.schema\.json/m.exec(readText(file))?.[1];
   } catch {
     // `loadConfig` says what is wrong with the file.
     return undefined;

@@ -1,7 +1,8 @@
 /** Low-rank adapters as PEFT stores them: adapter_config.json and adapter_model.safetensors. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError, errorMessage } from '../errors.ts';
+import { readText } from '../files/text-file.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
 import { parameterSpecs } from '../model/dimensions.ts';
 import type { AdapterPlan, Model } from '../model/model.ts';
@@ -157,7 +158,7 @@ export function readAdapterFolder(folder: string, dimensions: ModelDimensions): 
 
 function readConfig(path: string): Record<string, unknown> {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    return JSON.parse(readText(path)) as Record<string, unknown>;
   } catch (error) {
     throw new CheckpointError(
       `${path}: cannot be read as JSON (${errorMessage(error)}). Copy or make the adapter again.`,

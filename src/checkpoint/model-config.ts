@@ -1,7 +1,7 @@
 /** config.json of a Hugging Face folder ↔ our dimensions. */
-import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { CheckpointError, ConfigError, errorMessage } from '../errors.ts';
+import { readText } from '../files/text-file.ts';
 import type { HeadKind, ModelDimensions, ModelFamily } from '../model/dimensions.ts';
 import { checkDimensions, modelFamilies } from '../model/dimensions.ts';
 import { configFields } from './config-fields.ts';
@@ -108,7 +108,7 @@ function readNormalisation(
 
 function readJson(path: string): Record<string, unknown> {
   try {
-    const raw = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    const raw = JSON.parse(readText(path)) as Record<string, unknown>;
     if (typeof raw !== 'object' || raw === null) throw new TypeError('it holds no object');
     return raw;
   } catch (error) {

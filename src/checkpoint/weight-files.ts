@@ -1,8 +1,9 @@
 /** The weight files of a folder: one model.safetensors, or shards with an index. Read and written a tensor at a time. */
-import { existsSync, lstatSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, realpathSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
 import { isShardName, readWeightMap } from '../files/shard-index.ts';
+import { readText } from '../files/text-file.ts';
 import type { FileType, SafetensorsFile, TensorEntry, WrittenTensor } from './safetensors.ts';
 import { BYTES, openSafetensors, writeSafetensors } from './safetensors.ts';
 
@@ -107,7 +108,7 @@ function collectEntries(
 
 /** Tensor name → file name, with names that would leave the folder refused. */
 function readIndex(path: string): Record<string, string> {
-  const names = readWeightMap(readFileSync(path, 'utf8'), path);
+  const names = readWeightMap(readText(path), path);
   const problems = [...new Set(Object.values(names))].flatMap((name) => nameProblem(path, name));
   if (problems.length > 0) throw new CheckpointError(problems);
   return names as Record<string, string>;

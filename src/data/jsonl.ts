@@ -1,7 +1,7 @@
 /** JSON Lines files: one JSON object a line, every problem named by file and line. */
-import { readFileSync } from 'node:fs';
 import { DataError, errorMessage, hasCode } from '../errors.ts';
 import { openAtomicFile } from '../files/atomic-file.ts';
+import { readText } from '../files/text-file.ts';
 
 /** One line of a JSONL file. */
 export interface JsonLine {
@@ -19,7 +19,7 @@ export interface JsonLine {
 export function readJsonLines(path: string, writtenBy: string): JsonLine[] {
   const lines: JsonLine[] = [];
   const problems: string[] = [];
-  for (const [index, text] of readText(path, writtenBy).split(/\r?\n/).entries()) {
+  for (const [index, text] of readRows(path, writtenBy).split(/\r?\n/).entries()) {
     if (text.trim() === '') continue;
     const where = `${path}:${index + 1}`;
     try {
@@ -41,9 +41,9 @@ export function readJsonLines(path: string, writtenBy: string): JsonLine[] {
   return lines;
 }
 
-function readText(path: string, writtenBy: string): string {
+function readRows(path: string, writtenBy: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readText(path);
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error;
     throw new DataError(`${path}: the file is missing; expected a JSONL file. Run ${writtenBy}.`, { cause: error });

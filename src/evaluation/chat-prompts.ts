@@ -1,5 +1,4 @@
 /** Conversation prompts with what the gold scorer needs to judge an answer. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodePrompt } from '../data/instruction.ts';
 import { readJsonLines } from '../data/jsonl.ts';
@@ -7,6 +6,7 @@ import type { Task } from '../data/tasks.ts';
 import { loadTasks, rowsOf } from '../data/tasks.ts';
 import { renderTemplate } from '../data/template.ts';
 import { DataError, hasCode } from '../errors.ts';
+import { readText } from '../files/text-file.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { GoldRequest } from './gold.ts';
 import { goldRequest, parseGoldLexicon } from './gold.ts';
@@ -121,7 +121,7 @@ export function describePrompts(name: string, prompts: readonly ChatPrompt[]): s
 
 function readLexicon(path: string): ReturnType<typeof parseGoldLexicon> {
   try {
-    return parseGoldLexicon(readFileSync(path, 'utf8'), path);
+    return parseGoldLexicon(readText(path), path);
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error;
     throw new DataError(

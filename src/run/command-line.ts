@@ -26,16 +26,21 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
       problems.push(
         `argument "${argument}": unknown option; expected --resume or --help. Settings are given as key.path=value.`,
       );
-    } else if (argument.includes('=')) overrides.push(argument);
+    } else if (argument.includes('=') && !isFile(argument)) overrides.push(argument);
     else files.push(argument);
   }
   for (const extra of files.slice(1)) {
     problems.push(
-      `argument "${extra}": expected one configuration file, and ${files[0]} is it already. Leave one out.`,
+      `argument "${extra}": expected one configuration file, and ${files[0]} is it already. Leave one out; settings are given as key.path=value.`,
     );
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return { file: files[0], overrides, resume: flags.has('--resume'), help: flags.has('--help') || flags.has('-h') };
+}
+
+/** True for a configuration file with "=" in its path: keys have no slashes, and values stand after the first "=". */
+function isFile(argument: string): boolean {
+  return /^[^=]*[/\\].*\.ya?ml$/i.test(argument);
 }
 
 /** The command that was typed, with quotes where a shell needs them, and `--resume` at its end. */

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { z } from 'zod';
 import { ConfigError, UserError } from '../errors.ts';
 import { loadConfig } from '../yaml/load-config.ts';
+import { OVERRIDE_HELP } from '../yaml/overrides.ts';
 import { parseCommandLine, resumeCommand } from './command-line.ts';
 import { Interrupted } from './interrupts.ts';
 import { openProgress } from './progress.ts';
@@ -90,7 +91,8 @@ export function readArguments<S extends z.ZodType>(
   const { file = request.defaultFile, overrides, resume, help } = parseCommandLine(request.argv);
   const synopsis = `node --import tsx ${request.script} config.yaml [key.path=value …] [--resume] [--help]`;
   if (help) {
-    return { help: [request.usage, '', `Usage: ${synopsis}`, '', 'Keys:', ...configHelp(schema)].join('\n') };
+    const usage = [request.usage, '', `Usage: ${synopsis}`, '', ...OVERRIDE_HELP];
+    return { help: [...usage, '', 'Keys:', ...configHelp(schema)].join('\n') };
   }
   if (file === undefined) throw new ConfigError(`${request.script}: no configuration was named. Usage: ${synopsis}`);
   return { help: undefined, config: loadConfig(schema, file, overrides), resume };

@@ -1,10 +1,16 @@
 /** Schema sections that several stages share; the only home of their defaults. */
 
 import { z } from 'zod';
+import { expandHome, isOtherHome } from '../files/home-path.ts';
 
-/** The name of a file or folder. A resumed run may change it, as contents are compared by hash. */
+/** The name of a file or folder; `~/` is the home folder. A resumed run may change it, as contents are compared by hash. */
 export function filePath(description: string) {
-  return z.string().min(1).meta({ description, format: 'path' });
+  return z
+    .string()
+    .min(1)
+    .refine((path) => !isOtherHome(path), 'expected ~/ for your home folder, or ./~name for a name that begins with ~')
+    .overwrite(expandHome)
+    .meta({ description, format: 'path' });
 }
 
 /**
@@ -198,8 +204,11 @@ export const PolicyPrompts = z
     templates: filePath('Folder with chat.yaml.').optional(),
     split: z.string().describe('Split to take the prompts from.'),
   })
-  .refine(({ file, seed, templates }) => (file === undefined) === (seed !== undefined && templates !== undefined), {
-    message: 'expected either file, or seed and templates',
+  .superRefine(({ file, seed, templates }, context) => {
+    const given = Object.entries({ file, seed, templates }).flatMap(([key, value]) => (value === undefined ? [] : key));
+    if (['file', 'seed templates'].includes(given.join(' '))) return;
+    const message = `expected either file, or seed and templates, received ${given.join(', ') || 'none of them'}. On the command line key=null takes a key out, as prompts.seed=null`;
+    context.addIssue({ code: 'custom', message });
   })
   .refine(({ file, raw }) => !raw || file !== undefined, { path: ['raw'], message: 'expected false without a file' });
 

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DataError, errorMessage } from '../errors.ts';
+import { decodeText } from '../files/text-file.ts';
 import { gpt2TokenizerJson } from './gpt2-files.ts';
 import { specialTokens } from './special-tokens.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
@@ -193,7 +194,7 @@ function addedTokens(folder: string, config: Json): AddedToken[] {
 
 function readText(folder: string, name: string): string | undefined {
   const path = join(folder, name);
-  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+  return existsSync(path) ? decodeText(readFileSync(path), path) : undefined;
 }
 
 function optional(folder: string, name: string): Json | undefined {

@@ -36,7 +36,9 @@ function describeIssue(issue: Issue, origin: Origin): string[] {
   if (received === undefined && issue.code !== 'custom') return missing(path, origin);
   const name = path.length === 0 ? '' : ` ${dotted(path)}`;
   if (issue.code === 'custom') return [`${where(path, origin)}${name}: ${sentence(issue.message)}`];
-  const hint = issue.code === 'invalid_value' ? nearValue(received, issue.values) : '';
+  const isPath = received === null && origin.fields.some((field) => field.isPath && field.path === dotted(path));
+  const home = isPath ? ' In YAML ~ is null; the home folder is ~/.' : '';
+  const hint = issue.code === 'invalid_value' ? nearValue(received, issue.values) : home;
   return [`${where(path, origin)}${name}: expected ${expected(issue)}, received ${show(received)}.${hint}`];
 }
 

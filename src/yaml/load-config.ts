@@ -18,15 +18,14 @@ export function loadConfig<S extends z.ZodType>(
   file: string,
   overrides: readonly string[] = [],
 ): z.infer<S> {
-  const parsed = parseOverrides(overrides);
+  const fields = schemaFields(schema);
+  const parsed = parseOverrides(overrides, fields);
   const source = readYaml(file);
   let data = source.data;
-  for (const override of parsed) data = applyOverride(data, override);
+  for (const override of parsed) data = applyOverride(data, override, fields);
   const result = schema.safeParse(data);
   if (result.success) return result.data;
-  throw new ConfigError(
-    describeIssues(result.error.issues, { source, overrides: parsed, data, fields: schemaFields(schema) }),
-  );
+  throw new ConfigError(describeIssues(result.error.issues, { source, overrides: parsed, data, fields }));
 }
 
 /**

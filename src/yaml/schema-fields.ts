@@ -13,6 +13,10 @@ export interface Field {
   readonly default?: unknown;
   /** True for a file or folder name (declared with `filePath` in sections.ts). */
   readonly isPath: boolean;
+  /** What an argument's value is read as: text as it is, a list, a map of keys that the schema does not name, or YAML. */
+  readonly kind: 'text' | 'list' | 'list of text' | 'map' | 'other';
+  /** True where null is a value of its own, not the absence of one. */
+  readonly isNullable: boolean;
 }
 
 /** The part of JSON Schema that zod writes and this file reads. */
@@ -55,18 +59,35 @@ function collect(section: JsonSchema, prefix: string, outerDefault: unknown, pre
     out.push({
       path,
       expects: expectation(child),
-      description: child.description ?? '',
+      description: [child, ...alternatives(child)].find(({ description }) => description)?.description ?? '',
       required: isRequired && given === undefined,
-      isPath: child.format === 'path',
+      isPath: [child, ...alternatives(child)].some(({ format }) => format === 'path'),
+      kind: kindOf(child),
+      isNullable: alternatives(child).some(({ type }) => type === 'null'),
       ...(given === undefined ? {} : { default: given }),
     });
   }
 }
 
+/** "text or null" as two schemas. */
+function alternatives(schema: JsonSchema): readonly JsonSchema[] {
+  if (schema.anyOf !== undefined) return schema.anyOf.flatMap(alternatives);
+  return Array.isArray(schema.type) ? schema.type.map((type) => ({ ...schema, type })) : [schema];
+}
+
+function kindOf(schema: JsonSchema): Field['kind'] {
+  const values = alternatives(schema).filter(({ type }) => type !== 'null');
+  const [first] = values;
+  if (first !== undefined && values.every(({ type }) => type === 'string')) return 'text';
+  if (first?.type === 'array') return first.items && kindOf(first.items) === 'text' ? 'list of text' : 'list';
+  return first?.type === 'object' ? 'map' : 'other';
+}
+
 function expectation(schema: JsonSchema): string {
   if (schema.const !== undefined) return String(schema.const);
   if (schema.enum !== undefined) return `one of ${schema.enum.join(', ')}`;
-  if (schema.anyOf !== undefined) return schema.anyOf.map(expectation).join(' or ');
+  const values = alternatives(schema);
+  if (values.length > 1) return values.map(expectation).join(' or ');
   if (schema.type === 'array') return schema.items ? `list of ${expectation(schema.items)}` : 'list';
   if (schema.type === 'object') return 'map';
   if (schema.type === 'boolean') return 'true or false';

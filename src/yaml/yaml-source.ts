@@ -1,8 +1,8 @@
 /** Reads a YAML file into plain data that remembers where each value stands; knows nothing of schemas. */
 
-import { readFileSync } from 'node:fs';
 import { type Document, isMap, isNode, isPair, isScalar, LineCounter, parseDocument } from 'yaml';
-import { ConfigError, errorMessage, hasCode } from '../errors.ts';
+import { ConfigError, errorMessage, hasCode, UserError } from '../errors.ts';
+import { readText } from '../files/text-file.ts';
 
 /** Plain data with the position of every part of it. */
 export interface Source {
@@ -20,11 +20,12 @@ export interface Source {
 export function readYaml(file: string): Source {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readText(file);
   } catch (error) {
     if (hasCode(error, 'ENOENT')) {
       throw new ConfigError(`${file}: there is no such file. Name an existing configuration, e.g. one under configs/.`);
     }
+    if (error instanceof UserError) throw new ConfigError(error.problems, { cause: error });
     throw new ConfigError(`${file}: cannot be read (${errorMessage(error)}). Name a readable YAML file.`, {
       cause: error,
     });

@@ -182,13 +182,17 @@ describe('the command line', () => {
       help: false,
     });
     expect(parseCommandLine(['-h'])).toMatchObject({ file: undefined, help: true });
+    expect(parseCommandLine(['configs/lr=3/a.yaml', 'model=x/y.yaml'])).toMatchObject({
+      file: 'configs/lr=3/a.yaml',
+      overrides: ['model=x/y.yaml'],
+    });
   });
 
   test('names every argument it does not understand', async () => {
     expect(await problemsOf(() => parseCommandLine(['a.yaml', 'b.yaml', '--fast', '-x']), '')).toEqual([
       'argument "--fast": unknown option; expected --resume or --help. Settings are given as key.path=value.',
       'argument "-x": unknown option; expected --resume or --help. Settings are given as key.path=value.',
-      'argument "b.yaml": expected one configuration file, and a.yaml is it already. Leave one out.',
+      'argument "b.yaml": expected one configuration file, and a.yaml is it already. Leave one out; settings are given as key.path=value.',
     ]);
   });
 

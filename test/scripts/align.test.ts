@@ -23,6 +23,8 @@ import type { TinyWorld } from '../helpers/tiny-world.ts';
 import { makeTinyWorld } from '../helpers/tiny-world.ts';
 import { lanesToTest } from '../helpers/use-lane.ts';
 
+/** A folder as people name them: everything in it is syntax somewhere. */
+const CHAIN = "try #2: it's {*a} & [b]";
 const path = useSharedFolder();
 const stages = ['instruct', 'preferences', 'reward', 'ppo', 'evaluate'] as const;
 const backend = lanesToTest()[0]!;
@@ -60,38 +62,35 @@ const said: string[] = [];
 const progress = watchProgress({ say: (line) => said.push(line) });
 let summary: ChainSummary;
 beforeAll(async () => {
-  summary = await align(config('chain'), progress);
+  summary = await align(config(CHAIN), progress);
 }, 120_000);
 
 describe('the chain', () => {
   it('writes every stage, a summary and a report', () => {
-    expect(namesIn(path('chain'))).toEqual([...stages, 'report.md', 'summary.json'].sort());
+    expect(namesIn(path(CHAIN))).toEqual([...stages, 'report.md', 'summary.json'].sort());
     for (const stage of stages) {
-      expect(readManifest(path('chain', stage))).toMatchObject({ stage, status: 'finished', seed: 5, lane: backend });
+      expect(readManifest(path(CHAIN, stage))).toMatchObject({ stage, status: 'finished', seed: 5, lane: backend });
     }
   });
 
   it('gives stages their parents, and what the configuration overrides', () => {
     const parents = (stage: string) =>
-      readManifest(path('chain', stage))!.parents.map(({ role, path: folder }) => [
-        role,
-        folder.replace(path('/'), ''),
-      ]);
+      readManifest(path(CHAIN, stage))!.parents.map(({ role, path: folder }) => [role, folder.replace(path('/'), '')]);
     expect(parents('instruct')).toEqual([['model', 'world/base']]);
-    expect(parents('preferences')).toEqual([['model', 'chain/instruct']]);
-    expect(parents('reward')).toEqual([['model', 'chain/instruct']]);
+    expect(parents('preferences')).toEqual([['model', `${CHAIN}/instruct`]]);
+    expect(parents('reward')).toEqual([['model', `${CHAIN}/instruct`]]);
     expect(parents('ppo')).toEqual([
-      ['policy', 'chain/instruct'],
-      ['reward', 'chain/reward'],
+      ['policy', `${CHAIN}/instruct`],
+      ['reward', `${CHAIN}/reward`],
     ]);
-    const pairs = readManifest(path('chain/reward'))!.inputs;
-    const made = readManifest(path('chain/preferences'))!.outputs;
+    const pairs = readManifest(path(CHAIN, 'reward'))!.inputs;
+    const made = readManifest(path(CHAIN, 'preferences'))!.outputs;
     expect(pairs.map(({ hash }) => hash)).toEqual(made.slice(0, 2).map(({ hash }) => hash));
-    expect(readFileSync(path('chain/reward/config.yaml'), 'utf8')).toMatch(/epochs: 1\n/);
+    expect(readFileSync(path(CHAIN, 'reward', 'config.yaml'), 'utf8')).toMatch(/epochs: 1\n/);
   });
 
   it('has every number of the issue in summary.json, taken from the manifests of its stages', () => {
-    const stored = JSON.parse(readFileSync(path('chain/summary.json'), 'utf8')) as ChainSummary;
+    const stored = JSON.parse(readFileSync(path(CHAIN, 'summary.json'), 'utf8')) as ChainSummary;
     expect(stored).toEqual(summary);
     expect(summary).toMatchObject({ lane: backend, seed: 5 });
     const { instruct, reward, ppo, seconds, peakRssMb } = stored;
@@ -109,9 +108,9 @@ describe('the chain', () => {
     for (const value of [seconds, peakRssMb, ...[instruct, reward, ppo].flatMap((part) => Object.values(part))]) {
       expect(Number.isFinite(value)).toBe(true);
     }
-    const total = stages.reduce((sum, stage) => sum + readManifest(path('chain', stage))!.seconds, 0);
+    const total = stages.reduce((sum, stage) => sum + readManifest(path(CHAIN, stage))!.seconds, 0);
     expect(Math.abs(seconds - total)).toBeLessThan(0.1);
-    expect(reward.heldOutAccuracy).toBe(readManifest(path('chain/reward'))!.summary.heldOutAccuracy);
+    expect(reward.heldOutAccuracy).toBe(readManifest(path(CHAIN, 'reward'))!.summary.heldOutAccuracy);
     const row = (model: string) => stored.table.find((candidate) => candidate.model === model)!;
     expect(instruct).toEqual({
       accuracyBase: row('base').accuracy,
@@ -126,24 +125,24 @@ describe('the chain', () => {
   });
 
   it('shows a table, answers side by side and where to look', () => {
-    const report = readFileSync(path('chain/report.md'), 'utf8');
+    const report = readFileSync(path(CHAIN, 'report.md'), 'utf8');
     expect(report).toContain('# Report of a chain');
     expect(report).toMatch(/\| 3 ppo \| gold score \(hidden\) \|/);
     expect(said).toEqual(expect.arrayContaining(['Answers to held-out prompts, with gold scores:', 'Where to look:']));
-    expect(said.some((line) => line.includes(join(path('chain'), 'summary.json')))).toBe(true);
+    expect(said.some((line) => line.includes(join(path(CHAIN), 'summary.json')))).toBe(true);
   });
 });
 
 describe('the same command again', () => {
   it('runs nothing of a chain that is finished and changes none of its files', async () => {
-    const before = filesBelow(path('chain'));
+    const before = filesBelow(path(CHAIN));
     let steps = 0;
     const lines: string[] = [];
     const watch = watchProgress({ say: (line) => lines.push(line), step: () => steps++ });
-    expect(await align(config('chain'), watch)).toEqual(summary);
+    expect(await align(config(CHAIN), watch)).toEqual(summary);
     expect(steps).toBe(0);
     expect(lines.filter((line) => line.includes('already finished'))).toHaveLength(5);
-    expect(filesBelow(path('chain'))).toEqual(before);
+    expect(filesBelow(path(CHAIN))).toEqual(before);
   });
 
   it('goes on where Ctrl-C stopped it, stage by stage, to the same result', async () => {
@@ -164,7 +163,7 @@ describe('the same command again', () => {
     const lasting = ({ seconds, secondsByStage, peakRssMb, ...rest }: ChainSummary) => rest;
     expect(lasting(resumed)).toEqual(lasting(summary));
     const files = ['instruct/best', 'reward/model', 'ppo/model'].map((folder) => [
-      filesBelow(path('chain', folder)),
+      filesBelow(path(CHAIN, folder)),
       filesBelow(path('stopped', folder)),
     ]);
     for (const [whole, again] of files) {
@@ -175,7 +174,7 @@ describe('the same command again', () => {
   });
 
   it('is refused where stage 1 was made again under later stages of old, naming all folders to make again', async () => {
-    cpSync(path('chain'), path('mixed'), { recursive: true });
+    cpSync(path(CHAIN), path('mixed'), { recursive: true });
     // As another run of stage 1 would leave it: other weights, and a manifest that knows them.
     const best = path('mixed/instruct/best');
     const weights = readFileSync(join(best, 'model.safetensors'));
@@ -203,7 +202,7 @@ describe('the same command again', () => {
   });
 
   it('is refused where the settings of a stage were changed', async () => {
-    const changed = config('chain', { overrides: { reward: ['training.epochs=1'], ppo: ['kl.weight=0.2'] } });
+    const changed = config(CHAIN, { overrides: { reward: ['training.epochs=1'], ppo: ['kl.weight=0.2'] } });
     await expect(align(changed, watchProgress({}))).rejects.toThrow(
       /kl\.weight: the run to resume has 0\.05, received 0\.2\./,
     );

@@ -112,8 +112,8 @@ describe('generate', () => {
     expect([...rawIds('a', without)]).toEqual([...tokenizer.encode('a')]);
   });
 
-  it('reads the prompt from a file, without its last line break', async () => {
-    writeFileSync(path('prompt.txt'), 'sky\n');
+  it('reads the prompt from a file, without its byte-order mark and its last line break', async () => {
+    writeFileSync(path('prompt.txt'), '\uFEFFsky\n');
     const { text } = await ask([path('left'), '--prompt-file', path('prompt.txt'), '--temperature', '0']);
     expect(text).toBe('blue, not green\n');
   });

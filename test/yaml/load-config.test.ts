@@ -149,7 +149,7 @@ describe('loadConfig', () => {
       'argument "run.folder.x=1": run.folder is the value "out", not a section. Set run.folder itself.',
     ]);
     expect(problems('run: {folder: out}\nppo: {targets: [1]}', 'ppo.targets.3=1')).toEqual([
-      'argument "ppo.targets.3=1": "3" is no position in a list of 1. Count from 0, or give the whole list: key=[a, b].',
+      'argument "ppo.targets.3=1": "3" is no position in a list of 1. Count from 0 (1 adds one at the end), or give the whole list: key=[a, b].',
     ]);
   });
 
