@@ -7,8 +7,8 @@ export default defineConfig({
     // The TensorFlow addon is not safe in worker threads; child processes are.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
     reporters: ['default', countReporter()],
   },
 });

@@ -14,10 +14,12 @@ import { atomicWrite } from '../src/files/atomic-write.ts';
 import { chainReport } from '../src/report/chain-report.ts';
 import type { ChainSummary } from '../src/report/chain-summary.ts';
 import { chainSummary } from '../src/report/chain-summary.ts';
+import { INTERRUPTED, watchInterrupts } from '../src/run/interrupts.ts';
 import { readManifest } from '../src/run/manifest.ts';
 import { readArguments, runMain } from '../src/run/program.ts';
 import type { Progress } from '../src/run/progress.ts';
 import { formatSeconds, openProgress } from '../src/run/progress.ts';
+import { lockRunFolder, refuseLocked } from '../src/run/run-lock.ts';
 import { describeChanges } from '../src/run/show-config.ts';
 import { makeAgain, openLaneFor, runStage } from '../src/run/stage.ts';
 import { staleProblems } from '../src/run/stale.ts';
@@ -97,21 +99,36 @@ export async function align(config: AlignConfig, progress: Progress = openProgre
   const { folder, seed } = config.run;
   // Every file is checked before the first stage starts, so that a misspelt key of the last one costs seconds, not minutes.
   const configs = stageConfigs(config);
+  refuseLocked(folder);
   await refuseStale(configs);
-  const lane: Lane = await openLaneFor(config.runtime, progress);
-  const options = { resume: 'where-possible', lane, progress } as const;
-  await runStage(instruct, configs.instruct, options);
-  await runStage(preferences, configs.preferences, options);
-  await runStage(reward, configs.reward, options);
-  await runStage(ppo, configs.ppo, options);
-  await runStage(evaluate, configs.evaluate, options);
+  const lock = await lockRunFolder(folder, 'align', progress.say);
+  // Stages watch by themselves; this is for what is between them.
+  const end = (): void => process.exit(INTERRUPTED);
+  const watch = watchInterrupts(() => {
+    progress.close();
+    progress.say('stopped between two stages; the same command goes on.');
+    // A setup that is under way hears of it too and stops its programs first.
+    setImmediate(end);
+  }, end);
+  try {
+    const lane: Lane = await openLaneFor(config.runtime, progress);
+    const options = { resume: 'where-possible', lane, progress } as const;
+    await runStage(instruct, configs.instruct, options);
+    await runStage(preferences, configs.preferences, options);
+    await runStage(reward, configs.reward, options);
+    await runStage(ppo, configs.ppo, options);
+    await runStage(evaluate, configs.evaluate, options);
 
-  const summary = chainSummary(folder, seed);
-  await atomicWrite(join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
-  const report = chainReport(folder, summary);
-  await atomicWrite(join(folder, 'report.md'), report.markdown);
-  for (const line of report.terminal) progress.say(line);
-  return summary;
+    const summary = chainSummary(folder, seed);
+    await atomicWrite(join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+    const report = chainReport(folder, summary);
+    await atomicWrite(join(folder, 'report.md'), report.markdown);
+    for (const line of report.terminal) progress.say(line);
+    return summary;
+  } finally {
+    watch.stop();
+    lock.release();
+  }
 }
 
 /**

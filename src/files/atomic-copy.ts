@@ -3,7 +3,7 @@
 import { constants } from 'node:fs';
 import { copyFile, mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { describeFailure, syncFolder, temporaryName } from './atomic-write.ts';
+import { describeFailure, doneWith, syncFolder, temporaryName } from './atomic-write.ts';
 
 /**
  * Copies a file, replacing what is at `to` in one step; on file systems that can, the two share their blocks.
@@ -21,5 +21,7 @@ export async function atomicCopy(from: string, to: string): Promise<void> {
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
     throw describeFailure(to, error);
+  } finally {
+    doneWith(temporary);
   }
 }

@@ -3,7 +3,7 @@
 import { closeSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { mkdir, rename } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { describeFailure, syncFolder, temporaryName } from './atomic-write.ts';
+import { describeFailure, doneWith, syncFolder, temporaryName } from './atomic-write.ts';
 
 /** A file under its temporary name, until it is committed or discarded. */
 export interface AtomicFile {
@@ -30,12 +30,14 @@ export async function openAtomicFile(path: string): Promise<AtomicFile> {
     closeSync(descriptor);
     descriptor = null;
     rmSync(temporary, { force: true });
+    doneWith(temporary);
   };
   const attempt = async (work: () => unknown): Promise<void> => {
     try {
       await work();
     } catch (error) {
       discard();
+      doneWith(temporary);
       throw describeFailure(path, error);
     }
   };
@@ -60,6 +62,7 @@ export async function openAtomicFile(path: string): Promise<AtomicFile> {
         await rename(temporary, target);
         closeSync(descriptor);
         descriptor = null;
+        doneWith(temporary);
         await syncFolder(dirname(target));
       }),
     discard,

@@ -1,6 +1,7 @@
 /** Files and folders that appear whole or not at all: written under a temporary name, flushed to disk, then renamed. */
 
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { errorMessage, hasCode, UserError } from '../errors.ts';
@@ -28,6 +29,8 @@ export async function atomicWrite(path: string, content: Uint8Array | string): P
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
     throw describeFailure(path, error);
+  } finally {
+    doneWith(temporary);
   }
 }
 
@@ -44,6 +47,7 @@ export async function atomicFolder<T>(path: string, fill: (folder: string) => Pr
   try {
     await mkdir(temporary, { recursive: true });
   } catch (error) {
+    doneWith(temporary);
     throw describeFailure(path, error);
   }
   try {
@@ -54,17 +58,55 @@ export async function atomicFolder<T>(path: string, fill: (folder: string) => Pr
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
     throw isSystemError(error) ? describeFailure(path, error) : error;
+  } finally {
+    doneWith(temporary);
   }
 }
 
-/** A hidden sibling on the same file system, so that the rename is one step; the process id tells whose it is. */
+/** Temporary files and folders in the making. */
+const unfinished = new Set<string>();
+
+/**
+ * A hidden sibling on the same file system, so that the rename is one step; the process id tells whose it is. Where the
+ * program ends before `doneWith`, but by a kill, it is removed.
+ */
 export function temporaryName(target: string): string {
-  return join(dirname(target), `.${basename(target)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
+  const path = siblingName(target, 'tmp');
+  if (unfinished.size === 0) process.on('exit', removeUnfinished);
+  unfinished.add(path);
+  return path;
+}
+
+/** Says that a temporary file or folder has its name now, or is gone. */
+export function doneWith(temporary: string): void {
+  unfinished.delete(temporary);
+  if (unfinished.size === 0) process.off('exit', removeUnfinished);
+}
+
+function removeUnfinished(): void {
+  for (const path of unfinished) {
+    try {
+      rmSync(path, { recursive: true, force: true });
+    } catch {
+      // A write on another thread made one more file meanwhile; the next start sweeps it (leftovers.ts).
+    }
+  }
+}
+
+/** `old` is what steps aside for a new folder; `tmp` is what is being made. */
+function siblingName(target: string, kind: 'tmp' | 'old'): string {
+  return join(dirname(target), `.${basename(target)}.${process.pid}-${randomBytes(4).toString('hex')}.${kind}`);
+}
+
+/** What a name that `temporaryName` made says; undefined for other names. */
+export function temporaryParts(name: string): { of: string; kind: 'tmp' | 'old' } | undefined {
+  const match = /^\.(.+)\.\d+-[0-9a-f]{8}\.(tmp|old)$/.exec(name);
+  return match?.[1] === undefined ? undefined : { of: match[1], kind: match[2] === 'old' ? 'old' : 'tmp' };
 }
 
 /** `rename` does not replace a folder that has content, so the old one steps aside first. */
 async function putInPlace(temporary: string, target: string): Promise<void> {
-  const aside = temporaryName(target);
+  const aside = siblingName(target, 'old');
   let movedAside = false;
   try {
     await rename(target, aside);
@@ -92,7 +134,7 @@ async function syncTree(folder: string): Promise<void> {
   await syncFolder(folder);
 }
 
-async function syncPath(path: string, flags: string): Promise<void> {
+export async function syncPath(path: string, flags: string): Promise<void> {
   const file = await open(path, flags);
   try {
     await file.sync();

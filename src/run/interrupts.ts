@@ -1,5 +1,10 @@
 /** Ctrl-C: the first asks a stage to save and stop, the second ends the program at once. */
 
+import { copiesOfPress, pressCounter } from './presses.ts';
+
+/** Exit status after Ctrl-C, as shells have it. */
+export const INTERRUPTED = 130;
+
 /** Thrown by a stage that stops because it was asked to: saved at a step, or at 0 where it keeps nothing half-done. */
 export class Interrupted extends Error {
   readonly step: number;
@@ -10,36 +15,72 @@ export class Interrupted extends Error {
   }
 }
 
-/** A watch on SIGINT and SIGTERM. */
+/** A watch on SIGINT (Ctrl-C), SIGTERM (`kill`, job schedulers) and SIGHUP (the terminal was closed). */
 export interface InterruptWatch {
   /** True once a signal has come. Signals are only seen where the program awaits more than microtasks: see `breathe`. */
   interrupted(): boolean;
-  /** Restores the signals' usual effect. */
+  /** Ends the watch; where no signal came, signals have their usual effect again. */
   stop(): void;
 }
 
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Watches that are open, the innermost last: it alone is told. */
+const open: ((signal: NodeJS.Signals) => void)[] = [];
 /**
- * Starts to watch for signals.
- * @param say  prints one line
- * @param kill ends the program
+ * A watch that has ended after a signal. It still takes signals: a launcher may pass the same one on a little later, and
+ * that must not end the program between its save and its last words.
+ */
+let last: ((signal: NodeJS.Signals) => void) | undefined;
+
+function dispatch(signal: NodeJS.Signals): void {
+  (open.at(-1) ?? last)?.(signal);
+}
+
+/** Listens while there is someone to tell; without a listener a signal has its usual effect. */
+function listen(): void {
+  for (const signal of signals) {
+    process.off(signal, dispatch);
+    if (open.length > 0 || last !== undefined) process.on(signal, dispatch);
+  }
+}
+
+/** True while a run is watched, or was stopped by a signal: it goes on though nobody reads what it prints. */
+export function interruptsWatched(): boolean {
+  return open.length > 0 || last !== undefined;
+}
+
+/**
+ * Starts to watch for signals, before any watch that is open already.
+ * @param say  called at the first, with a line to print
+ * @param kill ends the program; called at the second
  */
 export function watchInterrupts(say: (line: string) => void, kill: () => void): InterruptWatch {
+  // nohup asks for closed terminals to be ignored, and Node forgets that.
+  const ignoresHangUp = process.env._?.endsWith('/nohup') ?? false;
+  const press = pressCounter(copiesOfPress());
   let seen = false;
-  const onSignal = (): void => {
-    if (seen) {
-      kill();
-      return;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (signal === 'SIGHUP' && ignoresHangUp) return;
+    // The shell and the kernel both send SIGHUP, and nobody presses it.
+    const kind = signal === 'SIGHUP' ? 'copy' : press(signal);
+    if (kind === 'again') kill();
+    else if (!seen) {
+      seen = true;
+      say('stopping after this step; a stage with checkpoints saves one first. Press Ctrl-C again to stop at once.');
     }
-    seen = true;
-    say('stopping after this step; a stage with checkpoints saves one first. Press Ctrl-C again to stop at once.');
   };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
+  open.push(onSignal);
+  last = undefined;
+  listen();
   return {
     interrupted: () => seen,
     stop: () => {
-      process.off('SIGINT', onSignal);
-      process.off('SIGTERM', onSignal);
+      const index = open.indexOf(onSignal);
+      if (index < 0) return;
+      open.splice(index, 1);
+      if (seen) last = onSignal;
+      listen();
     },
   };
 }

@@ -4,17 +4,15 @@ import { realpathSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { z } from 'zod';
-import { ConfigError, UserError } from '../errors.ts';
+import { ConfigError, hasCode, UserError } from '../errors.ts';
 import { loadConfig } from '../yaml/load-config.ts';
 import { OVERRIDE_HELP } from '../yaml/overrides.ts';
 import { parseCommandLine, resumeCommand } from './command-line.ts';
-import { Interrupted } from './interrupts.ts';
+import { INTERRUPTED, Interrupted, interruptsWatched } from './interrupts.ts';
 import { openProgress } from './progress.ts';
 import { configHelp, describeChanges } from './show-config.ts';
 import { runStage, type Stage, type StageConfig } from './stage.ts';
-
-/** Exit status after Ctrl-C, as shells have it. */
-const INTERRUPTED = 130;
+import { runOutsideTsx } from './under-tsx.ts';
 
 /**
  * Runs `main` where the file is the program that was started, and does nothing where it was imported. Prints a
@@ -26,14 +24,27 @@ const INTERRUPTED = 130;
 export async function runMain(moduleUrl: string, main: (argv: readonly string[]) => Promise<void>): Promise<void> {
   const script = process.argv[1];
   if (script === undefined || realpathSync(script) !== realpathSync(fileURLToPath(moduleUrl))) return;
+  surviveLostReaders();
   const argv = process.argv.slice(2);
-  const status = await exitStatus(() => main(argv), {
-    command: resumeCommand(relative(process.cwd(), script), argv),
-    print: (line) => process.stderr.write(`${line}\n`),
-  });
+  const command = resumeCommand(relative(process.cwd(), script), argv);
+  const print = (line: string) => process.stderr.write(`${line}\n`);
+  const status = (await runOutsideTsx()) ?? (await exitStatus(() => main(argv), { command, print }));
   // A WebGPU device or a stray timer would keep the process alive; first let piped output drain.
   for (const stream of [process.stdout, process.stderr]) await new Promise((resolve) => stream.write('', resolve));
   process.exit(status);
+}
+
+/**
+ * A terminal that was closed, or a `tee` that Ctrl-C ended too, reads no more. A run goes on to its save; a program that
+ * only prints has nothing left to do.
+ */
+function surviveLostReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error) => {
+      if (!hasCode(error, 'EPIPE') && !hasCode(error, 'EIO')) throw error;
+      if (!interruptsWatched()) process.exit(1);
+    });
+  }
 }
 
 /** Runs `work`, prints how it failed, and returns the exit status. `command` is what continues after an interrupt. */

@@ -15,6 +15,7 @@ import {
   readManifest,
   writeManifest,
 } from './manifest.ts';
+import { isHousekeeping } from './run-lock.ts';
 import { stringifyConfig } from './show-config.ts';
 
 /** What identifies a run. */
@@ -56,7 +57,7 @@ export type RunState = 'new' | 'resume' | 'finished';
 
 /**
  * Decides, without changing anything, whether a run may start or continue at `path`. A run that stopped before it
- * wrote anything but its configuration may be started again.
+ * wrote anything but its configuration, or before its first step, may be started again.
  *
  * @throws CheckpointError where the folder is taken, there is nothing to resume, or the settings differ
  */
@@ -66,7 +67,7 @@ export function checkRunFolder(path: string, request: RunRequest): RunState {
       `run.folder ${path}: is a file; expected a folder or nothing. Choose another run.folder.`,
     );
   }
-  const entries = existsSync(path) ? readdirSync(path) : [];
+  const entries = existsSync(path) ? readdirSync(path).filter((name) => !isHousekeeping(name)) : [];
   const manifest = readManifest(path);
   if (request.resume) {
     if (manifest === undefined) {
@@ -81,7 +82,10 @@ export function checkRunFolder(path: string, request: RunRequest): RunState {
     return manifest.status === 'finished' ? 'finished' : 'resume';
   }
   const hasWork = entries.some((name) => name !== 'config.yaml' && name !== 'manifest.json');
-  const isUnstarted = !hasWork && manifest !== undefined && manifest.status !== 'finished';
+  // A run that Ctrl-C stopped has a checkpoint and metrics, but where that was before its first step.
+  const hasSteps = entries.includes('checkpoints') || entries.includes('metrics.arrow');
+  const isStoppedEarly = manifest?.status === 'interrupted' && manifest.stage === request.stage && !hasSteps;
+  const isUnstarted = isStoppedEarly || (!hasWork && manifest !== undefined && manifest.status !== 'finished');
   if (entries.length === 0 || isUnstarted) return 'new';
   const found = manifest === undefined ? 'files of another kind' : `a run of ${manifest.stage} (${manifest.status})`;
   const canResume = manifest !== undefined && manifest.status !== 'finished' && manifest.stage === request.stage;

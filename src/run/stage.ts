@@ -5,10 +5,11 @@ import type { CompileSettings } from '../compile/mode.ts';
 import { CheckpointError, hasCode, UserError } from '../errors.ts';
 import type { Lane, RuntimeOptions } from '../tensor/lane.ts';
 import { schemaFields } from '../yaml/schema-fields.ts';
-import { Interrupted, watchInterrupts } from './interrupts.ts';
+import { INTERRUPTED, Interrupted, watchInterrupts } from './interrupts.ts';
 import { readManifest } from './manifest.ts';
 import { openProgress, type Progress } from './progress.ts';
 import { checkRunFolder, openRunFolder, type RunFolder, type RunRequest } from './run-folder.ts';
+import { lockRunFolder, refuseLocked } from './run-lock.ts';
 import { staleProblems } from './stale.ts';
 
 /** The parts of a configuration that running needs; every stage's schema has them. */
@@ -75,37 +76,88 @@ export async function runStage<Config extends StageConfig>(
     freeKeys: freeKeys(stage.schema),
   };
   // Before the lane is opened, which takes a second, and set up, which can take minutes.
+  refuseLocked(path);
   if (checkRunFolder(path, request) === 'finished') {
     const stale = await staleProblems(path, config);
     if (stale.length > 0) throw new CheckpointError([...stale, makeAgain([path])]);
     progress.say(`${stage.name}: already finished in ${path}`);
     return readManifest(path)?.summary ?? {};
   }
-  const lane = options.lane ?? (await openLaneFor(config.runtime, progress));
-  const before = resume ? readManifest(path)?.lane : undefined;
-  if (before !== undefined && before !== lane.name) {
-    progress.say(
-      `${stage.name}: began on lane ${before} and goes on with ${lane.name}; the numbers will differ in their last digits.`,
-    );
-  }
-  const folder = await openRunFolder(path, request, lane);
-  const watch = watchInterrupts(progress.say, () => {
-    // The bar hides the cursor; a shell would be left without one.
-    progress.close();
-    process.exit(130);
-  });
+  const lock = await lockRunFolder(path, stage.name, progress.say);
+  const watch = watchRun(progress);
   try {
-    const summary = await stage.run(config, { folder, lane, progress, interrupted: watch.interrupted });
+    const lane = options.lane ?? (await openLaneFor(config.runtime, progress));
+    const before = resume ? readManifest(path)?.lane : undefined;
+    if (before !== undefined && before !== lane.name) {
+      progress.say(
+        `${stage.name}: began on lane ${before} and goes on with ${lane.name}; the numbers will differ in their last digits.`,
+      );
+    }
+    const folder = await openRunFolder(path, request, lane);
+    watch.opened(folder);
+    return await runToEnd(stage, config, { folder, lane, progress: watch.progress, interrupted: watch.interrupted });
+  } finally {
+    watch.stop();
+    lock.release();
+  }
+}
+
+/** Runs the stage's function and writes into the manifest how it ended. */
+async function runToEnd<Config extends StageConfig>(
+  stage: Stage<Config>,
+  config: Config,
+  context: RunContext,
+): Promise<Summary> {
+  const { folder, progress } = context;
+  try {
+    const summary = await stage.run(config, context);
     await folder.finish('finished', summary);
     return summary;
   } catch (error) {
     progress.close();
     // The manifest may be what cannot be written; the first error is the one to show.
     await folder.finish(error instanceof Interrupted ? 'interrupted' : 'failed').catch(() => undefined);
-    throw isDiskFull(error) ? diskFull(error, path) : error;
-  } finally {
-    watch.stop();
+    throw isDiskFull(error) ? diskFull(error, folder.path) : error;
   }
+}
+
+/**
+ * Watches for Ctrl-C. Until the stage shows how far it is, nothing is there to save: the first press ends the program at
+ * once, and the same command starts again. From then on the first asks to save and the second ends the program.
+ */
+function watchRun(progress: Progress) {
+  let hasBegun = false;
+  let folder: RunFolder | undefined;
+  const end = (): void => {
+    // The bar hides the cursor; a shell would be left without one.
+    progress.close();
+    process.exit(INTERRUPTED);
+  };
+  const stopEarly = async (): Promise<void> => {
+    progress.close();
+    progress.say('stopped before the first step; nothing was lost. Start it again with the same command.');
+    // Where the manifest cannot be written it says "running", as after a kill.
+    await folder?.finish('interrupted').catch(() => undefined);
+    end();
+  };
+  const watch = watchInterrupts((line) => {
+    if (hasBegun) progress.say(line);
+    else void stopEarly();
+  }, end);
+  return {
+    interrupted: watch.interrupted,
+    stop: watch.stop,
+    opened: (opened: RunFolder): void => {
+      folder = opened;
+    },
+    progress: {
+      ...progress,
+      phase: (...phase: Parameters<Progress['phase']>) => {
+        hasBegun = true;
+        return progress.phase(...phase);
+      },
+    },
+  };
 }
 
 /** What to do about finished runs whose parents or inputs are others by now. */
