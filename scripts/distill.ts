@@ -25,6 +25,7 @@ import { openMetrics } from '../src/run/metrics.ts';
 import { openParent, type Parent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunFolder } from '../src/run/run-folder.ts';
+import { recordLength } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { distillBatches, distillUpdate } from '../src/steps/distill-update.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
@@ -108,12 +109,11 @@ async function check(config: DistillConfig): Promise<readonly string[]> {
   const { tokenizer, dimensions, sizes, items } = await prepare(config);
   const data = openPacked(config.data.examples, tokenizer, config.sequence.length, config.training.rows);
   data.close();
-  const warmups: string[] = [];
-  const steps = stepsOf(config, data, (line) => warmups.push(line));
+  const steps = stepsOf(config, data);
   return [
     describeModels(dimensions, sizes),
     `${data.examples} examples in ${data.units} packed rows of ${data.length} tokens; ${steps} steps of ${data.perUpdate} rows`,
-    ...warmups,
+    ...shortenedWarmups({ optimizer: config.optimizer }, steps),
     `${items.length} validation questions of ${new Set(items.map(({ task }) => task)).size} tasks`,
   ];
 }
@@ -124,15 +124,8 @@ function describeModels(teacher: ModelDimensions, student: ModelDimensions): str
   return `teacher: ${describe(teacher)}; student: ${describe(student)}`;
 }
 
-/** The length of the run; says where it has no room for its warm-up. */
-function stepsOf(
-  { training, optimizer }: DistillConfig,
-  data: { units: number; perUpdate: number },
-  say: (line: string) => void,
-): number {
-  const steps = Math.max(1, Math.round((training.epochs * data.units) / data.perUpdate));
-  for (const line of shortenedWarmups({ optimizer }, steps)) say(line);
-  return steps;
+function stepsOf({ training }: DistillConfig, data: { units: number; perUpdate: number }): number {
+  return Math.max(1, Math.round((training.epochs * data.units) / data.perUpdate));
 }
 
 async function run(config: DistillConfig, context: RunContext): Promise<Record<string, unknown>> {
@@ -147,7 +140,7 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
   const { model, adam, state } = startOrResume<State>(folder, config.optimizer, begin);
   // 2. The packed rows of stage 1, and what both are measured on.
   const data = openPacked(config.data.examples, tokenizer, config.sequence.length, config.training.rows);
-  const steps = stepsOf(config, data, progress.say);
+  const steps = await recordLength(context, stepsOf(config, data), { optimizer: config.optimizer });
   const first = state?.step ?? 0;
   const cursor = createCursor(data.units, state?.cursor ?? config.run.seed);
   const models = { student: model, teacher };

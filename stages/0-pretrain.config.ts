@@ -27,10 +27,15 @@ export const PretrainConfig = z
     model: NewModel.prefault({}),
     training: z
       .strictObject({
-        steps: z.int().positive().default(1500).describe('Updates.'),
+        steps: z.int().positive().default(1500).describe('Updates.').meta({ resume: 'length' }),
         rows: z.int().positive().default(16).describe('Packed rows an update.'),
         length: z.int().positive().default(128).describe('Tokens a row.'),
-        accumulate: z.int().positive().default(1).describe('Micro-batches that a batch of rows is split into.'),
+        accumulate: z
+          .int()
+          .positive()
+          .default(1)
+          .describe('Micro-batches that a batch of rows is split into.')
+          .meta({ resume: 'free' }),
       })
       .prefault({}),
     optimizer: withDefaults(Optimizer, {

@@ -25,6 +25,7 @@ import { seededRandom } from '../src/random.ts';
 import { endStep } from '../src/run/end-step.ts';
 import { openMetrics } from '../src/run/metrics.ts';
 import { program } from '../src/run/program.ts';
+import { recordLength } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../src/steps/language-model.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
@@ -85,7 +86,7 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
     freshModel(config, tokenizer.vocabSize),
   );
   const { steps, accumulate } = config.training;
-  for (const line of shortenedWarmups({ optimizer: config.optimizer }, steps)) progress.say(line);
+  await recordLength(context, steps, { optimizer: config.optimizer });
   const first = state?.step ?? 0;
   const cursor = createCursor(rows.rows, state?.cursor ?? config.run.seed);
   const batches = readAhead(cursor, config.training.rows, steps - first, (items) =>

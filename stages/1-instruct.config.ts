@@ -112,8 +112,13 @@ export const InstructConfig = z
     training: z
       .strictObject({
         rows: z.int().positive().default(8).describe('Packed rows an update.'),
-        accumulate: z.int().positive().default(1).describe('Micro-batches that an update is split into.'),
-        epochs: z.number().positive().default(1).describe('Passes over the packed rows.'),
+        accumulate: z
+          .int()
+          .positive()
+          .default(1)
+          .describe('Micro-batches that an update is split into.')
+          .meta({ resume: 'free' }),
+        epochs: z.number().positive().default(1).describe('Passes over the packed rows.').meta({ resume: 'length' }),
       })
       .prefault({}),
     tuning: Tuning.prefault({}),

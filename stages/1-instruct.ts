@@ -37,6 +37,7 @@ import { openMetrics } from '../src/run/metrics.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunFolder } from '../src/run/run-folder.ts';
+import { recordLength } from '../src/run/run-length.ts';
 import { openSamples } from '../src/run/samples.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { nextTokenBatches, nextTokenUpdate } from '../src/steps/language-model.ts';
@@ -159,8 +160,7 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   );
   const data = openData(config, folder.file('instruct.arrow'), tokenizer);
   const { accumulate } = config.training;
-  const steps = stepCount(config, data);
-  for (const line of shortenedWarmups({ optimizer: config.optimizer }, steps)) progress.say(line);
+  const steps = await recordLength(context, stepCount(config, data), { optimizer: config.optimizer });
   const first = state?.step ?? 0;
   const cursor = createCursor(data.units, state?.cursor ?? config.run.seed);
   const batches = readAhead(cursor, data.perUpdate, steps - first, (units) => {

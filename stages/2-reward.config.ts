@@ -68,8 +68,9 @@ export const RewardConfig = z.strictObject({
         .int()
         .positive()
         .default(16)
-        .describe('Pairs of one forward and backward pass; bounds memory.'),
-      epochs: z.number().positive().default(1).describe('Passes over the pairs.'),
+        .describe('Pairs of one forward and backward pass; bounds memory.')
+        .meta({ resume: 'free' }),
+      epochs: z.number().positive().default(1).describe('Passes over the pairs.').meta({ resume: 'length' }),
     })
     .prefault({}),
   tuning: Tuning.prefault({}),

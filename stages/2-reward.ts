@@ -33,6 +33,7 @@ import { openMetrics } from '../src/run/metrics.ts';
 import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
+import { recordLength } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import type { RunShapes } from '../src/steps/memory-estimate.ts';
 import { announceMemory } from '../src/steps/memory-estimate.ts';
@@ -152,8 +153,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const { model, adam, state } = trained;
   const [rows, heldOut] = [sets.train.pairs, sets.heldOut.pairs];
   const pairs = rows.map((row) => ({ ...pairIds(row), margin: config.loss.useMargin ? row.margin : 0 }));
-  const steps = stepCount(config, pairs.length);
-  for (const line of shortenedWarmups({ optimizer: config.optimizer }, steps)) progress.say(line);
+  const steps = await recordLength(context, stepCount(config, pairs.length), { optimizer: config.optimizer });
   const first = state?.step ?? 0;
   const cursor = createCursor(pairs.length, state?.cursor ?? config.run.seed);
   const batches = readAhead(cursor, config.training.pairs, steps - first, (items) => {

@@ -24,7 +24,12 @@ export const PpoConfig = z
     sampling: SamplingSection.prefault({}),
     rollout: z
       .strictObject({
-        iterations: z.int().positive().default(20).describe('Rollouts, each followed by its updates.'),
+        iterations: z
+          .int()
+          .positive()
+          .default(20)
+          .describe('Rollouts, each followed by its updates.')
+          .meta({ resume: 'length' }),
         batch: z.int().min(2).default(64).describe('Prompts a rollout.'),
         missingEosScore: z
           .number()
@@ -68,7 +73,8 @@ export const PpoConfig = z
           .int()
           .positive()
           .default(64)
-          .describe('Rows of one forward and backward pass; bounds memory.'),
+          .describe('Rows of one forward and backward pass; bounds memory.')
+          .meta({ resume: 'free' }),
         clipRange: z.number().gt(0).lt(1).default(0.2).describe('ε of the policy ratio.'),
         valueClipRange: z.number().positive().default(0.2).describe('ε of the value change.'),
         whitenAdvantages: z.boolean().default(true).describe('Advantages to mean 0 and variance 1 over the rollout.'),

@@ -24,8 +24,7 @@ import { goldScore } from '../src/evaluation/gold.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { disposeModel } from '../src/model/model.ts';
 import { nextKlWeight } from '../src/objectives/kl.ts';
-import type { RandomState } from '../src/random.ts';
-import { randomFromState, seededRandom } from '../src/random.ts';
+import { type RandomState, randomFromState, seededRandom } from '../src/random.ts';
 import type { PpoModels, Rollout } from '../src/rollout/collect.ts';
 import { collectRollout } from '../src/rollout/collect.ts';
 import { checkRollout } from '../src/rollout/invariants.ts';
@@ -39,6 +38,7 @@ import { openMetrics } from '../src/run/metrics.ts';
 import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
+import { recordLength } from '../src/run/run-length.ts';
 import { openSamples } from '../src/run/samples.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
@@ -124,7 +124,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
   progress.say(
     `ppo  ${prompts.length} prompts, ${iterations} rollouts of ${rows} responses, ${updates.epochs} epochs each`,
   );
-  for (const line of shortenedWarmups(schedulesOf(config), iterations)) progress.say(line);
+  await recordLength(context, iterations, schedulesOf(config));
   const bar = progress.phase('ppo', iterations, { start: first });
   let heldOut = state?.heldOut ?? (await measureHeldOut(0));
   for (let step = first + 1; step <= iterations; step++) {

@@ -22,6 +22,8 @@ const Session = z.object({
   lane: z.string(),
   device: z.string(),
   versions: z.record(z.string(), z.string()),
+  /** Settings that this start had otherwise than config.yaml, by key. */
+  changed: z.record(z.string(), z.unknown()).default({}),
 });
 /** One start of a run: a run that was stopped and continued has several. */
 export type Session = z.infer<typeof Session>;
@@ -39,6 +41,8 @@ const Manifest = z.object({
   /** Every session, in order. */
   sessions: z.array(Session).default([]),
   seed: z.number(),
+  /** Updates (of PPO: rollouts) that the run makes in all, as the last session has it; null until that is known. */
+  steps: z.number().nullable().default(null),
   startedAt: z.string(),
   finishedAt: z.string().nullable(),
   /** Working time of all sessions of the run; what a killed session did after its last save is not in it. */
@@ -69,14 +73,14 @@ export function newManifest(start: { stage: string; seed: number } & SessionFact
   const startedAt = new Date().toISOString();
   return {
     ...{ formatVersion: FORMAT_VERSION, stage, status: 'running', ...facts },
-    ...{ sessions: [{ startedAt, ...facts }], seed, startedAt, finishedAt: null, ...empty },
+    ...{ sessions: [{ startedAt, ...facts, changed: {} }], seed, steps: null, startedAt, finishedAt: null, ...empty },
   };
 }
 
-/** The manifest of a run that goes on: it is running again, with one more session. */
-export function nextSession(previous: Manifest, lane: SessionFacts): Manifest {
+/** The manifest of a run that goes on: it is running again, with one more session, whose `changed` settings are kept. */
+export function nextSession(previous: Manifest, lane: SessionFacts, changed: Session['changed'] = {}): Manifest {
   const facts = { ...codeVersion(), ...lane };
-  const sessions = [...previous.sessions, { startedAt: new Date().toISOString(), ...facts }];
+  const sessions = [...previous.sessions, { startedAt: new Date().toISOString(), ...facts, changed }];
   return { ...previous, ...facts, sessions, status: 'running', finishedAt: null };
 }
 

@@ -4,8 +4,6 @@ import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
 import { atomicWrite } from '../files/atomic-write.ts';
-import { flatten } from '../yaml/schema-fields.ts';
-import { readYaml } from '../yaml/yaml-source.ts';
 import {
   hashPath,
   type Manifest,
@@ -15,6 +13,8 @@ import {
   readManifest,
   writeManifest,
 } from './manifest.ts';
+import type { ResumeRules } from './resume-settings.ts';
+import { compareSettings } from './resume-settings.ts';
 import { isHousekeeping } from './run-lock.ts';
 import { stringifyConfig } from './show-config.ts';
 
@@ -24,8 +24,8 @@ export interface RunRequest {
   readonly config: unknown;
   readonly seed: number;
   readonly resume: boolean;
-  /** Keys that a resumed run may change, as "run.folder" or a section "runtime". */
-  readonly freeKeys: readonly string[];
+  /** What a resumed run may change. */
+  readonly rules: ResumeRules;
 }
 
 /** The lane a run works on, as far as the manifest tells. */
@@ -47,6 +47,8 @@ export interface RunFolder {
   recordInput(role: string, path: string): Promise<string>;
   /** Records a checkpoint the run starts from (see parents.ts). On resume, another one is an error. */
   recordParent(role: string, parent: { readonly path: string; readonly hash: string }): Promise<void>;
+  /** Records how many steps the run makes in all. */
+  recordSteps(steps: number): Promise<void>;
   /** Hashes and records what the run made; `name` is relative to the folder. */
   recordOutput(role: string, name: string): Promise<string>;
   finish(status: Exclude<Manifest['status'], 'running'>, summary?: Record<string, unknown>): Promise<void>;
@@ -78,8 +80,8 @@ export function checkRunFolder(path: string, request: RunRequest): RunState {
         `run.folder ${path}: expected a run of ${request.stage}, found one of ${manifest.stage}. Choose another run.folder.`,
       );
     }
-    compareSettings(path, request);
-    return manifest.status === 'finished' ? 'finished' : 'resume';
+    const { isLonger } = compareSettings(path, request.config, request.rules, manifest);
+    return manifest.status === 'finished' && !isLonger ? 'finished' : 'resume';
   }
   const hasWork = entries.some((name) => name !== 'config.yaml' && name !== 'manifest.json');
   // A run that Ctrl-C stopped has a checkpoint and metrics, but where that was before its first step.
@@ -91,25 +93,6 @@ export function checkRunFolder(path: string, request: RunRequest): RunState {
   const canResume = manifest !== undefined && manifest.status !== 'finished' && manifest.stage === request.stage;
   const remedy = canResume ? 'Continue it with --resume, or choose another run.folder' : 'Choose another run.folder';
   throw new CheckpointError(`run.folder ${path}: already holds ${found}, and nothing is overwritten. ${remedy}.`);
-}
-
-function compareSettings(path: string, request: RunRequest): void {
-  const file = join(path, 'config.yaml');
-  const source = readYaml(file);
-  const before = flatten(source.data);
-  const now = flatten(request.config);
-  const isFree = (key: string) => request.freeKeys.some((free) => key === free || key.startsWith(`${free}.`));
-  const problems: string[] = [];
-  for (const key of new Set([...before.keys(), ...now.keys()])) {
-    const [old, current] = [JSON.stringify(before.get(key)), JSON.stringify(now.get(key))];
-    if (isFree(key) || old === current) continue;
-    problems.push(
-      `${source.locate(key.split('.'))} ${key}: the run to resume has ${old ?? 'no such key'}, received ${current ?? 'none'}.`,
-    );
-  }
-  if (problems.length === 0) return;
-  problems.push('Resume with the settings of the run, or start a new one with another run.folder.');
-  throw new CheckpointError(problems);
 }
 
 /**
@@ -126,10 +109,10 @@ export async function openRunFolder(path: string, request: RunRequest, lane: Lan
   const laneFields = { lane: lane.name, device: lane.device, versions: lane.versions };
   const previous = state === 'resume' ? readManifest(path) : undefined;
   const manifest: Manifest = previous
-    ? nextSession(previous, laneFields)
+    ? nextSession(previous, laneFields, compareSettings(path, request.config, request.rules, previous).changed)
     : newManifest({ stage: request.stage, seed: request.seed, ...laneFields });
   mkdirSync(path, { recursive: true });
-  // A resumed run keeps the configuration it began with: what may differ does not change its results.
+  // A resumed run keeps the configuration it began with; what a later start has otherwise stands in its session.
   if (previous === undefined) await atomicWrite(join(path, 'config.yaml'), stringifyConfig(request.config));
   await writeManifest(path, manifest);
   return folderOf(path, manifest, previous !== undefined);
@@ -168,6 +151,10 @@ function folderOf(path: string, manifest: Manifest, resumed: boolean): RunFolder
       return hash;
     },
     recordParent: (role, parent) => record('parents', role, { path: parent.path, hash: parent.hash }),
+    recordSteps: async (steps) => {
+      manifest.steps = steps;
+      await save();
+    },
     recordOutput: async (role, name) => {
       const hash = await hashPath(role, join(path, name));
       manifest.outputs = [...manifest.outputs.filter((content) => content.role !== role), { role, path: name, hash }];

@@ -1,4 +1,9 @@
-/** Schema sections that several stages share; the only home of their defaults. */
+/**
+ * Schema sections that several stages share; the only home of their defaults.
+ *
+ * A key with `.meta({ resume: 'free' })` may be changed by a resumed run, since it changes no result, or no more than a lane
+ * does; one with `resume: 'length'` may grow where the schedule of the rates allows it (resume-settings.ts).
+ */
 
 import { z } from 'zod';
 import { expandHome, isOtherHome } from '../files/home-path.ts';
@@ -41,27 +46,32 @@ export const Runtime = z.strictObject({
   backend: z
     .enum(['auto', 'tensorflow', 'wasm', 'webgpu', 'cpu'])
     .default('auto')
-    .describe('Tensor lane; auto takes the best that works and says why.'),
+    .describe('Tensor lane; auto takes the best that works and says why.')
+    .meta({ resume: 'free' }),
   device: z
     .enum(['auto', 'gpu', 'cpu'])
     .default('auto')
-    .describe('gpu fails where there is none; it never falls back to the CPU in silence.'),
+    .describe('gpu fails where there is none; it never falls back to the CPU in silence.')
+    .meta({ resume: 'free' }),
   compile: z
     .enum(['auto', 'on', 'off'])
     .default('auto')
     .describe(
       'Steps as TensorFlow graphs, on the tensorflow lane: on fails where that is not possible, auto then runs eagerly.',
-    ),
+    )
+    .meta({ resume: 'free' }),
   precision: z
     .enum(['f32', 'tf32', 'bf16'])
     .default('f32')
     .describe(
       'What matrices are multiplied in; weights, norms, softmax and losses stay float32. tf32: TensorFloat-32 on NVIDIA GPUs (Ampere and newer), the same as f32 on CPUs. bf16: in compiled steps.',
-    ),
+    )
+    .meta({ resume: 'free' }),
   checks: z
     .enum(['strict', 'warn', 'off'])
     .default('strict')
-    .describe('Run-time invariants: strict stops the run, warn prints, off skips them.'),
+    .describe('Run-time invariants: strict stops the run, warn prints, off skips them.')
+    .meta({ resume: 'free' }),
 });
 export type Runtime = z.infer<typeof Runtime>;
 
@@ -145,7 +155,8 @@ export const Memory = z.strictObject({
   recompute: z
     .boolean()
     .default(false)
-    .describe('Gradient checkpointing: keep each layer’s input only, compute the rest again. Slower, far less memory.'),
+    .describe('Gradient checkpointing: keep each layer’s input only, compute the rest again. Slower, far less memory.')
+    .meta({ resume: 'free' }),
   frozen: z
     .enum(['float32', 'bfloat16'])
     .default('float32')
@@ -155,7 +166,8 @@ export const Memory = z.strictObject({
     .positive()
     .nullable()
     .default(null)
-    .describe('Stop before loading where the estimate is above this; null for the memory that is free.'),
+    .describe('Stop before loading where the estimate is above this; null for the memory that is free.')
+    .meta({ resume: 'free' }),
 });
 export type Memory = z.infer<typeof Memory>;
 
@@ -165,8 +177,14 @@ export const Checkpoints = z.strictObject({
     .int()
     .positive()
     .default(100)
-    .describe('Steps between checkpoints; one is saved at the end in any case.'),
-  keepLast: z.int().positive().default(2).describe('Latest checkpoints kept; older ones are removed.'),
+    .describe('Steps between checkpoints; one is saved at the end in any case.')
+    .meta({ resume: 'free' }),
+  keepLast: z
+    .int()
+    .positive()
+    .default(2)
+    .describe('Latest checkpoints kept; older ones are removed.')
+    .meta({ resume: 'free' }),
 });
 export type Checkpoints = z.infer<typeof Checkpoints>;
 

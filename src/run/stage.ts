@@ -4,10 +4,11 @@ import type { z } from 'zod';
 import type { CompileSettings } from '../compile/mode.ts';
 import { CheckpointError, hasCode, UserError } from '../errors.ts';
 import type { Lane, RuntimeOptions } from '../tensor/lane.ts';
-import { schemaFields } from '../yaml/schema-fields.ts';
 import { INTERRUPTED, Interrupted, watchInterrupts } from './interrupts.ts';
+import type { Manifest } from './manifest.ts';
 import { readManifest } from './manifest.ts';
 import { openProgress, type Progress } from './progress.ts';
+import { compareSettings, resumeRules } from './resume-settings.ts';
 import { checkRunFolder, openRunFolder, type RunFolder, type RunRequest } from './run-folder.ts';
 import { lockRunFolder, refuseLocked } from './run-lock.ts';
 import { staleProblems } from './stale.ts';
@@ -73,26 +74,26 @@ export async function runStage<Config extends StageConfig>(
     config,
     seed: config.run.seed,
     resume,
-    freeKeys: freeKeys(stage.schema),
+    rules: resumeRules(stage.schema),
   };
   // Before the lane is opened, which takes a second, and set up, which can take minutes.
   refuseLocked(path);
-  if (checkRunFolder(path, request) === 'finished') {
+  const state = checkRunFolder(path, request);
+  const manifest = resume ? readManifest(path) : undefined;
+  // A finished run that is to grow must still fit what it was made from, before it is opened.
+  if (manifest?.status === 'finished') {
     const stale = await staleProblems(path, config);
     if (stale.length > 0) throw new CheckpointError([...stale, makeAgain([path])]);
+  }
+  if (state === 'finished') {
     progress.say(`${stage.name}: already finished in ${path}`);
-    return readManifest(path)?.summary ?? {};
+    return manifest?.summary ?? {};
   }
   const lock = await lockRunFolder(path, stage.name, progress.say);
   const watch = watchRun(progress);
   try {
     const lane = options.lane ?? (await openLaneFor(config.runtime, progress));
-    const before = resume ? readManifest(path)?.lane : undefined;
-    if (before !== undefined && before !== lane.name) {
-      progress.say(
-        `${stage.name}: began on lane ${before} and goes on with ${lane.name}; the numbers will differ in their last digits.`,
-      );
-    }
+    if (manifest !== undefined) sayWhatChanged(stage.name, lane, manifest, request, progress, path);
     const folder = await openRunFolder(path, request, lane);
     watch.opened(folder);
     return await runToEnd(stage, config, { folder, lane, progress: watch.progress, interrupted: watch.interrupted });
@@ -160,6 +161,24 @@ function watchRun(progress: Progress) {
   };
 }
 
+/** Says what this start of a run has otherwise than the last. */
+function sayWhatChanged(
+  stage: string,
+  lane: Lane,
+  manifest: Manifest,
+  { config, rules }: RunRequest,
+  { say }: Progress,
+  folder: string,
+): void {
+  if (manifest.lane !== lane.name) {
+    say(
+      `${stage}: began on lane ${manifest.lane} and goes on with ${lane.name}; the numbers will differ in their last digits.`,
+    );
+  }
+  const { lines } = compareSettings(folder, config, rules, manifest);
+  if (lines.length > 0) say(`${stage}: goes on with ${lines.join(', ')}`);
+}
+
 /** What to do about finished runs whose parents or inputs are others by now. */
 export function makeAgain(folders: readonly string[]): string {
   return `Remove or rename ${folders.join(', ')} to make ${folders.length === 1 ? 'it' : 'them'} again, or put the old content back.`;
@@ -181,12 +200,6 @@ export async function openLaneFor(
   const { setCompilation } = await import('../compile/mode.ts');
   setCompilation(runtime, progress.say);
   return lane;
-}
-
-/** Keys that a resumed run may change: paths (contents are compared by hash), the lane, when checkpoints are saved. */
-function freeKeys(schema: z.ZodType): string[] {
-  const paths = schemaFields(schema).flatMap((field) => (field.isPath ? [field.path] : []));
-  return [...paths, 'run.folder', 'runtime', 'checkpoints'];
 }
 
 function isDiskFull(error: unknown): error is Error {

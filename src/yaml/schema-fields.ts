@@ -17,6 +17,8 @@ export interface Field {
   readonly kind: 'text' | 'list' | 'list of text' | 'map' | 'other';
   /** True where null is a value of its own, not the absence of one. */
   readonly isNullable: boolean;
+  /** What a resumed run may do with it: change it, or grow by it. Absent where it must stay. */
+  readonly resume?: 'free' | 'length';
 }
 
 /** The part of JSON Schema that zod writes and this file reads. */
@@ -27,6 +29,7 @@ interface JsonSchema {
   default?: unknown;
   description?: string;
   format?: string;
+  resume?: 'free' | 'length';
   enum?: unknown[];
   const?: unknown;
   anyOf?: JsonSchema[];
@@ -64,6 +67,7 @@ function collect(section: JsonSchema, prefix: string, outerDefault: unknown, pre
       isPath: [child, ...alternatives(child)].some(({ format }) => format === 'path'),
       kind: kindOf(child),
       isNullable: alternatives(child).some(({ type }) => type === 'null'),
+      ...(child.resume === undefined ? {} : { resume: child.resume }),
       ...(given === undefined ? {} : { default: given }),
     });
   }

@@ -32,7 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'tensor',
     'random',
   ],
-  run: ['compile', 'data', 'tokenizer', 'yaml', 'files', 'tensor', 'lanes'],
+  run: ['training', 'compile', 'data', 'tokenizer', 'yaml', 'files', 'tensor', 'lanes'],
   report: ['evaluation', 'run', 'data'],
 };
 

@@ -62,7 +62,7 @@ describe('chainSummary', () => {
   });
 
   it('names every lane that a stage ran on', async () => {
-    const session = { startedAt: '', codeVersion: '', gitCommit: null, device: 'cpu', versions: {} };
+    const session = { startedAt: '', codeVersion: '', gitCommit: null, device: 'cpu', versions: {}, changed: {} };
     await chain({ ppo: { lane: 'cpu', sessions: ['wasm', 'cpu'].map((lane) => ({ ...session, lane })) } });
     expect(chainSummary(inFolder(), 7).lane).toBe('wasm, cpu');
   });

@@ -23,7 +23,13 @@ function writeModel(folder: string): void {
 }
 
 async function makeRun(status: 'finished' | 'interrupted' = 'finished', withModel = true): Promise<void> {
-  const request = { stage: 'instruct', config: {}, seed: 1, resume: false, freeKeys: [] };
+  const request = {
+    stage: 'instruct',
+    config: {},
+    seed: 1,
+    resume: false,
+    rules: { paths: [], free: [], lengths: [] },
+  };
   const folder = await openRunFolder(path('run'), request, lane);
   writeFileSync(path('templates.yaml'), 'a');
   await folder.recordInput('templates', path('templates.yaml'));

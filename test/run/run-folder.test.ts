@@ -8,9 +8,11 @@ import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 const path = useTemporaryFolder();
 const lane = { name: 'cpu', device: 'cpu', versions: { node: 'v20' } };
 
+const rules = { paths: ['run.folder', 'data'], free: ['runtime.backend', 'rows'], lengths: ['epochs'] };
+
 function request(changes: Partial<RunRequest> = {}): RunRequest {
   const config = { run: { folder: path('run'), seed: 3 }, optimizer: { learningRate: 0.001 }, data: 'a.arrow' };
-  return { stage: 'instruct', config, seed: 3, resume: false, freeKeys: ['run.folder', 'runtime', 'data'], ...changes };
+  return { stage: 'instruct', config, seed: 3, resume: false, rules, ...changes };
 }
 const open = (changes: Partial<RunRequest> = {}) => openRunFolder(path('run'), request(changes), lane);
 const problems = (changes: Partial<RunRequest> = {}) => problemsOf(() => open(changes), path());

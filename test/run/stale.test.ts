@@ -30,7 +30,13 @@ describe('staleProblems', () => {
   beforeEach(async () => {
     writeModel(path('base'), 'weights');
     writeFileSync(path('seed'), 'rows');
-    const request = { stage: 'instruct', config: config(), seed: 1, resume: false, freeKeys: [] };
+    const request = {
+      stage: 'instruct',
+      config: config(),
+      seed: 1,
+      resume: false,
+      rules: { paths: [], free: [], lengths: [] },
+    };
     const folder = await openRunFolder(path('run'), request, lane);
     await folder.recordParent('model', await openParent(path('base'), { role: 'model' }));
     await folder.recordInput('seed', path('seed'));

@@ -1,0 +1,20 @@
+/** The length of a run, once it is known. */
+
+import type { Schedule } from '../training/schedule.ts';
+import { shortenedWarmups } from '../training/schedule.ts';
+import type { RunContext } from './stage.ts';
+
+/**
+ * Keeps the number of steps in the manifest, for starts that would make the run longer, and says which warm-ups do not fit it.
+ * @param schedules by section of the configuration
+ * @returns the steps
+ */
+export async function recordLength(
+  { folder, progress }: Pick<RunContext, 'folder' | 'progress'>,
+  steps: number,
+  schedules: Readonly<Record<string, Schedule>>,
+): Promise<number> {
+  for (const line of shortenedWarmups(schedules, steps)) progress.say(line);
+  await folder.recordSteps(steps);
+  return steps;
+}

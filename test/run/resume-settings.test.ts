@@ -1,0 +1,187 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { DistillConfig } from '../../scripts/distill.config.ts';
+import type { Manifest } from '../../src/run/manifest.ts';
+import { newManifest, nextSession } from '../../src/run/manifest.ts';
+import { compareSettings, resumeRules } from '../../src/run/resume-settings.ts';
+import { stringifyConfig } from '../../src/run/show-config.ts';
+import { checkConfig } from '../../src/yaml/load-config.ts';
+import { PretrainConfig } from '../../stages/0-pretrain.config.ts';
+import { InstructConfig } from '../../stages/1-instruct.config.ts';
+import { RewardConfig } from '../../stages/2-reward.config.ts';
+import { PpoConfig } from '../../stages/3-ppo.config.ts';
+import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
+import type { Changes } from '../helpers/tiny-configs.ts';
+import { ppoSettings, tinyRuns } from '../helpers/tiny-configs.ts';
+
+const path = useTemporaryFolder();
+const world = { path: 'w', corpus: 'c', heldOut: 'h', tokenizer: 't', base: 'b', seed: 's', templates: 't', pairs: 'p', heldOutPairs: 'q' }; // biome-ignore format: one line
+const lane = { lane: 'cpu', device: 'cpu', versions: {} };
+const rules = resumeRules(PpoConfig);
+const constant = { optimizer: { schedule: 'constant' }, valueOptimizer: { schedule: 'constant' } };
+
+const ppoConfig = (changes: Changes): PpoConfig =>
+  checkConfig(PpoConfig, ppoSettings(world, tinyRuns('r'), path(), changes) as never, 'test');
+
+/** A run of PPO that has begun: 2 rollouts of 6 responses. */
+function begun(changes: Changes = {}, manifest: Partial<Manifest> = {}): Manifest {
+  mkdirSync(path('checkpoints', 'step-000002'), { recursive: true });
+  writeFileSync(path('config.yaml'), stringifyConfig(ppoConfig(changes)));
+  return { ...newManifest({ stage: 'ppo', seed: 1, ...lane }), steps: 2, ...manifest };
+}
+const compare = (changes: Changes, manifest: Manifest) => compareSettings(path(), ppoConfig(changes), rules, manifest);
+const problems = async (changes: Changes, manifest: Manifest): Promise<string[]> =>
+  (await problemsOf(() => compare(changes, manifest), path())).map((line) => line.replace(/^\S+ /, ''));
+const last = 'with the settings of the run, or start a new one with another run.folder.';
+
+test('the schemas say what may change', () => {
+  const lengths = [PretrainConfig, InstructConfig, RewardConfig, DistillConfig, PpoConfig].map(
+    (schema) => resumeRules(schema).lengths,
+  );
+  expect(lengths).toEqual([
+    ['training.steps'],
+    ['training.epochs'],
+    ['training.epochs'],
+    ['training.epochs'],
+    ['rollout.iterations'],
+  ]);
+  const shared = ['backend', 'device', 'compile', 'precision', 'checks'].map((key) => `runtime.${key}`);
+  const saved = ['checkpoints.everySteps', 'checkpoints.keepLast'];
+  expect(resumeRules(PretrainConfig).free).toEqual([...shared, 'training.accumulate', ...saved]);
+  expect(resumeRules(InstructConfig).free).toEqual([
+    ...shared,
+    'training.accumulate',
+    'memory.recompute',
+    'memory.limitGb',
+    ...saved,
+  ]);
+  expect(resumeRules(RewardConfig).free).toEqual([
+    ...shared,
+    'training.microBatchPairs',
+    'memory.recompute',
+    'memory.limitGb',
+    ...saved,
+  ]);
+  expect(resumeRules(PpoConfig).free).toEqual([
+    ...shared,
+    'updates.microBatchRows',
+    'memory.recompute',
+    'memory.limitGb',
+    ...saved,
+  ]);
+  expect(resumeRules(PpoConfig).paths).toContain('prompts.file');
+});
+
+describe('what changes no result', () => {
+  test('may change, and is recorded and said', () => {
+    const manifest = begun();
+    const changes = {
+      updates: { microBatchRows: 4 },
+      runtime: { precision: 'bf16' },
+      checkpoints: { keepLast: 9 },
+      memory: { limitGb: 3 },
+    };
+    expect(compare(changes, manifest)).toEqual({
+      changed: {
+        'runtime.precision': 'bf16',
+        'updates.microBatchRows': 4,
+        'memory.limitGb': 3,
+        'checkpoints.keepLast': 9,
+      },
+      lines: [
+        'runtime.precision bf16 (f32 before)',
+        'updates.microBatchRows 4 (64 before)',
+        'memory.limitGb 3 (null before)',
+        'checkpoints.keepLast 9 (2 before)',
+      ],
+      isLonger: false,
+    });
+    expect(compare({}, manifest)).toEqual({ changed: {}, lines: [], isLonger: false });
+  });
+
+  test('a start after that is told what it takes back; moved paths are recorded without a word', () => {
+    const manifest = nextSession(begun(), lane, { 'updates.microBatchRows': 4 });
+    expect(compare({}, manifest)).toEqual({
+      changed: {},
+      lines: ['updates.microBatchRows 64 (4 before)'],
+      isLonger: false,
+    });
+    expect(compare({ updates: { microBatchRows: 4 } }, manifest).lines).toEqual([]);
+    expect(compare({ policy: 'moved' }, begun())).toEqual({ changed: { policy: 'moved' }, lines: [], isLonger: false });
+  });
+
+  test('anything else is refused', async () => {
+    const changes = {
+      updates: { epochs: 3, microBatchRows: 4 },
+      memory: { frozen: 'bfloat16' },
+      tuning: { method: 'lora' },
+      run: { seed: 2 },
+    };
+    expect(await problems(changes, begun())).toEqual([
+      'run.seed: the run to resume has 1, received 2.',
+      'updates.epochs: the run to resume has 2, received 3.',
+      'tuning.method: the run to resume has "full", received "lora".',
+      'memory.frozen: the run to resume has "float32", received "bfloat16".',
+      last,
+    ]);
+  });
+});
+
+describe('a longer run', () => {
+  const longer = { ...constant, rollout: { iterations: 8 } };
+
+  test('is allowed where rates are constant, whether the run is finished or not', () => {
+    for (const status of ['interrupted', 'finished'] as const) {
+      expect(compare(longer, begun(constant, { status }))).toEqual({
+        changed: { 'rollout.iterations': 8 },
+        lines: ['rollout.iterations 8 (2 before)'],
+        isLonger: true,
+      });
+    }
+    // A warm-up that fitted is what it was.
+    const warm = { optimizer: { schedule: 'constant', warmupSteps: 1 } };
+    expect(compare({ ...longer, ...warm }, begun({ ...constant, ...warm })).isLonger).toBe(true);
+  });
+
+  test('is refused, with the reason, where the rates that were used would be others', async () => {
+    const falls = (section: string, schedule: string) =>
+      `rollout.iterations: the run goes to 2, received 8. ${section}.schedule ${schedule} falls over the length of the run, so the steps that were made would have had other rates. A run that may grow needs ${section}.schedule=constant from its beginning; this one's model can start a new run.`;
+    const own = { optimizer: { schedule: 'constant' }, valueOptimizer: { schedule: 'cosine' } };
+    expect(await problems({ ...own, rollout: { iterations: 8 } }, begun(own))).toEqual([
+      falls('valueOptimizer', 'cosine'),
+      last,
+    ]);
+    expect(await problems({ rollout: { iterations: 8 } }, begun({}, { status: 'finished' }))).toEqual([
+      falls('optimizer', 'linear'),
+      falls('valueOptimizer', 'linear'),
+      last,
+    ]);
+    const warm = { ...constant, optimizer: { schedule: 'constant', warmupSteps: 5 } };
+    expect(await problems({ ...warm, rollout: { iterations: 8 } }, begun(warm))).toEqual([
+      'rollout.iterations: the run goes to 2, received 8. optimizer.warmupSteps 5 was shortened to fit 2 steps, so the steps that were made would have had other rates. Start a new run of that length.',
+      last,
+    ]);
+  });
+
+  test('is told from a shorter one, also where it has grown before', async () => {
+    const shorter = (to: number) =>
+      `rollout.iterations: the run goes to ${to}, received 1. A run can be made longer, not shorter: give rollout.iterations=${to}.`;
+    expect(await problems({ ...constant, rollout: { iterations: 1 } }, begun(constant))).toEqual([shorter(2), last]);
+    const grown = nextSession(begun(constant), lane, { 'rollout.iterations': 8 });
+    expect(await problems({ ...constant, rollout: { iterations: 1 } }, grown)).toEqual([shorter(8), last]);
+    expect(await problems(constant, grown)).toEqual([
+      'rollout.iterations: the run goes to 8, received 2. A run can be made longer, not shorter: give rollout.iterations=8.',
+      last,
+    ]);
+    expect(compare(longer, grown)).toEqual({ changed: { 'rollout.iterations': 8 }, lines: [], isLonger: false });
+  });
+
+  test('needs the last checkpoint', async () => {
+    const manifest = begun(constant, { status: 'finished' });
+    rmSync(path('checkpoints'), { recursive: true });
+    expect(await problems(longer, manifest)).toEqual([
+      'rollout.iterations: the run goes to 2, received 8, but its checkpoints are gone. A longer run goes on from the last one.',
+      last,
+    ]);
+  });
+});
