@@ -4,9 +4,10 @@ import { Decompress } from 'fzstd';
 import { checkedOffsets } from '../data/arrow-columns.ts';
 import { errorMessage } from '../errors.ts';
 import { arrowMessages } from './arrow-messages.ts';
+import { exactDecimal, signedInteger } from './decimal-text.ts';
 import { unpackLz4Frame } from './lz4.ts';
 import { toPlain } from './plain-value.ts';
-import type { SourceRow, SourceRows } from './source-row.ts';
+import { isRecord, type SourceRow, type SourceRows } from './source-row.ts';
 
 // More values than this in one batch of a column are a damaged length, and hours of counting.
 const batchLimit = 1 << 26;
@@ -24,10 +25,11 @@ export async function* readArrowRows(path: string): SourceRows {
       checkData(batch.data);
       const names = batch.schema.fields.map(({ name }) => name);
       const columns = names.map((_, i) => batch.getChildAt(i));
+      const plain = batch.schema.fields.map(({ type }) => converter(type as DataType));
       let rows: SourceRow[] = [];
       for (let index = 0; index < batch.numRows; index++) {
         row++;
-        const fields = Object.fromEntries(names.map((name, i) => [name, toPlain(columns[i]?.get(index))]));
+        const fields = Object.fromEntries(names.map((name, i) => [name, plain[i]?.(columns[i]?.get(index))]));
         rows.push({ where: `${path}: row ${row}`, row, fields });
         if (rows.length === rowsAtOnce) {
           yield rows;
@@ -40,6 +42,37 @@ export async function* readArrowRows(path: string): SourceRows {
     const problem = `after row ${row}: not readable as Arrow (${errorMessage(error).slice(0, 120)}); expected a whole file`;
     yield [{ where: path, reason: 'file damaged', problem }];
   }
+}
+
+/** Makes values of a type plain. Decimals are words of 32 bits, the lowest first, which only their type can tell. */
+function converter(type: DataType): (value: unknown) => unknown {
+  if (DataType.isDecimal(type)) {
+    const { scale } = type;
+    return (value) => {
+      if (!(value instanceof Uint32Array)) return null;
+      const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+      return exactDecimal(signedInteger(bytes.slice().reverse()), scale);
+    };
+  }
+  if (DataType.isDictionary(type)) return converter(type.dictionary);
+  if (!holdsDecimal(type)) return toPlain;
+  const children = type.children.map(({ name, type: child }) => ({ name, convert: converter(child as DataType) }));
+  if (DataType.isStruct(type)) {
+    return (value) => {
+      if (!isRecord(value)) return null;
+      return Object.fromEntries(children.map(({ name, convert }) => [name, convert(value[name])]));
+    };
+  }
+  if (DataType.isList(type) || DataType.isLargeList(type) || DataType.isFixedSizeList(type)) {
+    const [entry] = children;
+    return (value) =>
+      isRecord(value) ? Array.from(value as unknown as Iterable<unknown>, entry?.convert ?? toPlain) : null;
+  }
+  throw new Error(`decimal numbers in a ${type} are not read; expected them in lists or structs`);
+}
+
+function holdsDecimal(type: DataType): boolean {
+  return DataType.isDecimal(type) || (type.children ?? []).some((child) => holdsDecimal(child.type as DataType));
 }
 
 function registerCodecs(): void {

@@ -1,4 +1,5 @@
 /** From a field of a source to a value of a column: picked by name or path, then converted step by step. */
+import { shortestNumber } from './exact-json.ts';
 import { isRecord, RowProblem, show } from './source-row.ts';
 
 /** How one column is made. All steps are optional and are taken in the order in which they stand here. */
@@ -76,12 +77,18 @@ function convert(name: string, value: unknown, steps: Steps): unknown {
   for (const [pattern, text] of replacements) result = asText(name, result).replace(pattern, text);
   if (replacements.length > 0) result = asText(name, result).trim();
   // Text, number or truth value: anything else could only pass the map by unseen.
-  if (source.map !== undefined) result = source.map[asText(name, result)] ?? result;
+  if (source.map !== undefined) result = mapped(source.map, asText(name, result)) ?? result;
   if (source.thresholds !== undefined) result = classify(name, result, source.thresholds);
   if (source.split === undefined) return result;
   return asText(name, result)
     .split(source.split)
     .map((part) => part.trim());
+}
+
+/** The entry of a text, or of its shortest writing where it is a number: 1.0 finds "1". */
+function mapped(map: Readonly<Record<string, string>>, text: string): string | undefined {
+  for (const key of [text, shortestNumber(text)]) if (Object.hasOwn(map, key)) return map[key];
+  return undefined;
 }
 
 function classify(name: string, value: unknown, classes: NonNullable<ColumnSource['thresholds']>): string {

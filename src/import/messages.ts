@@ -1,5 +1,6 @@
 /** Conversations: lists of messages, or transcripts with speakers, as turns of user and assistant. */
 import { checkText, type TextLimits } from './check-text.ts';
+import { shortestNumber } from './exact-json.ts';
 import { isRecord, isVoid, RowProblem, show } from './source-row.ts';
 import { type Message, orderTurns, type Role, type TurnRule } from './turns.ts';
 
@@ -86,7 +87,7 @@ function parseRole(where: string, entry: Readonly<Record<string, unknown>>, keys
 
 /** 1 or 0 where a value of `weight` or its kin says so, else null. */
 function weightOf(value: unknown): 0 | 1 | null {
-  const text = String(value).toLowerCase();
+  const text = shortestNumber(String(value).toLowerCase());
   if (['0', 'false'].includes(text)) return 0;
   return ['1', 'true'].includes(text) ? 1 : null;
 }

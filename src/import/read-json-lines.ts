@@ -1,6 +1,7 @@
 /** Reads JSON Lines: one object (or list) a line, in constant memory. */
 import { DataError, errorMessage } from '../errors.ts';
 import { decodeText, type Encoding, type Line, readLines } from './bytes.ts';
+import { parseExactJson } from './exact-json.ts';
 import { type BadRow, fieldsOf, type SourceRow, type SourceRows, show } from './source-row.ts';
 
 // A line holds several fields, and JSON may spell a character with six bytes.
@@ -34,7 +35,7 @@ function parseLine(
   }
   if (text.trim() === '') return null;
   try {
-    const value: unknown = JSON.parse(text);
+    const value = parseExactJson(text);
     const fields = fieldsOf(value);
     if (fields !== null) return { where, row: number, fields };
     return { where, reason: 'not an object', problem: `expected one object on the line, received ${show(value)}` };

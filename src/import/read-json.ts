@@ -1,7 +1,8 @@
 /** Reads a JSON file as a stream: a list of rows, or an object whose values are lists of rows. */
-import { JSONParser } from '@streamparser/json';
+import { Tokenizer, TokenParser } from '@streamparser/json';
 import { errorMessage } from '../errors.ts';
 import { readBytes } from './bytes.ts';
+import { exactNumber } from './exact-json.ts';
 import { endsEarly } from './read-json-lines.ts';
 import { type BadRow, fieldsOf, type SourceRow, type SourceRows, show } from './source-row.ts';
 
@@ -13,7 +14,7 @@ export async function* readJsonRows(path: string): SourceRows {
   let rows: (SourceRow | BadRow)[] = [];
   let count = 0;
   let isList: boolean | null = null;
-  let parser: JSONParser | null = null;
+  let parser: Parser | null = null;
   try {
     for await (const piece of readBytes(path)) {
       if (isList === null) {
@@ -47,10 +48,33 @@ export async function* readJsonRows(path: string): SourceRows {
   }
 }
 
-function openParser(isList: boolean, onRow: (key: string | null, value: unknown) => void): JSONParser {
-  const parser = new JSONParser({ paths: [isList ? '$.*' : '$.*.*'], keepStack: false });
+/** Takes the bytes of a JSON file as they come. */
+interface Parser {
+  readonly isEnded: boolean;
+  write(piece: Buffer): void;
+  end(): void;
+}
+
+function openParser(isList: boolean, onRow: (key: string | null, value: unknown) => void): Parser {
+  const tokenizer = new ExactTokenizer();
+  const parser = new TokenParser({ paths: [isList ? '$.*' : '$.*.*'], keepStack: false });
+  tokenizer.onToken = parser.write.bind(parser);
+  tokenizer.onEnd = () => {
+    if (!parser.isEnded) parser.end();
+  };
+  parser.onError = tokenizer.error.bind(tokenizer);
+  parser.onEnd = () => {
+    if (!tokenizer.isEnded) tokenizer.end();
+  };
   parser.onValue = ({ value, stack }) => onRow(isList ? null : String(stack[1]?.key ?? ''), value);
-  return parser;
+  return tokenizer;
+}
+
+/** The library's tokenizer with exact numbers; its type knows numbers only, what is done with them is the same for texts. */
+class ExactTokenizer extends Tokenizer {
+  protected override parseNumber(text: string): number {
+    return exactNumber(text) as number;
+  }
 }
 
 function firstByte(piece: Buffer): string | undefined {

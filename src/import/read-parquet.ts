@@ -1,63 +1,101 @@
-/** Reads Parquet files, a part of a row group at a time. */
+/** Reads Parquet files, some rows at a time, in time that grows with the rows and memory that does not. */
 
-import { type FileHandle, open } from 'node:fs/promises';
-import { type AsyncBuffer, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { type Compressors, parquetMetadata, parquetSchema, type RowGroup, type SchemaTree } from 'hyparquet';
+import { assembleNested } from 'hyparquet/src/assemble.js';
+import { DEFAULT_PARSERS } from 'hyparquet/src/convert.js';
+import { getTreePath } from 'hyparquet/src/schema.js';
 import { compressors } from 'hyparquet-compressors';
 import { errorMessage } from '../errors.ts';
+import { openColumn, type ReadBytes } from './parquet-column.ts';
 import { toPlain } from './plain-value.ts';
-import type { SourceRows } from './source-row.ts';
+import type { SourceRow, SourceRows } from './source-row.ts';
 
-// A part is decoded at once; all columns of this many rows are in memory together.
 const rowsAtOnce = 1000;
+// "PAR1", and the length of the metadata in front of it.
+const footerLength = 8;
 
-/** The rows of a Parquet file. */
-export async function* readParquetRows(path: string): SourceRows {
-  const handle = await open(path, 'r');
+/**
+ * The rows of a Parquet file. In memory are `rowsAtOnce` rows and a page of every column (a megabyte each, as most
+ * writers make them), whatever the length of the row groups.
+ *
+ * @param codecs what unpacks pages
+ */
+export async function* readParquetRows(path: string, codecs: Compressors = compressors): SourceRows {
+  const descriptor = openSync(path, 'r');
   let row = 0;
   try {
-    const file = await asyncBuffer(handle);
-    const metadata = await parquetMetadataAsync(file);
-    const total = Number(metadata.num_rows);
-    for (let rowStart = 0; rowStart < total; rowStart += rowsAtOnce) {
-      const rowEnd = Math.min(total, rowStart + rowsAtOnce);
-      const rows = await parquetReadObjects({ file, metadata, compressors, rowStart, rowEnd });
-      if (rows.length !== rowEnd - rowStart)
-        throw new Error(`${rowEnd - rowStart} rows announced, ${rows.length} there`);
-      yield rows.map((fields) => {
-        row++;
-        return { where: `${path}: row ${row}`, row, fields: toPlain(fields) as Record<string, unknown> };
-      });
+    const read = byteReader(descriptor);
+    const metadata = readMetadata(read, fstatSync(descriptor).size);
+    const schema = parquetSchema(metadata);
+    for (const group of metadata.row_groups) {
+      const columns = schema.children.map((child) => openField(read, group, { root: schema, child, codecs }));
+      const total = Number(group.num_rows);
+      for (let start = 0; start < total; start += rowsAtOnce) {
+        const count = Math.min(rowsAtOnce, total - start);
+        const values = columns.map(({ name, take }) => ({ name, values: take(count) }));
+        yield Array.from({ length: count }, (_, i): SourceRow => {
+          row++;
+          const fields = Object.fromEntries(values.map(({ name, values: column }) => [name, toPlain(column[i])]));
+          return { where: `${path}: row ${row}`, row, fields };
+        });
+      }
     }
+    const announced = Number(metadata.num_rows);
+    if (row !== announced) throw new Error(`${announced} rows announced, ${row} there`);
   } catch (error) {
     const problem = `after row ${row}: not readable as Parquet (${errorMessage(error).slice(0, 120)})`;
     yield [{ where: path, reason: 'file damaged', problem }];
   } finally {
-    await handle.close();
+    closeSync(descriptor);
   }
 }
 
-async function asyncBuffer(handle: FileHandle): Promise<AsyncBuffer> {
-  const { size } = await handle.stat();
-  const read = async (start: number, end: number): Promise<ArrayBuffer> => {
-    const from = start < 0 ? size + start : start;
-    const length = end - from;
-    if (!(from >= 0 && length >= 0 && from + length <= size)) throw new Error('an offset points outside the file');
-    const bytes = new Uint8Array(length);
-    await handle.read(bytes, 0, length, from);
-    return bytes.buffer;
-  };
-  return { byteLength: size, slice: (start, end = size) => quietly(read(start, end)) };
+function readMetadata(read: ReadBytes, size: number): ReturnType<typeof parquetMetadata> {
+  const footer = read(size - footerLength, footerLength);
+  const length = new DataView(footer.buffer, footer.byteOffset).getUint32(0, true) + footerLength;
+  return parquetMetadata(read(size - length, length));
 }
 
-/**
- * The same promise; it and its followers count as handled. The library decodes columns side by side and, on some damaged
- * files, throws before it awaits them all: what the others reject with would end the program.
- */
-function quietly<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => undefined);
-  return Object.defineProperty(promise, 'then', {
-    value: (...handlers: Parameters<typeof promise.then>) => {
-      return quietly(Promise.prototype.then.apply(promise, handlers));
-    },
+/** A field of the rows: its name, and its values in order. */
+interface Field {
+  name: string;
+  take(rows: number): ArrayLike<unknown>;
+}
+
+/** Opens a field of the rows of a group: a column, or the columns that a nested field is put together from. */
+function openField(
+  read: ReadBytes,
+  group: RowGroup,
+  { root, child, codecs }: { root: SchemaTree; child: SchemaTree; codecs: Compressors },
+): Field {
+  const { name } = child.element;
+  const columns = group.columns.flatMap(({ meta_data: chunk }) => {
+    if (chunk === undefined) throw new Error('a column without description');
+    if (chunk.path_in_schema[0] !== name) return [];
+    const path = chunk.path_in_schema.join('.');
+    return [{ path, cursor: openColumn(read, chunk, getTreePath(root, chunk.path_in_schema), codecs) }];
   });
+  const [first] = columns;
+  if (first === undefined) throw new Error(`no column "${name}"`);
+  if (child.children.length === 0) return { name, take: (rows) => first.cursor.take(rows) };
+  const take = (rows: number): ArrayLike<unknown> => {
+    const parts = new Map(columns.map(({ path, cursor }) => [path, cursor.take(rows)]));
+    assembleNested(parts, child, DEFAULT_PARSERS);
+    const whole = parts.get(name);
+    if (whole?.length !== rows) throw new Error(`"${name}": ${rows} rows announced, ${whole?.length ?? 0} there`);
+    return whole;
+  };
+  return { name, take };
+}
+
+function byteReader(descriptor: number): ReadBytes {
+  const { size } = fstatSync(descriptor);
+  return (start, length) => {
+    if (!(start >= 0 && length >= 0 && start + length <= size))
+      throw new RangeError('an offset points outside the file');
+    const bytes = new Uint8Array(length);
+    if (readSync(descriptor, bytes, 0, length, start) < length) throw new RangeError('the file is cut off');
+    return bytes;
+  };
 }

@@ -2,6 +2,7 @@
 import { type Column, type Columns, float64, int32, utf8, utf8List } from '../data/columns.ts';
 import { checkText, type TextLimits } from './check-text.ts';
 import type { ColumnSource, ColumnSpec } from './column-value.ts';
+import { shortestNumber } from './exact-json.ts';
 import { type MessageKeys, parseMessages } from './messages.ts';
 import { finite, type Pair, type rankedPairs, readPair, readPreferred, readRanked } from './pairs.ts';
 import { ownColumns, reservedBy, type ShapeName } from './shape-columns.ts';
@@ -141,7 +142,7 @@ function readSystem(field: unknown, message: string, rules: ShapeRules): string 
 }
 
 function readLabel(value: unknown): boolean {
-  const text = String(value).toLowerCase();
+  const text = shortestNumber(String(value).toLowerCase());
   if (['true', '1', 'yes', 'good'].includes(text)) return true;
   if (['false', '0', '-1', 'no', 'bad'].includes(text)) return false;
   throw new RowProblem(

@@ -37,7 +37,8 @@ describe('every format holds the rows that Python wrote', () => {
   ])('%s', async (name) => {
     const { rows, bad } = await readAll(join(fixtures, name));
     expect(bad).toEqual([]);
-    expect(rows.map(({ fields }) => fields)).toEqual(expected.rows);
+    // JSON's 3.0 stays as it is written; binary formats have no writing of a number.
+    expect(rows.map(({ fields }) => ({ ...fields, score: Number(fields.score) }))).toEqual(expected.rows);
   });
 
   test.each([
