@@ -8,7 +8,8 @@
  */
 import { existsSync } from 'node:fs';
 import { loadModelFolder } from '../src/checkpoint/model-folder.ts';
-import { openJsonLinesWriter } from '../src/data/jsonl.ts';
+import { openJsonLinesWriter, readJsonLines } from '../src/data/jsonl.ts';
+import { countAt, describeTally, type Tally, tallyEntry } from '../src/data/tally.ts';
 import { ConfigError, DataError } from '../src/errors.ts';
 import { loadPromptFile } from '../src/evaluation/chat-prompts.ts';
 import { disposeModel, trainNothing } from '../src/model/model.ts';
@@ -29,6 +30,9 @@ const flags = {
   seed: { kind: 'integer', default: 1, description: 'Seeds the sampling.' },
 } as const satisfies Flags;
 
+/** Splits whose prompts are gone on with. */
+const splits = ['train', 'validation'];
+
 const usage = 'Usage: npm run continue-prompts -- <checkpoint> <prompts.jsonl> --to <rows.jsonl> [options]';
 
 /**
@@ -48,11 +52,20 @@ export async function continuePrompts(argv: readonly string[], say: (line: strin
   const tokenizer = loadTokenizer(parent.folder);
   const { model } = loadModelFolder(parent.folder, { plan: trainNothing(), tokenizer });
   const maxNewTokens = values['max-new-tokens'];
+  const room = model.dimensions.context - maxNewTokens;
+  const asking = splits.map((split) => ({
+    split,
+    prompts: loadPromptFile({ file, split, raw: true }, tokenizer, room),
+  }));
   const writer = await openJsonLinesWriter(to);
   const random = seededRandom(seed, 'continuations');
+  const unused: Tally = {};
+  for (const { where, fields } of readJsonLines(file, 'your own program')) {
+    if (!splits.includes(String(fields.split)))
+      countAt(tallyEntry(unused, `prompts of split "${fields.split}"`), where);
+  }
   let written = 0;
-  for (const split of ['train', 'validation']) {
-    const prompts = loadPromptFile({ file, split, raw: true }, tokenizer, model.dimensions.context - maxNewTokens);
+  for (const { split, prompts } of asking) {
     const asked = prompts.flatMap((prompt) => Array.from({ length: samples }, (_, i) => ({ ...prompt, sample: i })));
     const options = { temperature, topK: 0, topP: 1, maxNewTokens, batchSize: 64 };
     // A story of llama2.c ends where the next begins: with BOS.
@@ -70,7 +83,10 @@ export async function continuePrompts(argv: readonly string[], say: (line: strin
     for (const [i, { ids }] of drawn.entries()) {
       const { id, prompt, sample } = asked[i] as (typeof asked)[number];
       const continuation = wholeSentences(tokenizer.decode(ids));
-      if (continuation === '') continue;
+      if (continuation === '') {
+        countAt(tallyEntry(unused, 'continuations without a whole sentence'), `${id}-${sample}`);
+        continue;
+      }
       writer.append({ id: `${id}-${sample}`, split, prompt, continuation });
       written += 1;
     }
@@ -78,6 +94,7 @@ export async function continuePrompts(argv: readonly string[], say: (line: strin
   await writer.close();
   disposeModel(model);
   say(`${written} continuations in ${to}`);
+  for (const line of describeTally(unused)) say(`not written: ${line}`);
 }
 
 /** A text up to its last full stop, exclamation or question mark, with the quotation mark behind it. */

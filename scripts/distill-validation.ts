@@ -42,7 +42,7 @@ const BATCH = 8;
  * @throws DataError where tasks or templates are wrong, or there is nothing to ask
  */
 export function validationItems({ data, evaluation, run }: DistillConfig): TaskItem[] {
-  const tasks = loadTasks(data.seed, data.templates, data.tasks ?? tasksIn(data.examples));
+  const tasks = loadTasks(data.seed, data.templates, data.tasks ?? tasksIn(data.examples), data.ignoreFields);
   const items = taskItems(tasks, {
     split: 'validation',
     rowsPerTask: evaluation.rowsPerTask,

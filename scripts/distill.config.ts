@@ -1,6 +1,6 @@
 /** Configuration of distillation: a student that learns from a teacher's probabilities on instruction data. */
 import { z } from 'zod';
-import { Checkpoints, filePath, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
+import { Checkpoints, filePath, ignoreFields, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
 
 function size(description: string) {
   return z.int().positive().nullable().default(null).describe(`${description} null: as the teacher.`);
@@ -38,6 +38,7 @@ export const DistillConfig = z
         .min(1)
         .optional()
         .describe('Tasks to validate on; all that occur in the examples when left out.'),
+      ignoreFields,
     }),
     distill: z
       .strictObject({

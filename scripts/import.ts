@@ -5,9 +5,10 @@
  *   Writes  `output`, whole or not at all, with provenance columns and the report in its metadata
  *   Run     node --import tsx scripts/import.ts configs/import/public/banking77.yaml
  */
+import type { Tally } from '../src/data/tally.ts';
 import { hashText } from '../src/files/hash.ts';
 import { importDataset } from '../src/import/import-dataset.ts';
-import type { Counted, ImportReport } from '../src/import/import-report.ts';
+import type { ImportReport } from '../src/import/import-report.ts';
 import { formatTable } from '../src/report/table.ts';
 import { watchInterrupts } from '../src/run/interrupts.ts';
 import { readArguments, runMain } from '../src/run/program.ts';
@@ -50,7 +51,7 @@ export function describeImport({
   const reasons = Object.entries(skipped).map(([reason, entry]) => [`skipped: ${reason}`, entry.count]);
   const lines = formatTable(['', 'rows'], [['in', rowsIn], ['out', rowsOut], ...count, ...reasons]);
   const places = Object.values(skipped).flatMap(({ first }) => first.map((place) => `  ${place}`));
-  const listed = (title: string, entries: Readonly<Record<string, Counted>>): string[] => {
+  const listed = (title: string, entries: Readonly<Tally>): string[] => {
     const named = Object.entries(entries).map(([what, { count: times, first }]) => {
       const detail = times === 0 ? 'empty throughout' : `${times}, first at ${first[0]}`;
       return `  ${what}: ${detail}`;

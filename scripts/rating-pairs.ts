@@ -9,6 +9,7 @@ import { existsSync } from 'node:fs';
 
 import { readTable, writeTable } from '../src/data/arrow-file.ts';
 import { float32, float64, utf8 } from '../src/data/columns.ts';
+import { countAt, describeTally, type Tally, tallyEntry } from '../src/data/tally.ts';
 import { ConfigError, DataError } from '../src/errors.ts';
 import { seededRandom } from '../src/random.ts';
 import { type Flags, flagHelp, parseFlags } from '../src/run/flags.ts';
@@ -36,7 +37,10 @@ const pairColumns = {
   rating_rejected: float32('Rating of the other text.'),
 };
 
+const splits = ['train', 'validation', 'test'];
+
 interface Rated {
+  readonly where: string;
   readonly split: string;
   readonly text: string;
   readonly rating: number;
@@ -55,21 +59,34 @@ export async function ratingPairs(argv: readonly string[], say: (line: string) =
     throw new ConfigError(`rating-pairs: expected a table and --to. ${usage}`);
   if (existsSync(to)) throw new DataError(`--to ${to}: is there already; expected a new file. Choose another name.`);
   const columns = { split: utf8('Split.'), [values.text]: utf8('Text.'), [values.rating]: float64('Rating.') };
-  const rows = readTable(table, columns, 'npm run import').rows.map((row) => {
+  const rows = readTable(table, columns, 'npm run import').rows.map((row, index) => {
     const found = row as Record<string, string | number>;
-    return { split: String(found.split), text: String(found[values.text]), rating: Number(found[values.rating]) };
+    return {
+      where: `row ${index}`,
+      split: String(found.split),
+      text: String(found[values.text]),
+      rating: Number(found[values.rating]),
+    };
   });
-  const pairs = ['train', 'validation', 'test'].flatMap((split) => {
+  const unused: Tally = {};
+  const pairs = splits.flatMap((split) => {
     const own = rows.filter((row) => row.split === split);
     const count = split === 'train' ? values.pairs : Math.ceil(values.pairs / 8);
-    return own.length < 2 ? [] : drawPairs(own, { ...values, count, split });
+    if (own.length >= 2) return drawPairs(own, { ...values, count, split });
+    for (const { where } of own) countAt(tallyEntry(unused, `alone in split ${split}`), where);
+    return [];
   });
+  for (const { split, where } of rows) {
+    if (!splits.includes(split))
+      countAt(tallyEntry(unused, `of split "${split}" (expected ${splits.join(', ')})`), where);
+  }
   await writeTable(to, pairColumns, pairs, {
     source: table,
     difference: String(values.difference),
     seed: String(values.seed),
   });
   say(`${pairs.length} pairs of ${rows.length} texts in ${to}`);
+  for (const line of describeTally(unused)) say(`texts that are not used: ${line}`);
 }
 
 /** Pairs of neighbours in a shuffled order, shuffled again until there are enough. */

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { readCorpus } from '../src/data/corpus.ts';
-import { loadTasks, rowsOf, type Task } from '../src/data/tasks.ts';
+import { describeLosses, loadTasks, rowsOf, type Task } from '../src/data/tasks.ts';
 import { renderTemplate } from '../src/data/template.ts';
+import { conversationFields } from '../src/data/unread-fields.ts';
 import { DataError, errorMessage, UserError } from '../src/errors.ts';
 import { atomicWrite } from '../src/files/atomic-write.ts';
 import { trainBpe } from '../src/tokenizer/bpe-training.ts';
@@ -40,16 +41,18 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<st
     );
   }
   const documents = readCorpus(options.corpus).map(({ text }) => text);
-  const tasks = options.corpusOnly === true ? [] : loadTasks(options.seed, options.templates);
+  const tasks =
+    options.corpusOnly === true ? [] : loadTasks(options.seed, options.templates, undefined, conversationFields);
   const examples = tasks.flatMap(renderTask);
   const files = tokenizerFiles(trainBpe([...documents, ...examples], vocabSize), contextLength);
   const tokenizer = createTokenizer(files, out);
   for (const [name, text] of Object.entries(files)) await atomicWrite(join(out, name), text);
   const sample = documents.slice(0, 500).join('\n');
   const wordsPerToken = (sample.match(/\S+/g)?.length ?? 0) / tokenizer.encode(sample).length;
+  const lost = describeLosses(tasks).map((line) => `\n${line}`);
   return (
     `${out}: ${tokenizer.vocabSize} tokens from ${documents.length} documents and ${examples.length} examples; ` +
-    `${wordsPerToken.toFixed(2)} words per token; ${tokenizer.hash}`
+    `${wordsPerToken.toFixed(2)} words per token; ${tokenizer.hash}${lost.join('')}`
   );
 }
 

@@ -4,7 +4,17 @@ import { overlongPolicies } from '../src/data/instruction.ts';
 import { templateChoices } from '../src/data/mixture.ts';
 import { mixtureRules } from '../src/data/mixture-rates.ts';
 import { templateKinds } from '../src/data/template-schema.ts';
-import { Checkpoints, filePath, Memory, Optimizer, Run, Runtime, Tuning, withDefaults } from '../src/run/sections.ts';
+import {
+  Checkpoints,
+  filePath,
+  ignoreFields,
+  Memory,
+  Optimizer,
+  Run,
+  Runtime,
+  Tuning,
+  withDefaults,
+} from '../src/run/sections.ts';
 
 function names(description: string) {
   return z.array(z.string()).default([]).describe(description);
@@ -44,6 +54,7 @@ export const InstructConfig = z
         .min(1)
         .optional()
         .describe('Tasks to train on; all that have templates when left out.'),
+      ignoreFields,
       cache: filePath('Where tokenized datasets are kept, each under the hash of what it was made from.').default(
         'data/build/cache',
       ),

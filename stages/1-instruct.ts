@@ -20,7 +20,7 @@ import { planInstruct, prepareInstruct } from '../src/data/instruct-dataset.ts';
 import { describeStatistics } from '../src/data/instruction-table.ts';
 import { splitRows } from '../src/data/packing.ts';
 import { readAhead } from '../src/data/read-ahead.ts';
-import type { Task } from '../src/data/tasks.ts';
+import { describeLosses, type Task } from '../src/data/tasks.ts';
 import type { TrainingData } from '../src/data/tokenized-examples.ts';
 import { openPacked } from '../src/data/tokenized-packed.ts';
 import { openPadded } from '../src/data/tokenized-padded.ts';
@@ -144,7 +144,7 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   for (const name of ['instruct.arrow', 'mixture.arrow']) await atomicCopy(join(dataset.path, name), folder.file(name));
   await folder.recordOutput('dataset', 'instruct.arrow');
   await folder.recordOutput('mixture', 'mixture.arrow');
-  for (const line of mixtureLines(dataset.mixture)) progress.say(line);
+  for (const line of [...mixtureLines(dataset.mixture), ...describeLosses(plan.trained)]) progress.say(line);
 
   // 2. The base model, or the checkpoint to resume.
   const sizes = memoryShapes(config, dataset, plan.trained.length);

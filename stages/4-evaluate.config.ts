@@ -1,7 +1,7 @@
 /** Configuration of stage 4: base, instruct and PPO checkpoints on the same held-out rows and prompts. */
 import { z } from 'zod';
 import { rankingRules } from '../src/evaluation/rank-options.ts';
-import { filePath, PromptsSection, Run, Runtime, SamplingSection } from '../src/run/sections.ts';
+import { filePath, ignoreFields, PromptsSection, Run, Runtime, SamplingSection } from '../src/run/sections.ts';
 
 export const EvaluateConfig = z
   .strictObject({
@@ -15,6 +15,7 @@ export const EvaluateConfig = z
       seed: filePath('Folder with the rows: one <dataset>.jsonl or <dataset>.arrow a task.'),
       templates: filePath('Folder with one <dataset>.yaml a task.'),
       tasks: z.array(z.string()).min(1).optional().describe('Tasks to answer; all that have templates when left out.'),
+      ignoreFields,
     }),
     split: z.string().default('test').describe('Split of the task rows; none of them may have been trained on.'),
     rowsPerTask: z

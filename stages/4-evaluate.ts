@@ -12,7 +12,7 @@ import { readTable, writeTable } from '../src/data/arrow-file.ts';
 import type { Row } from '../src/data/columns.ts';
 import { utf8 } from '../src/data/columns.ts';
 import type { Task } from '../src/data/tasks.ts';
-import { loadTasks, rowsOf } from '../src/data/tasks.ts';
+import { describeLosses, loadTasks, rowsOf } from '../src/data/tasks.ts';
 import { CheckpointError } from '../src/errors.ts';
 import type { JudgedAnswer } from '../src/evaluation/answer-prompts.ts';
 import { answerPrompts, judged } from '../src/evaluation/answer-prompts.ts';
@@ -72,7 +72,7 @@ async function prepare(config: EvaluateConfig) {
   const { prompts: source, promptCount } = config;
   const free = context - config.sampling.maxNewTokens;
   const prompts = source === undefined ? [] : loadChatPrompts(source, tokenizer, free).slice(0, promptCount);
-  const tasks = loadTasks(config.data.seed, config.data.templates, config.data.tasks);
+  const tasks = loadTasks(config.data.seed, config.data.templates, config.data.tasks, config.data.ignoreFields);
   const seen = readSeen(config.instruct);
   const { samples, maxNewTokens: chain } = config.chainOfThought;
   const room = { context, chain };
@@ -100,13 +100,17 @@ async function check(config: EvaluateConfig): Promise<string[]> {
   const known = tasks.filter(({ name }) => seen?.tasks.has(name));
   const trained = seen === undefined ? 'training data unknown' : `${known.length} of them trained`;
   const questions = sets.map(({ items, shots }) => `${items.length} with ${shots} shots`).join(', ');
-  return [`${tasks.length} tasks, ${trained}; questions: ${questions}; ${prompts.length} conversation prompts`];
+  return [
+    `${tasks.length} tasks, ${trained}; questions: ${questions}; ${prompts.length} conversation prompts`,
+    ...describeLosses(tasks),
+  ];
 }
 
 async function run(config: EvaluateConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
   // 1. Every checkpoint must speak the same tokenizer and belong to one chain.
   const { parents, tokenizer, tasks, seen, sets, prompts } = await prepare(config);
+  for (const line of describeLosses(tasks)) progress.say(line);
   for (const [role, parent] of parents) await folder.recordParent(role, parent);
   await folder.recordInput('seed', config.data.seed);
   await folder.recordInput('templates', config.data.templates);

@@ -2,7 +2,8 @@
 import { DataError } from '../errors.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { EncodedExample } from './instruction.ts';
-import { readJsonLines } from './jsonl.ts';
+import { type JsonLine, readJsonLines } from './jsonl.ts';
+import { findUnread, unreadProblems } from './unread-fields.ts';
 
 /** One document of a corpus. */
 export interface CorpusDocument {
@@ -14,19 +15,31 @@ export interface CorpusDocument {
 /**
  * Reads a corpus: JSONL with id, kind and text.
  *
- * @throws DataError naming every line without text (the first ten)
+ * @throws DataError naming every line without text (the first ten), rows of several splits, and parts of conversations
+ *   beside the texts
  */
 export function readCorpus(path: string): CorpusDocument[] {
   const lines = readJsonLines(path, 'node --import tsx scripts/build-seed.ts');
   const problems = lines
     .filter(({ fields }) => typeof fields.text !== 'string' || fields.text.trim() === '')
     .map(({ where }) => `${where}: no "text"; expected a document. Mend or remove the line.`);
+  const unread = unreadProblems(findUnread(path, lines), [], () => 'Write it into the texts, or remove the field.');
+  problems.unshift(...unread, ...splitProblems(path, lines));
   if (problems.length > 0) throw new DataError(problems.slice(0, 10));
   return lines.map(({ fields }) => ({
     id: String(fields.id ?? ''),
     kind: String(fields.kind ?? ''),
     text: String(fields.text),
   }));
+}
+
+/** The whole file is read: with rows of several splits, those that are to be held out would be trained on. */
+function splitProblems(path: string, lines: readonly JsonLine[]): string[] {
+  const splits = [...new Set(lines.map(({ fields }) => fields.split))].map((split) => split ?? 'none');
+  if (splits.length < 2) return [];
+  return [
+    `${path}: rows of splits ${splits.join(', ')}; expected those of one. Put each split into a file of its own.`,
+  ];
 }
 
 /**

@@ -12,10 +12,16 @@ import { type TokenStatistics, writeInstruct } from './instruction-table.ts';
 import { drawMixture, type MixtureOptions, type MixtureShare, planMixture } from './mixture.ts';
 import { type Fit, type MixtureRow, mixtureColumns, renderMixture } from './render-mixture.ts';
 import { loadTasks, type Task } from './tasks.ts';
+import type { ConversationField } from './unread-fields.ts';
 
 /** What the dataset is made from. */
 export interface InstructSource {
-  readonly data: { readonly seed: string; readonly templates: string; readonly tasks?: readonly string[] | undefined };
+  readonly data: {
+    readonly seed: string;
+    readonly templates: string;
+    readonly tasks?: readonly string[] | undefined;
+    readonly ignoreFields?: readonly ConversationField[];
+  };
   readonly holdOut: HoldOut;
   readonly mixture: MixtureOptions;
 }
@@ -39,7 +45,7 @@ export interface InstructDataset {
 
 /** Loads and checks tasks, hold-outs and shares; @throws DataError with all problems of each step. */
 export function planInstruct({ data, holdOut, mixture }: InstructSource): InstructPlan {
-  const tasks = loadTasks(data.seed, data.templates, data.tasks);
+  const tasks = loadTasks(data.seed, data.templates, data.tasks, data.ignoreFields);
   const { trained, heldOut } = divideTasks(tasks, loadClusters(data.templates), holdOut);
   return { trained, heldOut, shares: planMixture(trained, mixture) };
 }

@@ -3,6 +3,7 @@ import { DataError } from '../errors.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { openTableWriter } from './arrow-writer.ts';
 import { int32, int32List, type Row, utf8, utf8List } from './columns.ts';
+import { type Counted, countAt } from './tally.ts';
 
 /** Columns of `instruct.arrow`. */
 export const instructColumns = {
@@ -24,6 +25,12 @@ export const instructColumns = {
 
 export type InstructRow = Row<typeof instructColumns>;
 
+/** An example that was left out because it is too long. */
+export interface DroppedExample {
+  /** "path:line" of its row. */
+  readonly droppedFrom: string;
+}
+
 /** Figures of a tokenized table, kept in its metadata under "statistics" as JSON. */
 export interface TokenStatistics {
   readonly examples: number;
@@ -34,6 +41,8 @@ export interface TokenStatistics {
   readonly truncated: number;
   /** Left out because they were too long. */
   readonly dropped: number;
+  /** The first rows of those; not in tables of older versions. */
+  readonly firstDropped?: readonly string[];
   /** Whose target was cut, and EOS with it. */
   readonly withoutEos: number;
   /** Without any token to learn from; none are written, so this is 0 in a file of ours. */
@@ -43,20 +52,21 @@ export interface TokenStatistics {
 /**
  * Writes `instruct.arrow` row by row. The tokenizer's hash goes into the schema, so that readers can refuse another.
  *
- * @param rows examples in order; null for each one that was dropped
+ * @param rows examples in order, with those that were dropped
  * @throws DataError where an example has nothing to learn; whatever `rows` throws. Nothing is written then
  */
 export async function writeInstruct(
   path: string,
-  rows: Iterable<InstructRow | null>,
+  rows: Iterable<InstructRow | DroppedExample>,
   tokenizer: Tokenizer,
 ): Promise<TokenStatistics> {
   const table = await openTableWriter(path, instructColumns, { tokenizer: tokenizer.hash });
-  const sum = { examples: 0, tokens: 0, trainableTokens: 0, longest: 0, truncated: 0, dropped: 0, withoutEos: 0 };
+  const sum = { examples: 0, tokens: 0, trainableTokens: 0, longest: 0, truncated: 0, withoutEos: 0 };
+  const dropped: Counted = { count: 0, first: [] };
   try {
     for (const row of rows) {
-      if (row === null) {
-        sum.dropped++;
+      if ('droppedFrom' in row) {
+        countAt(dropped, row.droppedFrom);
         continue;
       }
       const { input_ids: ids, loss_mask: mask } = row;
@@ -70,7 +80,7 @@ export async function writeInstruct(
       if (ids.at(-1) !== tokenizer.eosId) sum.withoutEos++;
       table.append(row);
     }
-    const statistics = { ...sum, fullyMasked: 0 };
+    const statistics = { ...sum, dropped: dropped.count, firstDropped: dropped.first, fullyMasked: 0 };
     await table.close({ statistics: JSON.stringify(statistics) });
     return statistics;
   } finally {
@@ -80,7 +90,7 @@ export async function writeInstruct(
 
 /** The figures in words, for terminals: "24,000 examples, 1,234,567 tokens (23 % learned), longest 151, …". */
 export function describeStatistics(statistics: TokenStatistics): string {
-  const { examples, tokens, trainableTokens, longest, truncated, dropped, withoutEos } = statistics;
+  const { examples, tokens, trainableTokens, longest, truncated, dropped, firstDropped = [], withoutEos } = statistics;
   const count = (value: number): string => value.toLocaleString('en-US');
   const parts = [
     `${count(examples)} examples`,
@@ -88,7 +98,8 @@ export function describeStatistics(statistics: TokenStatistics): string {
     `longest ${count(longest)}`,
   ];
   if (truncated > 0) parts.push(`${count(truncated)} truncated`);
-  if (dropped > 0) parts.push(`${count(dropped)} dropped`);
+  const places = firstDropped.length > 0 ? `, first at ${firstDropped.join(', ')}` : '';
+  if (dropped > 0) parts.push(`${count(dropped)} dropped (too long${places})`);
   if (withoutEos > 0) parts.push(`${count(withoutEos)} WITHOUT EOS: their targets were cut`);
   return parts.join(', ');
 }

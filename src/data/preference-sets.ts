@@ -2,6 +2,7 @@
 import { DataError } from '../errors.ts';
 import type { LoadedPairs, PreferencePair, PreferenceReader } from './preference.ts';
 import { readPreferences } from './preference.ts';
+import { describeTally } from './tally.ts';
 
 /** Where the pairs come from and how they are used. */
 export interface PreferenceSources {
@@ -61,11 +62,12 @@ export function betterResponse(pair: {
   return chosen > rejected ? 'chosen' : 'rejected';
 }
 
-/** One line a table: "2040 pairs, 88,120 tokens, longest 61; 3 prompts cut, 1 pair dropped". */
+/** One line a table: "2040 pairs, 88,120 tokens, longest 61; 3 prompts cut, 1 pairs dropped (too long: 1, first at row 7)". */
 export function describePairs({ statistics }: LoadedPairs): string {
-  const { pairs, tokens, longest, cut, dropped } = statistics;
+  const { pairs, tokens, longest, cut, dropped, reasons } = statistics;
   const number = (value: number): string => value.toLocaleString('en-US');
-  return `${number(pairs)} pairs, ${number(tokens)} tokens, longest ${longest}; ${number(cut)} prompts cut, ${number(dropped)} pairs dropped`;
+  const why = dropped === 0 ? '' : ` (${describeTally(reasons).join('; ')})`;
+  return `${number(pairs)} pairs, ${number(tokens)} tokens, longest ${longest}; ${number(cut)} prompts cut, ${number(dropped)} pairs dropped${why}`;
 }
 
 function sharedTexts(

@@ -4,6 +4,8 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { inspectTable, readTable, writeTable } from './arrow-file.ts';
 import { bool, float32, int32, int32List, type Row, utf8 } from './columns.ts';
 import { checkTokenizer, encodePrompt, encodeTarget } from './instruction.ts';
+import { countAt, type Tally, tallyEntry } from './tally.ts';
+import { conversationFields, findUnread, unreadProblems } from './unread-fields.ts';
 
 const textColumns = {
   prompt: utf8('The prompt, without the line break after it.'),
@@ -72,6 +74,8 @@ export interface PairStatistics {
   readonly cut: number;
   /** Pairs left out because they are too long. */
   readonly dropped: number;
+  /** Those by reason, with the first rows. */
+  readonly reasons: Readonly<Tally>;
 }
 
 /** Pairs ready for training. */
@@ -99,21 +103,24 @@ export async function writePreferences(
  * @param writtenBy the command that makes such a file, for errors
  * @throws DataError when the file has no pairs (of the split), lacks the column to group by or was made with another tokenizer; or
  *   naming pairs whose responses are the same or empty, whose sequences do not share the prompt, or whose ids do not
- *   fit vocabulary or, under "error", context (the first ten); or when every pair is too long
+ *   fit vocabulary or, under "error", context (the first ten); for parts of conversations in columns of their own; or when
+ *   every pair is too long
  */
 export function readPreferences(path: string, reader: PreferenceReader, writtenBy: string): LoadedPairs {
   const rows = readRows(path, reader, writtenBy);
   if (rows.length === 0) throw new DataError(`${path}: no pairs; expected at least one. Run ${writtenBy}.`);
   const policy = reader.overlong ?? 'error';
-  const problems: string[] = [];
+  const problems = unreadFields(path, rows);
   const pairs: PreferencePair[] = [];
+  const reasons: Tally = {};
   let cut = 0;
   for (const { index, row } of rows) {
     for (const problem of checkPair(row, reader)) problems.push(`${path}: row ${index}: ${problem}`);
     if (problems.length >= 10) break;
     const fitting = policy === 'error' ? row : fitPair(row, reader, policy);
-    if (fitting !== null) pairs.push(fitting);
-    if (fitting !== null && fitting !== row) cut += 1;
+    if (typeof fitting === 'string') countAt(tallyEntry(reasons, fitting), `row ${index}`);
+    else pairs.push(fitting);
+    if (typeof fitting !== 'string' && fitting !== row) cut += 1;
   }
   if (problems.length > 0) throw new DataError(problems);
   if (pairs.length === 0) {
@@ -124,7 +131,19 @@ export function readPreferences(path: string, reader: PreferenceReader, writtenB
   const lengths = pairs.flatMap((pair) => [pair.chosen_ids.length, pair.rejected_ids.length]);
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
   const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
-  return { pairs, statistics: { pairs: pairs.length, tokens, longest, cut, dropped: rows.length - pairs.length } };
+  return {
+    pairs,
+    statistics: { pairs: pairs.length, tokens, longest, cut, dropped: rows.length - pairs.length, reasons },
+  };
+}
+
+/** Problems where there are parts of conversations beside the texts of pairs: nothing reads them. */
+function unreadFields(path: string, rows: readonly { index: number }[]): string[] {
+  const { columns, row } = inspectTable(path);
+  if (!columns.some(({ name }) => conversationFields.some((field) => field === name))) return [];
+  const lines = rows.map(({ index }) => ({ where: `row ${index}`, fields: row(index) }));
+  const remedy = 'Write it into the prompts, or import the pairs without that column.';
+  return unreadProblems(findUnread(path, lines), [], () => remedy);
 }
 
 /** The rows of a table with whichever columns it has, as tokens. */
@@ -183,19 +202,20 @@ function tokensOf(
   return { chosen_ids: whole(row.chosen), rejected_ids: whole(row.rejected), prompt_length: promptIds.length };
 }
 
-/** The pair within the context, the same object where it fits as it is, or null where it is left out. */
+/** The pair within the context, the same object where it fits as it is, or why it is left out. */
 function fitPair(
   row: PreferencePair,
   { tokenizer, contextLength }: PreferenceReader,
   policy: 'drop' | 'left',
-): PreferencePair | null {
+): PreferencePair | string {
   const excess = Math.max(row.chosen_ids.length, row.rejected_ids.length) - contextLength;
   if (excess <= 0) return row;
+  if (policy === 'drop') return 'too long';
   // Of a chat template no part can be cut without damage.
-  if (tokenizer.chat !== null) return null;
+  if (tokenizer.chat !== null) return 'too long, and prompts of a chat template are not cut';
   const kept = tokenizer.bosId === null ? 0 : 1;
   // The line break at the prompt's end stays too: it is what tells a prompt from a response.
-  if (policy === 'drop' || excess > row.prompt_length - kept - 1) return null;
+  if (excess > row.prompt_length - kept - 1) return 'the response alone is too long';
   const cut = (ids: Int32Array): Int32Array => Int32Array.of(...ids.subarray(0, kept), ...ids.subarray(kept + excess));
   return {
     ...row,

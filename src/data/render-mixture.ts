@@ -5,7 +5,7 @@ import { bool, float64, int32, type Row, utf8 } from './columns.ts';
 import { renderFewShot } from './few-shot.ts';
 import type { HeldOutTask } from './hold-out.ts';
 import { encodeExample, encodePrompt, encodeTarget, type OverlongPolicy } from './instruction.ts';
-import type { InstructRow } from './instruction-table.ts';
+import type { DroppedExample, InstructRow } from './instruction-table.ts';
 import type { MixtureItem, MixtureShare } from './mixture.ts';
 import type { Rendered } from './template.ts';
 
@@ -39,8 +39,8 @@ const mostNamed = 20;
 
 /** Counts what is rendered and renders it; read `table()` after the last row. */
 export interface MixtureRendering {
-  /** One row for each item, null where it was dropped; throws at its end, naming all rows that cannot be used. */
-  rows(): Generator<InstructRow | null>;
+  /** One row for each item, or where it was dropped; throws at its end, naming all rows that cannot be used. */
+  rows(): Generator<InstructRow | DroppedExample>;
   table(): MixtureRow[];
 }
 
@@ -57,7 +57,7 @@ export function renderMixture(
   fit: Fit,
 ): MixtureRendering {
   const counts = new Map(plan.map((share) => [keyOf(share.part, share.task.name), noCounts()]));
-  const rows = function* (): Generator<InstructRow | null> {
+  const rows = function* (): Generator<InstructRow | DroppedExample> {
     const problems = new Set<string>();
     for (const item of items) {
       const count = counts.get(keyOf(item.part, item.task.name));
@@ -65,7 +65,7 @@ export function renderMixture(
       try {
         const row = renderItem(item, tokenizer, fit);
         countRow(count, row, item.shots.length);
-        yield row;
+        yield row ?? { droppedFrom: item.row.where };
       } catch (error) {
         if (!(error instanceof DataError)) throw error;
         for (const problem of error.problems) problems.add(problem);

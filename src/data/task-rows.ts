@@ -6,7 +6,8 @@ import { inspectTable } from './arrow-file.ts';
 import { type JsonLine, readJsonLines } from './jsonl.ts';
 import { isPromptOnly, isText, rowOptions } from './template.ts';
 import type { TemplateFile } from './template-file.ts';
-import { suggestion } from './template-patterns.ts';
+import { placeholders, suggestion } from './template-patterns.ts';
+import { type ConversationField, findUnread, type UnreadField, unreadProblems } from './unread-fields.ts';
 
 /** One row of a task. `fields` holds everything in its line or Arrow row. */
 export interface TaskRow extends JsonLine {
@@ -24,9 +25,14 @@ const writtenBy = 'node --import tsx scripts/build-seed.ts or npm run import';
  *
  * @throws DataError when there is no such file, or both; or for the rows (the first ten problems, and how many in all):
  *   no id, doubled ids, unknown splits, missing columns and values that are not text, rows without answer, answers that
- *   are not among the options
+ *   are not among the options, parts of conversations that some template leaves out
+ * @param ignoreFields parts of conversations that may be left out; they are returned as `unread`
  */
-export function readTaskRows(folder: string, file: TemplateFile): { path: string; rows: TaskRow[] } {
+export function readTaskRows(
+  folder: string,
+  file: TemplateFile,
+  ignoreFields: readonly ConversationField[] = [],
+): { path: string; rows: TaskRow[]; unread: readonly UnreadField[] } {
   const jsonl = join(folder, `${file.dataset}.jsonl`);
   const arrow = join(folder, `${file.dataset}.arrow`);
   if (existsSync(jsonl) && existsSync(arrow)) {
@@ -47,6 +53,8 @@ export function readTaskRows(folder: string, file: TemplateFile): { path: string
       problems.push(`${line.where}: id "${id}" stands twice, first at ${first}. Give each row its own.`);
     }
   }
+  const unread = findUnread(path, lines, columnsOfAll(file));
+  problems.push(...unreadProblems(unread, ignoreFields, (field) => remedyFor(file, field)));
   if (problems.length > mostProblems) {
     const rest = `${path}: ${problems.length} problems in all; expected none. Mend these first.`;
     throw new DataError([...problems.slice(0, mostProblems), rest]);
@@ -54,8 +62,21 @@ export function readTaskRows(folder: string, file: TemplateFile): { path: string
   if (problems.length > 0) throw new DataError(problems);
   return {
     path,
+    unread,
     rows: lines.map((line) => ({ ...line, id: String(line.fields.id), split: String(line.fields.split) })),
   };
+}
+
+/** Columns that stand in every template. */
+function columnsOfAll({ columns, templates }: TemplateFile): string[] {
+  const used = templates.map(({ turns }) => turns.flatMap(({ input, target }) => placeholders(input + target)));
+  return columns.filter((column) => used.every((names) => names.includes(column)));
+}
+
+function remedyFor(file: TemplateFile, field: ConversationField): string {
+  const list = 'is a list, which no template can hold';
+  const use = field === 'history' ? `"history" ${list}` : `Use {${field}} in every template of ${file.path}`;
+  return `${use}; to train on the rows without it set data.ignoreFields: [${field}], or leave such rows out of the file.`;
 }
 
 /** Null in a table is what a missing key is in JSON; whole numbers of 64 bits become plain ones. */

@@ -6,6 +6,7 @@ import { clusterFile, loadClusters } from './clusters.ts';
 import { readTaskRows, type TaskRow } from './task-rows.ts';
 import { loadTemplateFile, type TemplateFile } from './template-file.ts';
 import { suggestion } from './template-patterns.ts';
+import { type ConversationField, describeUnread, type UnreadField } from './unread-fields.ts';
 
 export type { TaskRow } from './task-rows.ts';
 
@@ -19,16 +20,24 @@ export interface Task {
   readonly path: string;
   readonly templates: TemplateFile;
   readonly rows: readonly TaskRow[];
+  /** Parts of conversations that the rows have and the templates leave out, by `ignoreFields`. */
+  readonly unread: readonly UnreadField[];
 }
 
 /**
  * Loads `<rowFolder>/<name>.jsonl` or `<name>.arrow` and `<templateFolder>/<name>.yaml` for each task, in order of name.
  *
  * @param names the tasks to load; all template files in the folder when left out
+ * @param ignoreFields parts of conversations that templates may leave out; rows that have others are refused
  * @throws DataError with all problems of all tasks: unknown names, missing files, what `loadTemplateFile` and
  *   `readTaskRows` find, clusters that `clusters.yaml` leaves out
  */
-export function loadTasks(rowFolder: string, templateFolder: string, names?: readonly string[]): Task[] {
+export function loadTasks(
+  rowFolder: string,
+  templateFolder: string,
+  names?: readonly string[],
+  ignoreFields: readonly ConversationField[] = [],
+): Task[] {
   const known = listTemplates(templateFolder);
   const problems: string[] = [];
   /** What an attempt returns; its problems are kept for later, so that all are told at once. */
@@ -45,7 +54,8 @@ export function loadTasks(rowFolder: string, templateFolder: string, names?: rea
   const wanted = [...new Set(names ?? known)].sort();
   const tasks = wanted.flatMap((name) => {
     const task = attempt(() => {
-      if (known.includes(name)) return loadTask(name, rowFolder, templateFolder, [...clusters.keys()]);
+      if (known.includes(name))
+        return loadTask(name, { rowFolder, templateFolder, ignoreFields }, [...clusters.keys()]);
       throw new DataError(`${templateFolder}: no task "${name}". ${suggestion(name, known)}`);
     });
     return task === undefined ? [] : [task];
@@ -59,7 +69,18 @@ export function rowsOf(task: Task, split: string): TaskRow[] {
   return task.rows.filter((row) => row.split === split);
 }
 
-function loadTask(name: string, rowFolder: string, templateFolder: string, clusters: readonly string[]): Task {
+/** Lines on what the rows lose, by `ignoreFields`. */
+export function describeLosses(tasks: readonly Task[]): string[] {
+  return describeUnread(tasks.flatMap(({ unread }) => unread));
+}
+
+interface From {
+  readonly rowFolder: string;
+  readonly templateFolder: string;
+  readonly ignoreFields: readonly ConversationField[];
+}
+
+function loadTask(name: string, { rowFolder, templateFolder, ignoreFields }: From, clusters: readonly string[]): Task {
   const templates = loadTemplateFile(join(templateFolder, `${name}.yaml`));
   const { cluster, description, metric } = templates;
   if (templates.dataset !== name) {
@@ -73,7 +94,7 @@ function loadTask(name: string, rowFolder: string, templateFolder: string, clust
       `${templates.path}: cluster "${cluster}" is not in ${clusterFile}. ${suggestion(cluster, clusters)}`,
     );
   }
-  return { name, cluster, description, metric, templates, ...readTaskRows(rowFolder, templates) };
+  return { name, cluster, description, metric, templates, ...readTaskRows(rowFolder, templates, ignoreFields) };
 }
 
 function listTemplates(folder: string): string[] {

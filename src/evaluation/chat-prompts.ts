@@ -5,6 +5,7 @@ import { readJsonLines } from '../data/jsonl.ts';
 import type { Task } from '../data/tasks.ts';
 import { loadTasks, rowsOf } from '../data/tasks.ts';
 import { renderTemplate } from '../data/template.ts';
+import { findUnread, unreadProblems } from '../data/unread-fields.ts';
 import { DataError, hasCode } from '../errors.ts';
 import { readText } from '../files/text-file.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -60,7 +61,7 @@ export function loadChatPrompts(source: PromptSource, tokenizer: Tokenizer, limi
     }
     return { id: row.id, prompt, promptIds, gold: goldRequest(row.fields, lexicon, row.where) };
   });
-  if (problems.length > 0) throw new DataError(problems.slice(0, 10));
+  if (problems.length > 0) throw new DataError(firstOf(problems, task.path));
   return prompts;
 }
 
@@ -74,16 +75,22 @@ export interface PromptFile {
 
 /**
  * Loads the prompts of a split of a JSONL file: rows with prompt and split, and perhaps id.
- * @throws DataError naming every line that has no prompt or a prompt that is too long, or a split without rows
+ * @throws DataError naming every line that has no prompt, no split or a prompt that is too long, parts of conversations
+ *   beside the prompts, or a split without rows
  */
 export function loadPromptFile(source: PromptFile, tokenizer: Tokenizer, limit: number): ChatPrompt[] {
   const { file, split, raw } = source;
-  const problems: string[] = [];
+  const lines = readJsonLines(file, 'your own program');
+  const remedy = 'Write it into the prompts, or remove the field.';
+  const problems = unreadProblems(findUnread(file, lines), [], () => remedy);
   const prompts: ChatPrompt[] = [];
-  for (const { where, fields } of readJsonLines(file, 'your own program')) {
+  for (const { where, fields } of lines) {
     const { prompt, split: own, id } = fields;
     if (typeof prompt !== 'string' || prompt.trim() === '')
-      problems.push(`${where}: no "prompt"; expected text. Mend or remove the line.`);
+      problems.push(`${where}: no "prompt"; expected text, received ${show(prompt)}. Mend or remove the line.`);
+    // A row that is of no split would be passed over without a word, whichever is asked for.
+    else if (typeof own !== 'string')
+      problems.push(`${where}: no "split"; expected text, as "${split}", received ${show(own)}. Mend the line.`);
     else if (own === split) {
       const begin = tokenizer.bosId === null ? [] : [tokenizer.bosId];
       const promptIds = raw ? Int32Array.of(...begin, ...tokenizer.encode(prompt)) : encodePrompt(prompt, tokenizer);
@@ -92,9 +99,23 @@ export function loadPromptFile(source: PromptFile, tokenizer: Tokenizer, limit: 
       prompts.push({ id: String(id ?? where), prompt, promptIds, gold: null });
     }
   }
-  if (problems.length > 0) throw new DataError(problems.slice(0, 10));
-  if (prompts.length === 0) throw new DataError(`${file}: no rows of split "${split}"; expected prompts.`);
+  if (problems.length > 0) throw new DataError(firstOf(problems, file));
+  if (prompts.length === 0) {
+    const known = [...new Set(lines.map(({ fields }) => String(fields.split)))].sort().join(', ');
+    throw new DataError(`${file}: no rows of split "${split}"; expected prompts, found splits ${known}.`);
+  }
   return prompts;
+}
+
+/** The first ten problems, and how many there are in all. */
+function firstOf(problems: readonly string[], file: string): string[] {
+  if (problems.length <= 10) return [...problems];
+  return [...problems.slice(0, 10), `${file}: ${problems.length} problems in all; expected none. Mend these first.`];
+}
+
+function show(value: unknown): string {
+  const text = value === undefined ? 'nothing' : JSON.stringify(value);
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
 /**

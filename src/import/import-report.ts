@@ -1,12 +1,7 @@
 /** What an import did: rows in, out and skipped, what of them was not used, with the first places of each. */
+import { countAt, type Tally, tallyEntry } from '../data/tally.ts';
 import { DataError } from '../errors.ts';
 import type { BadRow } from './source-row.ts';
-
-/** How often something was met, and where first. */
-export interface Counted {
-  count: number;
-  first: string[];
-}
 
 /** Counts of one import; also stored in the table's metadata as JSON. */
 export interface ImportReport {
@@ -15,11 +10,11 @@ export interface ImportReport {
   /** Rows written. */
   rowsOut: number;
   /** Rows left out by reason, with the first problems of each. */
-  skipped: Record<string, Counted>;
+  skipped: Tally;
   /** What rows that were written lost, or had changed, by what it was. */
-  notes: Record<string, Counted>;
+  notes: Tally;
   /** Fields that no column uses, with the written rows that have a value there. */
-  unused: Record<string, Counted>;
+  unused: Tally;
   /** Fields that columns are mapped to and that stand in no row. */
   absent: string[];
   /** Rows written, by split. */
@@ -28,11 +23,7 @@ export interface ImportReport {
   source: string[];
 }
 
-const placesKept = 3;
 const problemsKept = 20;
-/** Sources may name keys without end (ids as keys); beyond this many they are counted together. */
-const namesKept = 100;
-const others = 'others';
 
 /** Collects the counts of an import. */
 export interface ReportBuilder {
@@ -71,31 +62,17 @@ export function openReport(isFatal: boolean): ReportBuilder {
       report.rowsOut++;
       report.splits[split] = (report.splits[split] ?? 0) + 1;
     },
-    noted: (what, where) => count(entryOf(report.notes, what), where),
+    noted: (what, where) => countAt(tallyEntry(report.notes, what), where),
     unused: (name, isVoid, where) => {
-      const entry = entryOf(report.unused, name);
-      if (!isVoid) count(entry, where);
+      const entry = tallyEntry(report.unused, name);
+      if (!isVoid) countAt(entry, where);
     },
     skip: ({ where, reason, problem }) => {
-      count(entryOf(report.skipped, reason), `${where}: ${problem}`);
+      countAt(tallyEntry(report.skipped, reason), `${where}: ${problem}`);
       const line = `${where}: ${problem}. Mend the row, or set badRows: skip.`;
       if (isFatal) problems.push(line);
       if (problems.length >= problemsKept) finish();
     },
     finish,
   };
-}
-
-function entryOf(entries: Record<string, Counted>, name: string): Counted {
-  const key = Object.hasOwn(entries, name) || Object.keys(entries).length < namesKept ? name : others;
-  if (Object.hasOwn(entries, key)) return entries[key] as Counted;
-  const entry: Counted = { count: 0, first: [] };
-  // A plain assignment would take "__proto__" for something else.
-  Object.defineProperty(entries, key, { value: entry, enumerable: true, configurable: true, writable: true });
-  return entry;
-}
-
-function count(entry: Counted, place: string): void {
-  entry.count++;
-  if (entry.first.length < placesKept) entry.first.push(place);
 }

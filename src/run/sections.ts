@@ -6,6 +6,7 @@
  */
 
 import { z } from 'zod';
+import { conversationFields } from '../data/unread-fields.ts';
 import { expandHome, isOtherHome } from '../files/home-path.ts';
 
 /** The name of a file or folder; `~/` is the home folder. A resumed run may change it, as contents are compared by hash. */
@@ -33,6 +34,14 @@ export function withDefaults<Shape extends z.ZodRawShape>(
   }
   return z.strictObject(shape) as unknown as z.ZodObject<Shape, z.core.$strict>;
 }
+
+/** Parts of conversations that rows of tasks may lose. */
+export const ignoreFields = z
+  .array(z.enum(conversationFields))
+  .default([])
+  .describe(
+    'Fields of rows that templates may leave out although they hold text: a conversation goes on without them.',
+  );
 
 /** Where a run is written and what seeds it. */
 export const Run = z.strictObject({

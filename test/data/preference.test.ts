@@ -49,7 +49,7 @@ describe('readPreferences', () => {
     await writePreferences(path, rows, tokenizer, { noise: '0.1' });
     const read = readPreferences(path, reader, '');
     expect(read.pairs).toEqual(rows.map(({ split: _, ...row }) => ({ ...row, group: null })));
-    expect(read.statistics).toEqual({ pairs: 2, tokens: 19, longest: 6, cut: 0, dropped: 0 });
+    expect(read.statistics).toEqual({ pairs: 2, tokens: 19, longest: 6, cut: 0, dropped: 0, reasons: {} });
   });
 
   it('refuses pairs that teach nothing or do not fit the model, naming each', async () => {
@@ -134,7 +134,7 @@ describe('pairs of texts', () => {
     );
     const dropped = read(8, 'drop');
     expect(dropped.pairs.map(({ chosen }) => chosen)).toEqual(['b']);
-    expect(dropped.statistics).toMatchObject({ pairs: 1, cut: 0, dropped: 2 });
+    expect(dropped.statistics).toMatchObject({ pairs: 1, cut: 0, dropped: 2, reasons: { 'too long': { count: 2 } } });
     const left = read(8, 'left');
     expect(left.pairs.map(({ chosen_ids, rejected_ids }) => [[...chosen_ids], [...rejected_ids]])).toEqual([
       [
@@ -147,7 +147,14 @@ describe('pairs of texts', () => {
       ],
     ]);
     expect(left.pairs[0]!.prompt_length).toBe(4);
-    expect(left.statistics).toEqual({ pairs: 2, tokens: 27, longest: 8, cut: 1, dropped: 1 });
+    expect(left.statistics).toEqual({
+      pairs: 2,
+      tokens: 27,
+      longest: 8,
+      cut: 1,
+      dropped: 1,
+      reasons: { 'the response alone is too long': { count: 1, first: ['row 2'] } },
+    });
     expect(() => read(4, 'left')).toThrow(
       "all 3 pairs are too long; expected some of at most 4 tokens (the model's context). Use a model with a longer context.",
     );

@@ -32,7 +32,7 @@ function item(from: Task, id: string, ...shots: string[]): MixtureItem {
 
 function render(from: Task, items: MixtureItem[], fit: Fit) {
   const rendering = renderMixture([shareOf(from)], [{ task: from, reason: 'dataset' }], items, tokenizer, fit);
-  const rows: (InstructRow | null)[] = [...rendering.rows()];
+  const rows = [...rendering.rows()].map((row): InstructRow | string => ('droppedFrom' in row ? row.droppedFrom : row));
   return { rows, table: rendering.table() };
 }
 
@@ -44,11 +44,18 @@ describe('a rendered mixture', () => {
       maxLength: 40,
       overlong: 'error',
     });
-    expect(rows.map((row) => [row!.prompt, row!.target, row!.shots, row!.input_ids.length])).toEqual([
+    expect(
+      rows.map((row) => [
+        (row as InstructRow).prompt,
+        (row as InstructRow).target,
+        (row as InstructRow).shots,
+        (row as InstructRow).input_ids.length,
+      ]),
+    ).toEqual([
       ['Ada is a', 'baker', 0, 17],
       ['Bo is a\n miller\n\nAda is a', 'baker', 1, 34],
     ]);
-    expect(rows.map((row) => row!.loss_mask.reduce((sum, flag) => sum + flag, 0))).toEqual([7, 7]);
+    expect(rows.map((row) => (row as InstructRow).loss_mask.reduce((sum, flag) => sum + flag, 0))).toEqual([7, 7]);
     expect(table[0]).toMatchObject({
       part: 'few',
       task: 'trade',
@@ -70,17 +77,17 @@ describe('a rendered mixture', () => {
 
   it('counts solved examples that did not fit', () => {
     const { rows, table } = render(task(), [item(task(), 'a', 'b')], { maxLength: 33, overlong: 'error' });
-    expect(rows.map((row) => [row!.prompt, row!.shots])).toEqual([['Ada is a', 0]]);
+    expect(rows.map((row) => [(row as InstructRow).prompt, (row as InstructRow).shots])).toEqual([['Ada is a', 0]]);
     expect(table[0]).toMatchObject({ examples: 1, lost_shots: 1, truncated: 0, dropped: 0 });
   });
 
   it('counts what is dropped and what is cut', () => {
     const items = [item(task(), 'a'), item(task(), 'b')]; // 17 tokens both
     const dropped = render(task(), items, { maxLength: 16, overlong: 'drop' });
-    expect(dropped.rows).toEqual([null, null]);
+    expect(dropped.rows).toEqual(items.map(({ row }) => row.where));
     expect(dropped.table[0]).toMatchObject({ examples: 0, realised_rate: 0, dropped: 2 });
     const cut = render(task(), items, { maxLength: 16, overlong: 'left' });
-    expect(cut.rows.map((row) => row!.cut_tokens)).toEqual([1, 1]);
+    expect(cut.rows.map((row) => (row as InstructRow).cut_tokens)).toEqual([1, 1]);
     expect(cut.table[0]).toMatchObject({ examples: 2, truncated: 2, tokens: 32 });
   });
 

@@ -59,17 +59,21 @@ const message = (act: () => unknown): string => {
 describe('writeInstruct', () => {
   it('writes rows and figures, leaving out what was dropped', async () => {
     const path = inFolder('figures.arrow');
-    const rows = [example(4), null, row([1, 7, 8], [0, 1, 1], 5), null];
+    const rows = [
+      ...[example(4), { droppedFrom: 'a.jsonl:2' }, row([1, 7, 8], [0, 1, 1], 5)],
+      ...[{ droppedFrom: 'a.jsonl:2' }, { droppedFrom: 'a.jsonl:9' }],
+    ];
     const figures = await writeInstruct(path, rows, bytes);
     expect(figures).toEqual({
-      ...{ examples: 2, tokens: 7, trainableTokens: 4, longest: 4, truncated: 1, dropped: 2, withoutEos: 1 },
+      ...{ examples: 2, tokens: 7, trainableTokens: 4, longest: 4, truncated: 1, dropped: 3, withoutEos: 1 },
+      firstDropped: ['a.jsonl:2', 'a.jsonl:9'],
       fullyMasked: 0,
     });
     const read = readTable(path, instructColumns, 'x');
     expect(read.rows).toEqual([rows[0], rows[2]]);
     expect(JSON.parse(read.metadata.statistics!)).toEqual(figures);
     expect(describeStatistics(figures)).toBe(
-      '2 examples, 7 tokens (57 % learned), longest 4, 1 truncated, 2 dropped, 1 WITHOUT EOS: their targets were cut',
+      '2 examples, 7 tokens (57 % learned), longest 4, 1 truncated, 3 dropped (too long, first at a.jsonl:2, a.jsonl:9), 1 WITHOUT EOS: their targets were cut',
     );
   });
 

@@ -75,7 +75,9 @@ describe('loadChatPrompts', () => {
 
   it('says no more than ten times that prompts are too long', async () => {
     const rows = Array.from({ length: 30 }, (_, i) => row(`r${i}`));
-    expect((await problems(world(rows), 1)).length).toBe(10);
+    const told = await problems(world(rows), 1);
+    expect(told).toHaveLength(11);
+    expect(told.at(-1)).toBe('seed/chat.jsonl: 30 problems in all; expected none. Mend these first.');
   });
 
   it('refuses a split without rows', async () => {

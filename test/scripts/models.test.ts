@@ -9,7 +9,9 @@ import { ratingPairs } from '../../scripts/rating-pairs.ts';
 import { loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { readTable, writeTable } from '../../src/data/arrow-file.ts';
 import { float64, utf8 } from '../../src/data/columns.ts';
-import { disposeModel } from '../../src/model/model.ts';
+import { llamaStyle } from '../../src/model/dimensions.ts';
+import { disposeModel, newModel } from '../../src/model/model.ts';
+import { seededRandom } from '../../src/random.ts';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
 import '../helpers/allclose.ts';
 import { fixturePath } from '../helpers/fixtures.ts';
@@ -112,6 +114,18 @@ describe('rating-pairs', () => {
     }
   });
 
+  it('names the texts of other splits, and those that are alone in theirs', async () => {
+    const others = ['dev', 'dev', 'validation'].map((split, i) => ({ split, text: `${split} ${i}`, rating: i }));
+    await writeTable(inFolder('rated.arrow'), columns, [...rows, ...others]);
+    const said: string[] = [];
+    const argv = [inFolder('rated.arrow'), '--pairs', '8', '--to', inFolder('d.arrow')];
+    await ratingPairs(argv, (line) => void said.push(line));
+    expect(said.slice(1)).toEqual([
+      'texts that are not used: alone in split validation: 1, first at row 26',
+      'texts that are not used: of split "dev" (expected train, validation, test): 2, first at row 24, row 25',
+    ]);
+  });
+
   it('refuses ratings that never differ so much', async () => {
     await writeTable(inFolder('rated.arrow'), columns, rows);
     const run = () => ratingPairs([inFolder('rated.arrow'), '--difference', '9', '--to', inFolder('c.arrow')], say);
@@ -122,6 +136,25 @@ describe('rating-pairs', () => {
 });
 
 describe('continue-prompts', () => {
+  it('says which prompts and continuations were not used', async () => {
+    const sizes = { vocab: byteTokenizer().vocabSize, context: 24, layers: 1, heads: 2, dModel: 8 };
+    const model = newModel(llamaStyle(sizes), 'tokens', seededRandom(1, 'model'));
+    mkdirSync(inFolder('model'));
+    writeModelFolder(inFolder('model'), model, { tokenizer: byteTokenizer() });
+    disposeModel(model);
+    const rows = ['train', 'validation', 'test'].map((split) => ({ prompt: 'a', split, id: split }));
+    writeFileSync(inFolder('prompts.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    const said: string[] = [];
+    // Two tokens of a model that knows nothing are no sentence.
+    const argv = [inFolder('model'), inFolder('prompts.jsonl'), '--to', inFolder('to.jsonl'), '--max-new-tokens', '2'];
+    await continuePrompts([...argv, '--samples', '2', '--seed', '3'], (line) => void said.push(line));
+    expect(said[0]).toBe(`0 continuations in ${inFolder('to.jsonl')}`);
+    expect(said.slice(1)).toEqual([
+      `not written: prompts of split "test": 1, first at ${inFolder('prompts.jsonl')}:3`,
+      'not written: continuations without a whole sentence: 4, first at train-0, train-1, validation-0',
+    ]);
+  });
+
   it('writes whole sentences of the model for every prompt, and refuses a file that is there', async () => {
     const model = tinyModel();
     mkdirSync(inFolder('model'));
