@@ -52,7 +52,8 @@ export const DistillConfig = z
           .number()
           .positive()
           .default(2)
-          .describe('Divides the logits of teacher and student; above 1, unlikely tokens weigh more.'),
+          .describe('Divides the logits of teacher and student; above 1, unlikely tokens weigh more.')
+          .meta({ readWhen: '.alpha!=0' }),
       })
       .prefault({}),
     sequence: z

@@ -73,8 +73,18 @@ export const InstructConfig = z
           .enum(mixtureRules)
           .default('proportional')
           .describe('proportional to min(rows, cap)^(1 / temperature), or by the weights below.'),
-        cap: z.int().positive().default(400).describe('Rows of a task that count towards its share (FLAN: 3,000).'),
-        temperature: z.number().positive().default(1).describe('Above 1, shares of small tasks grow.'),
+        cap: z
+          .int()
+          .positive()
+          .default(400)
+          .describe('Rows of a task that count towards its share (FLAN: 3,000).')
+          .meta({ readWhen: '.rule=proportional' }),
+        temperature: z
+          .number()
+          .positive()
+          .default(1)
+          .describe('Above 1, shares of small tasks grow.')
+          .meta({ readWhen: '.rule=proportional' }),
         maximumRate: z
           .number()
           .positive()
@@ -85,7 +95,8 @@ export const InstructConfig = z
         weights: z
           .record(z.string(), z.number().nonnegative())
           .default({})
-          .describe('Shares by task, for rule: weights.'),
+          .describe('Shares by task, for rule: weights.')
+          .meta({ readWhen: '.rule=weights' }),
         rowCap: z
           .int()
           .positive()

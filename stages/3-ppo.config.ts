@@ -44,19 +44,24 @@ export const PpoConfig = z
         estimator: z
           .enum(['k1', 'k2', 'k3'])
           .default('k1')
-          .describe('Estimator of the penalty from the sampled token.'),
+          .describe('Estimator of the penalty from the sampled token.')
+          .meta({ readWhen: '.weight!=0' }),
         control: z
           .enum(['fixed', 'adaptive'])
           .default('fixed')
           .describe('adaptive steers the KL of a response to target.'),
-        target: z.number().positive().default(6).describe('KL a response to steer to, in nats; read by adaptive.'),
+        target: z
+          .number()
+          .positive()
+          .default(6)
+          .describe('KL a response to steer to, in nats.')
+          .meta({ readWhen: '.control=adaptive' }),
         horizon: z
           .number()
           .positive()
           .default(10_000)
-          .describe(
-            'Responses over which β may change by a factor of e^±0.2, at least rollout.batch; read by adaptive.',
-          ),
+          .describe('Responses over which β may change by a factor of e^±0.2, at least rollout.batch.')
+          .meta({ readWhen: '.control=adaptive' }),
       })
       .prefault({}),
     gae: z

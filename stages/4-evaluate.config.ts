@@ -40,13 +40,27 @@ export const EvaluateConfig = z
           .nonnegative()
           .default(0)
           .describe('0: not asked. 1: one greedy chain of thought. More: that many samples vote.'),
-        temperature: z.number().positive().default(0.7).describe('Of the samples that vote.'),
-        maxNewTokens: z.int().positive().default(64).describe('Longest chain of thought, EOS included.'),
+        temperature: z
+          .number()
+          .positive()
+          .default(0.7)
+          .describe('Of the samples that vote.')
+          .meta({ readWhen: '.samples!=0|1' }),
+        maxNewTokens: z
+          .int()
+          .positive()
+          .default(64)
+          .describe('Longest chain of thought, EOS included.')
+          .meta({ readWhen: '.samples!=0' }),
       })
       .prefault({}),
     dev: z
       .strictObject({
-        split: z.string().default('validation').describe('Split of the rows that templates are chosen on.'),
+        split: z
+          .string()
+          .default('validation')
+          .describe('Split of the rows that templates are chosen on.')
+          .meta({ readWhen: '.rowsPerTask!=0' }),
         rowsPerTask: z.int().nonnegative().default(0).describe('Rows of each task; 0 for no choice (FLAN: 200).'),
       })
       .prefault({}),
@@ -62,8 +76,8 @@ export const EvaluateConfig = z
       .default(8)
       .describe('Words in a row that count as an overlap of held-out rows with training examples (GPT-3: 13).'),
     prompts: PromptsSection.optional().describe('Conversation prompts; needs ppo and reward.'),
-    promptCount: z.int().positive().default(150).describe('Conversation prompts.'),
-    sampling: SamplingSection.prefault({}),
+    promptCount: z.int().positive().default(150).describe('Conversation prompts.').meta({ readWhen: 'prompts!=null' }),
+    sampling: SamplingSection.prefault({}).meta({ readWhen: 'prompts!=null' }),
   })
   .superRefine(({ ppo, reward, prompts }, context) => {
     const given = { ppo, reward, prompts };

@@ -1,4 +1,5 @@
 /** What of a model is trained, at which rates, and how the rest is kept: settings → plan. */
+import { ConfigError } from '../errors.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
 import type { TrainingPlan } from '../model/model.ts';
 import type { LoraSettings } from './adapter-plan.ts';
@@ -22,7 +23,8 @@ export interface MemorySettings {
 
 /**
  * The plan of a model that is trained.
- * @throws ConfigError where targets of adapters match nothing
+ * @throws ConfigError where targets of adapters match nothing, more layers are to stay than there are,
+ *   or frozen matrices are to be kept otherwise and there are none
  */
 export function trainingPlan(
   dimensions: ModelDimensions,
@@ -36,6 +38,17 @@ export function trainingPlan(
     return { ...rest, trains: (name) => name === 'score.weight', adapters: adapterPlan(dimensions, head, tuning.lora) };
   }
   const { embeddings, layers } = tuning.freeze;
+  if (layers > dimensions.layers) {
+    throw new ConfigError(
+      `tuning.freeze.layers: expected at most ${dimensions.layers}, the layers of the model; received ${layers}. Correct the number.`,
+    );
+  }
+  if (memory.frozen !== 'float32' && !embeddings && layers === 0) {
+    throw new ConfigError(
+      `memory.frozen: expected float32, as every matrix is trained and none is frozen; received ${memory.frozen}. ` +
+        'Use tuning.method=lora or tuning.freeze, or leave it out.',
+    );
+  }
   const isFrozen = (name: string): boolean =>
     name.startsWith('embedding.')
       ? embeddings

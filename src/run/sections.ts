@@ -2,7 +2,8 @@
  * Schema sections that several stages share; the only home of their defaults.
  *
  * A key with `.meta({ resume: 'free' })` may be changed by a resumed run, since it changes no result, or no more than a lane
- * does; one with `resume: 'length'` may grow where the schedule of the rates allows it (resume-settings.ts).
+ * does; one with `resume: 'length'` may grow where the schedule of the rates allows it (resume-settings.ts). A key or section with
+ * `readWhen: 'tuning.method=lora'` is refused where it is set and that does not hold (unread-keys.ts).
  */
 
 import { z } from 'zod';
@@ -100,7 +101,8 @@ export const Optimizer = z.strictObject({
     .min(0)
     .max(1)
     .default(0)
-    .describe('What the rate falls towards, as a fraction of the peak; it would get there one step after the last.'),
+    .describe('What the rate falls towards, as a fraction of the peak; it would get there one step after the last.')
+    .meta({ readWhen: '.schedule=linear|cosine' }),
   weightDecay: z.number().nonnegative().default(0).describe('Decoupled decay; matrices only.'),
   beta1: z.number().min(0).lt(1).default(0.9).describe('Decay of the mean of gradients.'),
   beta2: z.number().min(0).lt(1).default(0.999).describe('Decay of the mean of squared gradients.'),
@@ -138,17 +140,24 @@ export const Tuning = z.strictObject({
         .describe('Linear layers by their names in Hugging Face files (q_proj, c_attn, …), or all-linear.'),
       rankStabilized: z.boolean().default(false).describe('α / √rank instead (rsLoRA, arXiv:2312.03732).'),
     })
-    .prefault({}),
+    .prefault({})
+    .meta({ readWhen: '.method=lora' }),
   freeze: z
     .strictObject({
       embeddings: z.boolean().default(false).describe('Token and position tables stay as they are; read by full.'),
       layers: z.int().nonnegative().default(0).describe('First layers that stay as they are; read by full.'),
     })
-    .prefault({}),
+    .prefault({})
+    .meta({ readWhen: '.method=full' }),
   rates: z
     .strictObject({
       layerDecay: z.number().positive().max(1).default(1).describe('Each layer learns this much slower than the next.'),
-      embeddings: z.number().nonnegative().default(1).describe('Factor of the rate for token and position tables.'),
+      embeddings: z
+        .number()
+        .nonnegative()
+        .default(1)
+        .describe('Factor of the rate for token and position tables.')
+        .meta({ readWhen: 'tuning.method=full' }),
       head: z
         .number()
         .nonnegative()

@@ -2,6 +2,7 @@
 
 import { stringify } from 'yaml';
 import type { z } from 'zod';
+import { describeCondition } from '../yaml/read-conditions.ts';
 import { flatten, schemaFields } from '../yaml/schema-fields.ts';
 
 /**
@@ -36,7 +37,8 @@ export function configHelp(schema: z.ZodType): string[] {
   return schemaFields(schema).flatMap((field) => {
     const fallback =
       field.default === undefined ? (field.required ? 'required' : 'optional') : `default ${showValue(field.default)}`;
-    const lines = [`  ${field.path}  (${field.expects}; ${fallback})`];
+    const condition = field.readWhen.map((text) => `; read only with ${describeCondition(text)}`).join('');
+    const lines = [`  ${field.path}  (${field.expects}; ${fallback}${condition})`];
     return field.description === '' ? lines : [...lines, `      ${field.description}`];
   });
 }

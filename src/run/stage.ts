@@ -5,6 +5,8 @@ import type { CompileSettings } from '../compile/mode.ts';
 import { CheckpointError, hasCode, UserError } from '../errors.ts';
 import type { Lane, RuntimeOptions } from '../tensor/lane.ts';
 import { INTERRUPTED, Interrupted, watchInterrupts } from './interrupts.ts';
+import type { LaneSettings } from './lane-settings.ts';
+import { precisionNote, refuseForLane } from './lane-settings.ts';
 import type { Manifest } from './manifest.ts';
 import { readManifest } from './manifest.ts';
 import { openProgress, type Progress } from './progress.ts';
@@ -17,6 +19,7 @@ import { staleProblems } from './stale.ts';
 export interface StageConfig {
   readonly run: { readonly folder: string; readonly seed: number };
   readonly runtime: RuntimeOptions & Partial<CompileSettings>;
+  readonly memory?: LaneSettings['memory'];
 }
 
 /** What a stage returns: the numbers that matter, by name. They go into the manifest and the chain's summary. */
@@ -93,6 +96,7 @@ export async function runStage<Config extends StageConfig>(
   const watch = watchRun(progress);
   try {
     const lane = options.lane ?? (await openLaneFor(config.runtime, progress));
+    refuseForLane(config, lane);
     if (manifest !== undefined) sayWhatChanged(stage.name, lane, manifest, request, progress, path);
     const folder = await openRunFolder(path, request, lane);
     watch.opened(folder);
@@ -197,6 +201,8 @@ export async function openLaneFor(
   }
   const lane = await openLane(runtime);
   progress.say(lane.note);
+  const note = precisionNote(runtime, lane);
+  if (note !== undefined) progress.say(note);
   const { setCompilation } = await import('../compile/mode.ts');
   setCompilation(runtime, progress.say);
   return lane;

@@ -2,9 +2,11 @@
 
 import type { z } from 'zod';
 import { ConfigError } from '../errors.ts';
+import type { Origin } from './config-problems.ts';
 import { describeIssues } from './config-problems.ts';
 import { applyOverride, parseOverrides } from './overrides.ts';
 import { schemaFields } from './schema-fields.ts';
+import { unreadKeys } from './unread-keys.ts';
 import { readYaml, type Source } from './yaml-source.ts';
 
 /**
@@ -23,9 +25,7 @@ export function loadConfig<S extends z.ZodType>(
   const source = readYaml(file);
   let data = source.data;
   for (const override of parsed) data = applyOverride(data, override, fields);
-  const result = schema.safeParse(data);
-  if (result.success) return result.data;
-  throw new ConfigError(describeIssues(result.error.issues, { source, overrides: parsed, data, fields }));
+  return checked(schema, { source, overrides: parsed, data, fields });
 }
 
 /**
@@ -33,10 +33,19 @@ export function loadConfig<S extends z.ZodType>(
  * @throws ConfigError with every mistake found
  */
 export function checkConfig<S extends z.ZodType>(schema: S, data: z.input<S>, origin: string): z.infer<S> {
-  const result = schema.safeParse(data);
-  if (result.success) return result.data;
   const source: Pick<Source, 'locate' | 'locateKey'> = { locate: () => origin, locateKey: () => origin };
-  throw new ConfigError(
-    describeIssues(result.error.issues, { source, overrides: [], data, fields: schemaFields(schema) }),
-  );
+  return checked(schema, { source, overrides: [], data, fields: schemaFields(schema) });
+}
+
+/** The data as the schema makes it, where nothing is wrong with it and every key that was given is read. */
+function checked<S extends z.ZodType>(schema: S, origin: Origin): z.infer<S> {
+  const result = schema.safeParse(origin.data);
+  if (!result.success) throw new ConfigError(describeIssues(result.error.issues, origin));
+  const unread = unreadKeys(result.data, origin.fields).map((key) => ({
+    ...key,
+    code: 'custom' as const,
+    path: [...key.path],
+  }));
+  if (unread.length > 0) throw new ConfigError(describeIssues(unread, origin));
+  return result.data;
 }

@@ -1,6 +1,7 @@
 /** Lists the keys of a configuration schema with their defaults and descriptions, for help, suggestions and comparisons. */
 
 import { z } from 'zod';
+import { resolveCondition } from './read-conditions.ts';
 
 /** One settable key of a schema, e.g. "optimizer.learningRate". */
 export interface Field {
@@ -19,6 +20,8 @@ export interface Field {
   readonly isNullable: boolean;
   /** What a resumed run may do with it: change it, or grow by it. Absent where it must stay. */
   readonly resume?: 'free' | 'length';
+  /** With which values of other keys it is read, as "tuning.method=lora"; all of them must hold. See unread-keys.ts. */
+  readonly readWhen: readonly string[];
 }
 
 /** The part of JSON Schema that zod writes and this file reads. */
@@ -30,6 +33,7 @@ interface JsonSchema {
   description?: string;
   format?: string;
   resume?: 'free' | 'length';
+  readWhen?: string;
   enum?: unknown[];
   const?: unknown;
   anyOf?: JsonSchema[];
@@ -44,19 +48,34 @@ interface JsonSchema {
 export function schemaFields(schema: z.ZodType): Field[] {
   const root = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
   const fields: Field[] = [];
-  collect(root, '', {}, true, fields);
+  collect(root, { prefix: '', outerDefault: {}, present: true, readWhen: [] }, fields);
   return fields;
 }
 
-/** `outerDefault` is what a section's own `.prefault({...})` gives its keys; it wins over the keys' defaults. */
-function collect(section: JsonSchema, prefix: string, outerDefault: unknown, present: boolean, out: Field[]): void {
+interface Place {
+  readonly prefix: string;
+  /** What a section's own `.prefault({...})` gives its keys; it wins over the keys' defaults. */
+  readonly outerDefault: unknown;
+  readonly present: boolean;
+  readonly readWhen: readonly string[];
+}
+
+function collect(section: JsonSchema, { prefix, outerDefault, present, ...place }: Place, out: Field[]): void {
   for (const [key, child] of Object.entries(section.properties ?? {})) {
     const path = prefix + key;
     const given = isRecord(outerDefault) && Object.hasOwn(outerDefault, key) ? outerDefault[key] : child.default;
+    const own = child.readWhen === undefined ? [] : [resolveCondition(child.readWhen, prefix)];
+    const readWhen = [...place.readWhen, ...own];
     const isRequired = present && (section.required ?? []).includes(key);
     if (child.properties !== undefined) {
       // An optional section's keys are required only once the section is there.
-      collect(child, `${path}.`, given ?? {}, isRequired || given !== undefined, out);
+      const inside = {
+        prefix: `${path}.`,
+        outerDefault: given ?? {},
+        present: isRequired || given !== undefined,
+        readWhen,
+      };
+      collect(child, inside, out);
       continue;
     }
     out.push({
@@ -66,6 +85,7 @@ function collect(section: JsonSchema, prefix: string, outerDefault: unknown, pre
       required: isRequired && given === undefined,
       isPath: [child, ...alternatives(child)].some(({ format }) => format === 'path'),
       kind: kindOf(child),
+      readWhen,
       isNullable: alternatives(child).some(({ type }) => type === 'null'),
       ...(child.resume === undefined ? {} : { resume: child.resume }),
       ...(given === undefined ? {} : { default: given }),

@@ -5,6 +5,7 @@ import { setCompilation } from '../../src/compile/mode.ts';
 import { CheckpointError, ConfigError } from '../../src/errors.ts';
 import { llamaStyle, parameterSpecs } from '../../src/model/dimensions.ts';
 import { announceMemory, checkMemory, estimateMemory } from '../../src/steps/memory-estimate.ts';
+import { problemsOf } from '../helpers/temporary-folder.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 
 const dimensions = llamaStyle({ vocab: 9, context: 8, layers: 3, heads: 2, dModel: 8, tiedHead: false });
@@ -26,6 +27,24 @@ describe('a plan', () => {
     expect(left.every((name) => name.startsWith('blocks.2.') || /^(final_norm|head)/.test(name))).toBe(true);
     expect(left).toContain('head.weight');
     expect(left).toContain('blocks.2.mlp.output.weight');
+  });
+
+  it('is refused where more layers are to stay than there are, or nothing is frozen that could be kept otherwise', async () => {
+    const plan = (freeze: { embeddings: boolean; layers: number }, method: 'full' | 'lora' = 'full') =>
+      problemsOf(() => trainingPlan(dimensions, 'tokens', { ...tuning, method, freeze }, rounded), '');
+    const rounded = { ...memory, frozen: 'bfloat16' } as const;
+    expect(await plan({ embeddings: false, layers: 0 })).toEqual([
+      'memory.frozen: expected float32, as every matrix is trained and none is frozen; received bfloat16. Use tuning.method=lora or tuning.freeze, or leave it out.',
+    ]);
+    expect(await plan({ embeddings: false, layers: 4 })).toEqual([
+      'tuning.freeze.layers: expected at most 3, the layers of the model; received 4. Correct the number.',
+    ]);
+    for (const freeze of [
+      { embeddings: true, layers: 0 },
+      { embeddings: false, layers: 3 },
+    ])
+      expect(await plan(freeze)).toEqual([]);
+    expect(await plan({ embeddings: false, layers: 0 }, 'lora')).toEqual([]);
   });
 
   it('of adapters trains them and a score head, on the layers that are named', () => {
