@@ -67,7 +67,7 @@ export const DistillConfig = z
           .positive()
           .default(1)
           .describe('Micro-batches that an update is split into.')
-          .meta({ resume: 'free' }),
+          .meta({ resume: 'split' }),
         epochs: z.number().positive().default(1).describe('Passes over the packed rows.').meta({ resume: 'length' }),
       })
       .prefault({}),

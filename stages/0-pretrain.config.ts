@@ -35,7 +35,7 @@ export const PretrainConfig = z
           .positive()
           .default(1)
           .describe('Micro-batches that a batch of rows is split into.')
-          .meta({ resume: 'free' }),
+          .meta({ resume: 'split' }),
       })
       .prefault({}),
     optimizer: withDefaults(Optimizer, {

@@ -69,7 +69,7 @@ export const RewardConfig = z.strictObject({
         .positive()
         .default(16)
         .describe('Pairs of one forward and backward pass; bounds memory.')
-        .meta({ resume: 'free' }),
+        .meta({ resume: 'split' }),
       epochs: z.number().positive().default(1).describe('Passes over the pairs.').meta({ resume: 'length' }),
     })
     .prefault({}),

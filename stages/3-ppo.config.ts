@@ -79,7 +79,7 @@ export const PpoConfig = z
           .positive()
           .default(64)
           .describe('Rows of one forward and backward pass; bounds memory.')
-          .meta({ resume: 'free' }),
+          .meta({ resume: 'split' }),
         clipRange: z.number().gt(0).lt(1).default(0.2).describe('ε of the policy ratio.'),
         valueClipRange: z.number().positive().default(0.2).describe('ε of the value change.'),
         whitenAdvantages: z.boolean().default(true).describe('Advantages to mean 0 and variance 1 over the rollout.'),

@@ -14,6 +14,8 @@ export interface ResumeRules {
   readonly paths: readonly string[];
   /** Keys that change no result, or no more than a lane does. */
   readonly free: readonly string[];
+  /** Keys that say into how many micro-batches an update is split: free, where nothing is drawn for each. */
+  readonly splits: readonly string[];
   /** Keys that say how long the run is. */
   readonly lengths: readonly string[];
 }
@@ -28,7 +30,7 @@ export interface ResumeChanges {
   readonly isLonger: boolean;
 }
 
-/** The rules that a schema's keys carry as `.meta({ resume: 'free' | 'length' })`. */
+/** The rules that a schema's keys carry as `.meta({ resume: 'free' | 'split' | 'length' })`. */
 export function resumeRules(schema: z.ZodType): ResumeRules {
   const fields = schemaFields(schema);
   const where = (matches: (field: (typeof fields)[number]) => boolean): string[] =>
@@ -36,6 +38,7 @@ export function resumeRules(schema: z.ZodType): ResumeRules {
   return {
     paths: where(({ isPath }) => isPath),
     free: where(({ resume }) => resume === 'free'),
+    splits: where(({ resume }) => resume === 'split'),
     lengths: where(({ resume }) => resume === 'length'),
   };
 }
@@ -59,7 +62,13 @@ export function compareSettings(path: string, config: unknown, rules: ResumeRule
     const isPath = rules.paths.includes(key);
     const isLength = rules.lengths.includes(key);
     if (current !== first) {
-      if (!isPath && !isLength && !rules.free.includes(key)) {
+      if (drawsNoise(key, now, rules)) {
+        problems.push(
+          `${at(key)}: the run to resume has ${first}, received ${current}. With tuning.lora.dropout every micro-batch draws its own noise.`,
+        );
+        continue;
+      }
+      if (!isPath && !isLength && !isFree(key, rules)) {
         problems.push(`${at(key)}: the run to resume has ${first ?? 'no such key'}, received ${current ?? 'none'}.`);
         continue;
       }
@@ -76,6 +85,16 @@ export function compareSettings(path: string, config: unknown, rules: ResumeRule
   if (problems.length === 0) return { changed, lines, isLonger };
   problems.push('Resume with the settings of the run, or start a new one with another run.folder.');
   throw new CheckpointError(problems);
+}
+
+function isFree(key: string, { free, splits }: ResumeRules): boolean {
+  return free.includes(key) || splits.includes(key);
+}
+
+/** Micro-batches change a result only where dropout is drawn for each. */
+function drawsNoise(key: string, settings: ReadonlyMap<string, unknown>, { splits }: ResumeRules): boolean {
+  const dropout = settings.get('tuning.method') === 'lora' ? settings.get('tuning.lora.dropout') : 0;
+  return splits.includes(key) && dropout !== 0;
 }
 
 function show(value: unknown): string {

@@ -2,7 +2,7 @@
  * Schema sections that several stages share; the only home of their defaults.
  *
  * A key with `.meta({ resume: 'free' })` may be changed by a resumed run, since it changes no result, or no more than a lane
- * does; one with `resume: 'length'` may grow where the schedule of the rates allows it (resume-settings.ts). A key or section with
+ * does; `resume: 'split'` are micro-batches; one with `resume: 'length'` may grow where the schedule of the rates allows it (resume-settings.ts). A key or section with
  * `readWhen: 'tuning.method=lora'` is refused where it is set and that does not hold (unread-keys.ts).
  */
 

@@ -18,8 +18,8 @@ export interface Field {
   readonly kind: 'text' | 'list' | 'list of text' | 'map' | 'other';
   /** True where null is a value of its own, not the absence of one. */
   readonly isNullable: boolean;
-  /** What a resumed run may do with it: change it, or grow by it. Absent where it must stay. */
-  readonly resume?: 'free' | 'length';
+  /** What a resumed run may do with it: change it, split updates otherwise, or grow by it. Absent where it must stay. */
+  readonly resume?: 'free' | 'split' | 'length';
   /** With which values of other keys it is read, as "tuning.method=lora"; all of them must hold. See unread-keys.ts. */
   readonly readWhen: readonly string[];
 }
@@ -32,7 +32,7 @@ interface JsonSchema {
   default?: unknown;
   description?: string;
   format?: string;
-  resume?: 'free' | 'length';
+  resume?: 'free' | 'split' | 'length';
   readWhen?: string;
   enum?: unknown[];
   const?: unknown;

@@ -28,7 +28,7 @@ async function makeRun(status: 'finished' | 'interrupted' = 'finished', withMode
     config: {},
     seed: 1,
     resume: false,
-    rules: { paths: [], free: [], lengths: [] },
+    rules: { paths: [], free: [], splits: [], lengths: [] },
   };
   const folder = await openRunFolder(path('run'), request, lane);
   writeFileSync(path('templates.yaml'), 'a');

@@ -12,7 +12,7 @@ import { RewardConfig } from '../../stages/2-reward.config.ts';
 import { PpoConfig } from '../../stages/3-ppo.config.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import type { Changes } from '../helpers/tiny-configs.ts';
-import { ppoSettings, tinyRuns } from '../helpers/tiny-configs.ts';
+import { instructSettings, ppoSettings, tinyRuns } from '../helpers/tiny-configs.ts';
 
 const path = useTemporaryFolder();
 const world = { path: 'w', corpus: 'c', heldOut: 'h', tokenizer: 't', base: 'b', seed: 's', templates: 't', pairs: 'p', heldOutPairs: 'q' }; // biome-ignore format: one line
@@ -47,27 +47,16 @@ test('the schemas say what may change', () => {
   ]);
   const shared = ['backend', 'device', 'compile', 'precision', 'checks'].map((key) => `runtime.${key}`);
   const saved = ['checkpoints.everySteps', 'checkpoints.keepLast'];
-  expect(resumeRules(PretrainConfig).free).toEqual([...shared, 'training.accumulate', ...saved]);
-  expect(resumeRules(InstructConfig).free).toEqual([
-    ...shared,
-    'training.accumulate',
-    'memory.recompute',
-    'memory.limitGb',
-    ...saved,
-  ]);
-  expect(resumeRules(RewardConfig).free).toEqual([
-    ...shared,
-    'training.microBatchPairs',
-    'memory.recompute',
-    'memory.limitGb',
-    ...saved,
-  ]);
-  expect(resumeRules(PpoConfig).free).toEqual([
-    ...shared,
-    'updates.microBatchRows',
-    'memory.recompute',
-    'memory.limitGb',
-    ...saved,
+  expect(resumeRules(PretrainConfig).free).toEqual([...shared, ...saved]);
+  for (const schema of [InstructConfig, RewardConfig, PpoConfig])
+    expect(resumeRules(schema).free).toEqual([...shared, 'memory.recompute', 'memory.limitGb', ...saved]);
+  const splits = [PretrainConfig, InstructConfig, DistillConfig, RewardConfig, PpoConfig].map(
+    (schema) => resumeRules(schema).splits,
+  );
+  expect(splits).toEqual([
+    ...Array.from({ length: 3 }, () => ['training.accumulate']),
+    ['training.microBatchPairs'],
+    ['updates.microBatchRows'],
   ]);
   expect(resumeRules(PpoConfig).paths).toContain('prompts.file');
 });
@@ -108,6 +97,23 @@ describe('what changes no result', () => {
     });
     expect(compare({ updates: { microBatchRows: 4 } }, manifest).lines).toEqual([]);
     expect(compare({ policy: 'moved' }, begun())).toEqual({ changed: { policy: 'moved' }, lines: [], isLonger: false });
+  });
+
+  test('micro-batches may not change where dropout is drawn for each', async () => {
+    const settings = (changes: Changes) =>
+      checkConfig(InstructConfig, instructSettings(world, path(), changes) as never, 'test');
+    const tuning = { method: 'lora', lora: { dropout: 0.1 } };
+    const manifest = begun();
+    writeFileSync(path('config.yaml'), stringifyConfig(settings({ tuning })));
+    const compareTo = (changes: Changes) =>
+      problemsOf(() => compareSettings(path(), settings(changes), resumeRules(InstructConfig), manifest), path());
+    expect(await compareTo({ tuning, training: { accumulate: 2 } })).toEqual([
+      expect.stringMatching(
+        /training\.accumulate: the run to resume has 1, received 2\. With tuning\.lora\.dropout every micro-batch draws its own noise\.$/,
+      ),
+      expect.stringMatching(/^Resume with/),
+    ]);
+    expect(await compareTo({ tuning })).toEqual([]);
   });
 
   test('anything else is refused', async () => {
