@@ -73,7 +73,7 @@ export function* streamAnswers(
 function openRow(tokenizer: Tokenizer, options: StreamOptions) {
   const ids: number[] = [];
   const logProbs: number[] = [];
-  const stream = openTextStream(options.stops);
+  const stream = openTextStream(options.stops, options.raw === true ? '' : tokenizer.chat?.after);
   // Decoded anew each time: a decoder may read a token differently beside its neighbours (first space, split bytes).
   const decoded = (): string => (options.raw === true ? tokenizer.decode(ids) : decodeResponse(ids, tokenizer));
   return {

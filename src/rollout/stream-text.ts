@@ -30,8 +30,9 @@ interface Found {
  *
  * @param stops texts that end the stream, looked for in the decoded text, so wherever token borders lie; of several, the
  *   one that is complete first counts, as if the text came character by character
+ * @param ending what may be taken off the end of the whole text: a beginning of it is not certain either
  */
-export function openTextStream(stops: readonly string[]): TextStream {
+export function openTextStream(stops: readonly string[], ending = ''): TextStream {
   let given = '';
   let decoded = '';
   let found: Found | undefined;
@@ -48,7 +49,7 @@ export function openTextStream(stops: readonly string[]): TextStream {
       decoded = text;
       const certain = text.slice(0, certainLength(text));
       found = firstStop(certain, stops);
-      return giveOut(found?.start ?? certain.length - possibleStop(certain, stops));
+      return giveOut(found?.start ?? certain.length - possibleStop(certain, [...stops, ending]));
     },
     finish: () => {
       if (found !== undefined) return '';

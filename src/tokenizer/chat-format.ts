@@ -35,14 +35,23 @@ export interface ChatFormat {
   target(text: string, where?: string): Int32Array;
   /** The answer in decoded text, or in a beginning of it: without what the template writes around it. */
   answer(decoded: string): string;
+  /** What the template writes between an answer and the token that ends it. */
+  readonly after: string;
 }
 
 /** What the template writes around an answer, up to and without the token that ends it. */
 interface Around {
+  /**
+   * What opens an assistant's turn where the template has no generation prompt: it then belongs to the question, so that
+   * a model is asked for the answer alone. "" where there is a generation prompt.
+   */
+  readonly header: string;
   readonly before: string;
   readonly after: string;
   readonly endId: number;
   readonly endText: string;
+  /** Added tokens that open a turn though they are not special. */
+  readonly openers: readonly string[];
 }
 
 const PROBE = { prompt: 'plumbline-question', target: 'plumbline-answer' };
@@ -56,58 +65,72 @@ const PROBE = { prompt: 'plumbline-question', target: 'plumbline-answer' };
 export function chatFormat(render: RenderChat, encoder: RenderedEncoder, where: string): ChatFormat {
   const asked = render(messagesOf([], PROBE.prompt), true);
   const around = probe(render, encoder, asked, where);
-  const target = (text: string, at = where): Int32Array => {
-    const message: ChatMessage = { role: 'assistant', content: text };
-    refuseSpecial([message], encoder, at);
-    const whole = render([...messagesOf([], PROBE.prompt), message], false);
-    const written = whole.slice(asked.length, whole.indexOf(around.endText, asked.length));
-    return Int32Array.from(encoder.encode(written, asked));
-  };
+  // Decoding leaves special tokens out.
+  const [before, after] = [encoder.plain(around.before), encoder.plain(around.after)];
+  const refuse = (messages: readonly Said[], at: string): void => refuseSpecial(messages, encoder, around.openers, at);
   return {
     endId: around.endId,
-    target,
+    after,
+    target: (text, at = where) => {
+      const message: Said = { role: 'assistant', content: text };
+      refuse([message], at);
+      const whole = render([...messagesOf([], PROBE.prompt), message], false);
+      const opened = asked + around.header;
+      const end = whole.indexOf(around.endText, opened.length);
+      if (!whole.startsWith(opened) || end === -1) throw notAppended(at, 'the answer');
+      return Int32Array.from(encoder.encode(whole.slice(opened.length, end), opened));
+    },
     prompt: (history, prompt, at = where) => {
       const messages = messagesOf(history, prompt);
-      refuseSpecial(messages, encoder, at);
-      const pieces = piecesOf(render, messages, around.endText, at);
+      refuse(messages, at);
+      const pieces = piecesOf(render, messages, around, at);
       if (pieces instanceof DataError) throw pieces;
       return joined(encoder, pieces);
     },
     ask: (history, prompt, at = where) => {
       const messages = messagesOf(history, prompt);
-      refuseSpecial(messages, encoder, at);
-      const pieces = piecesOf(render, messages, around.endText, at);
+      refuse(messages, at);
+      const pieces = piecesOf(render, messages, around, at);
       const isRewritten = pieces instanceof DataError;
       return isRewritten
-        ? Int32Array.from(encoder.encode(render(messages, true), ''))
+        ? Int32Array.from(encoder.encode(render(messages, true) + around.header, ''))
         : joined(encoder, pieces).inputIds;
     },
     answer: (decoded) => {
       // A beginning of what stands before an answer is nothing of it yet.
-      if (around.before.startsWith(decoded)) return '';
-      const start = decoded.startsWith(around.before) ? around.before.length : 0;
-      const isAfter = around.after !== '' && decoded.endsWith(around.after);
-      return decoded.slice(start, isAfter ? -around.after.length : undefined);
+      if (before.startsWith(decoded)) return '';
+      const start = decoded.startsWith(before) ? before.length : 0;
+      const isAfter = after !== '' && decoded.endsWith(after);
+      return decoded.slice(start, isAfter ? -after.length : undefined);
     },
   };
 }
 
-function messagesOf(history: readonly ChatTurn[], prompt: string): ChatMessage[] {
-  const turns = history.flatMap((turn): ChatMessage[] => [
+/** A message whose content is text. */
+interface Said extends ChatMessage {
+  readonly content: string;
+}
+
+function messagesOf(history: readonly ChatTurn[], prompt: string): Said[] {
+  const turns = history.flatMap((turn): Said[] => [
     { role: 'user', content: turn.prompt },
     { role: 'assistant', content: turn.target },
   ]);
   return [...turns, { role: 'user', content: prompt }];
 }
 
-/** A special token in a message would be a turn that nobody took. */
-function refuseSpecial(messages: readonly ChatMessage[], encoder: RenderedEncoder, where: string): void {
+/** A token that opens or ends a turn would, in a message, be a turn that nobody took. */
+function refuseSpecial(
+  messages: readonly Said[],
+  encoder: RenderedEncoder,
+  openers: readonly string[],
+  where: string,
+): void {
   const problems = messages.flatMap(({ role, content }, i) => {
-    const found = encoder.find(content);
+    const found = encoder.find(content)?.content ?? openers.find((opener) => content.includes(opener));
     if (found === undefined) return [];
-    const shown = JSON.stringify(found.content);
     return [
-      `${where}: message ${i + 1} (${role}) contains ${shown}, a special token of the tokenizer; expected plain text, as it ` +
+      `${where}: message ${i + 1} (${role}) contains ${JSON.stringify(found)}, a special token of the tokenizer; expected plain text, as it ` +
         'would end or open a turn. Remove it, or write it otherwise.',
     ];
   });
@@ -116,7 +139,7 @@ function refuseSpecial(messages: readonly ChatMessage[], encoder: RenderedEncode
 
 /** One question and answer through the template: what stands around the answer, and what ends it. */
 function probe(render: RenderChat, encoder: RenderedEncoder, asked: string, where: string): Around {
-  const answer: ChatMessage = { role: 'assistant', content: PROBE.target };
+  const answer: Said = { role: 'assistant', content: PROBE.target };
   const whole = render([...messagesOf([], PROBE.prompt), answer], false);
   if (!whole.startsWith(asked)) throw notAppended(where, 'the answer');
   const written = whole.slice(asked.length);
@@ -130,8 +153,27 @@ function probe(render: RenderChat, encoder: RenderedEncoder, asked: string, wher
         'the plain format is used.',
     );
   }
-  const after = rest.slice(0, rest.indexOf(end.content));
-  return { before: written.slice(0, at), after, endId: end.id, endText: end.content };
+  const said = render(messagesOf([], PROBE.prompt), false);
+  const before = written.slice(0, at);
+  const header = isPrompted(asked, said) ? '' : headerOf(before);
+  return {
+    header,
+    before: before.slice(header.length),
+    after: rest.slice(0, rest.indexOf(end.content)),
+    endId: end.id,
+    endText: end.content,
+    openers: encoder.added(asked.slice(0, asked.indexOf(PROBE.prompt))),
+  };
+}
+
+/** True where `add_generation_prompt` writes something: what is asked goes on where what is said ends otherwise, or not at all. */
+function isPrompted(asked: string, said: string): boolean {
+  return !said.startsWith(asked);
+}
+
+/** White space alone opens no turn (Mistral's answers begin with a space); a space at the end is the answer's. */
+function headerOf(before: string): string {
+  return before.trim() === '' ? '' : before.replace(/ +$/, '');
 }
 
 function notAppended(where: string, what: string): DataError {
@@ -152,20 +194,20 @@ interface Piece {
  */
 function piecesOf(
   render: RenderChat,
-  messages: readonly ChatMessage[],
-  end: string,
+  messages: readonly Said[],
+  { header, endText }: Around,
   where: string,
 ): Piece[] | DataError {
-  const whole = render(messages, true);
+  const whole = render(messages, true) + header;
   const pieces: Piece[] = [];
   let at = 0;
   for (const [i, { role, content }] of messages.entries()) {
     if (role !== 'assistant') continue;
-    const prefix = render(messages.slice(0, i), true);
-    const stop = whole.indexOf(end, prefix.length) + end.length;
+    const prefix = render(messages.slice(0, i), true) + header;
+    const stop = whole.indexOf(endText, prefix.length) + endText.length;
     if (!whole.startsWith(prefix) || prefix.length < at) return notAppended(where, `the dialogue after message ${i}`);
     const written = whole.slice(prefix.length, stop);
-    if (stop < prefix.length + end.length || !written.includes(content.trim())) {
+    if (stop < prefix.length + endText.length || !written.includes(content.trim())) {
       return new DataError(
         `${where}: chat_template: message ${i + 1} (assistant) does not stand in the text as it is; expected its content ` +
           'and the token that ends it. Bring the row into the form that the template writes.',

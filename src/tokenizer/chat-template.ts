@@ -1,24 +1,29 @@
 /** A tokenizer's chat template: a conversation as the one text that a chat model was trained on. */
-import { Environment, Interpreter, Template } from '@huggingface/jinja';
-import { DataError, errorMessage } from '../errors.ts';
+import { DataError } from '../errors.ts';
+import { strftime } from '../jinja/strftime.ts';
+import { readTemplate, type Template } from '../jinja/template.ts';
+import { TemplateError } from '../jinja/template-error.ts';
 import type { TokenizerConfig } from './tokenizer-json.ts';
 
-/** One message, as templates know it. */
+/** One message, as templates know it; other keys (`tool_calls`, `reasoning_content`) are handed on. */
 export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant';
-  readonly content: string;
+  readonly role: string;
+  readonly content?: unknown;
+  readonly [key: string]: unknown;
 }
 
-/** What a template may ask for beside the messages. */
-export interface TemplateVariables {
-  readonly bosToken: string;
-  readonly eosToken: string;
-  /** What `strftime_now` reads. */
-  readonly now?: Date;
+/** The texts of a tokenizer's special tokens by name: bos_token, eos_token and so on, where it has them. */
+export type SpecialTokensMap = Readonly<Record<string, string>>;
+
+/** What a template may be told beside the messages: tools, documents, and settings of its own (`enable_thinking`). */
+export interface TemplateInputs {
+  readonly tools?: readonly object[] | null;
+  readonly documents?: readonly object[] | null;
+  readonly [setting: string]: unknown;
 }
 
 /** Writes messages as text; with `ask` also the words that ask for the next answer. */
-export type RenderChat = (messages: readonly ChatMessage[], ask: boolean) => string;
+export type RenderChat = (messages: readonly ChatMessage[], ask: boolean, inputs?: TemplateInputs) => string;
 
 /**
  * The date that templates are told, as some write today's into every prompt: then the same run would see other tokens
@@ -40,80 +45,60 @@ export const PLAIN_TEMPLATE: string = `{{ bos_token }}${TURNS}`;
 export const PLAIN_TEMPLATE_WITHOUT_BOS: string = TURNS;
 
 /**
- * The template that tokenizer_config.json holds: a text, or of several that have names the one called "default".
+ * The template that tokenizer_config.json holds: a text, or of several that have names (a list, or an object) the one
+ * called "default".
  * @returns null where there is none, or it is the plain format
  * @throws DataError where `chat_template` is neither
  */
 export function findTemplate(config: TokenizerConfig, where: string): string | null {
   const { chat_template: value } = config;
   if (value === undefined || value === null) return null;
-  const text = Array.isArray(value) ? defaultOf(value) : value;
+  const named = namedTemplates(value);
+  const text = named === undefined ? value : named.get('default');
   if (typeof text !== 'string') {
+    const names = [...(named?.keys() ?? [])].map((name) => JSON.stringify(name));
     throw new DataError(
-      `${where}: chat_template: expected a text, or a list with a template named "default", received ` +
-        `${Array.isArray(value) ? `names ${value.map((one) => JSON.stringify((one as Named).name)).join(', ')}` : typeof value}. ` +
+      `${where}: chat_template: expected a text, or several with one named "default", received ` +
+        `${named === undefined ? typeof value : `names ${names.join(', ') || '(none)'}`}. ` +
         'Keep the template that conversations were written with, as a text.',
     );
   }
   return text === PLAIN_TEMPLATE || text === PLAIN_TEMPLATE_WITHOUT_BOS ? null : text;
 }
 
-interface Named {
-  readonly name?: unknown;
-  readonly template?: unknown;
+function namedTemplates(value: unknown): Map<string, unknown> | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (!Array.isArray(value)) return new Map(Object.entries(value));
+  return new Map(
+    (value as { name?: unknown; template?: unknown }[]).map(({ name, template }) => [String(name), template]),
+  );
 }
-
-function defaultOf(list: readonly unknown[]): unknown {
-  return (list as readonly Named[]).find(({ name }) => name === 'default')?.template;
-}
-
-/** What every template knows. */
-const GLOBALS = {
-  ...{ false: false, true: true, none: null, False: false, True: true, None: null },
-  range: (first: number, stop?: number, step = 1): number[] => {
-    const [from, to] = stop === undefined ? [0, first] : [first, stop];
-    return Array.from({ length: Math.max(0, Math.ceil((to - from) / step)) }, (_, i) => from + i * step);
-  },
-  raise_exception: (text: string): never => {
-    throw new Error(text);
-  },
-};
 
 /**
- * Reads a template as transformers' `apply_chat_template` does (Jinja with trimmed blocks, `raise_exception`,
- * `strftime_now`; `{% generation %}` is passed over).
+ * Reads a template and binds its names as transformers' `apply_chat_template` does: `tools` and `documents` are none where
+ * there are none, special tokens stand under their names, and reasoning under each of the names that it goes by.
+ * @param now   what `strftime_now` reads
  * @param where names the tokenizer in errors
- * @throws DataError where the template is not Jinja; the function it returns, where a conversation is refused
+ * @throws DataError where the template is not Jinja, or uses what is not supported; the function it returns, where a
+ *   conversation is refused
  */
-export function chatTemplate(source: string, variables: TemplateVariables, where: string): RenderChat {
-  const { bosToken, eosToken, now = TEMPLATE_DATE } = variables;
-  let template: Template;
-  try {
-    template = new Template(source);
-  } catch (error) {
-    throw new DataError(
-      `${where}: chat_template: not readable; expected a Jinja template (${errorMessage(error)}). Copy the file again.`,
-      { cause: error },
-    );
-  }
-  return (messages, ask) => {
+export function chatTemplate(
+  source: string,
+  special: SpecialTokensMap,
+  where: string,
+  now: Date = TEMPLATE_DATE,
+): RenderChat {
+  const template = read(source, now, where);
+  return (messages, ask, inputs = {}) => {
+    const { tools = null, documents = null, ...rest } = inputs;
+    const known = { ...special, ...rest, tools, documents, add_generation_prompt: ask };
     try {
-      const known = {
-        ...GLOBALS,
-        messages,
-        bos_token: bosToken,
-        eos_token: eosToken,
-        add_generation_prompt: ask,
-        strftime_now: (format: string) => strftime(now, format),
-      };
-      // `Template.render` would bring a clock of its own.
-      const environment = new Environment();
-      for (const [name, value] of Object.entries(known)) environment.set(name, value);
-      return String(new Interpreter(environment).run(template.parsed).value);
+      return template.render({ ...known, messages: messages.map(withReasoning) });
     } catch (error) {
+      if (!(error instanceof TemplateError)) throw error;
       const roles = messages.map(({ role }) => role).join(', ');
       throw new DataError(
-        `${where}: chat_template: refuses a conversation of ${roles || 'no messages'} (${errorMessage(error)}). ` +
+        `${where}: chat_template: refuses a conversation of ${roles || 'no messages'} (${error.located}). ` +
           'Bring the messages into the order that the model was trained on.',
         { cause: error },
       );
@@ -121,18 +106,23 @@ export function chatTemplate(source: string, variables: TemplateVariables, where
   };
 }
 
-const DAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'];
-const MONTHS = 'January February March April May June July August September October November December'.split(' ');
+function read(source: string, now: Date, where: string): Template {
+  try {
+    return readTemplate(source, { strftime_now: (format = '') => strftime(now, format) });
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
+    throw new DataError(
+      `${where}: chat_template: not readable; expected a Jinja template as transformers reads it (${error.located}). ` +
+        'Copy the file again, or write the template otherwise.',
+      { cause: error },
+    );
+  }
+}
 
-/** Python's strftime in the C locale, of the letters that templates use; others stay as they are. */
-export function strftime(date: Date, format: string): string {
-  const two = (value: number): string => String(value).padStart(2, '0');
-  const [day = '', month = ''] = [DAYS[date.getUTCDay()], MONTHS[date.getUTCMonth()]];
-  const year = String(date.getUTCFullYear());
-  const values: Record<string, string> = {
-    ...{ Y: year, y: year.slice(-2), m: two(date.getUTCMonth() + 1), d: two(date.getUTCDate()) },
-    ...{ B: month, b: month.slice(0, 3), A: day, a: day.slice(0, 3), '%': '%' },
-    ...{ H: two(date.getUTCHours()), M: two(date.getUTCMinutes()), S: two(date.getUTCSeconds()) },
-  };
-  return format.replace(/%([a-zA-Z%])/g, (whole, letter: string) => values[letter] ?? whole);
+const REASONING = ['reasoning_content', 'thinking', 'reasoning'];
+
+/** Reasoning goes by several names; templates read one or another. */
+function withReasoning(message: ChatMessage): ChatMessage {
+  const found = REASONING.map((name) => message[name]).find((value) => value !== undefined && value !== null);
+  return found === undefined ? message : { thinking: found, ...message, reasoning_content: found };
 }

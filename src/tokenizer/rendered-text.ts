@@ -11,6 +11,10 @@ export interface RenderedEncoder {
   encode(piece: string, before: string): number[];
   /** The first special token in a text, or undefined. */
   find(text: string): AddedToken | undefined;
+  /** A text without its special tokens, as decoding leaves it. */
+  plain(text: string): string;
+  /** The texts of the added tokens in a text, white space left out: they are tokens wherever they stand. */
+  added(text: string): string[];
 }
 
 /** Special tokens as Python's `tokenizers` finds them: leftmost, then longest, with their `lstrip` and `rstrip`. */
@@ -24,6 +28,13 @@ export function renderedEncoder(added: readonly AddedToken[], encoders: TextEnco
   const endsInSpecial = (text: string): boolean => special.some(({ content }) => text.endsWith(content));
   return {
     find,
+    plain: (text) =>
+      text
+        .split(splitter)
+        .filter((_, i) => i % 2 === 0)
+        .join(''),
+    added: (text) =>
+      added.map(({ content }) => content).filter((content) => content.trim() !== '' && text.includes(content)),
     encode: (piece, before) => {
       const parts = piece.split(splitter);
       return parts.flatMap((part, i) => {

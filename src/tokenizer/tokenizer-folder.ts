@@ -1,5 +1,5 @@
 /** The tokenizer files of a Hugging Face folder, whatever their age, as the two files that are used here. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DataError, errorMessage } from '../errors.ts';
 import { decodeText } from '../files/text-file.ts';
@@ -30,7 +30,7 @@ const KNOWN_ENDS = ['<|endoftext|>', '<|end_of_text|>', '</s>'];
  * Reads tokenizer.json (or vocab.json and merges.txt) and the files that name its special tokens: tokenizer_config.json,
  * special_tokens_map.json, the ids in generation_config.json and config.json, the added tokens, in this order. Where there
  * is no PAD, or PAD is EOS, BOS or UNK, a token of its own is added: a model that is trained with PAD = EOS never learns to
- * stop. What is found is written into the text of tokenizer_config.json, a template of chat_template.jinja too, so that the
+ * stop. What is found is written into the text of tokenizer_config.json, templates of chat_template.jinja and additional_chat_templates/ too, so that the
  * two files are the whole tokenizer. A folder that is complete is given as it is.
  * @throws DataError when a file is missing or damaged
  */
@@ -92,12 +92,24 @@ function freePadName(ids: ReadonlyMap<string, number>): string {
 /** tokenizer_config.json with the special tokens and the chat template; its own text where nothing changes. */
 function configText(folder: string, config: Json, found: Named): string {
   const original = readText(folder, 'tokenizer_config.json');
-  const template = readText(folder, 'chat_template.jinja');
+  const template = templatesOf(folder);
   const isAsItIs = KINDS.every((kind) => found[kind] === tokenText(config[`${kind}_token`]));
   if (original !== undefined && isAsItIs && template === undefined) return original;
   const special = Object.fromEntries(Object.entries(found).map(([kind, text]) => [`${kind}_token`, text]));
   const rest = template === undefined ? {} : { chat_template: template };
   return `${JSON.stringify({ ...config, ...rest, ...special }, null, 2)}\n`;
+}
+
+/** What chat_template.jinja and additional_chat_templates/ hold, which count before tokenizer_config.json. */
+function templatesOf(folder: string): string | { name: string; template: string }[] | undefined {
+  const first = readText(folder, 'chat_template.jinja');
+  const others = join(folder, 'additional_chat_templates');
+  const files = existsSync(others) ? readdirSync(others).filter((name) => name.endsWith('.jinja')) : [];
+  if (files.length === 0) return first;
+  const named = files.sort().map((file) => {
+    return { name: file.replace(/\.jinja$/, ''), template: readFileSync(join(others, file), 'utf8') };
+  });
+  return first === undefined ? named : [{ name: 'default', template: first }, ...named];
 }
 
 type Vocabulary = Record<string, number> | [string, number][];

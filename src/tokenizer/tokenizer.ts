@@ -7,10 +7,11 @@ import { chatTemplate, findTemplate } from './chat-template.ts';
 import { tokenDecoder } from './decoders.ts';
 import { type TextEncoders, textEncoders } from './library.ts';
 import { renderedEncoder } from './rendered-text.ts';
+import { flaggedTokens, specialTokensMap } from './special-flags.ts';
 import { checkSpecialIds } from './special-tokens.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
 import { parseObject, readTokenizerFolder } from './tokenizer-folder.ts';
-import { beginsWithBos, prependsSpace, type TokenizerConfig, type TokenizerJson, tokenText } from './tokenizer-json.ts';
+import { beginsWithBos, prependsSpace, type TokenizerConfig, type TokenizerJson } from './tokenizer-json.ts';
 
 /** A loaded tokenizer. Its `hash` names it in manifests and dataset metadata. */
 export interface Tokenizer {
@@ -70,19 +71,11 @@ export function loadTokenizer(folder: string): Tokenizer {
  * @throws DataError as `loadTokenizer`
  */
 export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer {
-  const json = parseObject(files['tokenizer.json'], join(where, 'tokenizer.json')) as unknown as TokenizerJson;
   const config = parseObject(files['tokenizer_config.json'], join(where, 'tokenizer_config.json'));
-  const { encoders, text } = construct(json, config, where);
-  const vocab = Array.isArray(json.model.vocab) ? json.model.vocab : Object.entries(json.model.vocab);
-  const tokens: string[] = [];
-  const idOf = new Map<string, number>();
-  for (const [token, id] of [...vocab, ...json.added_tokens.map(({ content, id }) => [content, id] as const)]) {
-    tokens[id] = token;
-    idOf.set(token, id);
-  }
+  const { json, tokens, idOf, encoders, text } = construct(files['tokenizer.json'], config, where);
   const special = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
-  const textOf = (kind: string): string | undefined => tokenText(config[`${kind}_token`]);
-  const idOfKind = (kind: string): number | undefined => idOf.get(textOf(kind) ?? '');
+  const names = specialTokensMap(config);
+  const idOfKind = (kind: string): number | undefined => idOf.get(names[`${kind}_token`] ?? '');
   const [pad, bos, eos] = ['pad', 'bos', 'eos'].map(idOfKind);
   const ids = checkSpecialIds(join(where, 'tokenizer_config.json'), {
     ...(pad !== undefined && { pad }),
@@ -90,13 +83,13 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
     ...(eos !== undefined && { eos }),
   });
   const template = findTemplate(config, join(where, 'tokenizer_config.json'));
-  const names = { bosToken: textOf('bos') ?? '', eosToken: textOf('eos') ?? '' };
   const chat =
     template === null
       ? null
       : chatFormat(chatTemplate(template, names, where), renderedEncoder(json.added_tokens, encoders), where);
   const eosId = chat?.endId ?? ids.eos;
-  const spoken = template === null ? '' : `\n${JSON.stringify([template, names])}`;
+  const ends = { bosToken: names.bos_token ?? '', eosToken: names.eos_token ?? '' };
+  const spoken = template === null ? '' : `\n${JSON.stringify([template, ends])}`;
   return {
     vocabSize: tokens.length,
     padId: ids.pad,
@@ -123,16 +116,30 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
 }
 
 interface Constructed {
+  /** With the flags of special tokens that transformers gives them. */
+  json: TokenizerJson;
+  /** Texts by id, and ids by text. */
+  tokens: string[];
+  idOf: ReadonlyMap<string, number>;
   encoders: TextEncoders;
   text: (tokens: readonly string[]) => string;
 }
 
 /** Builds encoders and decoder, and says which file is at fault where they cannot be built. */
-function construct(json: TokenizerJson, config: TokenizerConfig, where: string): Constructed {
+function construct(file: string, config: TokenizerConfig, where: string): Constructed {
+  const json = parseObject(file, join(where, 'tokenizer.json')) as unknown as TokenizerJson;
   try {
     if (!Array.isArray(json.added_tokens)) throw new Error('added_tokens is missing');
     if (typeof json.model?.vocab !== 'object' || json.model.vocab === null) throw new Error('model.vocab is missing');
-    return { encoders: textEncoders(json, config), text: tokenDecoder(json.decoder) };
+    const tokens: string[] = [];
+    const idOf = new Map<string, number>();
+    const vocab = Array.isArray(json.model.vocab) ? json.model.vocab : Object.entries(json.model.vocab);
+    for (const [token, id] of [...vocab, ...json.added_tokens.map(({ content, id }) => [content, id] as const)]) {
+      tokens[id] = token;
+      idOf.set(token, id);
+    }
+    const flagged = { ...json, added_tokens: flaggedTokens(json, config, idOf) };
+    return { json: flagged, tokens, idOf, encoders: textEncoders(flagged, config), text: tokenDecoder(json.decoder) };
   } catch (error) {
     throw new DataError(
       `${join(where, 'tokenizer.json')}: not a tokenizer; expected the "tokenizers" library's format with ` +

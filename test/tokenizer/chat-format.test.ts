@@ -2,8 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeResponse, encodeExample, encodePrompt, encodeTarget } from '../../src/data/instruction.ts';
+import { strftime } from '../../src/jinja/strftime.ts';
 import type { ChatMessage } from '../../src/tokenizer/chat-template.ts';
-import { chatTemplate, PLAIN_TEMPLATE, strftime } from '../../src/tokenizer/chat-template.ts';
+import { chatTemplate, PLAIN_TEMPLATE } from '../../src/tokenizer/chat-template.ts';
 import { filesForExport } from '../../src/tokenizer/export-files.ts';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { createTokenizer, loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
@@ -113,13 +114,8 @@ describe.each(Object.entries(golden.formats))('%s', (name, { family, cases }) =>
 
 describe('chat templates', () => {
   it.each(golden.jinja)('are read as transformers reads them: $source', ({ source, text }) => {
-    const render = chatTemplate(source, { bosToken: '<s>', eosToken: '</s>' }, 'tiny');
+    const render = chatTemplate(source, { bos_token: '<s>', eos_token: '</s>' }, 'tiny');
     expect(render(messagesOf(golden.conversation), false)).toBe(text);
-  });
-
-  it('write truth values small, which Python writes True and False: the library’s one known difference', () => {
-    const render = chatTemplate('{{ true }} {{ 1 == 2 }}', { bosToken: '', eosToken: '' }, 'tiny');
-    expect(render([], false)).toBe('true false');
   });
 
   it('write the texts of transformers', () => {
@@ -128,7 +124,7 @@ describe('chat templates', () => {
       const config = JSON.parse(files['tokenizer_config.json']);
       const text = (value: unknown) =>
         (value as { content?: string } | null)?.content ?? (value as string | null) ?? '';
-      const names = { bosToken: text(config.bos_token), eosToken: text(config.eos_token) };
+      const names = { bos_token: text(config.bos_token), eos_token: text(config.eos_token) };
       const render = chatTemplate(config.chat_template, names, family);
       for (const one of cases) {
         expect(render(messagesOf(one.turns), false)).toBe(one.text);
@@ -142,7 +138,7 @@ describe('chat templates', () => {
     const found = Object.fromEntries(Object.keys(golden.dates).map((format) => [format, strftime(date, format)]));
     expect(found).toEqual(golden.dates);
     expect(strftime(date, '%Q')).toBe('%Q');
-    const render = chatTemplate("{{ strftime_now('%d %b %Y') }}", { bosToken: '', eosToken: '' }, 'tiny');
+    const render = chatTemplate("{{ strftime_now('%d %b %Y') }}", {}, 'tiny');
     expect(render([], true)).toBe('26 Jul 2024');
   });
 
@@ -154,7 +150,7 @@ describe('chat templates', () => {
     ];
     expect([...encodePrompt('a', spoken(named))]).toEqual([...encodePrompt('a', spoken(template))]);
     expect(() => spoken([{ name: 'rag', template }])).toThrowErrorMatchingInlineSnapshot(
-      `[DataError: tiny/tokenizer_config.json: chat_template: expected a text, or a list with a template named "default", received names "rag". Keep the template that conversations were written with, as a text.]`,
+      `[DataError: tiny/tokenizer_config.json: chat_template: expected a text, or several with one named "default", received names "rag". Keep the template that conversations were written with, as a text.]`,
     );
     expect(() => spoken(7)).toThrow('chat_template: expected a text');
   });
@@ -219,6 +215,45 @@ describe('a chat format', () => {
     );
   });
 
+  it('has no header in its answers where the template has no generation prompt', () => {
+    const turn = { prompt: 'a', target: 'b' };
+    const read = (tokenizer: Tokenizer, ids: ArrayLike<number>): string => {
+      return Array.from(ids, (id) => tokenizer.token(id))
+        .join('')
+        .replaceAll('Ċ', '\n')
+        .replaceAll('Ġ', ' ');
+    };
+    const roles = (before: string, after: string): string => {
+      return `{% for m in messages %}{{ '${before}' }}{{ m.content }}{{ '${after}' }}{% endfor %}`;
+    };
+    const cases: [string, string, string][] = [
+      // Template, what is asked, what is answered.
+      [roles("<|bos|>' + m.role + '\\n", '<|eos|>\\n'), '<|bos|>user\nHi<|eos|>\n<|bos|>assistant\n', 'Yes'],
+      // With a text at the end of what is not asked; with a space before the answer; after a word; around the answer.
+      [
+        `${roles("<|bos|>' + m.role + '\\n", '<|eos|>\\n')}{% if not add_generation_prompt %}{{ eos_token }}{% endif %}`,
+        '<|bos|>user\nHi<|eos|>\n<|bos|>assistant\n',
+        'Yes',
+      ],
+      [roles("' + m.role + ': ", '<|eos|>'), 'user: Hi<|eos|>assistant:', ' Yes'],
+      [roles("### ' + m.role + '\\n\\n", '\\n<|eos|>'), '### user\n\nHi\n<|eos|>### assistant\n\n', 'Yes\n'],
+      [
+        "{% for m in messages %}{% if m.role == 'user' %}Q {{ m.content }} A:{% else %} {{ m.content }}<|eos|>{% endif %}{% endfor %}",
+        'Q Hi A:',
+        ' Yes',
+      ],
+    ];
+    for (const [template, asked, answered] of cases) {
+      const tokenizer = spoken(template);
+      expect(read(tokenizer, encodePrompt('Hi', tokenizer))).toBe(asked);
+      expect(read(tokenizer, encodeTarget('Yes', tokenizer))).toBe(answered);
+      expect(decodeResponse(encodeTarget('Yes', tokenizer), tokenizer).trim()).toBe('Yes');
+      const { inputIds, lossMask } = encodeExample({ history: [turn], prompt: 'c', target: 'd' }, tokenizer, options)!;
+      const learned = inputIds.filter((_, i) => lossMask[i] === 1);
+      expect(read(tokenizer, learned)).toBe(`${answered}<|eos|>`.repeat(2).replace('Yes', 'b').replace('Yes', 'd'));
+    }
+  });
+
   it('loses whole turns where an example is too long', () => {
     const turn = { prompt: 'aaaa', target: 'bbbb' };
     const whole = encodeExample({ history: [turn, turn], prompt: 'c', target: 'd' }, chatml, options)!;
@@ -235,7 +270,9 @@ describe('a chat format', () => {
     expect(() => spoken("{% for m in messages %}{{ m['content'] }}{% endfor %}")).toThrowErrorMatchingInlineSnapshot(
       `[DataError: tiny: chat_template: writes no special token after an answer; expected the assistant’s text and a token that ends it, or a model would never stop. Mend the template, or remove it: then the plain format is used.]`,
     );
-    expect(() => spoken("{{ raise_exception('no') }}")).toThrow('chat_template: refuses a conversation of user (no)');
+    expect(() => spoken("{{ raise_exception('no') }}")).toThrow(
+      'chat_template: refuses a conversation of user (line 1: no)',
+    );
     expect(() => spoken("{{ messages|length }}{{ messages[-1]['content'] }}<|eos|>")).toThrow(
       'changes what was written',
     );
