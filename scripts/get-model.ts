@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readModelConfig } from '../src/checkpoint/model-config.ts';
 import { ConfigError, errorMessage } from '../src/errors.ts';
+import { makeAlone } from '../src/files/lock.ts';
 import type { FetchedModel } from '../src/hub/get-model.ts';
 import { getModel } from '../src/hub/get-model.ts';
 import type { Hub, ModelName } from '../src/hub/source.ts';
@@ -92,7 +93,9 @@ await runMain(import.meta.url, async (argv) => {
     () => process.exit(130),
   );
   try {
-    const { fetched, files } = await fetchModel(given, hub, progress, stop.signal);
+    const { fetched, files } = await makeAlone(given.folder, { work: 'get-model', say: progress.say }, () =>
+      fetchModel(given, hub, progress, stop.signal),
+    );
     progress.say(
       fetched ? `wrote ${given.folder}` : `${given.folder}: is there already, all ${files.length} files as listed`,
     );

@@ -15,6 +15,7 @@ import { writeWeightFiles } from '../src/checkpoint/weight-files.ts';
 import { fileTensors } from '../src/checkpoint/weight-names.ts';
 import { CheckpointError, ConfigError } from '../src/errors.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
+import { makeAlone } from '../src/files/lock.ts';
 import { disposeModel, trainNothing } from '../src/model/model.ts';
 import { runMain } from '../src/run/program.ts';
 import { openProgress } from '../src/run/progress.ts';
@@ -37,7 +38,7 @@ export async function importLlama2c(argv: readonly string[], say: (line: string)
   if (missing.length > 0)
     throw new CheckpointError(missing.map((path) => `${path}: there is no such file. Correct the path.`));
   if (existsSync(to)) throw new CheckpointError(`${to}: is there already; expected a new folder. Choose another name.`);
-  await atomicFolder(to, (folder) => {
+  const fill = (folder: string): void => {
     writeAsItIs(folder, modelPath, tokenizerPath);
     // Read again with a PAD, which grows the tables, and written whole.
     const tokenizer = loadTokenizer(folder);
@@ -46,7 +47,8 @@ export async function importLlama2c(argv: readonly string[], say: (line: string)
     const card = { made: basename(modelPath), base: basename(modelPath), data: {}, decisions: {}, results: {} };
     writeModelFolder(folder, model, { tokenizer, card });
     disposeModel(model);
-  });
+  };
+  await makeAlone(to, { work: 'import-llama2c', say }, () => atomicFolder(to, fill));
   say(`${modelPath} → ${to}`);
 }
 

@@ -7,6 +7,7 @@
  */
 import type { Tally } from '../src/data/tally.ts';
 import { hashText } from '../src/files/hash.ts';
+import { makeAlone } from '../src/files/lock.ts';
 import { importDataset } from '../src/import/import-dataset.ts';
 import type { ImportReport } from '../src/import/import-report.ts';
 import { formatTable } from '../src/report/table.ts';
@@ -77,7 +78,10 @@ await runMain(import.meta.url, async (argv) => {
     () => process.exit(130),
   );
   try {
-    const report = await runImport(parsed.config, watch.interrupted);
+    const { output } = parsed.config;
+    const report = await makeAlone(output, { work: 'import', say: console.log }, () =>
+      runImport(parsed.config, watch.interrupted),
+    );
     for (const line of describeImport(report)) console.log(line);
     console.log(`wrote ${parsed.config.output}`);
   } finally {

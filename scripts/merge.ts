@@ -12,6 +12,7 @@ import { NO_NORMALISATION, readModelConfig } from '../src/checkpoint/model-confi
 import { ADAPTER_FOLDER, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { CheckpointError, ConfigError } from '../src/errors.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
+import { makeAlone } from '../src/files/lock.ts';
 import { adaptModel, disposeModel, trainNothing } from '../src/model/model.ts';
 import { type Flags, flagHelp, parseFlags } from '../src/run/flags.ts';
 import { openParent } from '../src/run/parents.ts';
@@ -58,7 +59,9 @@ export async function mergeCommand(argv: readonly string[], say: (line: string) 
     results: {},
   };
   const options = { tokenizer, normalisation, dtype: dtype as 'float32' | 'bfloat16', card };
-  await atomicFolder(to, (path) => writeModelFolder(path, merged, options));
+  await makeAlone(to, { work: 'merge', say }, () =>
+    atomicFolder(to, (path) => writeModelFolder(path, merged, options)),
+  );
   disposeModel(merged);
   say(`merged ${plan.places.length} changes of rank ${plan.rank} into ${to}`);
 }

@@ -1,10 +1,14 @@
 /** A cache of prepared datasets, found by the content of everything they were made from, so that it is never stale. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { atomicFolder } from '../files/atomic-write.ts';
+import { atomicFolder, describeFailure } from '../files/atomic-write.ts';
 import { hashFile, hashText } from '../files/hash.ts';
+import { sweepLeftovers } from '../files/leftovers.ts';
+import { type Lock, takeLock } from '../files/lock.ts';
+import { isHere } from '../files/process-identity.ts';
 
 /** Written last, with the hash of every other file: an entry without it, or with another hash, is made again. */
 const contents = 'contents.json';
@@ -33,11 +37,35 @@ export async function cachedFolder(
   );
   const path = join(root, key);
   if (await isWhole(path)) return { path, fresh: false };
-  await atomicFolder(path, async (folder) => {
-    await write(folder);
-    await writeFile(join(folder, contents), JSON.stringify(await hashes(folder), null, 2));
+  const lock = await waitFor(root, key);
+  try {
+    // Another run may have filled it while this one waited.
+    if (await isWhole(path)) return { path, fresh: false };
+    if (lock !== undefined) sweepLeftovers([root], key);
+    await atomicFolder(path, async (folder) => {
+      await write(folder);
+      await writeFile(join(folder, contents), JSON.stringify(await hashes(folder), null, 2));
+    });
+    return { path, fresh: true };
+  } finally {
+    lock?.release();
+  }
+}
+
+/**
+ * The lock of an entry, after whoever holds it here is done. Undefined where it cannot be known whether the holder still
+ * runs (another host): then both do the work, and either result is whole and the same.
+ */
+async function waitFor(root: string, key: string): Promise<Lock | undefined> {
+  await mkdir(root, { recursive: true }).catch((error: unknown) => {
+    throw describeFailure(root, error);
   });
-  return { path, fresh: true };
+  for (;;) {
+    const lock = await takeLock(join(root, `.${key}.lock`), 'the dataset');
+    if ('release' in lock) return lock;
+    if (lock.owner === undefined || !isHere(lock.owner)) return undefined;
+    await sleep(200);
+  }
 }
 
 async function isWhole(folder: string): Promise<boolean> {

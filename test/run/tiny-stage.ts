@@ -16,6 +16,7 @@ export const TinyConfig = z.strictObject({
   runtime: Runtime.prefault({ backend: 'cpu' }),
   steps: z.int().positive().default(3).describe('Steps to count.'),
   pauseMs: z.number().nonnegative().default(0).describe('Pause after each step.'),
+  prepareMs: z.number().nonnegative().default(0).describe('Pause before the first step.'),
   fail: z.enum(['no', 'user', 'bug', 'disk']).default('no').describe('How to fail at the last step.'),
   data: filePath('A file to read.').optional(),
 });
@@ -29,6 +30,8 @@ async function run(config: TinyConfig, context: RunContext): Promise<Summary> {
   const state = folder.file('step.txt');
   let step = folder.resumed && existsSync(state) ? Number(readFileSync(state, 'utf8')) : 0;
   const log = openMetrics(folder.file('metrics.arrow'), metrics, folder.resumed ? { resumeFromStep: step } : {});
+  if (config.prepareMs > 0) progress.say('preparing');
+  await sleep(config.prepareMs);
   progress.say('counting');
   const phase = progress.phase('count', config.steps, { start: step });
   while (step < config.steps) {

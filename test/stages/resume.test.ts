@@ -5,10 +5,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { killAndResume, uninterrupted } from '../../scripts/proof/kill-resume.ts';
+import { seededRandom } from '../../src/random.ts';
 import { ppoMetrics } from '../../src/rollout/ppo-metrics.ts';
 import { Interrupted } from '../../src/run/interrupts.ts';
 import { readManifest, writeManifest } from '../../src/run/manifest.ts';
 import type { MetricDescriptions } from '../../src/run/metrics.ts';
+import { isHousekeeping } from '../../src/run/run-lock.ts';
 import type { RunOptions, Stage, StageConfig, Summary } from '../../src/run/stage.ts';
 import { runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
@@ -184,6 +187,9 @@ describe('stopping', () => {
     child.kill('SIGKILL');
     expect(await ended).toBe('SIGKILL');
     expect(readManifest(path('killed'))?.status).toBe('running');
+    // As a kill in the middle of a save leaves it.
+    mkdirSync(path('killed/checkpoints/.step-000099.1-0123abcd.tmp'));
+    writeFileSync(path('killed/checkpoints/.step-000099.1-0123abcd.tmp/model.safetensors'), 'part');
     const lane = await useLane('wasm');
     const configure = (folder: string) =>
       pretrainConfig(world, folder, {
@@ -191,12 +197,31 @@ describe('stopping', () => {
         training: { steps: 20, accumulate: 4 },
         runtime: { backend: 'wasm' },
       });
-    const resumed = await runStage(pretrain, configure(path('killed')), { lane, quiet: true, resume: true });
+    const said: string[] = [];
+    const progress = watchProgress({ say: (line) => said.push(line) });
+    const resumed = await runStage(pretrain, configure(path('killed')), { lane, progress, resume: true });
+    expect(said[0]).toMatch(/killed: removed \d leftovers? of killed saves \(\d+\.\d [kM]B\)$/);
+    expect(
+      namesIn(path('killed'))
+        .concat(namesIn(path('killed/checkpoints')))
+        .filter(isHousekeeping),
+    ).toEqual([]);
     const whole = await runStage(pretrain, configure(path('not killed')), { lane, quiet: true });
     expectSame(
       resultOf(path('killed'), pretrainMetrics, resumed),
       resultOf(path('not killed'), pretrainMetrics, whole),
     );
+  });
+
+  it('a run that is killed at random moments ends with the bytes of one that was not, and leaves nothing', async () => {
+    const config = path('random.yaml');
+    writeFileSync(config, JSON.stringify(settings('set below', { runtime: { backend: 'wasm' } })));
+    const subject = await uninterrupted({ folder: path('random'), given: { pretrain: [config] } }, 'pretrain');
+    const random = seededRandom(1, 'kills');
+    const said: string[] = [];
+    const share = (): number => 0.3 + 0.6 * random.uniform();
+    const result = await killAndResume(subject, 0, share, (line) => said.push(line), 2);
+    expect({ ...result, said }).toEqual({ kills: 2, bad: 0, left: 0, said: [] });
   });
 
   it('a finished run is not run again, and its files are left as they are', async () => {
