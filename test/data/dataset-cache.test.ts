@@ -1,6 +1,7 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, it } from 'vitest';
 import { cachedFolder } from '../../src/data/dataset-cache.ts';
 
@@ -18,6 +19,25 @@ it('makes an entry once for each content, whatever the order of its parts', asyn
   const second = await make({ rows: 'a', templates: 'c' });
   expect(second.fresh).toBe(true);
   expect(second.path).not.toBe(first.path);
+});
+
+it('is filled once where two ask for it at once, after what a killed run left was swept', async () => {
+  const { path } = await make({ rows: 'at once' });
+  rmSync(path, { recursive: true });
+  const left = join(root, `.${basename(path)}.1-0123abcd.tmp`);
+  mkdirSync(left);
+  let calls = 0;
+  const slow = (text: string) =>
+    cachedFolder(root, { rows: 'at once' }, async (folder) => {
+      calls += 1;
+      await sleep(50);
+      writeFileSync(join(folder, 'data.txt'), text);
+    });
+  const both = await Promise.all([slow('a'), slow('b')]);
+  expect(both.map(({ fresh }) => fresh).sort()).toEqual([false, true]);
+  expect(calls).toBe(1);
+  expect(existsSync(left)).toBe(false);
+  expect(readdirSync(root).filter((name) => name.startsWith('.'))).toEqual([]);
 });
 
 it('makes a damaged or incomplete entry again', async () => {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { inspectTable } from '../../src/data/arrow-file.ts';
@@ -89,6 +89,29 @@ describe('a stage as a command', () => {
     );
     const again = await runTiny(path('tiny.yaml'), 'steps=40', 'pauseMs=50', '--resume');
     expect(again.output).toContain(`instruct: already finished in ${path('run')}`);
+  });
+
+  test('two runs never share a folder, whether started anew or resumed, until the first is killed', async () => {
+    const first = start(path('tiny.yaml'), 'steps=2', 'pauseMs=600000');
+    await first.printed('counting');
+    const before = readFileSync(path('run', 'manifest.json'), 'utf8');
+    for (const extra of [[], ['--resume']]) {
+      const { status, errors, output } = await runTiny(path('tiny.yaml'), 'steps=2', 'pauseMs=600000', ...extra);
+      expect(status).toBe(1);
+      expect(errors).toMatch(
+        new RegExp(
+          `^run\\.folder ${path('run')}: is in use by instruct, process ${first.child.pid}, since \\d{4}-\\S+; two programs never share it\\.`,
+        ),
+      );
+      expect(output).not.toContain('lane');
+    }
+    expect(readFileSync(path('run', 'manifest.json'), 'utf8')).toBe(before);
+    first.child.kill('SIGKILL');
+    await first.finished;
+    expect(existsSync(path('run', 'run.lock'))).toBe(true);
+    const { status, errors } = await runTiny(path('tiny.yaml'), 'steps=2');
+    expect({ status, errors }).toEqual({ status: 0, errors: '' });
+    expect(existsSync(path('run', 'run.lock'))).toBe(false);
   });
 
   test('stops at once on the second Ctrl-C', async () => {

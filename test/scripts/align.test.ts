@@ -7,6 +7,7 @@ import { align } from '../../scripts/align.ts';
 import type { ChainSummary } from '../../src/report/chain-summary.ts';
 import { Interrupted } from '../../src/run/interrupts.ts';
 import { hashPath, readManifest, writeManifest } from '../../src/run/manifest.ts';
+import { lockRunFolder } from '../../src/run/run-lock.ts';
 import { checkConfig } from '../../src/yaml/load-config.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
 import type { Changes } from '../helpers/tiny-configs.ts';
@@ -143,6 +144,15 @@ describe('the same command again', () => {
     expect(steps).toBe(0);
     expect(lines.filter((line) => line.includes('already finished'))).toHaveLength(5);
     expect(filesBelow(path(CHAIN))).toEqual(before);
+  });
+
+  it('is refused while the first works in the folder, and gives the folder back', async () => {
+    const lock = await lockRunFolder(path(CHAIN), 'align', () => undefined);
+    expect(await problemsOf(() => align(config(CHAIN), watchProgress({})), path())).toEqual([
+      expect.stringMatching(/^run\.folder .*: is in use by align, process \d+, since /),
+    ]);
+    lock.release();
+    expect(namesIn(path(CHAIN))).not.toContain('run.lock');
   });
 
   it('goes on where Ctrl-C stopped it, stage by stage, to the same result', async () => {
