@@ -133,6 +133,20 @@ export const ImportConfig = z
     if (split.name !== undefined && (split.column ?? split.fractions) !== undefined) {
       fail(['split'], 'expected either name, or column and fractions');
     }
+    for (const key of ['map', 'otherwise'] as const) {
+      if (split[key] !== undefined && split.column === undefined)
+        fail(['split', key], 'is read beside split.column; expected one');
+    }
+    if (split.fractions === undefined && (split.by !== undefined || split.seed !== 1)) {
+      fail(['split', split.by === undefined ? 'seed' : 'by'], 'is read beside split.fractions; expected them');
+    }
+    const { format, delimiter, quote, header } = input;
+    if (!['auto', 'csv', 'tsv'].includes(format) && (delimiter !== null || quote !== null || !header)) {
+      fail(
+        ['input', 'format'],
+        `delimiter, quote and header are read of csv and tsv; expected them left out for ${format}`,
+      );
+    }
     for (const { path, message } of mappingProblems(shape, columns)) fail(['columns', ...path], message);
     const isSpelt = messages.role !== 'role' || messages.content !== 'content' || messages.accept.length > 0;
     if (isSpelt && shape !== 'messages' && shape !== 'preference') {

@@ -25,7 +25,9 @@ export function readCorpus(path: string): CorpusDocument[] {
     .map(({ where }) => `${where}: no "text"; expected a document. Mend or remove the line.`);
   const unread = unreadProblems(findUnread(path, lines), [], () => 'Write it into the texts, or remove the field.');
   problems.unshift(...unread, ...splitProblems(path, lines));
-  if (problems.length > 0) throw new DataError(problems.slice(0, 10));
+  const more =
+    problems.length > 10 ? [`${path}: ${problems.length} problems in all; expected none. Mend these first.`] : [];
+  if (problems.length > 0) throw new DataError([...problems.slice(0, 10), ...more]);
   return lines.map(({ fields }) => ({
     id: String(fields.id ?? ''),
     kind: String(fields.kind ?? ''),

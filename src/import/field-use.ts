@@ -34,10 +34,11 @@ export function openFieldUse(read: readonly string[], expected: readonly string[
   return {
     unused: (fields) => {
       for (const name of awaited) if (pickField(fields, name) !== undefined) awaited.delete(name);
+      const own = Object.entries(fields).filter(([name]) => !names.has(name));
+      // Most mappings are plain names, and rows are many.
+      if (paths.length === 0) return own.map(([name, value]) => ({ name, isVoid: isVoid(value) }));
       const found = new Map<string, boolean>();
-      for (const [name, value] of Object.entries(fields)) {
-        if (!names.has(name)) collect({ name, step: name, value }, paths, found);
-      }
+      for (const [name, value] of own) collect({ name, step: name, value }, paths, found);
       return [...found].map(([name, isEmpty]) => ({ name, isVoid: isEmpty }));
     },
     absent: () => [...awaited],

@@ -349,6 +349,15 @@ describe('what an import refuses', () => {
     expect(issues({ shape: 'task', columns: { a: { constant: 'x', map: { x: 'y' } } } })[0]).toContain(
       'a constant stays as it is; expected only kind beside it',
     );
+    expect(issues({ split: { map: { a: 'b' }, otherwise: 'c' } })).toEqual([
+      'split.map: is read beside split.column; expected one',
+      'split.otherwise: is read beside split.column; expected one',
+    ]);
+    expect(issues({ split: { by: ['a'] } })).toEqual(['split.by: is read beside split.fractions; expected them']);
+    expect(issues({ split: { seed: 2 } })).toEqual(['split.seed: is read beside split.fractions; expected them']);
+    expect(issues({ input: { path: 'a', format: 'jsonl', header: false } })).toEqual([
+      'input.format: delimiter, quote and header are read of csv and tsv; expected them left out for jsonl',
+    ]);
     expect(issues({ messages: { role: 'from' } })).toEqual([
       'messages: is read for shapes messages and preference; expected none for shape text',
     ]);
