@@ -143,6 +143,38 @@ describe('BOS in front', () => {
   });
 });
 
+describe('chat templates', () => {
+  const turns = (mark: string): string => `{% for m in messages %}${mark}{{ m.content }}</s>{% endfor %}`;
+  const config = { eos_token: '</s>', pad_token: '<pad>', chat_template: turns('config') };
+  const folder = (files: Record<string, string>, changes: object = {}): Tokenizer => {
+    const path = write({ 'tokenizer.json': json(names), 'tokenizer_config.json': { ...config, ...changes } });
+    mkdirSync(join(path, 'additional_chat_templates'));
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text);
+    return loadTokenizer(path);
+  };
+  const asked = (tokenizer: Tokenizer): string | undefined => {
+    const ids = tokenizer.chat?.ask([], 'hi');
+    return ids && tokenizer.decode(ids);
+  };
+
+  it('come from chat_template.jinja before tokenizer_config.json, whatever stands beside it', () => {
+    expect(asked(folder({}))).toBe('confighiconfig');
+    const own = { 'chat_template.jinja': turns('own') };
+    expect(asked(folder(own))).toBe('ownhiown');
+    const tools = { 'additional_chat_templates/tool_use.jinja': turns('tools') };
+    const both = folder({ ...own, ...tools });
+    expect(asked(both)).toBe('ownhiown');
+    // What is saved holds all of them.
+    expect(JSON.parse(both.files['tokenizer_config.json']).chat_template).toEqual([
+      { name: 'default', template: turns('own') },
+      { name: 'tool_use', template: turns('tools') },
+    ]);
+    expect(asked(createTokenizer(both.files, 'again'))).toBe('ownhiown');
+    expect(() => folder(tools)).toThrow('several with one named "default", received names "tool_use"');
+    expect(asked(folder({}, { chat_template: { default: turns('named'), rag: 'x' } }))).toBe('namedhinamed');
+  });
+});
+
 describe('folders that lack something', () => {
   const vocab = { a: 0, b: 1, '<|endoftext|>': 2 };
 
