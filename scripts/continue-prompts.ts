@@ -23,7 +23,7 @@ import { openLaneFor } from '../src/run/stage.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 
 const flags = {
-  to: { kind: 'text', description: 'JSONL file to write; it must not exist.' },
+  to: { kind: 'path', description: 'JSONL file to write; it must not exist.' },
   samples: { kind: 'integer', default: 8, min: 1, description: 'Continuations of each prompt.' },
   'max-new-tokens': { kind: 'integer', default: 96, min: 1, description: 'Longest continuation.' },
   temperature: { kind: 'number', default: 0.8, min: 0, description: 'Divides the logits.' },

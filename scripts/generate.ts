@@ -19,7 +19,7 @@ import { disposeSpeakers, openSpeakers, rawIds, roomAfter, type Speaker } from '
 
 const flags = {
   prompt: { kind: 'text', description: 'What to answer.' },
-  'prompt-file': { kind: 'text', description: 'File with the prompt, without its last line break.' },
+  'prompt-file': { kind: 'path', description: 'File with the prompt, without its last line break.' },
   raw: { kind: 'switch', description: 'Go on with the text as it is, instead of asking as the model was trained.' },
   samples: { kind: 'integer', default: 1, min: 1, description: 'Answers to draw.' },
   json: { kind: 'switch', description: 'One line of JSON an answer.' },

@@ -22,7 +22,7 @@ import { openLaneFor } from '../src/run/stage.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 
 const flags = {
-  to: { kind: 'text', description: 'Folder to write; it must not exist.' },
+  to: { kind: 'path', description: 'Folder to write; it must not exist.' },
   dtype: { kind: 'text', default: 'float32', choices: ['float32', 'bfloat16'], description: 'Type of the weights.' },
 } as const satisfies Flags;
 

@@ -16,7 +16,7 @@ import { type Flags, flagHelp, parseFlags } from '../src/run/flags.ts';
 import { runMain } from '../src/run/program.ts';
 
 const flags = {
-  to: { kind: 'text', description: 'Table to write; it must not exist.' },
+  to: { kind: 'path', description: 'Table to write; it must not exist.' },
   text: { kind: 'text', default: 'text', description: 'Column of the texts.' },
   rating: { kind: 'text', default: 'rating', description: 'Column of the ratings.' },
   difference: { kind: 'number', default: 1, min: 0, description: 'Smallest difference of the two ratings.' },

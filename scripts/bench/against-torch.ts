@@ -48,7 +48,7 @@ const flags = {
   repetitions: { kind: 'integer', default: 7, min: 2, description: 'Timed repetitions, after two that are not.' },
   threads: { kind: 'integer', default: availableParallelism(), min: 1, description: 'Threads of each side.' },
   python: { kind: 'text', default: 'python3', description: 'Python with PyTorch and transformers.' },
-  to: { kind: 'text', description: 'File for the numbers as JSON.' },
+  to: { kind: 'path', description: 'File for the numbers as JSON.' },
 } as const satisfies Flags;
 
 /** The comparison as a command. */

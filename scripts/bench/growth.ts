@@ -60,7 +60,7 @@ const LENGTHS = [32, 64, 128, 256, 512];
 const flags = {
   ours: { kind: 'text', default: 'eager', choices: Object.keys(ourVariants), description: 'How our step runs.' },
   repetitions: { kind: 'integer', default: 5, min: 1, description: 'Timed repetitions of each point.' },
-  to: { kind: 'text', default: join('data', 'build', 'bench'), description: 'Folder for growth.json and growth.svg.' },
+  to: { kind: 'path', default: join('data', 'build', 'bench'), description: 'Folder for growth.json and growth.svg.' },
 } as const satisfies Flags;
 
 /** The cases of all sweeps; the middle of each is the 12 M model on 4 × 256 tokens. */

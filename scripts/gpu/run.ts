@@ -31,7 +31,7 @@ const flags = {
   cases: { kind: 'text', default: CASES.join(','), description: 'Names of the bench’s cases, with commas between.' },
   repetitions: { kind: 'integer', default: 7, min: 2, description: 'Timed repetitions.' },
   python: { kind: 'text', description: 'Python with PyTorch and transformers, to compare with.' },
-  to: { kind: 'text', default: join('data', 'build', 'gpu'), description: 'Folder for the numbers.' },
+  to: { kind: 'path', default: join('data', 'build', 'gpu'), description: 'Folder for the numbers.' },
 } as const satisfies Flags;
 
 type Say = (line: string) => void;

@@ -1,11 +1,15 @@
 /** Command lines of programs without a configuration file: `--name value` flags, checked all at once. */
 import { ConfigError } from '../errors.ts';
+import { expandHome, isOtherHome } from '../files/home-path.ts';
 import { closest } from '../yaml/suggest.ts';
 
 /** What a flag takes. */
 export interface Flag {
-  /** switch takes no value; texts may be given several times; integer and number are checked against the limits. */
-  readonly kind: 'text' | 'texts' | 'integer' | 'number' | 'switch';
+  /**
+   * switch takes no value; texts may be given several times; integer and number are checked against the limits; a path may
+   * begin with ~/, which shells leave as it is in --name=~/file.
+   */
+  readonly kind: 'text' | 'path' | 'texts' | 'integer' | 'number' | 'switch';
   readonly description: string;
   readonly default?: string | number;
   /** Smallest and largest number allowed. */
@@ -19,7 +23,7 @@ type ValueOf<F extends Flag> = F extends { kind: 'switch' }
   ? boolean
   : F extends { kind: 'texts' }
     ? readonly string[]
-    : F extends { kind: 'text' }
+    : F extends { kind: 'text' | 'path' }
       ? F extends { default: string }
         ? string
         : string | undefined
@@ -115,6 +119,11 @@ function readValue(
     problems.push(`--${name}: expected a value after it. ${flag.description}`);
     return undefined;
   }
+  if (kind === 'path') {
+    if (!isOtherHome(text)) return expandHome(text);
+    problems.push(`--${name}: expected ~/ for your home folder, or ./~name, received "${text}".`);
+    return undefined;
+  }
   if (kind === 'text' || kind === 'texts') {
     if (choices === undefined || choices.includes(text)) return text;
     problems.push(`--${name}: expected one of ${choices.join(', ')}, received "${text}".`);
@@ -137,7 +146,9 @@ function describeNumber({ kind, min, max }: Flag): string {
 /** One line a flag, for --help: name, value, description and default. */
 export function flagHelp(flags: Flags): string[] {
   const shown = Object.entries(flags).map(([name, flag]): [string, string] => {
-    const value = { switch: '', text: ' <text>', texts: ' <text>…', integer: ' <n>', number: ' <x>' }[flag.kind];
+    const value = { switch: '', text: ' <text>', path: ' <path>', texts: ' <text>…', integer: ' <n>', number: ' <x>' }[
+      flag.kind
+    ];
     const range = flag.choices === undefined ? '' : ` One of ${flag.choices.join(', ')}.`;
     const initial = flag.default === undefined ? '' : ` (default ${flag.default})`;
     return [`  --${name}${value}`, `${flag.description}${range}${initial}`];

@@ -1,3 +1,5 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Flags, flagHelp, parseFlags } from '../../src/run/flags.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
@@ -25,6 +27,20 @@ describe('parseFlags', () => {
     expect(parseFlags([], flags).values).toEqual({
       ...{ prompt: undefined, stop: [], samples: 1, 'top-p': 1, raw: false, backend: 'auto' },
     });
+  });
+
+  it('finds the home folder in paths, also where a shell leaves ~ as it is', async () => {
+    const paths = { to: { kind: 'path', description: 'A file.' } } as const;
+    const read = (...argv: string[]) => parseFlags(argv, paths).values.to;
+    expect([read('--to=~/a b'), read('--to', '~'), read('--to=a/~')]).toEqual([
+      join(homedir(), 'a b'),
+      homedir(),
+      'a/~',
+    ]);
+    expect(await problemsOf(() => read('--to=~bob/a'), 'nowhere')).toEqual([
+      '--to: expected ~/ for your home folder, or ./~name, received "~bob/a".',
+    ]);
+    expect(flagHelp(paths)).toEqual(['  --to <path>  A file.']);
   });
 
   it('takes what follows as the value, whatever it looks like', () => {
