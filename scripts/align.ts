@@ -106,7 +106,7 @@ export async function align(config: AlignConfig, progress: Progress = openProgre
   const end = (): void => process.exit(INTERRUPTED);
   const watch = watchInterrupts(() => {
     progress.close();
-    progress.say('stopped between two stages; the same command goes on.');
+    progress.say('stopped before a stage began; the same command goes on.');
     // A setup that is under way hears of it too and stops its programs first.
     setImmediate(end);
   }, end);

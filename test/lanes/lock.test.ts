@@ -75,7 +75,7 @@ describe('withLock', () => {
   });
 
   it('takes over at once from a process that was killed', async () => {
-    const child = await holder(60_000);
+    const child = await holder(600_000);
     child.kill('SIGKILL');
     await once(child, 'exit');
     expect(existsSync(lockFile())).toBe(true);
@@ -85,7 +85,7 @@ describe('withLock', () => {
   });
 
   it.each(['SIGINT', 'SIGTERM'] as const)('is released by %s, which still ends the process', async (signal) => {
-    const child = await holder(60_000);
+    const child = await holder(600_000);
     child.kill(signal);
     const [code, endedBy] = await once(child, 'exit');
     expect([code, endedBy]).toEqual([null, signal]);

@@ -28,7 +28,7 @@ describe('the cache folder', () => {
 });
 
 describe('runProgram', () => {
-  const node = (code: string, limitSeconds = 30) => runProgram(process.execPath, ['-e', code], { limitSeconds });
+  const node = (code: string, limitSeconds = 600) => runProgram(process.execPath, ['-e', code], { limitSeconds });
 
   it('tells standard output from both together', async () => {
     const result = await node('console.log("out"); console.error("err")');

@@ -179,13 +179,11 @@ describe('installOfficial', () => {
     expect(readdirSync(folder)).toEqual(['node_modules']);
   });
 
-  it('recognises a host without a name within seconds', async () => {
-    const started = performance.now();
+  it('recognises a host without a name', async () => {
     const name = 'http://plumbline.invalid/'; // .invalid never resolves: RFC 2606
     await expect(installOfficial(packageFolder, false, context({ TFJS_NODE_CDN_STORAGE: name }))).rejects.toThrow(
       /^official download: http:\/\/plumbline\.invalid\/ cannot be reached \(.+\)\. Name a mirror/,
     );
-    expect(performance.now() - started).toBeLessThan(8000);
   });
 });
 

@@ -181,8 +181,8 @@ describe('resuming', () => {
     const file = path('run', 'manifest.json');
     writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), seconds: 100 }));
     await (await open({ resume: true })).finish('interrupted');
+    // A session that forgot the one before would have counted from 0.
     expect(readManifest(path('run'))!.seconds).toBeGreaterThanOrEqual(100);
-    expect(readManifest(path('run'))!.seconds).toBeLessThan(160);
   });
 });
 

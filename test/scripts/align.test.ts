@@ -64,7 +64,7 @@ const progress = watchProgress({ say: (line) => said.push(line) });
 let summary: ChainSummary;
 beforeAll(async () => {
   summary = await align(config(CHAIN), progress);
-}, 120_000);
+});
 
 describe('the chain', () => {
   it('writes every stage, a summary and a report', () => {
