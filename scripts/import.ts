@@ -37,6 +37,10 @@ export function runImport(config: ImportConfig, interrupted?: () => boolean): Pr
   return importDataset(options, interrupted);
 }
 
+/** Hundreds of ranges are for the table's metadata. */
+const shorten = (text: string): string =>
+  text.length > 300 ? `${text.slice(0, 300)}… (all in the table's metadata)` : text;
+
 /** The report as lines: rows in and out, splits, why rows were left out, and what of the others was not used. */
 export function describeImport({
   rowsIn,
@@ -52,6 +56,9 @@ export function describeImport({
   const reasons = Object.entries(skipped).map(([reason, entry]) => [`skipped: ${reason}`, entry.count]);
   const lines = formatTable(['', 'rows'], [['in', rowsIn], ['out', rowsOut], ...count, ...reasons]);
   const places = Object.values(skipped).flatMap(({ first }) => first.map((place) => `  ${place}`));
+  const lost = Object.entries(skipped).map(
+    ([reason, { lines: rows = [] }]) => `  ${reason}: ${shorten(rows.join(', '))}`,
+  );
   const listed = (title: string, entries: Readonly<Tally>): string[] => {
     const named = Object.entries(entries).map(([what, { count: times, first }]) => {
       const detail = times === 0 ? 'empty throughout' : `${times}, first at ${first[0]}`;
@@ -61,7 +68,7 @@ export function describeImport({
   };
   return [
     ...lines,
-    ...(places.length === 0 ? [] : ['first of those skipped:', ...places]),
+    ...(places.length === 0 ? [] : ['first of those skipped:', ...places, 'lines of those skipped:', ...lost]),
     ...listed('rows written, but not as they stood:', notes),
     ...listed('fields that no column uses:', unused),
     ...(absent.length === 0 ? [] : [`mapped fields that stand in no row: ${absent.join(', ')}`]),

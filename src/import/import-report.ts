@@ -1,6 +1,7 @@
 /** What an import did: rows in, out and skipped, what of them was not used, with the first places of each. */
-import { countAt, type Tally, tallyEntry } from '../data/tally.ts';
+import { type Counted, countAt, type Tally, tallyEntry } from '../data/tally.ts';
 import { DataError } from '../errors.ts';
+import { openRowRanges, type RowRanges } from './row-ranges.ts';
 import type { BadRow } from './source-row.ts';
 
 /** Counts of one import; also stored in the table's metadata as JSON. */
@@ -9,8 +10,8 @@ export interface ImportReport {
   rowsIn: number;
   /** Rows written. */
   rowsOut: number;
-  /** Rows left out by reason, with the first problems of each. */
-  skipped: Tally;
+  /** Rows left out by reason, with the first problems of each, and all their lines: "a.jsonl:2-5,9". */
+  skipped: Record<string, Counted & { lines?: string[] }>;
   /** What rows that were written lost, or had changed, by what it was. */
   notes: Tally;
   /** Fields that no column uses, with the written rows that have a value there. */
@@ -36,7 +37,7 @@ export interface ReportBuilder {
   unused(name: string, isVoid: boolean, where: string): void;
   /** Counts a bad row. @throws DataError with the first twenty problems where bad rows are fatal */
   skip(bad: BadRow): void;
-  /** Raises what `skip` has collected, at the end of the source. */
+  /** Writes down the lines of bad rows and raises what `skip` has collected, at the end of the source. */
   finish(): void;
 }
 
@@ -53,7 +54,9 @@ export function openReport(isFatal: boolean): ReportBuilder {
     source: [],
   };
   const problems: string[] = [];
+  const ranges = new Map<Counted, RowRanges>();
   const finish = (): void => {
+    for (const entry of Object.values(report.skipped)) entry.lines = ranges.get(entry)?.list() ?? [];
     if (isFatal && problems.length > 0) throw new DataError(problems);
   };
   return {
@@ -68,7 +71,11 @@ export function openReport(isFatal: boolean): ReportBuilder {
       if (!isVoid) countAt(entry, where);
     },
     skip: ({ where, reason, problem }) => {
-      countAt(tallyEntry(report.skipped, reason), `${where}: ${problem}`);
+      const entry = tallyEntry(report.skipped, reason);
+      countAt(entry, `${where}: ${problem}`);
+      const lines = ranges.get(entry) ?? openRowRanges();
+      ranges.set(entry, lines);
+      lines.add(where);
       const line = `${where}: ${problem}. Mend the row, or set badRows: skip.`;
       if (isFatal) problems.push(line);
       if (problems.length >= problemsKept) finish();

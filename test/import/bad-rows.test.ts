@@ -52,6 +52,20 @@ describe('bad rows', () => {
     const expected = new Map<string, number>();
     for (const [, reason] of lines) if (reason !== null) expected.set(reason, (expected.get(reason) ?? 0) + 1);
     expect(Object.fromEntries(counted)).toEqual(Object.fromEntries(expected));
+    const named = Object.values(report.skipped).flatMap((entry) => entry.lines ?? []);
+    expect(named.map((line) => line.replace(/^.*:/, '')).sort()).toEqual([
+      '10',
+      '11',
+      '12',
+      '13',
+      '14',
+      '2',
+      '3',
+      '5',
+      '6-7',
+      '8',
+      '9',
+    ]);
   });
 
   test('are all named by line where they are fatal, and nothing is written', async () => {
@@ -92,7 +106,7 @@ describe('bad rows', () => {
     });
     expect(JSON.parse(metadata.report ?? '')).toEqual(report);
     expect(describeImport(report).join('\n').replaceAll(`${path()}/`, '')).toMatch(
-      /in +5\nout +1\n {2}train +1\nskipped: not JSON +4\nfirst of those skipped:\n {2}a\.jsonl:2: not JSON .*\n {2}a\.jsonl:3: .*\n {2}a\.jsonl:4: .*$/,
+      /in +5\nout +1\n {2}train +1\nskipped: not JSON +4\nfirst of those skipped:\n {2}a\.jsonl:2: not JSON .*\n {2}a\.jsonl:3: .*\n {2}a\.jsonl:4: .*\nlines of those skipped:\n {2}not JSON: a\.jsonl:2-5$/,
     );
   });
 });
