@@ -50,7 +50,7 @@ export async function continuePrompts(argv: readonly string[], say: (line: strin
   if (existsSync(to)) throw new DataError(`--to ${to}: is there already; expected a new file. Choose another name.`);
   const parent = await openParent(checkpoint, { role: 'model' });
   const tokenizer = loadTokenizer(parent.folder);
-  const { model } = loadModelFolder(parent.folder, { plan: trainNothing(), tokenizer });
+  const { model } = loadModelFolder(parent.folder, { plan: trainNothing(), tokenizer, say });
   const maxNewTokens = values['max-new-tokens'];
   const room = model.dimensions.context - maxNewTokens;
   const asking = splits.map((split) => ({

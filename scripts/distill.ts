@@ -135,7 +135,7 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
   progress.say(`distill  ${describeModels(parents.dimensions, parents.sizes)}`);
 
   // 1. The teacher, which is never changed, and the student: new, from a checkpoint, or where its run was stopped.
-  const teacher = loadModelFolder(parents.teacher.folder, { plan: trainNothing(), tokenizer }).model;
+  const teacher = loadModelFolder(parents.teacher.folder, { plan: trainNothing(), tokenizer, say: progress.say }).model;
   const begin = (): Model => newStudent(config, { ...parents, tokenizer });
   const { model, adam, state } = startOrResume<State>(folder, config.optimizer, begin);
   // 2. The packed rows of stage 1, and what both are measured on.

@@ -78,7 +78,7 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
     await folder.recordInput('seed', config.prompts.seed);
     await folder.recordInput('templates', config.prompts.templates);
   });
-  const { model } = loadModelFolder(parent.folder, { plan: trainNothing(), tokenizer });
+  const { model } = loadModelFolder(parent.folder, { plan: trainNothing(), tokenizer, say: progress.say });
 
   // 1. Several answers to every prompt, each with its gold score.
   const random = seededRandom(config.run.seed, 'preferences');

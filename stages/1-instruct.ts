@@ -154,8 +154,12 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
     folder,
     { ...config.optimizer, rateOf: rateOf(dimensions, config.tuning) },
     () =>
-      loadModelFolder(parent.folder, { plan: training, random: seededRandom(config.run.seed, 'adapters'), tokenizer })
-        .model,
+      loadModelFolder(parent.folder, {
+        plan: training,
+        random: seededRandom(config.run.seed, 'adapters'),
+        tokenizer,
+        say: progress.say,
+      }).model,
     config.memory.recompute,
   );
   const data = openData(config, folder.file('instruct.arrow'), tokenizer);

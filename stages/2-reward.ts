@@ -146,7 +146,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
     optimizer,
     () => {
       const options = { plan: training, random: random('adapters'), newHead: random('score head'), tokenizer };
-      return loadModelFolder(parent.folder, options).model;
+      return loadModelFolder(parent.folder, { ...options, say: progress.say }).model;
     },
     config.memory.recompute,
   );

@@ -270,7 +270,7 @@ async function prepare(config: PpoConfig, record: (role: string, parent: Parent)
 }
 
 /** The four models with their optimizers, or those of the checkpoint to resume. */
-function loadModels(config: PpoConfig, { folder, progress }: RunContext, prepared: Prepared) {
+function loadModels(config: PpoConfig, { folder, progress: { say } }: RunContext, prepared: Prepared) {
   const { policyParent, rewardParent, tokenizer, planned } = prepared;
   const {
     policy: { plan },
@@ -278,9 +278,9 @@ function loadModels(config: PpoConfig, { folder, progress }: RunContext, prepare
     sameTrunk,
   } = planned;
   const last = lastCheckpoint<State>(folder);
-  const sources = { policy: policyParent.folder, reward: rewardParent.folder, sameTrunk, tokenizer };
+  const sources = { policy: policyParent.folder, reward: rewardParent.folder, sameTrunk, tokenizer, say };
   const started = startPpo(sources, { policy: plan, critic: criticPlan }, seededRandom(config.run.seed, 'adapters'));
-  if (config.tuning.method === 'lora') progress.say(`ppo  ${describeTrunks(started)}`);
+  if (config.tuning.method === 'lora') say(`ppo  ${describeTrunks(started)}`);
   const rates = rateOf(started.policy.dimensions, config.tuning);
   const settings = {
     policy: { ...config.optimizer, rateOf: rates },

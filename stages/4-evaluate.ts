@@ -127,7 +127,8 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
   const answerSets: AnswerSet[] = [];
   const answers = new Map<ModelName, JudgedAnswer[]>();
   for (const [index, name] of names.entries()) {
-    const { model } = loadModelFolder((parents.get(name) as Parent).folder, { plan: trainNothing(), tokenizer });
+    const options = { plan: trainNothing(), tokenizer, say: progress.say };
+    const { model } = loadModelFolder((parents.get(name) as Parent).folder, options);
     const report = (done: number): void => bar.update(index * total + done, { model: name });
     answerSets.push(...answerAll(model, name, sets, config, tokenizer, report));
     if (judges !== undefined) {

@@ -41,7 +41,7 @@ export async function openSpeakers(
   const candidates = await lookAt(paths);
   await openLaneFor({ backend, device: 'auto' }, { ...openProgress({ quiet: true }), say });
   return candidates.map(({ name, folder, tokenizer }) => {
-    return { name, tokenizer, model: loadModelFolder(folder, { plan: trainNothing(), tokenizer }).model };
+    return { name, tokenizer, model: loadModelFolder(folder, { plan: trainNothing(), tokenizer, say }).model };
   });
 }
 

@@ -232,9 +232,8 @@ function matchModules(
   };
   if (head === 'score') check(`${PREFIX}score.weight`, [1, dimensions.dModel]);
   const matches = linearModules(dimensions, head).flatMap((module): Match[] => {
-    const names = [module.module, ...(module.piece.aliases ?? []).map((name) => name.replace(/\.weight$/, ''))];
-    const prefix = names.map((name) => PREFIX + name).find((name) => file.entries.has(`${name}.lora_A.weight`));
-    if (prefix === undefined) return [];
+    const prefix = PREFIX + module.module;
+    if (!file.entries.has(`${prefix}.lora_A.weight`)) return [];
     const { from, to, matrix } = module.place;
     const shapes = { A: [rank, inputs.get(matrix)], B: [to - from, rank] };
     for (const [part, shape] of Object.entries(shapes)) check(`${prefix}.lora_${part}.weight`, shape);

@@ -4,7 +4,7 @@ import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
 import type { AdapterPlan } from '../model/model.ts';
 import type { AdapterPlace } from '../tensor/parameters.ts';
 import type { Piece } from './families/pieces.ts';
-import { piecesOf } from './weight-names.ts';
+import { piecesOf } from './tensor-match.ts';
 
 /** Settings of low-rank adapters, by PEFT's names for the modules. */
 export interface LoraSettings {

@@ -1,11 +1,11 @@
 /** config.json of a Hugging Face folder ↔ our dimensions. */
 import { isDeepStrictEqual } from 'node:util';
 import { CheckpointError, ConfigError, errorMessage } from '../errors.ts';
-import { readText } from '../files/text-file.ts';
 import type { HeadKind, ModelDimensions, ModelFamily } from '../model/dimensions.ts';
 import { checkDimensions, modelFamilies } from '../model/dimensions.ts';
 import { configFields } from './config-fields.ts';
 import { formatOf } from './families/format-of.ts';
+import { readRegularFile } from './file-bytes.ts';
 
 /** Ids of the special tokens that go into config.json. */
 export interface SpecialIds {
@@ -107,8 +107,9 @@ function readNormalisation(
 }
 
 function readJson(path: string): Record<string, unknown> {
+  const text = readRegularFile(path, 'the configuration of a model');
   try {
-    const raw = JSON.parse(readText(path)) as Record<string, unknown>;
+    const raw = JSON.parse(text) as Record<string, unknown>;
     if (typeof raw !== 'object' || raw === null) throw new TypeError('it holds no object');
     return raw;
   } catch (error) {

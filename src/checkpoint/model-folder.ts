@@ -17,6 +17,7 @@ import type { CardFacts } from './model-card.ts';
 import { modelCard } from './model-card.ts';
 import type { RewardNormalisation } from './model-config.ts';
 import { huggingFaceConfig, NO_NORMALISATION, readModelConfig } from './model-config.ts';
+import { matchTensors } from './tensor-match.ts';
 import { openWeightFiles, weightPaths, writeWeightFiles } from './weight-files.ts';
 import { fileTensors, parameterReader } from './weight-names.ts';
 
@@ -87,6 +88,8 @@ export interface LoadOptions {
    * Null takes the tables as they are on disk: for models that are only looked at, or were written here.
    */
   readonly tokenizer: Tokenizer | null;
+  /** Hears what is unusual about the files and was understood. */
+  readonly say?: (line: string) => void;
 }
 
 /**
@@ -109,6 +112,7 @@ export function loadModelFolder(folder: string, options: LoadOptions): LoadedMod
       weightPaths(folder)[0] as string,
       config.dimensions.vocab,
     );
+    for (const note of reader.notes) options.say?.(note);
     const isNew = config.head === 'tokens' && newHead !== undefined;
     const read = (spec: ParameterSpec): Float32Array =>
       isNew && spec.name === 'score.weight' ? scoreHeadValues(dimensions, newHead) : reader.read(spec);
@@ -133,7 +137,7 @@ function tokenizerProblems(where: string, { vocab }: ModelDimensions, { vocabSiz
 function checkWeights(folder: string, dimensions: ModelDimensions, head: HeadKind): void {
   const files = openWeightFiles(folder);
   try {
-    parameterReader(dimensions, head, files, weightPaths(folder)[0] as string);
+    matchTensors(dimensions, head, files, weightPaths(folder)[0] as string);
   } finally {
     files.close();
   }

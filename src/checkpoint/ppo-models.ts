@@ -21,6 +21,8 @@ export interface PpoSources {
   /** True where the reward model has adapters that were trained on the very weights the policy starts from. */
   readonly sameTrunk: boolean;
   readonly tokenizer: Tokenizer;
+  /** Hears what is unusual about the files and was understood. */
+  readonly say?: (line: string) => void;
 }
 
 /** What PPO starts with. The reference and the reward model stay as they are. */
@@ -41,15 +43,16 @@ export interface PpoPlans {
 }
 
 /** Each model with weights of its own. */
-function loadWhole({ policy, reward, tokenizer }: PpoSources, plans: PpoPlans): PpoStart {
+function loadWhole({ policy, reward, tokenizer, say }: PpoSources, plans: PpoPlans): PpoStart {
   const frozen = trainNothing(plans.policy.frozenPrecision);
-  const { model: scorer, normalisation } = loadModelFolder(reward, { plan: frozen, tokenizer });
+  const heard = { tokenizer, ...(say !== undefined && { say }) };
+  const { model: scorer, normalisation } = loadModelFolder(reward, { plan: frozen, ...heard });
   const critic = loadModelFolder(reward, { plan: plans.critic, tokenizer }).model;
   // Returns are on the scale of normalised scores; a critic on another would begin worse than a constant.
   const scaled = scaleScores(critic, 1 / normalisation.deviation);
   critic.parameters.cell.dispose();
   return {
-    policy: loadModelFolder(policy, { plan: plans.policy, tokenizer }).model,
+    policy: loadModelFolder(policy, { plan: plans.policy, ...heard }).model,
     reference: loadModelFolder(policy, { plan: frozen, tokenizer }).model,
     reward: scorer,
     critic: scaled,
@@ -95,17 +98,18 @@ export function startPpo(sources: PpoSources, plans: PpoPlans, random: Random): 
  * model. Where the reward model has a trunk of its own, it and the critic share that one.
  */
 function loadAdapted(sources: PpoSources, plans: PpoPlans, random: Random): PpoStart {
-  const { policy: folder, reward: rewardFolder, sameTrunk, tokenizer } = sources;
+  const { policy: folder, reward: rewardFolder, sameTrunk, tokenizer, say } = sources;
   const adapters = plans.policy.adapters;
   const criticAdapters = plans.critic.adapters;
   if (adapters === null || criticAdapters === null) throw new TypeError('loadAdapted: the plans have no adapters.');
   const { frozenPrecision, recompute } = plans.policy;
   const frozen = { ...trainNothing(frozenPrecision), recompute };
-  const base = loadModelFolder(folder, { plan: frozen, tokenizer }).model;
+  const heard = { tokenizer, ...(say !== undefined && { say }) };
+  const base = loadModelFolder(folder, { plan: frozen, ...heard }).model;
   const { normalisation } = readModelConfig(join(rewardFolder, 'config.json'));
   const reward = sameTrunk
     ? rewardOnTrunk(base, join(rewardFolder, ADAPTER_FOLDER))
-    : loadModelFolder(rewardFolder, { plan: plans.critic, random, tokenizer }).model;
+    : loadModelFolder(rewardFolder, { plan: plans.critic, random, ...heard }).model;
   return {
     policy: adaptModel(base, 'tokens', adapters, (spec) => initialAdapters(spec, random)),
     reference: withoutAdapters(base),

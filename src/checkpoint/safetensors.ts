@@ -1,17 +1,24 @@
 /** One file of the safetensors format: an 8-byte length, a JSON header, raw tensors. https://github.com/huggingface/safetensors */
 import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
-import { CheckpointError, errorMessage, hasCode } from '../errors.ts';
+import { CheckpointError, errorMessage } from '../errors.ts';
 import { bfloat16Values, halfValues, toBfloat16 } from '../tensor/half-precision.ts';
-import { CHUNK_BYTES, readBytes } from './file-bytes.ts';
+import { CHUNK_BYTES, openRegularFile, readBytes } from './file-bytes.ts';
 import { duplicateKeys } from './json-keys.ts';
 
-/** Element types that are read as numbers; F32 and BF16 can be written. */
-export const BYTES = { F32: 4, BF16: 2, F16: 2 } as const;
+/** Element types that are read as numbers, F64 rounded; F32 and BF16 can be written. */
+export const BYTES = { F32: 4, BF16: 2, F16: 2, F64: 8 } as const;
 export type FileType = keyof typeof BYTES;
+
+export const READABLE = Object.keys(BYTES);
+
+/** Whether tensors of a type can be read as numbers. */
+export function isReadable(dtype: string): boolean {
+  return Object.hasOwn(BYTES, dtype);
+}
 
 /** Types that may stand in a file (GPT-2 files hold masks) but not be read. */
 const OTHER_BYTES: Readonly<Record<string, number>> = {
-  ...{ BOOL: 1, U8: 1, I8: 1, F8_E4M3: 1, F8_E5M2: 1, I16: 2, U16: 2, I32: 4, U32: 4, I64: 8, U64: 8, F64: 8 },
+  ...{ BOOL: 1, U8: 1, I8: 1, F8_E4M3: 1, F8_E5M2: 1, I16: 2, U16: 2, I32: 4, U32: 4, I64: 8, U64: 8 },
 };
 
 /** The format's own limit on the header. */
@@ -35,7 +42,7 @@ export interface SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>;
   /**
    * The values of a tensor as float32, in a fresh array.
-   * @throws CheckpointError where its type is not F32, BF16 or F16
+   * @throws CheckpointError where its type is none of these
    */
   read(name: string): Float32Array;
   close(): void;
@@ -46,7 +53,7 @@ export interface SafetensorsFile {
  * @throws CheckpointError listing everything that is wrong with it
  */
 export function openSafetensors(path: string): SafetensorsFile {
-  const file = openFile(path);
+  const file = openRegularFile(path, 'the weights of a checkpoint');
   try {
     const { entries, metadata } = readHeader(file, path);
     return {
@@ -58,17 +65,6 @@ export function openSafetensors(path: string): SafetensorsFile {
   } catch (error) {
     closeSync(file);
     throw error;
-  }
-}
-
-function openFile(path: string): number {
-  try {
-    return openSync(path, 'r');
-  } catch (error) {
-    if (!hasCode(error, 'ENOENT')) throw error;
-    throw new CheckpointError(`${path}: there is no such file; expected the weights of a checkpoint.`, {
-      cause: error,
-    });
   }
 }
 
@@ -164,13 +160,12 @@ function layoutProblems(
 function readTensor(file: number, path: string, name: string, entry: TensorEntry | undefined): Float32Array {
   if (entry === undefined) throw new CheckpointError(`${path}: tensor "${name}" is missing.`);
   const { dtype, from, to } = entry;
-  if (!Object.hasOwn(BYTES, dtype)) {
-    throw new CheckpointError(
-      `${path}: tensor "${name}" is of type ${dtype}; expected ${Object.keys(BYTES).join(', ')}.`,
-    );
+  if (!isReadable(dtype)) {
+    throw new CheckpointError(`${path}: tensor "${name}" is of type ${dtype}; expected ${READABLE.join(', ')}.`);
   }
   const bytes = readBytes(file, from, to - from, path);
   if (dtype === 'F32') return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  if (dtype === 'F64') return Float32Array.from(new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8));
   const words = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
   return dtype === 'BF16' ? bfloat16Values(words) : halfValues(words);
 }

@@ -3,11 +3,11 @@ import { existsSync, lstatSync, realpathSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
 import { isShardName, readWeightMap } from '../files/shard-index.ts';
-import { readText } from '../files/text-file.ts';
+import { readRegularFile } from './file-bytes.ts';
 import type { FileType, SafetensorsFile, TensorEntry, WrittenTensor } from './safetensors.ts';
 import { BYTES, openSafetensors, writeSafetensors } from './safetensors.ts';
 
-export type { WrittenTensor } from './safetensors.ts';
+export type { TensorEntry, WrittenTensor } from './safetensors.ts';
 
 const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
@@ -108,7 +108,7 @@ function collectEntries(
 
 /** Tensor name → file name, with names that would leave the folder refused. */
 function readIndex(path: string): Record<string, string> {
-  const names = readWeightMap(readText(path), path);
+  const names = readWeightMap(readRegularFile(path, 'the index of shards'), path);
   const problems = [...new Set(Object.values(names))].flatMap((name) => nameProblem(path, name));
   if (problems.length > 0) throw new CheckpointError(problems);
   return names as Record<string, string>;

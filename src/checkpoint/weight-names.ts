@@ -3,26 +3,25 @@ import { CheckpointError } from '../errors.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
 import { parameterSpecs } from '../model/dimensions.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
-import { formatOf } from './families/format-of.ts';
 import type { Piece } from './families/pieces.ts';
+import { groupBy } from './tensor-groups.ts';
+import { fileShape, matchTensors, piecesOf } from './tensor-match.ts';
 import type { WeightFiles, WrittenTensor } from './weight-files.ts';
-
-/** The pieces of a model's files. */
-export function piecesOf(dimensions: ModelDimensions, head: HeadKind): Piece[] {
-  return formatOf(dimensions.family).pieces(dimensions, head);
-}
 
 /** Reads parameters from files that were checked against config.json. */
 export interface ParameterReader {
   /** Values of one parameter, [rows, width] or [width], in a fresh array. Reads only the tensors it is made of. */
   read(spec: ParameterSpec): Float32Array;
+  /** Lines for people about the files. */
+  readonly notes: readonly string[];
 }
 
 /**
- * Checks that the files hold what the dimensions imply, and reads parameters from them.
+ * Checks that the files hold what the dimensions imply and nothing else, and reads parameters from them.
  * @param growFrom rows of the files' token tables where the model has more; new rows are the mean of the others, so that
  *   a new token is never likelier than the average one (Hewitt 2021, "Initializing New Word Embeddings")
- * @throws CheckpointError listing every tensor that is missing or has another shape than config.json implies
+ * @throws CheckpointError listing every tensor that is missing, has another shape than config.json implies or a type that
+ *   cannot be read, and those that nothing reads
  */
 export function parameterReader(
   dimensions: ModelDimensions,
@@ -31,36 +30,18 @@ export function parameterReader(
   where: string,
   growFrom = dimensions.vocab,
 ): ParameterReader {
-  const specs = new Map(parameterSpecs(dimensions, head).map((spec) => [spec.name, spec]));
-  const byParameter = new Map<string, { piece: Piece; name: string; rows: number }[]>();
-  const problems: string[] = [];
-  for (const piece of piecesOf(dimensions, head)) {
-    const spec = specs.get(piece.parameter) as ParameterSpec;
-    const missing = missingRows(spec, dimensions, growFrom);
-    const shape = fileShape(piece, spec, missing);
-    const name = [piece.name, ...(piece.aliases ?? [])].find((candidate) => files.entries.has(candidate));
-    const found = name === undefined ? undefined : files.entries.get(name)?.shape;
-    if (name === undefined) problems.push(`${where}: tensor "${piece.name}" is missing.`);
-    else if (found?.join() !== shape.join()) {
-      problems.push(
-        `${where}: tensor "${name}": expected shape [${shape.join(', ')}] by config.json, received [${found?.join(', ')}].`,
-      );
-    }
-    const list = byParameter.get(piece.parameter) ?? [];
-    byParameter.set(piece.parameter, [...list, { piece, name: name ?? '', rows: missing }]);
-  }
-  if (problems.length > 0) throw new CheckpointError(problems);
+  const { found, tiedHead, notes } = matchTensors(dimensions, head, files, where, growFrom);
+  const byParameter = groupBy(found, ({ piece }) => piece.parameter);
   return {
+    notes,
     read: (spec) => {
-      const pieces = byParameter.get(spec.name) ?? [];
       const values = new Float32Array(spec.shape.reduce((product, size) => product * size, 1));
-      for (const { piece, name, rows } of pieces) {
+      for (const { piece, name, missing } of byParameter.get(spec.name) ?? []) {
         const source = files.read(name);
         checkFinite(source, `${where}: tensor "${name}"`);
-        if (spec.name === 'embedding.tokens' && dimensions.tiedHead && head === 'tokens')
-          checkTied(files, source, where);
+        if (spec.name === 'embedding.tokens' && tiedHead !== undefined) checkTied(files, tiedHead, source, where);
         if (source.length === values.length && liesAsOurs(piece, spec)) return source;
-        place(piece, spec, source, values, rows);
+        place(piece, spec, source, values, missing);
       }
       return values;
     },
@@ -68,13 +49,11 @@ export function parameterReader(
 }
 
 /** A file may hold the head beside the embedding it is tied to; with other values transformers would use them. */
-function checkTied(files: WeightFiles, embedding: Float32Array, where: string): void {
-  const name = ['lm_head.weight', 'embed_out.weight'].find((candidate) => files.entries.has(candidate));
-  if (name === undefined) return;
-  const own = files.read(name);
+function checkTied(files: WeightFiles, head: string, embedding: Float32Array, where: string): void {
+  const own = files.read(head);
   if (own.length === embedding.length && own.every((value, i) => value === embedding[i])) return;
   throw new CheckpointError(
-    `${where}: tensor "${name}" differs from the embedding and config.json says tie_word_embeddings; expected one of the two. ` +
+    `${where}: tensor "${head}" differs from the embedding and config.json says tie_word_embeddings; expected one of the two. ` +
       'Set tie_word_embeddings to false in config.json, or remove the tensor.',
   );
 }
@@ -87,19 +66,6 @@ function checkFinite(values: Float32Array, where: string): void {
     `${where}: element ${bad} is ${values[bad]}; expected finite numbers.`,
     'Its training went wrong: use an earlier checkpoint.',
   ]);
-}
-
-/** Rows (columns of a head) that a token table of the model has and the file's has not. */
-function missingRows(spec: ParameterSpec, dimensions: ModelDimensions, growFrom: number): number {
-  return spec.name === 'embedding.tokens' || spec.name === 'head.weight' ? dimensions.vocab - growFrom : 0;
-}
-
-function fileShape(piece: Piece, spec: ParameterSpec, missing: number): number[] {
-  const columns = piece.to - piece.from;
-  if (spec.shape.length === 1) return [columns];
-  const rows = spec.shape[0] as number;
-  if (piece.transposed) return [columns - (spec.name === 'head.weight' ? missing : 0), rows];
-  return [rows + (piece.skipRows ?? 0) - missing, columns];
 }
 
 /** True where the tensor of the file is our parameter as it is. */

@@ -202,8 +202,6 @@ describe('what is refused', () => {
 
   it('is missing', async () => {
     const [problem] = await problemsOf(() => readModelConfig(inFolder('config.json')), inFolder());
-    expect(problem).toMatch(
-      /^config\.json: cannot be read as JSON \(ENOENT.*\)\. Copy or make the checkpoint again\.$/,
-    );
+    expect(problem).toMatch(/^config\.json: there is no such file; expected the configuration of a model\.$/);
   });
 });

@@ -1,5 +1,6 @@
 /** The safetensors format: round trips, bytes laid out by the published format, and every way a file can be wrong. */
-import { writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { openSafetensors } from '../../src/checkpoint/safetensors.ts';
@@ -156,7 +157,7 @@ describe('a damaged file', () => {
     data_offsets: [from, to],
   });
   const eight = [0, 0, 0, 0, 0, 0, 0, 0];
-  const types = 'F32, BF16, F16, BOOL, U8, I8, F8_E4M3, F8_E5M2, I16, U16, I32, U32, I64, U64, F64';
+  const types = 'F32, BF16, F16, F64, BOOL, U8, I8, F8_E4M3, F8_E5M2, I16, U16, I32, U32, I64, U64';
 
   it.each<[string, () => string, string]>([
     ['has an empty header', () => file('', [], 0), 'the header is not JSON (Unexpected end of JSON input).'],
@@ -185,7 +186,7 @@ describe('a damaged file', () => {
     const opened = openSafetensors(path);
     expect(opened.entries.get('mask')).toMatchObject({ dtype: 'BOOL', shape: [8] });
     expect(await problemsOf(() => opened.read('mask'), inFolder())).toEqual([
-      'x.safetensors: tensor "mask" is of type BOOL; expected F32, BF16, F16.',
+      'x.safetensors: tensor "mask" is of type BOOL; expected F32, BF16, F16, F64.',
     ]);
     opened.close();
   });
@@ -231,10 +232,25 @@ describe('a damaged file', () => {
     }
   });
 
-  it('that is missing is said to be, and other errors of the disk keep their stack', async () => {
+  it('of doubles is read as float32', () => {
+    const doubles = Buffer.from(Float64Array.of(0.1, -2, 1e-300).buffer);
+    const path = file({ a: { dtype: 'F64', shape: [3], data_offsets: [0, 24] } }, [...doubles]);
+    expect(readTensors(path).get('a')?.values).toEqual(Float32Array.of(0.1, -2, 0));
+  });
+
+  it('that is missing or no file is said to be', async () => {
     expect(await problemsOf(() => readTensors(inFolder('none')), inFolder())).toEqual([
       'none: there is no such file; expected the weights of a checkpoint.',
     ]);
-    expect(() => readTensors(inFolder())).toThrow(/EISDIR/);
+    mkdirSync(inFolder('folder'));
+    spawnSync('mkfifo', [inFolder('pipe')]);
+    for (const [name, kind] of [
+      ['folder', 'a folder'],
+      ['pipe', 'a pipe'],
+    ] as const) {
+      expect(await problemsOf(() => readTensors(inFolder(name)), inFolder())).toEqual([
+        `${name}: is ${kind}; expected a file with the weights of a checkpoint. Put the file itself there.`,
+      ]);
+    }
   });
 });

@@ -85,12 +85,15 @@ describe('a damaged checkpoint', () => {
     );
     expect(await refuseInstruct(missing)).toEqual([
       'base/model.safetensors: tensor "model.layers.1.mlp.down_proj.weight" is missing.',
+      expect.stringMatching(
+        /^base\/model\.safetensors: nothing reads "model\.layers\.1\.mlp\.dawn_proj\.weight"\. No part/,
+      ),
     ]);
     const shape = spoiltBase((folder) =>
       replaceIn(join(folder, 'config.json'), '"vocab_size": 448', '"vocab_size": 449'),
     );
     expect(await refuseInstruct(shape)).toEqual([
-      'base/model.safetensors: tensor "model.embed_tokens.weight": expected shape [449, 32] by config.json, received [448, 32].',
+      'base/model.safetensors: tensor "model.embed_tokens.weight": expected shape [449, 32] by config.json, received [448, 32]. Set vocab_size to 448 in config.json where the table was resized.',
     ]);
   });
 

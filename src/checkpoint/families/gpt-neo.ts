@@ -8,7 +8,15 @@ import type { FamilyFormat, Piece } from './pieces.ts';
 import { addHead, addNorm, pieceList } from './pieces.ts';
 
 export const gptNeo: FamilyFormat = {
-  ...{ className: 'GPTNeo', languageModel: 'ForCausalLM', defaultTied: true, read, write, pieces },
+  ...{
+    className: 'GPTNeo',
+    languageModel: 'ForCausalLM',
+    prefixes: ['transformer.'],
+    defaultTied: true,
+    read,
+    write,
+    pieces,
+  },
 };
 
 function read(fields: ConfigFields): ModelDimensions {

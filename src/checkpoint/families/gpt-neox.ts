@@ -8,7 +8,15 @@ import { addHead, addNorm, pieceList } from './pieces.ts';
 import { readRope, writeRope } from './rope-fields.ts';
 
 export const gptNeox: FamilyFormat = {
-  ...{ className: 'GPTNeoX', languageModel: 'ForCausalLM', defaultTied: false, read, write, pieces },
+  ...{
+    className: 'GPTNeoX',
+    languageModel: 'ForCausalLM',
+    prefixes: ['gpt_neox.'],
+    defaultTied: false,
+    read,
+    write,
+    pieces,
+  },
 };
 
 function read(fields: ConfigFields): ModelDimensions {

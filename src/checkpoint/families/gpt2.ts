@@ -22,6 +22,8 @@ export function activationName(activation: ModelDimensions['activation']): strin
 export const gpt2: FamilyFormat = {
   className: 'GPT2',
   languageModel: 'LMHeadModel',
+  // OpenAI's original files have no prefix.
+  prefixes: ['transformer.', ''],
   defaultTied: true,
   read,
   write,
@@ -84,9 +86,5 @@ function pieces(dimensions: ModelDimensions, head: HeadKind): Piece[] {
   addNorm(list, 'final_norm', 'transformer.ln_f', dimensions);
   const headList = pieceList();
   addHead(headList, dimensions, head, 'lm_head');
-  // OpenAI's original files have no prefix.
-  return [...list.pieces, ...headList.pieces].map((piece) => ({
-    ...piece,
-    aliases: [piece.name.replace(/^transformer\./, '')],
-  }));
+  return [...list.pieces, ...headList.pieces];
 }

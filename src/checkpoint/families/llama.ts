@@ -15,6 +15,7 @@ export function llamaFormat(family: LlamaFamily): FamilyFormat {
   return {
     className: CLASS_NAMES[family],
     languageModel: 'ForCausalLM',
+    prefixes: ['model.'],
     defaultTied: false,
     read: (fields) => read(fields, family),
     write: (dimensions) => write(dimensions, family),

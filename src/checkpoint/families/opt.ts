@@ -12,6 +12,8 @@ const PADDING_ROWS = 2;
 export const opt: FamilyFormat = {
   className: 'OPT',
   languageModel: 'ForCausalLM',
+  // Meta's original files begin with the decoder.
+  prefixes: ['model.decoder.', 'decoder.'],
   defaultTied: true,
   read,
   write,
@@ -81,5 +83,5 @@ function pieces(dimensions: ModelDimensions, head: HeadKind): Piece[] {
   }
   addNorm(list, 'final_norm', 'model.decoder.final_layer_norm', dimensions);
   addHead(list, dimensions, head, 'lm_head');
-  return list.pieces.map((piece) => ({ ...piece, aliases: [piece.name.replace(/^model\./, '')] }));
+  return list.pieces;
 }

@@ -8,8 +8,6 @@ export interface Piece {
   readonly parameter: string;
   /** Name in the file. */
   readonly name: string;
-  /** Other names it goes by in older files. */
-  readonly aliases?: readonly string[];
   readonly from: number;
   readonly to: number;
   /** nn.Linear is [out, in] where ours is [in, out]; embeddings and GPT-2's Conv1D lie as ours do. */
@@ -26,6 +24,8 @@ export interface FamilyFormat {
   readonly className: string;
   /** The class with a token head; `ForCausalLM` but for GPT-2. */
   readonly languageModel: string;
+  /** What the names of all tensors but the heads begin with: as we write it first, then as older files have it. */
+  readonly prefixes: readonly [string, ...string[]];
   readonly defaultTied: boolean;
   read(fields: ConfigFields): ModelDimensions;
   write(dimensions: ModelDimensions): Record<string, unknown>;
