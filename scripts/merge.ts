@@ -3,17 +3,19 @@
  *
  *   Run      npm run merge -- data/models/gpt2 path/to/adapter --to data/models/gpt2-merged
  *   Reads    a base checkpoint, a PEFT folder (adapter_config.json, adapter_model.safetensors)
- *   Writes   a Hugging Face folder that needs neither: W + scale · B · A in place of each changed W
+ *   Writes   a Hugging Face folder that needs neither: what merge_and_unload gives in PEFT, DoRA and modules saved whole included
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { isAdapterFolder, readAdapterFolder } from '../src/checkpoint/adapter-folder.ts';
+import { isAdapterFolder } from '../src/checkpoint/adapter-folder.ts';
+import type { MergedModel } from '../src/checkpoint/merged-model.ts';
+import { loadMergedModel } from '../src/checkpoint/merged-model.ts';
 import { NO_NORMALISATION, readModelConfig } from '../src/checkpoint/model-config.ts';
-import { ADAPTER_FOLDER, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
+import { ADAPTER_FOLDER, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { CheckpointError, ConfigError } from '../src/errors.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { makeAlone } from '../src/files/lock.ts';
-import { adaptModel, disposeModel, trainNothing } from '../src/model/model.ts';
+import { disposeModel } from '../src/model/model.ts';
 import { type Flags, flagHelp, parseFlags } from '../src/run/flags.ts';
 import { openParent } from '../src/run/parents.ts';
 import { runMain } from '../src/run/program.ts';
@@ -42,39 +44,82 @@ export async function mergeCommand(argv: readonly string[], say: (line: string) 
   }
   if (existsSync(to))
     throw new CheckpointError(`--to ${to}: is there already; expected a new folder. Choose another name.`);
-  const adapter = adapterFolder(given);
+  const adapter = adapterFolder(given, say);
   const parent = await openParent(base, { role: 'base model' });
-  const tokenizer = loadTokenizer(parent.folder);
-  const { model } = loadModelFolder(parent.folder, { plan: trainNothing(), tokenizer });
-  const { plan, head, read } = readAdapterFolder(adapter, model.dimensions);
-  const merged = adaptModel(model, head, plan, read);
+  // Whoever added tokens or a chat template saved the tokenizer beside the adapter.
+  const hasTokenizer = existsSync(join(adapter, 'tokenizer.json'));
+  if (hasTokenizer) say(`the tokenizer is that of ${adapter}`);
+  const tokenizer = loadTokenizer(hasTokenizer ? adapter : parent.folder);
+  const merged = loadMergedModel(parent.folder, adapter, { tokenizer, say });
+  const { model } = merged;
   const beside = join(adapter, '..', 'config.json');
   const normalisation =
-    head === 'score' && existsSync(beside) ? readModelConfig(beside).normalisation : NO_NORMALISATION;
+    model.head === 'score' && existsSync(beside) ? readModelConfig(beside).normalisation : NO_NORMALISATION;
   const card = {
     made: 'A model with a low-rank adapter merged into it',
     base,
     data: { adapter: given },
-    decisions: { rank: plan.rank, scale: plan.scale, 'changed weights': plan.places.length },
+    decisions: decisionsOf(merged),
     results: {},
   };
   const options = { tokenizer, normalisation, dtype: dtype as 'float32' | 'bfloat16', card };
   await makeAlone(to, { work: 'merge', say }, () =>
-    atomicFolder(to, (path) => writeModelFolder(path, merged, options)),
+    atomicFolder(to, (path) => writeModelFolder(path, model, options)),
   );
-  disposeModel(merged);
-  say(`merged ${plan.places.length} changes of rank ${plan.rank} into ${to}`);
+  disposeModel(model);
+  say(`merged ${describeMerge(merged)} into ${to}`);
 }
 
-/** A PEFT folder, or a checkpoint of ours that has one within. */
-function adapterFolder(path: string): string {
-  for (const folder of [
-    path,
-    join(path, ADAPTER_FOLDER),
-    join(path, 'best', ADAPTER_FOLDER),
-    join(path, 'model', ADAPTER_FOLDER),
-  ]) {
-    if (isAdapterFolder(folder)) return folder;
+/** One number, or the smallest and the largest. */
+function range(values: readonly number[]): number | string {
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  return least === most ? least : `${least} to ${most}`;
+}
+
+function decisionsOf({ changed, replaced, tokenRows }: MergedModel): Record<string, string | number> {
+  return {
+    ...(changed.length > 0 && { rank: range(changed.map(({ rank }) => rank)) }),
+    ...(changed.length > 0 && { scale: range(changed.map(({ scale }) => scale)) }),
+    'changed weights': changed.length,
+    ...(replaced.length > 0 && { 'replaced weights': replaced.length }),
+    ...(tokenRows.length > 0 && { 'tables with rows replaced': tokenRows.length }),
+  };
+}
+
+function describeMerge({ changed, replaced, tokenRows }: MergedModel): string {
+  const parts = [
+    ...(changed.length > 0 ? [`${changed.length} changes of rank ${range(changed.map(({ rank }) => rank))}`] : []),
+    ...(replaced.length > 0 ? [`${replaced.length} weights saved whole`] : []),
+    ...(tokenRows.length > 0 ? [`rows of ${tokenRows.join(', ')}`] : []),
+  ];
+  return parts.join(', ');
+}
+
+/**
+ * A PEFT folder, a checkpoint of ours that has one within, or a folder with one adapter in a folder of its name, as PEFT
+ * saves those that are not called "default".
+ */
+function adapterFolder(path: string, say: (line: string) => void): string {
+  const usual = [path, ...[[], ['best'], ['model']].map((parts) => join(path, ...parts, ADAPTER_FOLDER))];
+  const within = existsSync(path)
+    ? readdirSync(path, { withFileTypes: true }).filter((entry) => isAdapterFolder(join(path, entry.name)))
+    : [];
+  const named = within.map(({ name }) => name).filter((name) => name !== ADAPTER_FOLDER);
+  const found = usual.find(isAdapterFolder);
+  if (found !== undefined) {
+    if (named.length > 0)
+      say(`not merged: the adapters ${named.join(', ')} in ${path}; name one of those folders for it`);
+    return found;
+  }
+  const [only, ...others] = named;
+  if (only !== undefined && others.length === 0) {
+    say(`the adapter is ${join(path, only)}`);
+    return join(path, only);
+  }
+  if (only !== undefined) {
+    throw new CheckpointError(
+      `${path}: holds ${named.length} adapters (${named.join(', ')}); expected one. Name the folder of the one that is wanted.`,
+    );
   }
   throw new CheckpointError(
     `${path}: has no adapter_config.json; expected a folder written by PEFT or by a run with tuning.method lora.`,

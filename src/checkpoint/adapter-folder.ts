@@ -1,23 +1,23 @@
 /** Low-rank adapters as PEFT stores them: adapter_config.json and adapter_model.safetensors. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CheckpointError, errorMessage } from '../errors.ts';
-import { readText } from '../files/text-file.ts';
+import { CheckpointError } from '../errors.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
 import { parameterSpecs } from '../model/dimensions.ts';
 import type { AdapterPlan, Model } from '../model/model.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
 import { parameterValues, readParameters } from '../tensor/parameters.ts';
+import type { AdapterConfig } from './adapter-config.ts';
+import { readAdapterConfig } from './adapter-config.ts';
 import type { LinearModule } from './adapter-plan.ts';
 import { linearModules } from './adapter-plan.ts';
+import { PEFT_PREFIX } from './adapter-tensors.ts';
 import type { SafetensorsFile, WrittenTensor } from './safetensors.ts';
 import { openSafetensors, writeSafetensors } from './safetensors.ts';
 
 const CONFIG = 'adapter_config.json';
 const WEIGHTS = 'adapter_model.safetensors';
-
-/** What PEFT puts before the names of the model's own modules. */
-const PREFIX = 'base_model.model.';
+const PICKLE = 'adapter_model.bin';
 
 /** True where a folder holds an adapter. */
 export function isAdapterFolder(folder: string): boolean {
@@ -40,12 +40,12 @@ export function writeAdapterFolder(folder: string, model: Model, base: string): 
     const input = values('a').length / rank;
     const output = place.to - place.from;
     const a = {
-      name: `${PREFIX}${module}.lora_A.weight`,
+      name: `${PEFT_PREFIX}${module}.lora_A.weight`,
       shape: [rank, input],
       values: () => turned('to PEFT', values('a'), [input, rank]),
     };
     const b = {
-      name: `${PREFIX}${module}.lora_B.weight`,
+      name: `${PEFT_PREFIX}${module}.lora_B.weight`,
       shape: [output, rank],
       values: () => turned('to PEFT', values('b'), [rank, output], piece.order),
     };
@@ -53,7 +53,7 @@ export function writeAdapterFolder(folder: string, model: Model, base: string): 
   });
   if (model.head === 'score') {
     const values = (): Float32Array => parameterValues(layout, flat, 'score.weight');
-    tensors.push({ name: `${PREFIX}score.weight`, shape: [1, model.dimensions.dModel], values });
+    tensors.push({ name: `${PEFT_PREFIX}score.weight`, shape: [1, model.dimensions.dModel], values });
   }
   writeSafetensors(join(folder, WEIGHTS), tensors, 'F32');
   const config = peftConfig(model, base, modules, rank);
@@ -124,18 +124,16 @@ export interface SavedAdapter {
  * @throws CheckpointError listing what it asks for that is not done here, and tensors that fit no module or have another shape
  */
 export function readAdapterFolder(folder: string, dimensions: ModelDimensions): SavedAdapter {
-  const path = join(folder, CONFIG);
-  const config = readConfig(path);
-  const problems = configProblems(config, path);
+  const config = readAdapterConfig(join(folder, CONFIG));
+  const problems = specialProblems(config);
   if (problems.length > 0) throw new CheckpointError(problems);
-  const file = openSafetensors(join(folder, WEIGHTS));
+  const { file, where } = openAdapterWeights(folder);
   try {
-    const head = file.entries.has(`${PREFIX}score.weight`) ? 'score' : 'tokens';
-    const rank = Number(config.r);
-    const found = matchModules([dimensions, head], rank, file, join(folder, WEIGHTS), problems);
+    const head = file.entries.has(`${PEFT_PREFIX}score.weight`) ? 'score' : 'tokens';
+    // Without patterns both are the same for every module.
+    const [rank, scale] = [config.rank(''), config.scale('')];
+    const found = matchModules([dimensions, head], rank, file, where, problems);
     if (problems.length > 0) throw new CheckpointError(problems);
-    const alpha = Number(config.lora_alpha);
-    const scale = alpha / (config.use_rslora === true ? Math.sqrt(rank) : rank);
     const values = new Map<string, Float32Array>();
     for (const { prefix, module } of found) {
       const { place, piece } = module;
@@ -146,65 +144,37 @@ export function readAdapterFolder(folder: string, dimensions: ModelDimensions): 
       values.set(`${place.name}.a`, turned('to ours', a, [a.length / rank, rank]));
       values.set(`${place.name}.b`, turned('to ours', b, [rank, place.to - place.from], piece.order));
     }
-    if (head === 'score') values.set('score.weight', file.read(`${PREFIX}score.weight`));
+    if (head === 'score') values.set('score.weight', file.read(`${PEFT_PREFIX}score.weight`));
     const places = found.map(({ module }) => module.place);
-    const plan = { places, scale, rank, dropout: Number(config.lora_dropout ?? 0) };
+    const plan = { places, scale, rank, dropout: config.dropout };
     const read = ({ name }: ParameterSpec): Float32Array => values.get(name) ?? new Float32Array();
-    return { plan, head, base: String(config.base_model_name_or_path), read };
+    return { plan, head, base: config.base, read };
   } finally {
     file.close();
   }
 }
 
-function readConfig(path: string): Record<string, unknown> {
-  try {
-    return JSON.parse(readText(path)) as Record<string, unknown>;
-  } catch (error) {
+/**
+ * Opens the weights of an adapter; whoever called closes the file.
+ * @throws CheckpointError where they are missing, damaged, or there only as a pickle
+ */
+export function openAdapterWeights(folder: string): { file: SafetensorsFile; where: string } {
+  const where = join(folder, WEIGHTS);
+  if (!existsSync(where) && existsSync(join(folder, PICKLE))) {
     throw new CheckpointError(
-      `${path}: cannot be read as JSON (${errorMessage(error)}). Copy or make the adapter again.`,
+      `${join(folder, PICKLE)}: such files can run code when they are read, so they are not read here; expected ${WEIGHTS}. ` +
+        'Load the adapter with PEFT and save it again (save_pretrained), which writes that.',
     );
   }
+  return { file: openSafetensors(where), where };
 }
 
-/** Fields that say where an adapter is from, how it was trained, or what its tensors show. */
-const WITHOUT_EFFECT = [
-  ...['task_type', 'base_model_name_or_path', 'revision', 'auto_mapping', 'inference_mode', 'peft_version'],
-  ...['target_modules', 'exclude_modules', 'modules_to_save', 'layers_to_transform', 'layers_pattern'],
-  ...['fan_in_fan_out', 'megatron_core', 'qalora_group_size', 'loftq_config', 'eva_config', 'corda_config'],
-  ...['lora_ga_config', 'runtime_config', 'ensure_weight_tying', 'r', 'lora_alpha', 'lora_dropout', 'use_rslora'],
-];
-
-/** Other ways to begin (PiSSA, OLoRA, CorDA, LoftQ) change the frozen matrices too, each time PEFT loads the adapter. */
-const BEGINNINGS = [true, false, 'gaussian', 'eva', 'orthogonal', 'mica', 'lora_ga'];
-
-function configProblems(config: Readonly<Record<string, unknown>>, path: string): string[] {
-  const problems: string[] = [];
-  const allowed: Readonly<Record<string, readonly unknown[]>> = {
-    ...{ peft_type: ['LORA'], bias: ['none'], init_lora_weights: BEGINNINGS },
-  };
-  for (const [key, value] of Object.entries(config)) {
-    if (WITHOUT_EFFECT.includes(key) || isOff(value)) continue;
-    const shown = JSON.stringify(value);
-    const choices = allowed[key];
-    if (choices?.includes(value)) continue;
-    problems.push(
-      choices === undefined
-        ? `${path} ${key}: ${shown} is not supported, for it may change what the adapter computes; expected null or false.`
-        : `${path} ${key}: ${shown} is not supported; expected ${choices.map((one) => JSON.stringify(one)).join(' or ')}.`,
-    );
-  }
-  for (const key of ['r', 'lora_alpha']) {
-    if (!(Number(config[key]) > 0))
-      problems.push(
-        `${path} ${key}: expected a positive number, received ${JSON.stringify(config[key]) ?? 'nothing'}.`,
-      );
-  }
-  return problems;
-}
-
-/** null, false, {} and []. */
-function isOff(value: unknown): boolean {
-  return value === false || value === null || (typeof value === 'object' && Object.keys(value).length === 0);
+/** What training can go on with is A and B of one rank and scale on linear layers. */
+function specialProblems({ path, special }: AdapterConfig): string[] {
+  return special.map(
+    (key) =>
+      `${path} ${key}: training cannot go on with such an adapter; expected null or false. Merge it first: npm run merge.`,
+  );
 }
 
 interface Match {
@@ -230,9 +200,9 @@ function matchModules(
     const received = found === undefined ? 'nothing' : `[${found.join(', ')}]`;
     problems.push(`${path}: tensor "${name}": expected shape [${shape.join(', ')}], received ${received}.`);
   };
-  if (head === 'score') check(`${PREFIX}score.weight`, [1, dimensions.dModel]);
+  if (head === 'score') check(`${PEFT_PREFIX}score.weight`, [1, dimensions.dModel]);
   const matches = linearModules(dimensions, head).flatMap((module): Match[] => {
-    const prefix = PREFIX + module.module;
+    const prefix = PEFT_PREFIX + module.module;
     if (!file.entries.has(`${prefix}.lora_A.weight`)) return [];
     const { from, to, matrix } = module.place;
     const shapes = { A: [rank, inputs.get(matrix)], B: [to - from, rank] };

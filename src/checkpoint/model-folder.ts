@@ -124,7 +124,11 @@ export function loadModelFolder(folder: string, options: LoadOptions): LoadedMod
 }
 
 /** A tokenizer with tokens the model has no rows for; a PAD that was added here gets its row when the model is loaded. */
-function tokenizerProblems(where: string, { vocab }: ModelDimensions, { vocabSize, addedPad }: Tokenizer): string[] {
+export function tokenizerProblems(
+  where: string,
+  { vocab }: ModelDimensions,
+  { vocabSize, addedPad }: Tokenizer,
+): string[] {
   const tokens = vocabSize - (addedPad ? 1 : 0);
   if (tokens <= vocab) return [];
   return [
@@ -144,7 +148,7 @@ function checkWeights(folder: string, dimensions: ModelDimensions, head: HeadKin
 }
 
 /** The dimensions with a row for the PAD that a tokenizer was given. */
-function grown(dimensions: ModelDimensions, tokenizer: Tokenizer | null): ModelDimensions {
+export function grown(dimensions: ModelDimensions, tokenizer: Tokenizer | null): ModelDimensions {
   const vocab = tokenizer?.addedPad === true ? Math.max(dimensions.vocab, tokenizer.vocabSize) : dimensions.vocab;
   return { ...dimensions, vocab };
 }

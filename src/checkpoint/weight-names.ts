@@ -49,7 +49,7 @@ export function parameterReader(
 }
 
 /** A file may hold the head beside the embedding it is tied to; with other values transformers would use them. */
-function checkTied(files: WeightFiles, head: string, embedding: Float32Array, where: string): void {
+export function checkTied(files: WeightFiles, head: string, embedding: Float32Array, where: string): void {
   const own = files.read(head);
   if (own.length === embedding.length && own.every((value, i) => value === embedding[i])) return;
   throw new CheckpointError(
