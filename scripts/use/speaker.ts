@@ -1,4 +1,5 @@
 /** A checkpoint that answers: checked first, loaded later. */
+import { unusedGenerationSettings } from '../../src/checkpoint/generation-config.ts';
 import { checkModelFolder, loadModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { encodePrompt } from '../../src/data/instruction.ts';
 import { ConfigError, DataError, UserError } from '../../src/errors.ts';
@@ -41,6 +42,9 @@ export async function openSpeakers(
   const candidates = await lookAt(paths);
   await openLaneFor({ backend, device: 'auto' }, { ...openProgress({ quiet: true }), say });
   return candidates.map(({ name, folder, tokenizer }) => {
+    const unused = unusedGenerationSettings(folder);
+    if (unused !== '')
+      say(`${name}: generation_config.json says ${unused}: not used here, flags say how tokens are drawn`);
     return { name, tokenizer, model: loadModelFolder(folder, { plan: trainNothing(), tokenizer, say }).model };
   });
 }

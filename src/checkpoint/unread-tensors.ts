@@ -81,7 +81,7 @@ const CAUSES: readonly Cause[] = [
     matches: ({ core }, { dimensions }) => Number(/^(?:layers|h)\.(\d+)\./.exec(core)?.[1] ?? -1) >= dimensions.layers,
     remedy: ({ dimensions }, tensors) => {
       const last = Math.max(...tensors.map(({ core }) => Number(/^(?:layers|h)\.(\d+)\./.exec(core)?.[1])));
-      return `config.json says ${dimensions.layers} layers and the file has layers up to ${last}. Set the number to ${last + 1}, or take the others out of the file.`;
+      return `config.json says ${dimensions.layers} layers and the file has ${last + 1}. Set the number to ${last + 1}, or take the others out of the file.`;
     },
   },
   {

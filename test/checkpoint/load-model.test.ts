@@ -1,5 +1,6 @@
 /** Loading a model whose files do not fit its config.json or its tokenizer, and one that grows for an added PAD. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { disposeModel } from '../../src/model/model.ts';
@@ -53,6 +54,40 @@ describe.each(lanesToTest())('a folder on the %s lane', (lane) => {
     writeFileSync(inFolder('config.json'), JSON.stringify({ ...config, vocab_size: 40 }));
     expect(await problemsOf(() => loadModelFolder(inFolder(), { tokenizer: null }), inFolder())).toEqual([
       'model.safetensors: tensor "model.embed_tokens.weight": expected shape [40, 16] by config.json, received [32, 16]. Set vocab_size to 32 in config.json where the table was resized.',
+    ]);
+  });
+
+  it('whose tensors carry a wrapper’s prefix is loaded, and says so once', () => {
+    write();
+    const plain = loadModelFolder(inFolder(), { tokenizer: null });
+    rewriteTensors(inFolder('model.safetensors'), (tensors) => {
+      const all = [...tensors];
+      tensors.clear();
+      for (const [name, tensor] of all) tensors.set(`_orig_mod.${name}`, tensor);
+    });
+    const said: string[] = [];
+    const wrapped = loadModelFolder(inFolder(), { tokenizer: null, say: (line) => said.push(line) });
+    expect(said).toEqual([expect.stringContaining('with "_orig_mod.model." in place of "model."')]);
+    expect(readParameters(wrapped.model.parameters)).toEqual(readParameters(plain.model.parameters));
+    disposeModel(plain.model);
+    disposeModel(wrapped.model);
+  });
+
+  it('with a shard that is a folder or a pipe is refused by name', async () => {
+    write('llama', 3000);
+    const [name] = readdirSync(inFolder())
+      .filter((one) => one.startsWith('model-'))
+      .sort() as [string];
+    rmSync(inFolder(name));
+    mkdirSync(inFolder(name));
+    const end = 'expected a file with the weights of a checkpoint. Put the file itself there.';
+    expect(await problemsOf(() => loadModelFolder(inFolder(), { tokenizer: null }), inFolder())).toEqual([
+      `${name}: is a folder; ${end}`,
+    ]);
+    rmSync(inFolder(name), { recursive: true });
+    spawnSync('mkfifo', [inFolder(name)]);
+    expect(await problemsOf(() => loadModelFolder(inFolder(), { tokenizer: null }), inFolder())).toEqual([
+      `${name}: is a pipe; ${end}`,
     ]);
   });
 
