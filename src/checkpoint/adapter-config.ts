@@ -164,16 +164,19 @@ function fieldProblems(raw: Raw, path: string): string[] {
       );
     }
   }
-  for (const key of ['rank_pattern', 'alpha_pattern', 'target_modules', 'exclude_modules']) {
-    problems.push(...patternProblems(raw[key], `${path} ${key}`));
+  // Names in lists are patterns to PEFT in these two only.
+  const lists = ['modules_to_save', 'layers_pattern'];
+  for (const key of ['rank_pattern', 'alpha_pattern', 'target_modules', 'exclude_modules', ...lists]) {
+    problems.push(...patternProblems(raw[key], lists.includes(key), `${path} ${key}`));
   }
   return problems;
 }
 
 /** Patterns of Python that JavaScript does not know. */
-function patternProblems(value: unknown, where: string): string[] {
+function patternProblems(value: unknown, inLists: boolean, where: string): string[] {
   const isMap = typeof value === 'object' && value !== null && !Array.isArray(value);
-  const patterns = isMap ? Object.keys(value) : typeof value === 'string' ? [value] : [];
+  const listed = Array.isArray(value) && inLists ? value.filter((one) => typeof one === 'string') : [];
+  const patterns = isMap ? Object.keys(value) : typeof value === 'string' ? [value] : listed;
   return patterns.flatMap((pattern) => {
     try {
       patternKey([pattern], '');

@@ -10,7 +10,7 @@ import { readAdapterConfig } from './adapter-config.ts';
 import { openAdapterWeights } from './adapter-folder.ts';
 import type { BaseModule, MergeSources } from './adapter-merge.ts';
 import { finite, mergeBias, mergeChange, mergeProblems, replaceRows } from './adapter-merge.ts';
-import { PEFT_PREFIX, sortTensors } from './adapter-tensors.ts';
+import { sortTensors } from './adapter-tensors.ts';
 import { readModelConfig } from './model-config.ts';
 import { grown, tokenizerProblems } from './model-folder.ts';
 import { matchTensors, piecesOf } from './tensor-match.ts';
@@ -18,6 +18,9 @@ import { TOKEN_HEADS } from './unread-tensors.ts';
 import type { TensorEntry, WeightFiles } from './weight-files.ts';
 import { openWeightFiles, weightPaths } from './weight-files.ts';
 import { checkTied, parameterReader } from './weight-names.ts';
+
+/** Of a reward model; PEFT leaves the middle out when it saves. */
+const SCORE_HEAD = /(?:^|\.)score(?:\.modules_to_save(?:\.[^.]+)?)?\.weight$/;
 
 /** A merged model; the caller disposes it. */
 export interface MergedModel {
@@ -46,7 +49,7 @@ export function loadMergedModel(baseFolder: string, adapterFolder: string, optio
   const files = openWeightFiles(baseFolder);
   try {
     const where = weightPaths(baseFolder)[0] as string;
-    const isReward = [...opened.file.entries.keys()].some((name) => name.endsWith(`${PEFT_PREFIX}score.weight`));
+    const isReward = [...opened.file.entries.keys()].some((name) => SCORE_HEAD.test(name));
     const head: HeadKind = isReward ? 'score' : base.head;
     const open = openBase({ ...base, files, where }, head);
     const names = new Set(open.modules.map(({ module }) => module));

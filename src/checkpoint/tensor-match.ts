@@ -8,7 +8,7 @@ import type { Piece } from './families/pieces.ts';
 import { isReadable, READABLE } from './safetensors.ts';
 import { describeNames, groupBy, patternOf } from './tensor-groups.ts';
 import type { PrefixMatch } from './tensor-prefix.ts';
-import { matchPrefix } from './tensor-prefix.ts';
+import { matchNames } from './tensor-prefix.ts';
 import type { UnreadTensor } from './unread-tensors.ts';
 import { TOKEN_HEADS, unreadProblems } from './unread-tensors.ts';
 import type { TensorEntry, WeightFiles } from './weight-files.ts';
@@ -53,15 +53,17 @@ export function matchTensors(
   const pieces = piecesOf(dimensions, head);
   const { prefixes } = formatOf(dimensions.family);
   const trunk = pieces.map(({ name }) => name).filter((name) => name.startsWith(prefixes[0]));
-  const names = new Set(entries.keys());
-  const prefix = matchPrefix({ family: dimensions.family, trunk, prefixes }, names, where);
+  const prefix = matchNames({ family: dimensions.family, trunk, prefixes }, entries.keys(), where);
+  const isTied = head === 'tokens' && dimensions.tiedHead;
+  const tiedHead = isTied ? TOKEN_HEADS.map(prefix.find).find((name) => name !== undefined) : undefined;
   const specs = new Map(parameterSpecs(dimensions, head).map((spec) => [spec.name, spec]));
   const missing: string[] = [];
   const misfits: Misfit[] = [];
   const found = pieces.flatMap((piece): FoundPiece[] => {
     const spec = specs.get(piece.parameter) as ParameterSpec;
     const lacking = missingRows(spec, dimensions, growFrom);
-    const name = prefix.find(piece.name);
+    // Of two names for one tensor some files keep that of the head.
+    const name = prefix.find(piece.name) ?? (piece.parameter === 'embedding.tokens' ? tiedHead : undefined);
     if (name === undefined) {
       missing.push(piece.name);
       return [];
@@ -69,8 +71,6 @@ export function matchTensors(
     misfits.push(...misfit(name, entries.get(name) as TensorEntry, fileShape(piece, spec, lacking), spec));
     return [{ piece, name, missing: lacking }];
   });
-  const isTied = head === 'tokens' && dimensions.tiedHead;
-  const tiedHead = isTied ? TOKEN_HEADS.map(prefix.find).find((name) => name !== undefined) : undefined;
   const unread = unreadTensors(entries, [...found.map(({ name }) => name), tiedHead], prefix);
   const problems = [
     ...misfitProblems(misfits, where),

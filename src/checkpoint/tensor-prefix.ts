@@ -22,14 +22,34 @@ export interface PrefixMatch {
   readonly note: string | undefined;
 }
 
+/** What torch.compile, FSDP and checkpointing of activations put into the names of single layers: "layers.0._orig_mod.mlp". */
+const WRAPPED_LAYER = /(?<=\.\d+)(?:\.(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module))+(?=\.)/;
+
 /**
- * Finds the beginning that takes the place of the family's own.
+ * Finds the family's names among a file's, whatever all of them begin with, and what single layers were wrapped in.
  * @param names of the file
  * @param where names the file in messages
  * @throws CheckpointError, one line: where the file holds nothing of the kind, several models, or one whose names begin
  *   in different ways
  */
-export function matchPrefix(expected: TrunkNames, names: ReadonlySet<string>, where: string): PrefixMatch {
+export function matchNames(expected: TrunkNames, names: Iterable<string>, where: string): PrefixMatch {
+  const given = [...names];
+  const byShort = new Map(given.map((name) => [name.replace(WRAPPED_LAYER, ''), name]));
+  const wrappers = [...new Set(given.flatMap((name) => WRAPPED_LAYER.exec(name)?.[0] ?? []))];
+  // Two names that become one are two tensors.
+  if (wrappers.length === 0 || byShort.size < given.length) return matchPrefix(expected, new Set(given), where);
+  const found = matchPrefix(expected, new Set(byShort.keys()), where);
+  const list = wrappers.map((one) => `"${one.slice(1)}."`).join(' or ');
+  const note = `${where}: layers are wrapped in ${list}; their names are read without.`;
+  return {
+    find: (name) => byShort.get(found.find(name) ?? ''),
+    core: (name) => found.core(name.replace(WRAPPED_LAYER, '')),
+    note: found.note === undefined ? note : `${note} ${found.note}`,
+  };
+}
+
+/** The same where only the beginning is unusual. */
+function matchPrefix(expected: TrunkNames, names: ReadonlySet<string>, where: string): PrefixMatch {
   const { trunk, prefixes, family } = expected;
   const [own] = prefixes as [string];
   const cores = trunk.map((name) => name.slice(own.length));

@@ -39,7 +39,8 @@ export function parameterReader(
       for (const { piece, name, missing } of byParameter.get(spec.name) ?? []) {
         const source = files.read(name);
         checkFinite(source, `${where}: tensor "${name}"`);
-        if (spec.name === 'embedding.tokens' && tiedHead !== undefined) checkTied(files, tiedHead, source, where);
+        const isBeside = spec.name === 'embedding.tokens' && tiedHead !== undefined && tiedHead !== name;
+        if (isBeside) checkTied(files, tiedHead, source, where);
         if (source.length === values.length && liesAsOurs(piece, spec)) return source;
         place(piece, spec, source, values, missing);
       }

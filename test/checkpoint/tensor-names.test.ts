@@ -82,6 +82,19 @@ describe('names that begin otherwise', () => {
     ).toEqual([]);
   });
 
+  it.each([
+    ['every layer compiled', (name: string) => name.replace(/(layers\.\d+)/, '$1._orig_mod'), '"_orig_mod."', ''],
+    [
+      'some layers wrapped, in a wrapped model',
+      (name: string) => `module.${name.replace(/(layers\.0)/, '$1._fsdp_wrapped_module._checkpoint_wrapped_module')}`,
+      '"_fsdp_wrapped_module._checkpoint_wrapped_module."',
+      ` ${note(within('module.model.'))[0]}`,
+    ],
+  ])('are read where single layers are wrapped: %s', (_, rename, wrappers, more) => {
+    const said = `x: layers are wrapped in ${wrappers}; their names are read without.${more}`;
+    expect(expectSame(llama, renamed(tensorsOf(llama), rename))).toEqual([said]);
+  });
+
   it('are refused in one line where they are mixed, where two models are there, and where none is', async () => {
     const tensors = tensorsOf(llama);
     const mixed = renamed(tensors, (name) => (name.includes('mlp') ? `module.${name}` : name));
@@ -127,6 +140,18 @@ describe('tensors that nothing reads', () => {
     ['the version of an OPT', opt, [['model.decoder.version', zeros(1)]]],
   ])('are harmless: %s', (_, dimensions, more) => {
     expect(expectSame(dimensions, withMore(dimensions, more))).toEqual([]);
+  });
+
+  it.each([tied, gpt2])('are the embedding where the head that is tied is all that was kept: $family', (dimensions) => {
+    const isEmbedding = (name: string): boolean => /embed_tokens|wte/.test(name);
+    const kept = renamed(tensorsOf(dimensions), (name) => (isEmbedding(name) ? 'lm_head.weight' : name));
+    expect(expectSame(dimensions, kept)).toEqual([]);
+    expect(
+      expectSame(
+        dimensions,
+        renamed(kept, (name) => `_orig_mod.${name}`),
+      ),
+    ).toHaveLength(1);
   });
 
   it('are harmless where they are the head that is tied, and refused where it differs', async () => {
