@@ -89,7 +89,7 @@ function decisionsOf({ changed, replaced, tokenRows }: MergedModel): Record<stri
 function describeMerge({ changed, replaced, tokenRows }: MergedModel): string {
   const parts = [
     ...(changed.length > 0 ? [`${changed.length} changes of rank ${range(changed.map(({ rank }) => rank))}`] : []),
-    ...(replaced.length > 0 ? [`${replaced.length} weights saved whole`] : []),
+    ...(replaced.length > 0 ? [`${replaced.length} saved whole`] : []),
     ...(tokenRows.length > 0 ? [`rows of ${tokenRows.join(', ')}`] : []),
   ];
   return parts.join(', ');

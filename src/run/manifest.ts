@@ -151,11 +151,15 @@ export function readManifest(folder: string): Manifest | undefined {
 
 /**
  * The content hash of a file, or of a folder (names and contents of all files below it, in order of name).
- * @throws CheckpointError where there is nothing at the path; `role` names it
+ * @throws CheckpointError where there is nothing at the path, or a pipe, which would be waited for; `role` names it
  */
 export async function hashPath(role: string, path: string): Promise<string> {
   try {
-    if (!statSync(path).isDirectory()) return await hashFile(path);
+    const found = statSync(path);
+    if (found.isFile()) return await hashFile(path);
+    if (!found.isDirectory()) {
+      throw new CheckpointError(`${role} ${path}: is a pipe or a device; expected a file. Put the file itself there.`);
+    }
     const names = readdirSync(path, { recursive: true, encoding: 'utf8' }).sort();
     const lines: string[] = [];
     for (const name of names) {

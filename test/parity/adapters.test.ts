@@ -359,7 +359,7 @@ describe('merge', () => {
   it('parts a head from its embedding in config.json where the adapter does', async () => {
     said.length = 0;
     await mergeCommand([base('llama3'), fixturePath('adapters/saved-head-tied'), '--to', inFolder('to')], say);
-    expect(said).toEqual(['merged 4 changes of rank 4, 1 weights saved whole into to']);
+    expect(said).toEqual(['merged 4 changes of rank 4, 1 saved whole into to']);
     expect(JSON.parse(readFileSync(inFolder('to/config.json'), 'utf8')).tie_word_embeddings).toBe(false);
     const saved = readTensors(fixturePath('adapters/saved-head-tied/adapter_model.safetensors'));
     const head = readTensors(inFolder('to/model.safetensors')).get('lm_head.weight');

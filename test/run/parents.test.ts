@@ -1,4 +1,5 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openParent } from '../../src/run/parents.ts';
@@ -42,6 +43,15 @@ async function makeRun(status: 'finished' | 'interrupted' = 'finished', withMode
 const problems = (...args: Parameters<typeof openParent>) => problemsOf(() => openParent(...args), path());
 
 describe('openParent', () => {
+  test('refuses a pipe in place of weights, instead of waiting for what never comes', async () => {
+    writeModel(path('model'));
+    rmSync(path('model', 'model.safetensors'));
+    spawnSync('mkfifo', [path('model', 'model.safetensors')]);
+    expect(await problems(path('model'), { role: 'policy' })).toEqual([
+      'policy model/model.safetensors: is a pipe or a device; expected a file. Put the file itself there.',
+    ]);
+  });
+
   test('finds the model of a finished run', async () => {
     await makeRun();
     const parent = await openParent(path('run'), { role: 'policy', stages: ['instruct'], tokenizer: TOKENS });
