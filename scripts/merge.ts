@@ -5,7 +5,7 @@
  *   Reads    a base checkpoint, a PEFT folder (adapter_config.json, adapter_model.safetensors)
  *   Writes   a Hugging Face folder that needs neither: what merge_and_unload gives in PEFT, DoRA and modules saved whole included
  */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAdapterFolder } from '../src/checkpoint/adapter-folder.ts';
 import type { MergedModel } from '../src/checkpoint/merged-model.ts';
@@ -63,9 +63,7 @@ export async function mergeCommand(argv: readonly string[], say: (line: string) 
     results: {},
   };
   const options = { tokenizer, normalisation, dtype: dtype as 'float32' | 'bfloat16', card };
-  await makeAlone(to, { work: 'merge', say }, () =>
-    atomicFolder(to, (path) => writeModelFolder(path, model, options)),
-  );
+  await makeAlone(to, { work: 'merge', say }, () => atomicFolder(to, (path) => writeModelFolder(path, model, options)));
   disposeModel(model);
   say(`merged ${describeMerge(merged)} into ${to}`);
 }
@@ -101,7 +99,7 @@ function describeMerge({ changed, replaced, tokenRows }: MergedModel): string {
  */
 function adapterFolder(path: string, say: (line: string) => void): string {
   const usual = [path, ...[[], ['best'], ['model']].map((parts) => join(path, ...parts, ADAPTER_FOLDER))];
-  const within = existsSync(path)
+  const within = statSync(path, { throwIfNoEntry: false })?.isDirectory()
     ? readdirSync(path, { withFileTypes: true }).filter((entry) => isAdapterFolder(join(path, entry.name)))
     : [];
   const named = within.map(({ name }) => name).filter((name) => name !== ADAPTER_FOLDER);
