@@ -1,7 +1,7 @@
 /** Configuration of an import: which files, which shape, which column from which field, and what happens to bad rows. */
 import { z } from 'zod';
-import { encodings } from '../src/import/bytes.ts';
 import { valueKinds } from '../src/import/column-value.ts';
+import { encodings } from '../src/import/encodings.ts';
 import { formats } from '../src/import/file-kind.ts';
 import { rankedPairs } from '../src/import/pairs.ts';
 import { mappingProblems, shapeNames } from '../src/import/shape-columns.ts';
@@ -64,7 +64,10 @@ const Input = z.strictObject({
     .optional()
     .describe('Several of them, each with the split of its rows, instead of path.'),
   format: z.enum(formats).default('auto').describe('auto goes by the first bytes and the ending.'),
-  encoding: z.enum(encodings).default('utf-8').describe('How text is stored in JSONL, CSV and TSV.'),
+  encoding: z
+    .enum(encodings)
+    .default('utf-8')
+    .describe('How text is stored in JSONL, JSON, CSV and TSV; a byte order mark is heeded.'),
   delimiter: z.string().min(1).nullable().default(null).describe('CSV: sign between values; null: comma, in .tsv tab.'),
   quote: z.string().min(1).nullable().default(null).describe('CSV: quote sign or none; null: ", in .tsv none.'),
   header: z.boolean().default(true).describe('CSV: whether the first line names the columns.'),

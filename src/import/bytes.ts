@@ -1,6 +1,5 @@
-/** The bytes of a source file in pieces, unpacked where they are gzip or zstd, and its lines. */
+/** The bytes of a source file in pieces, unpacked where they are gzip or zstd, and their lines. */
 
-import { isUtf8 } from 'node:buffer';
 import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
@@ -63,50 +62,42 @@ export async function* readBytes(path: string): AsyncGenerator<Buffer> {
 export interface Line {
   /** From 1 on. */
   number: number;
+  /** Place of its first byte in the file (unpacked). */
+  start: number;
   /** Null where the line is longer than the limit; it is not kept then. */
   bytes: Buffer | null;
 }
 
-/** The lines of a file in groups; they end in LF or CRLF, and a byte order mark in front is passed over. */
-export async function* readLines(path: string, limit: number): AsyncGenerator<Line[]> {
+/** The lines of a file in groups; they end in LF or CRLF. */
+export async function* readLines(pieces: AsyncIterable<Buffer>, limit: number): AsyncGenerator<Line[]> {
   let held: Buffer[] = [];
   let heldLength = 0;
   let number = 0;
+  let start = 0;
   const take = (last: Buffer): Line => {
     number++;
+    const length = heldLength + last.length;
     let bytes = held.length === 0 ? last : Buffer.concat([...held, last]);
-    const isTooLong = heldLength + last.length > limit;
+    const line = { number, start };
+    start += length + 1;
     held = [];
     heldLength = 0;
-    if (isTooLong) return { number, bytes: null };
+    if (length > limit) return { ...line, bytes: null };
     if (bytes.at(-1) === 0x0d) bytes = bytes.subarray(0, -1);
-    if (number === 1 && bytes.subarray(0, 3).equals(byteOrderMark)) bytes = bytes.subarray(3);
-    return { number, bytes };
+    return { ...line, bytes };
   };
-  for await (const piece of readBytes(path)) {
+  for await (const piece of pieces) {
     const lines: Line[] = [];
-    let start = 0;
-    for (let end = piece.indexOf(0x0a); end !== -1; end = piece.indexOf(0x0a, start)) {
-      lines.push(take(piece.subarray(start, end)));
-      start = end + 1;
+    let from = 0;
+    for (let end = piece.indexOf(0x0a); end !== -1; end = piece.indexOf(0x0a, from)) {
+      lines.push(take(piece.subarray(from, end)));
+      from = end + 1;
     }
     // Of a line that is too long only the length is kept.
-    if (start < piece.length && heldLength <= limit) held.push(piece.subarray(start));
+    if (from < piece.length && heldLength <= limit) held.push(piece.subarray(from));
     else if (heldLength > limit) held = [];
-    heldLength += piece.length - start;
+    heldLength += piece.length - from;
     if (lines.length > 0) yield lines;
   }
   if (heldLength > 0) yield [take(Buffer.alloc(0))];
-}
-
-const byteOrderMark = Buffer.of(0xef, 0xbb, 0xbf);
-
-/** How text is stored. */
-export const encodings = ['utf-8', 'latin-1'] as const;
-export type Encoding = (typeof encodings)[number];
-
-/** Bytes as text, or null where they are not UTF-8. */
-export function decodeText(bytes: Buffer, encoding: Encoding): string | null {
-  if (encoding === 'latin-1') return bytes.toString('latin1');
-  return isUtf8(bytes) ? bytes.toString('utf8') : null;
 }

@@ -9,6 +9,14 @@ export interface TextLimits {
   note: Note;
 }
 
+/** What the second byte of a sign in UTF-8 becomes, and bytes 0x80 to 0x9F, where another code page is taken for granted. */
+const misread = /([\u0080-\u009f])|Ã[\u00a0-\u00bf]|Â[\u00a0-\u00bf]|â€/;
+const misreadUtf8 = 'signs such as "Ã©" or "â€™", as of UTF-8 read as windows-1252, kept';
+const misreadPage = (sign: string): string => {
+  const code = sign.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0');
+  return `control characters such as U+${code}, as of windows-1252 read as latin-1, kept`;
+};
+
 /**
  * A value as text, exactly as it stands but for CRLF, which becomes LF and is noted.
  *
@@ -31,6 +39,8 @@ export function checkText(name: string, value: unknown, limits: TextLimits, mayB
     const reason = code === '0000' ? 'NUL character' : code === 'FFFD' ? 'not UTF-8' : 'lone surrogate';
     throw new RowProblem(reason, `"${name}": U+${code} at position ${bad.index}; expected none`);
   }
+  const wrong = misread.exec(text);
+  if (wrong !== null) note(wrong[1] === undefined ? misreadUtf8 : misreadPage(wrong[1]), name);
   if (!text.includes('\r\n')) return text;
   note('line breaks CRLF, written as LF', name);
   return text.replaceAll('\r\n', '\n');

@@ -90,6 +90,7 @@ export async function importDataset(
       }
       if (builder.report.rowsIn === before) empty.push(file.path);
     }
+    listed.push(...unusedSettings(files, options.read));
     if (empty.length > 0) listed.push(`without any row: ${listing(empty)}.`);
     builder.report.source.push(...splits.notes(), ...listed);
     builder.finish();
@@ -112,6 +113,19 @@ function nothingLeft({ files }: ImportOptions, { rowsIn, skipped }: ImportReport
   const paths = files.map(({ path }) => path).join(', ');
   const first = Object.values(skipped).flatMap((reason) => reason.first.slice(0, 1));
   return [`${paths}: no rows are left; expected at least one, received ${rowsIn} of which none is good.`, ...first];
+}
+
+/** A line about settings of `input` that are set and that no file has a use for. */
+function unusedSettings(files: readonly SourceFile[], { encoding, delimiter, quote, header }: ReadOptions): string[] {
+  const isText = files.some(({ format }) => format !== 'parquet' && format !== 'arrow');
+  const isTable = files.some(({ format }) => format === 'csv' || format === 'tsv');
+  const unused = [
+    ...(encoding !== 'utf-8' && !isText ? ['input.encoding'] : []),
+    ...(delimiter !== null && !isTable ? ['input.delimiter'] : []),
+    ...(quote !== null && !isTable ? ['input.quote'] : []),
+    ...(!header && !isTable ? ['input.header'] : []),
+  ];
+  return unused.length === 0 ? [] : [`no file has a use for ${unused.join(', ')}.`];
 }
 
 /** Told by `Note` while a row is made. */

@@ -1,7 +1,7 @@
 /** The reader for a file's format. */
 
 import { readArrowRows } from './arrow-source.ts';
-import type { Encoding } from './bytes.ts';
+import type { Encoding } from './encodings.ts';
 import type { SourceFile } from './files.ts';
 import { readCsvRows } from './read-csv.ts';
 import { readJsonRows } from './read-json.ts';
@@ -27,7 +27,7 @@ export function openReader({ path, format }: Pick<SourceFile, 'path' | 'format'>
     case 'jsonl':
       return readJsonLineRows(path, encoding, maximumField);
     case 'json':
-      return readJsonRows(path);
+      return readJsonRows(path, encoding);
     case 'csv':
     case 'tsv': {
       const delimiter = options.delimiter ?? (format === 'csv' ? ',' : '\t');

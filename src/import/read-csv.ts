@@ -2,9 +2,10 @@
 import { pipeline, Readable } from 'node:stream';
 import { type CsvError, type Info, parse } from 'csv-parse';
 import { errorMessage } from '../errors.ts';
-import { decodeText, type Encoding, readBytes } from './bytes.ts';
+import type { Encoding } from './encodings.ts';
 import { endsEarly } from './read-json-lines.ts';
 import type { BadRow, SourceRow, SourceRows } from './source-row.ts';
+import { nameOf, openText, readBlocks } from './text-source.ts';
 
 /** How a file of separated values is written. */
 export interface CsvOptions {
@@ -23,20 +24,32 @@ interface Parsed {
 }
 
 const groupLength = 1000;
+// A line holds several fields.
+const lineFactor = 8;
 
 /**
  * The rows of a CSV or TSV file, blank lines passed over. A row with another number of fields than the first line, an
- * unclosed quote, or bytes that are not UTF-8 make a bad row.
+ * unclosed quote, or bytes that are not in its encoding make a bad row.
  */
 export async function* readCsvRows(path: string, options: CsvOptions): SourceRows {
   let rows: (SourceRow | BadRow)[] = [];
   let names: readonly string[] | null = null;
   let line = 1;
+  const faults = new Map<number, string>();
+  const faultBefore = (end: number): BadRow | null => {
+    for (const [at, problem] of faults) {
+      if (at >= end) return null;
+      faults.delete(at);
+      if (at >= line) return { where: `${path}:${at}`, reason: `not ${nameOf(options.encoding)}`, problem };
+    }
+    return null;
+  };
   try {
-    for await (const parsed of parseFile(path, options, (bad) => rows.push(bad))) {
+    for await (const parsed of parseFile(path, options, { faults, onBad: (bad) => rows.push(bad) })) {
       const { record, info } = parsed as Parsed;
       const where = `${path}:${line}`;
       const row = line;
+      const fault = faultBefore(info.lines + 1);
       line = info.lines + 1;
       if (names === null) {
         names = options.header ? record.map((name) => name.trim()) : record.map((_, i) => String(i));
@@ -45,9 +58,13 @@ export async function* readCsvRows(path: string, options: CsvOptions): SourceRow
           yield [{ where, reason: 'doubled column', problem: `column "${twice}" stands twice; expected it once` }];
           return;
         }
-        if (options.header) continue;
+        if (options.header) {
+          if (fault !== null) rows.push(fault);
+          continue;
+        }
       }
-      if (record.length === names.length) {
+      if (fault !== null) rows.push(fault);
+      else if (record.length === names.length) {
         rows.push({ where, row, fields: Object.fromEntries(names.map((name, i) => [name, record[i]])) });
       } else {
         const problem = `expected ${names.length} fields, received ${record.length}`;
@@ -67,9 +84,12 @@ export async function* readCsvRows(path: string, options: CsvOptions): SourceRow
 
 const describe = (error: unknown): string => `${errorMessage(error).slice(0, 120)}; expected values with closed quotes`;
 
-function parseFile(path: string, options: CsvOptions, onBad: (bad: BadRow) => void): AsyncIterable<unknown> {
+function parseFile(
+  path: string,
+  options: CsvOptions,
+  { faults, onBad }: { faults: Map<number, string>; onBad: (bad: BadRow) => void },
+): AsyncIterable<unknown> {
   const parser = parse({
-    bom: true,
     delimiter: options.delimiter,
     quote: options.quote,
     escape: options.quote,
@@ -83,20 +103,17 @@ function parseFile(path: string, options: CsvOptions, onBad: (bad: BadRow) => vo
       return undefined;
     },
     // A quote that is never closed swallows the rest of the file; memory stays bounded all the same.
-    max_record_size: 8 * options.maximumField,
+    max_record_size: lineFactor * options.maximumField,
   });
-  const text = Readable.from(readText(path, options.encoding), { objectMode: true });
+  const text = Readable.from(readText(path, options, faults), { objectMode: true });
   return pipeline(text, parser, () => undefined);
 }
 
-/** Text in pieces, each ending where a line does, so that no character is cut apart. */
-async function* readText(path: string, encoding: Encoding): AsyncGenerator<string> {
-  if (encoding === 'latin-1') {
-    for await (const piece of readBytes(path)) yield decodeText(piece, encoding) ?? '';
-    return;
+/** Text in blocks of whole lines; lines that are not in their encoding are told of before the parser sees them. */
+async function* readText(path: string, { encoding, maximumField }: CsvOptions, faults: Map<number, string>) {
+  const source = await openText(path, encoding);
+  for await (const block of readBlocks(source, lineFactor * maximumField)) {
+    for (const { line, problem } of block.faults) faults.set(line, problem);
+    yield block.text;
   }
-  // Bytes that are not UTF-8 become U+FFFD here, and `checkText` refuses the row.
-  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  for await (const piece of readBytes(path)) yield decoder.decode(piece, { stream: true });
-  yield decoder.decode();
 }

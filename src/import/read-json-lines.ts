@@ -1,8 +1,10 @@
 /** Reads JSON Lines: one object (or list) a line, in constant memory. */
 import { DataError, errorMessage } from '../errors.ts';
-import { decodeText, type Encoding, type Line, readLines } from './bytes.ts';
+import { type Line, readLines } from './bytes.ts';
+import { decodeExact, type Encoding } from './encodings.ts';
 import { parseExactJson } from './exact-json.ts';
 import { type BadRow, fieldsOf, type SourceRow, type SourceRows, show } from './source-row.ts';
+import { EncodingError, nameOf, openText, placed, type TextSource } from './text-source.ts';
 
 // A line holds several fields, and JSON may spell a character with six bytes.
 const lineFactor = 8;
@@ -11,8 +13,9 @@ const lineFactor = 8;
 export async function* readJsonLineRows(path: string, encoding: Encoding, maximumField: number): SourceRows {
   const limit = lineFactor * maximumField;
   try {
-    for await (const lines of readLines(path, limit)) {
-      yield lines.flatMap((line) => parseLine(path, line, encoding, limit) ?? []);
+    const text = await openText(path, encoding);
+    for await (const lines of readLines(text.pieces, limit)) {
+      yield lines.flatMap((line) => parseLine(path, line, text, limit) ?? []);
     }
   } catch (error) {
     yield [endsEarly(path, error)];
@@ -21,18 +24,20 @@ export async function* readJsonLineRows(path: string, encoding: Encoding, maximu
 
 function parseLine(
   path: string,
-  { number, bytes }: Line,
-  encoding: Encoding,
+  { number, start, bytes }: Line,
+  { encoding, offset }: TextSource,
   limit: number,
 ): SourceRow | BadRow | null {
   const where = `${path}:${number}`;
   if (bytes === null) {
     return { where, reason: 'line too long', problem: `the line is too long; expected at most ${limit} bytes` };
   }
-  const text = decodeText(bytes, encoding);
-  if (text === null) {
-    return { where, reason: 'not UTF-8', problem: 'not UTF-8; expected it, or input.encoding latin-1' };
+  const decoded = decodeExact(bytes, encoding);
+  if (typeof decoded !== 'string') {
+    return { where, reason: `not ${nameOf(encoding)}`, problem: placed(decoded, start + offset) };
   }
+  // Files put one behind the other have a byte order mark each.
+  const text = decoded.startsWith('\ufeff') ? decoded.slice(1) : decoded;
   if (text.trim() === '') return null;
   try {
     const value = parseExactJson(text);
@@ -52,5 +57,6 @@ function parseLine(
 export function endsEarly(path: string, error: unknown): BadRow {
   if (!(error instanceof DataError)) throw error;
   const [problem = ''] = error.problems;
-  return { where: path, reason: 'file damaged', problem: problem.replace(`${path}: `, '').replace(/\.$/, '') };
+  const reason = error instanceof EncodingError ? error.reason : 'file damaged';
+  return { where: path, reason, problem: problem.replace(`${path}: `, '').replace(/\.$/, '') };
 }

@@ -1,22 +1,26 @@
 /** Reads a JSON file as a stream: a list of rows, or an object whose values are lists of rows. */
 import { Tokenizer, TokenParser } from '@streamparser/json';
-import { errorMessage } from '../errors.ts';
-import { readBytes } from './bytes.ts';
+import { DataError, errorMessage } from '../errors.ts';
+import type { Encoding } from './encodings.ts';
 import { exactNumber } from './exact-json.ts';
 import { endsEarly } from './read-json-lines.ts';
-import { type BadRow, fieldsOf, type SourceRow, type SourceRows, show } from './source-row.ts';
+import { type BadRow, fieldsOf, isBad, type SourceRow, type SourceRows, show } from './source-row.ts';
+import { nameOf, openText, readUtf8, type Utf8Piece } from './text-source.ts';
 
 /**
  * The rows of `[row, …]`, or of `{"train": [row, …], …}`, where a row's key is its field `$key`. A row is an object or
  * a list, whose entries are named 0, 1, …
  */
-export async function* readJsonRows(path: string): SourceRows {
+export async function* readJsonRows(path: string, encoding: Encoding): SourceRows {
   let rows: (SourceRow | BadRow)[] = [];
   let count = 0;
   let isList: boolean | null = null;
   let parser: Parser | null = null;
+  // A row may end in the piece after the bytes at fault.
+  let before: Utf8Piece['fault'] = null;
   try {
-    for await (const piece of readBytes(path)) {
+    const text = await openText(path, encoding);
+    for await (const { bytes: piece, fault } of readUtf8(text)) {
       if (isList === null) {
         const first = firstByte(piece);
         if (first === undefined) continue;
@@ -33,14 +37,15 @@ export async function* readJsonRows(path: string): SourceRows {
             : { where, row: count, fields: key === null ? fields : { ...fields, $key: key } },
         );
       });
-      parser.write(count === 0 ? withoutMark(piece) : piece);
-      yield rows;
+      parser.write(piece);
+      yield withoutFaults(rows, fault ?? before, text.encoding);
+      before = fault;
       rows = [];
     }
     if (parser !== null && !parser.isEnded) parser.end();
   } catch (error) {
     if (rows.length > 0) yield rows;
-    if (error instanceof Error && error.name === 'DataError') yield [endsEarly(path, error)];
+    if (error instanceof DataError) yield [endsEarly(path, error)];
     else {
       const problem = `after row ${count}: not JSON (${errorMessage(error).slice(0, 120)}); expected one list of rows (for a row a line set input.format: jsonl)`;
       yield [{ where: path, reason: 'not JSON', problem }];
@@ -78,9 +83,15 @@ class ExactTokenizer extends Tokenizer {
 }
 
 function firstByte(piece: Buffer): string | undefined {
-  return withoutMark(piece).toString('latin1').trimStart()[0];
+  return piece.toString('latin1').trimStart()[0];
 }
 
-function withoutMark(piece: Buffer): Buffer {
-  return piece[0] === 0xef && piece[1] === 0xbb && piece[2] === 0xbf ? piece.subarray(3) : piece;
+/** The rows of a piece; those with U+FFFD are bad where the piece holds bytes that have no meaning. */
+function withoutFaults(rows: readonly (SourceRow | BadRow)[], fault: Utf8Piece['fault'], encoding: Encoding) {
+  if (fault === null) return rows;
+  return rows.map((row): SourceRow | BadRow => {
+    if (isBad(row) || !JSON.stringify(row.fields).includes('\ufffd')) return row;
+    const problem = `at line ${fault.line} or after: ${fault.problem}`;
+    return { where: row.where, reason: `not ${nameOf(encoding)}`, problem };
+  });
 }

@@ -140,7 +140,7 @@ describe('damaged files', () => {
     [
       'bytes.jsonl',
       Buffer.from('{"id": "a", "text": "caf\xe9"}', 'latin1'),
-      'not UTF-8; expected it, or input.encoding latin-1',
+      'byte 0xE9 at 24 is not UTF-8; expected it, or input.encoding, perhaps windows-1252',
     ],
   ])('%s', async (name, content, message) => {
     const problems = await problemsOf(() => importRows(write(name, content), task), path());
