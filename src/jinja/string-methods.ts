@@ -3,7 +3,7 @@ import { integerArgument, required, take, textArgument, textsArgument } from './
 import { formatBraces } from './format.ts';
 import { show } from './printing.ts';
 import { TemplateError } from './template-error.ts';
-import { capitalize, characters, escapeHtml, split, splitLines, strip, titleCase } from './text.ts';
+import { capitalize, characters, escapeHtml, replaceText, split, splitLines, strip, titleCase } from './text.ts';
 import { type Arguments, functionValue, isKind, iterate, textOf, tuple, type Value } from './values.ts';
 
 type Method = (text: string, args: Arguments) => Value;
@@ -99,22 +99,6 @@ function swapCase(text: string): string {
   return Array.from(text, (one) => (one === one.toLowerCase() ? one.toUpperCase() : one.toLowerCase())).join('');
 }
 
-function replaceText(text: string, args: Arguments): Value {
-  const [old, fresh, count] = take('replace', ['old', 'new', 'count'], args);
-  const [from, to] = [textArgument('replace', old), textArgument('replace', fresh)];
-  const most = integerArgument('replace', count, -1);
-  // An empty text stands before every character and at the end.
-  const parts = from === '' ? ['', ...characters(text), ''] : text.split(from);
-  const last = most < 0 ? parts.length : most + 1;
-  return (
-    parts.slice(0, last).join(to) +
-    parts
-      .slice(last)
-      .map((part) => from + part)
-      .join('')
-  );
-}
-
 function joinTexts(text: string, args: Arguments): Value {
   const [items] = take('join', ['iterable'], args);
   const texts = Array.from(iterate(required('join', 'iterable', items)), (item, i) => {
@@ -183,7 +167,11 @@ const METHODS: Readonly<Record<string, Method>> = {
     const part = textArgument('removesuffix', take('removesuffix', ['suffix'], args)[0]);
     return part !== '' && text.endsWith(part) ? text.slice(0, -part.length) : text;
   },
-  replace: replaceText,
+  replace: (text, args) => {
+    const [old, fresh, count] = take('replace', ['old', 'new', 'count'], args);
+    const most = integerArgument('replace', count, -1);
+    return replaceText(text, textArgument('replace', old), textArgument('replace', fresh), most);
+  },
   rfind: finder('rfind', true, false),
   rindex: finder('rindex', true, true),
   rjust: padder('rjust', (lack) => lack),

@@ -5,7 +5,7 @@ import { parseFloatText, parseInteger, round } from './numbers.ts';
 import { like } from './operators.ts';
 import { type JsonStyle, jsonText, show } from './printing.ts';
 import { TemplateError } from './template-error.ts';
-import { capitalize, characters, escapeHtml, split, splitLines, strip } from './text.ts';
+import { capitalize, center, characters, escapeHtml, replaceText, split, splitLines, strip } from './text.ts';
 import {
   type Arguments,
   isKind,
@@ -133,10 +133,7 @@ export const TEXT_FILTERS: Readonly<Record<string, PlainFilter>> = {
   },
   capitalize: ofText('capitalize', capitalize),
   center: (value, args) => {
-    const width = integerArgument('center', take('center', ['width'], args)[0], 80);
-    const lack = Math.max(0, width - characters(show(value)).length);
-    const left = (lack >> 1) + (lack & width & 1);
-    return ' '.repeat(left) + show(value) + ' '.repeat(lack - left);
+    return center(show(value), integerArgument('center', take('center', ['width'], args)[0], 80));
   },
   count: length,
   d: otherwise,
@@ -161,16 +158,7 @@ export const TEXT_FILTERS: Readonly<Record<string, PlainFilter>> = {
       string,
       string,
     ];
-    const most = count === null ? -1 : integerArgument('replace', count, -1);
-    const parts = from === '' ? ['', ...characters(show(value)), ''] : show(value).split(from);
-    const last = most < 0 ? parts.length : most + 1;
-    return (
-      parts.slice(0, last).join(to) +
-      parts
-        .slice(last)
-        .map((part) => from + part)
-        .join('')
-    );
+    return replaceText(show(value), from, to, count === null ? -1 : integerArgument('replace', count, -1));
   },
   round: rounded,
   safe: (value) => ({ kind: 'markup', text: show(value) }),

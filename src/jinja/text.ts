@@ -57,6 +57,27 @@ function splitAtSpace(text: string, limit: number, fromRight: boolean): string[]
   return [strip(head, 'right', null), ...kept.slice(cut)];
 }
 
+/** str.replace: the first `most` places, all of them where it is negative. */
+export function replaceText(text: string, old: string, fresh: string, most: number): string {
+  // An empty text stands before every character and at the end.
+  const parts = old === '' ? ['', ...characters(text), ''] : text.split(old);
+  const last = most < 0 ? parts.length : most + 1;
+  return (
+    parts.slice(0, last).join(fresh) +
+    parts
+      .slice(last)
+      .map((part) => old + part)
+      .join('')
+  );
+}
+
+/** str.center. */
+export function center(text: string, width: number, fill = ' '): string {
+  const lack = Math.max(0, width - characters(text).length);
+  const left = (lack >> 1) + (lack & width & 1);
+  return fill.repeat(left) + text + fill.repeat(lack - left);
+}
+
 /** Characters as Python counts them. */
 export function characters(text: string): string[] {
   return SURROGATE.test(text) ? [...text] : text.split('');

@@ -50,8 +50,8 @@ interface Around {
   readonly after: string;
   readonly endId: number;
   readonly endText: string;
-  /** Added tokens that open a turn though they are not special. */
-  readonly openers: readonly string[];
+  /** Texts of tokens that open and end a turn, special or not. */
+  readonly marks: readonly string[];
 }
 
 const PROBE = { prompt: 'plumbline-question', target: 'plumbline-answer' };
@@ -60,14 +60,14 @@ const PROBE = { prompt: 'plumbline-question', target: 'plumbline-answer' };
  * The format of a template. Each answer is tokenized apart from what stands before it, so that the mask is exact and
  * generation, which starts after the prompt's own tokens, sees ids that were trained on.
  * @param where names the tokenizer in errors
- * @throws DataError where the template does not end an assistant's text with a special token
+ * @throws DataError where the template does not end an assistant's text with a token of its own
  */
 export function chatFormat(render: RenderChat, encoder: RenderedEncoder, where: string): ChatFormat {
   const asked = render(messagesOf([], PROBE.prompt), true);
   const around = probe(render, encoder, asked, where);
   // Decoding leaves special tokens out.
   const [before, after] = [encoder.plain(around.before), encoder.plain(around.after)];
-  const refuse = (messages: readonly Said[], at: string): void => refuseSpecial(messages, encoder, around.openers, at);
+  const refuse = (messages: readonly Said[], at: string): void => refuseSpecial(messages, encoder, around.marks, at);
   return {
     endId: around.endId,
     after,
@@ -123,11 +123,11 @@ function messagesOf(history: readonly ChatTurn[], prompt: string): Said[] {
 function refuseSpecial(
   messages: readonly Said[],
   encoder: RenderedEncoder,
-  openers: readonly string[],
+  marks: readonly string[],
   where: string,
 ): void {
   const problems = messages.flatMap(({ role, content }, i) => {
-    const found = encoder.find(content)?.content ?? openers.find((opener) => content.includes(opener));
+    const found = encoder.find(content)?.content ?? marks.find((mark) => content.includes(mark));
     if (found === undefined) return [];
     return [
       `${where}: message ${i + 1} (${role}) contains ${JSON.stringify(found)}, a special token of the tokenizer; expected plain text, as it ` +
@@ -145,35 +145,31 @@ function probe(render: RenderChat, encoder: RenderedEncoder, asked: string, wher
   const written = whole.slice(asked.length);
   const at = written.indexOf(PROBE.target);
   const rest = written.slice(at + PROBE.target.length);
-  const end = at === -1 ? undefined : encoder.find(rest);
+  const end = at === -1 ? undefined : encoder.first(rest);
   if (end === undefined) {
     throw new DataError(
-      `${where}: chat_template: writes ${at === -1 ? 'no answer' : 'no special token after an answer'}; expected the ` +
+      `${where}: chat_template: writes ${at === -1 ? 'no answer' : 'no token of its own after an answer'}; expected the ` +
         'assistant’s text and a token that ends it, or a model would never stop. Mend the template, or remove it: then ' +
         'the plain format is used.',
     );
   }
-  const said = render(messagesOf([], PROBE.prompt), false);
   const before = written.slice(0, at);
-  const header = isPrompted(asked, said) ? '' : headerOf(before);
+  // White space alone opens no turn: Mistral's answers begin with a space.
+  const header = before.trim() === '' || isPrompted(render, asked) ? '' : before.replace(/ +$/, '');
+  const opening = encoder.first(asked.slice(0, asked.indexOf(PROBE.prompt)));
   return {
     header,
     before: before.slice(header.length),
     after: rest.slice(0, rest.indexOf(end.content)),
     endId: end.id,
     endText: end.content,
-    openers: encoder.added(asked.slice(0, asked.indexOf(PROBE.prompt))),
+    marks: [end.content, ...(opening === undefined ? [] : [opening.content])],
   };
 }
 
-/** True where `add_generation_prompt` writes something: what is asked goes on where what is said ends otherwise, or not at all. */
-function isPrompted(asked: string, said: string): boolean {
-  return !said.startsWith(asked);
-}
-
-/** White space alone opens no turn (Mistral's answers begin with a space); a space at the end is the answer's. */
-function headerOf(before: string): string {
-  return before.trim() === '' ? '' : before.replace(/ +$/, '');
+/** True where `add_generation_prompt` writes something; a text that stands only where nothing is asked is none. */
+function isPrompted(render: RenderChat, asked: string): boolean {
+  return !render(messagesOf([], PROBE.prompt), false).startsWith(asked);
 }
 
 function notAppended(where: string, what: string): DataError {

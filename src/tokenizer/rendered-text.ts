@@ -13,8 +13,8 @@ export interface RenderedEncoder {
   find(text: string): AddedToken | undefined;
   /** A text without its special tokens, as decoding leaves it. */
   plain(text: string): string;
-  /** The texts of the added tokens in a text, white space left out: they are tokens wherever they stand. */
-  added(text: string): string[];
+  /** The first added token in a text, special or not, white space left out: they are tokens wherever they stand. */
+  first(text: string): AddedToken | undefined;
 }
 
 /** Special tokens as Python's `tokenizers` finds them: leftmost, then longest, with their `lstrip` and `rstrip`. */
@@ -24,6 +24,7 @@ export function renderedEncoder(added: readonly AddedToken[], encoders: TextEnco
   const texts = special.map(({ content }) => content.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
   const pattern = special.length === 0 ? /(?!)/ : new RegExp(texts.join('|'));
   const splitter = new RegExp(`(${pattern.source})`, 'u');
+  const visible = added.filter(({ content }) => content.trim() !== '');
   const find = (text: string): AddedToken | undefined => byText.get(pattern.exec(text)?.[0] ?? '');
   const endsInSpecial = (text: string): boolean => special.some(({ content }) => text.endsWith(content));
   return {
@@ -33,8 +34,7 @@ export function renderedEncoder(added: readonly AddedToken[], encoders: TextEnco
         .split(splitter)
         .filter((_, i) => i % 2 === 0)
         .join(''),
-    added: (text) =>
-      added.map(({ content }) => content).filter((content) => content.trim() !== '' && text.includes(content)),
+    first: (text) => firstIn(text, visible),
     encode: (piece, before) => {
       const parts = piece.split(splitter);
       return parts.flatMap((part, i) => {
@@ -49,4 +49,16 @@ export function renderedEncoder(added: readonly AddedToken[], encoders: TextEnco
       });
     },
   };
+}
+
+/** The token that begins first in a text, the longest where several do. */
+function firstIn(text: string, tokens: readonly AddedToken[]): AddedToken | undefined {
+  let first: { at: number; token: AddedToken } | undefined;
+  for (const token of tokens) {
+    const at = text.indexOf(token.content);
+    if (at === -1 || (first !== undefined && at > first.at)) continue;
+    if (first === undefined || at < first.at || token.content.length > first.token.content.length)
+      first = { at, token };
+  }
+  return first?.token;
 }

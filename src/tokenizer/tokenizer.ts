@@ -88,6 +88,7 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
       ? null
       : chatFormat(chatTemplate(template, names, where), renderedEncoder(json.added_tokens, encoders), where);
   const eosId = chat?.endId ?? ids.eos;
+  special.add(eosId);
   const ends = { bosToken: names.bos_token ?? '', eosToken: names.eos_token ?? '' };
   const spoken = template === null ? '' : `\n${JSON.stringify([template, ends])}`;
   return {

@@ -268,7 +268,7 @@ describe('a chat format', () => {
   it('says what is wrong with a template', () => {
     expect(() => spoken('{% for %}')).toThrow('tiny: chat_template: not readable; expected a Jinja template');
     expect(() => spoken("{% for m in messages %}{{ m['content'] }}{% endfor %}")).toThrowErrorMatchingInlineSnapshot(
-      `[DataError: tiny: chat_template: writes no special token after an answer; expected the assistant’s text and a token that ends it, or a model would never stop. Mend the template, or remove it: then the plain format is used.]`,
+      `[DataError: tiny: chat_template: writes no token of its own after an answer; expected the assistant’s text and a token that ends it, or a model would never stop. Mend the template, or remove it: then the plain format is used.]`,
     );
     expect(() => spoken("{{ raise_exception('no') }}")).toThrow(
       'chat_template: refuses a conversation of user (line 1: no)',

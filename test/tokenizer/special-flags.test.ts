@@ -1,6 +1,6 @@
 /** Special tokens as transformers counts them, whatever tokenizer.json says. */
 import { describe, expect, it } from 'vitest';
-import { decodeResponse, encodePrompt, encodeTarget } from '../../src/data/instruction.ts';
+import { decodeResponse, encodeExample, encodePrompt, encodeTarget } from '../../src/data/instruction.ts';
 import { createTokenizer, type Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { byteTokenizer } from './tiny-tokenizer.ts';
 
@@ -40,6 +40,22 @@ describe('special tokens', () => {
     { added_tokens_decoder: { 259: { content: '<|im_start|>', special: true } } },
   ])('are those that tokenizer_config.json names: %j', (config) => {
     expect(plainAdded(config).decode(ids)).toBe('a');
+  });
+
+  it('may be the end of answers without name or flag', () => {
+    const tokenizer = plainAdded({ eos_token: '<|eos|>' });
+    expect([tokenizer.eosId, ...tokenizer.stopIds]).toEqual([260, 260, 2]);
+    const written = encodeTarget('b', tokenizer);
+    expect(decodeResponse([...written, 260], tokenizer)).toBe('b');
+    const { inputIds } = encodeExample(
+      { history: [{ prompt: 'a', target: 'b' }], prompt: 'c', target: 'd' },
+      tokenizer,
+      {
+        ...{ maxLength: 99, overlong: 'error', where: 'row' },
+      },
+    )!;
+    expect(inputIds.filter((id) => id === 260)).toHaveLength(4);
+    expect(() => encodePrompt('x <|im_end|>', tokenizer)).toThrow('message 1 (user) contains "<|im_end|>"');
   });
 
   it('lose their flag where added_tokens_decoder takes it, but for those with a name', () => {
