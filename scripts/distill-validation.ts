@@ -1,29 +1,48 @@
 /** How good teacher and student are: loss and accuracy on validation rows; the best student is kept. */
 import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { writeModelFolder } from '../src/checkpoint/model-folder.ts';
+import { keptFacts } from '../src/checkpoint/stage-cards.ts';
+import { trainedHash } from '../src/checkpoint/trained-hash.ts';
 import { readTable } from '../src/data/arrow-file.ts';
 import { bool, utf8 } from '../src/data/columns.ts';
-import { encodeExample } from '../src/data/instruction.ts';
-import { packSequences, takeRows } from '../src/data/packing.ts';
-import { loadTasks } from '../src/data/tasks.ts';
-import { DataError } from '../src/errors.ts';
-import { accuracyByTask, answerTasks, type TaskAnswer } from '../src/evaluation/answer-tasks.ts';
-import { type TaskItem, taskItems } from '../src/evaluation/task-items.ts';
+import { holdOutRows } from '../src/data/hold-out-share.ts';
+import { loadTasks, type Task } from '../src/data/tasks.ts';
+import { templateKinds } from '../src/data/template-schema.ts';
+import {
+  describeValidation,
+  measureValidation,
+  requireMeasure,
+  type ValidationSet,
+  validationSet,
+} from '../src/evaluation/validation.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import type { Model } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
+import { type BestState, type KeptStep, keepBest } from '../src/run/keep-best.ts';
 import type { RunFolder } from '../src/run/run-folder.ts';
 import { openSamples } from '../src/run/samples.ts';
-import { nextTokenLoss } from '../src/steps/language-model.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import type { DistillConfig } from './distill.config.ts';
 
-/** One measurement. */
-export interface Measured {
-  /** Cross-entropy of the targets, in nats a token. */
-  readonly loss: number;
-  readonly accuracy: number;
+/** One measurement; null for what there is nothing to measure on. */
+export type Scores = { readonly loss: number | null; readonly accuracy: number | null };
+
+/** What student and teacher are measured on. */
+export interface DistillValidation {
+  readonly set: ValidationSet;
+  /** Positions of the examples that are not trained on, as their rows are held out. */
+  readonly leftOut: ReadonlySet<number>;
+  /** For people. */
+  readonly lines: readonly string[];
 }
+
+const measures = {
+  told: 'loss',
+  measures: {
+    loss: { name: 'validation loss', better: 'lower' },
+    accuracy: { name: 'validation accuracy', better: 'higher' },
+  },
+} as const;
 
 const sampleColumns = {
   task: utf8('Dataset of the row.'),
@@ -34,69 +53,57 @@ const sampleColumns = {
   correct: bool('Whether they are equal.'),
 };
 
-/** Rows measured at a time. */
-const BATCH = 8;
+const exampleColumns = {
+  task: utf8('Dataset the row comes from.'),
+  row_id: utf8('Id of the row in its dataset.'),
+  kind: utf8('Kind of the template.'),
+};
 
 /**
- * Questions from the validation rows of the tasks, with templates that are trained.
- * @throws DataError where tasks or templates are wrong, or there is nothing to ask
+ * Validation rows of the tasks, with templates that are trained. Of a task that has none, training rows that are not among
+ * the examples; where all are, a share of them, whose examples are left out of training.
+ *
+ * @throws DataError where tasks or templates are wrong; ConfigError where the measure that is to choose cannot be had
  */
-export function validationItems({ data, evaluation, run }: DistillConfig): TaskItem[] {
-  const tasks = loadTasks(data.seed, data.templates, data.tasks ?? tasksIn(data.examples), data.ignoreFields);
-  const items = taskItems(tasks, {
-    split: 'validation',
-    rowsPerTask: evaluation.rowsPerTask,
-    uses: (_task, { kind, split }) => kind === 'direct' && split === 'train',
-    templates: 'turns',
-    shots: 0,
-    fits: () => true,
-    random: seededRandom(run.seed, 'validation'),
+export function prepareValidation(
+  { data, evaluation, run, sequence, training }: DistillConfig,
+  tokenizer: Tokenizer,
+  context: number,
+): DistillValidation {
+  const { rows: examples } = readTable(data.examples, exampleColumns, 'node --import tsx stages/1-instruct.ts');
+  const named = data.tasks ?? [...new Set(examples.map(({ task }) => task))];
+  const trained = new Set(examples.map(({ task, row_id }) => keyOf(task, row_id)));
+  const tasks = loadTasks(data.seed, data.templates, named, data.ignoreFields).map((task) =>
+    withUntrained(task, trained),
+  );
+  const random = (task: string) => seededRandom(run.seed, `validation rows of ${task}`);
+  const { tasks: divided, held, notes } = holdOutRows(tasks, evaluation.share, random);
+  const heldKeys = new Set([...held].flatMap(([task, ids]) => ids.map((id) => keyOf(task, id))));
+  const leftOut = examples.flatMap(({ task, row_id }, i) => (heldKeys.has(keyOf(task, row_id)) ? [i] : []));
+  const kinds = new Set(examples.map(({ kind }) => kind));
+  const set = validationSet(divided, tokenizer, {
+    ...{ rowsPerTask: evaluation.rowsPerTask, seed: run.seed, context, batch: training.rows },
+    ...{ kinds: templateKinds.filter((kind) => kinds.has(kind)), length: sequence.length, overlong: 'drop' },
   });
-  if (items.length === 0) {
-    throw new DataError(
-      `${data.seed}: no validation row with a right answer in ${tasks.map(({ name }) => name).join(', ')}; ` +
-        'expected at least one. Name other data.tasks.',
-    );
-  }
-  return items;
+  requireMeasure(evaluation.best, set, data.seed);
+  return { set, leftOut: new Set(leftOut), lines: [...notes, describeValidation(set), ...set.notes] };
 }
 
-function tasksIn(examples: string): string[] {
-  const columns = { task: utf8('Dataset the row comes from.') };
-  const { rows } = readTable(examples, columns, 'node --import tsx stages/1-instruct.ts');
-  return [...new Set(rows.map(({ task }) => task))];
+function keyOf(task: string, row: string): string {
+  return JSON.stringify([task, row]);
 }
 
-/** Loss on the targets and accuracy of the answers. */
-export function measure(model: Model, tokenizer: Tokenizer, items: readonly TaskItem[], length: number): Measured {
-  return {
-    loss: lossOn(model, tokenizer, items, length),
-    accuracy: accuracyByTask(answerTasks(model, tokenizer, items)).mean,
-  };
-}
-
-function lossOn(model: Model, tokenizer: Tokenizer, items: readonly TaskItem[], length: number): number {
-  const examples = items.map(({ history, prompt, target, task, rowId }) =>
-    encodeExample({ history, prompt, target }, tokenizer, {
-      maxLength: length,
-      overlong: 'drop',
-      where: `${task} row ${rowId}`,
-    }),
-  );
-  const packed = packSequences(
-    examples.filter((example) => example !== null),
-    length,
-    tokenizer.padId,
-  );
-  const order = Array.from({ length: packed.rows }, (_, row) => row);
-  const batches = Array.from({ length: Math.ceil(packed.rows / BATCH) }, (_, i) =>
-    takeRows(packed, order.slice(i * BATCH, (i + 1) * BATCH)),
-  );
-  return nextTokenLoss(model, batches, tokenizer.padId);
+/** A task without validation rows, with those training rows for validation that no example was made of. */
+function withUntrained(task: Task, trained: ReadonlySet<string>): Task {
+  if (task.rows.some(({ split }) => split === 'validation')) return task;
+  const rows = task.rows.map((row) => {
+    return row.split === 'train' && !trained.has(keyOf(task.name, row.id)) ? { ...row, split: 'validation' } : row;
+  });
+  return { ...task, rows };
 }
 
 /** What the model card tells. */
-function cardOf(config: DistillConfig, best: Measured & { readonly step: number }): CardFacts {
+function cardOf(config: DistillConfig, { step, measured }: KeptStep<Scores>, beatsStart: boolean | null): CardFacts {
   const { teacher, student, data, sequence, training, optimizer } = config;
   const { learningRate, schedule, weightDecay } = optimizer;
   const { checkpoint, ...sizes } = student;
@@ -110,44 +117,44 @@ function cardOf(config: DistillConfig, best: Measured & { readonly step: number 
       sequences: { length: sequence.length, padding: 'packed' },
       optimizer: { learningRate, schedule, weightDecay, epochs: training.epochs, rows: training.rows },
     },
-    results: { 'loss on validation rows': best.loss, 'accuracy on validation rows': best.accuracy, step: best.step },
+    results: {
+      ...(measured.loss !== null && { 'loss on validation rows': measured.loss }),
+      ...(measured.accuracy !== null && { 'accuracy on validation rows': measured.accuracy }),
+      ...keptFacts(config.evaluation.best, { step, beatsStart }),
+    },
   };
 }
 
-/** Measures the student, writes its answers down, and keeps the best model by loss in `best/`. */
+/** Measures the student, writes its answers down, and keeps the best model in `best/`. */
 export function openValidation(
   config: DistillConfig,
   folder: RunFolder,
   parts: {
     model: Model;
     tokenizer: Tokenizer;
-    items: readonly TaskItem[];
-    state: { readonly step: number; readonly best: Measured & { readonly step: number } } | undefined;
+    set: ValidationSet;
+    state: { readonly step: number; readonly best: BestState<Scores> } | undefined;
   },
 ) {
-  const { model, tokenizer, items, state } = parts;
-  const { length } = config.sequence;
+  const { model, tokenizer, set, state } = parts;
   const samples = openSamples(folder.file('samples.arrow'), sampleColumns, { resumeFromStep: state?.step });
-  let best = state?.best ?? { loss: Number.POSITIVE_INFINITY, accuracy: 0, step: 0 };
-  const note = async (step: number, answers: readonly TaskAnswer[]): Promise<void> => {
-    for (const { item, prediction, correct } of answers) {
-      const { task, template, prompt, answer: target } = item;
-      await samples.add({ step, task, template, prompt, target, prediction, correct });
-    }
+  const rule = { ...measures, by: config.evaluation.best, patience: config.evaluation.patience };
+  const write = async (kept: KeptStep<Scores>, beatsStart: boolean | null): Promise<void> => {
+    const card = cardOf(config, kept, beatsStart);
+    await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer, card }));
   };
+  const best = keepBest<Scores>('distill', rule, { weights: () => trainedHash(model), write }, state?.best);
   return {
-    best: () => best,
+    best,
     flush: () => samples.flush(),
-    measure: async (step: number): Promise<Measured> => {
-      const answers = answerTasks(model, tokenizer, items);
-      await note(step, answers);
-      const found = { loss: lossOn(model, tokenizer, items, length), accuracy: accuracyByTask(answers).mean };
-      if (found.loss < best.loss) {
-        best = { ...found, step };
-        const card = cardOf(config, best);
-        await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer, card }));
+    measure: async (step: number, isLast: boolean): Promise<Scores> => {
+      const { loss, accuracy, answers } = measureValidation(model, tokenizer, set);
+      for (const { item, prediction, correct } of answers) {
+        const { task, template, prompt, answer: target } = item;
+        await samples.add({ step, task, template, prompt, target, prediction, correct });
       }
-      return found;
+      await best.add(step, { loss, accuracy }, isLast);
+      return { loss, accuracy };
     },
   };
 }

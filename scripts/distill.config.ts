@@ -1,5 +1,6 @@
 /** Configuration of distillation: a student that learns from a teacher's probabilities on instruction data. */
 import { z } from 'zod';
+import { bestKey, checkPatience, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
 import { Checkpoints, filePath, ignoreFields, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
 
 function size(description: string) {
@@ -86,11 +87,15 @@ export const DistillConfig = z
           .default(100)
           .describe('Steps between evaluations; one is made at the end in any case.'),
         rowsPerTask: z.int().positive().default(24).describe('Validation rows of each task.'),
+        best: bestKey(['loss', 'accuracy', 'last'], 'loss'),
+        patience: patienceKey,
+        share: shareKey('the training rows', 'of each task that has no validation rows'),
       })
       .prefault({}),
     checkpoints: Checkpoints.prefault({}),
   })
-  .superRefine(({ training }, context) => {
+  .superRefine(({ training, evaluation }, context) => {
+    checkPatience(evaluation, context);
     if (training.rows % training.accumulate === 0) return;
     const message = `expected a divisor of training.rows ${training.rows}, received ${training.accumulate}`;
     context.addIssue({ code: 'custom', path: ['training', 'accumulate'], message });

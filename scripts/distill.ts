@@ -13,14 +13,17 @@ import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
 import { splitRows } from '../src/data/packing.ts';
 import { readAhead } from '../src/data/read-ahead.ts';
+import type { TrainingData } from '../src/data/tokenized-examples.ts';
 import { openPacked } from '../src/data/tokenized-packed.ts';
 import { ConfigError } from '../src/errors.ts';
+import { measureValidation } from '../src/evaluation/validation.ts';
 import type { ModelDimensions } from '../src/model/dimensions.ts';
 import { checkDimensions, parameterCount } from '../src/model/dimensions.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel, newModel, trainNothing } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
 import { endStep } from '../src/run/end-step.ts';
+import type { BestState } from '../src/run/keep-best.ts';
 import { openMetrics } from '../src/run/metrics.ts';
 import { openParent, type Parent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
@@ -28,12 +31,13 @@ import type { RunFolder } from '../src/run/run-folder.ts';
 import { recordLength } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { distillBatches, distillUpdate } from '../src/steps/distill-update.ts';
+import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { disposeAdamW } from '../src/training/adamw.ts';
 import { learningRateAt, shortenedWarmups } from '../src/training/schedule.ts';
 import { DistillConfig } from './distill.config.ts';
-import type { Measured } from './distill-validation.ts';
-import { measure, openValidation, validationItems } from './distill-validation.ts';
+import type { DistillValidation, Scores } from './distill-validation.ts';
+import { openValidation, prepareValidation } from './distill-validation.ts';
 
 /** Every metric this program writes. */
 export const distillMetrics = {
@@ -51,8 +55,7 @@ export const distillMetrics = {
 interface State {
   readonly step: number;
   readonly cursor: CursorState;
-  readonly last: Measured;
-  readonly best: Measured & { readonly step: number };
+  readonly best: BestState<Scores>;
 }
 
 export const distill: Stage<DistillConfig> = { name: 'distill', schema: DistillConfig, check, run };
@@ -71,7 +74,8 @@ async function prepare(config: DistillConfig) {
     student === undefined
       ? studentDimensions(dimensions, config)
       : checkModelFolder(student.folder, { where: `student ${checkpoint}`, head: 'tokens', tokenizer, length });
-  return { teacher, student, tokenizer, dimensions, sizes, items: validationItems(config) };
+  const validation = prepareValidation(config, tokenizer, Math.min(dimensions.context, sizes.context));
+  return { teacher, student, tokenizer, dimensions, sizes, validation };
 }
 
 /** The teacher's dimensions with the sizes that the configuration names. */
@@ -106,16 +110,20 @@ function checkStudent(sizes: ModelDimensions): ModelDimensions {
 }
 
 async function check(config: DistillConfig): Promise<readonly string[]> {
-  const { tokenizer, dimensions, sizes, items } = await prepare(config);
-  const data = openPacked(config.data.examples, tokenizer, config.sequence.length, config.training.rows);
+  const { tokenizer, dimensions, sizes, validation } = await prepare(config);
+  const data = openData(config, tokenizer, validation);
   data.close();
   const steps = stepsOf(config, data);
   return [
     describeModels(dimensions, sizes),
     `${data.examples} examples in ${data.units} packed rows of ${data.length} tokens; ${steps} steps of ${data.perUpdate} rows`,
     ...shortenedWarmups({ optimizer: config.optimizer }, steps),
-    `${items.length} validation questions of ${new Set(items.map(({ task }) => task)).size} tasks`,
+    ...validation.lines,
   ];
+}
+
+function openData({ data, sequence, training }: DistillConfig, tokenizer: Tokenizer, { leftOut }: DistillValidation) {
+  return openPacked(data.examples, tokenizer, sequence.length, training.rows, leftOut);
 }
 
 function describeModels(teacher: ModelDimensions, student: ModelDimensions): string {
@@ -130,43 +138,42 @@ function stepsOf({ training }: DistillConfig, data: { units: number; perUpdate: 
 
 async function run(config: DistillConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
-  const { tokenizer, items, ...parents } = await prepare(config);
+  const { tokenizer, validation: prepared, ...parents } = await prepare(config);
   await record(folder, config, parents);
-  progress.say(`distill  ${describeModels(parents.dimensions, parents.sizes)}`);
+  for (const line of [`distill  ${describeModels(parents.dimensions, parents.sizes)}`, ...prepared.lines])
+    progress.say(line);
 
   // 1. The teacher, which is never changed, and the student: new, from a checkpoint, or where its run was stopped.
   const teacher = loadModelFolder(parents.teacher.folder, { plan: trainNothing(), tokenizer, say: progress.say }).model;
   const begin = (): Model => newStudent(config, { ...parents, tokenizer });
   const { model, adam, state } = startOrResume<State>(folder, config.optimizer, begin);
   // 2. The packed rows of stage 1, and what both are measured on.
-  const data = openPacked(config.data.examples, tokenizer, config.sequence.length, config.training.rows);
+  const data = openData(config, tokenizer, prepared);
   const steps = await recordLength(context, stepsOf(config, data), { optimizer: config.optimizer });
   const first = state?.step ?? 0;
-  const cursor = createCursor(data.units, state?.cursor ?? config.run.seed);
   const models = { student: model, teacher };
-  const batches = readAhead(cursor, data.perUpdate, steps - first, (units) => {
-    return distillBatches(models, splitRows(data.take(units), config.training.accumulate), tokenizer.padId);
+  const batches = openBatches(config, data, models, {
+    count: steps - first,
+    padId: tokenizer.padId,
+    at: state?.cursor,
   });
   const metrics = openMetrics(folder.file('metrics.arrow'), distillMetrics, { resumeFromStep: state?.step });
-  const validation = openValidation(config, folder, { model, tokenizer, items, state });
-  const goal = measure(teacher, tokenizer, items, config.sequence.length);
-  progress.say(`teacher  validation loss ${goal.loss.toFixed(4)}, accuracy ${goal.accuracy.toFixed(3)}`);
-  let last = state?.last ?? (await validation.measure(0));
-  if (state === undefined) {
-    await metrics.add({ step: 0, 'loss/validation': last.loss, 'accuracy/validation': last.accuracy });
-  }
+  const validation = openValidation(config, folder, { model, tokenizer, set: prepared.set, state });
+  const goal = measureValidation(teacher, tokenizer, prepared.set);
+  progress.say(`teacher  ${describeScores(goal)}`);
+  let scores = state?.best.last?.measured ?? (await validation.measure(0, false));
+  if (state === undefined) await metrics.add({ step: 0, ...validationMetrics(scores) });
   const save = async (step: number): Promise<void> => {
     await metrics.flush();
     await validation.flush();
-    const saved: State = { step, cursor: batches.state(), last, best: validation.best() };
+    const saved: State = { step, cursor: batches.state(), best: validation.best.state() };
     await saveTraining(folder.path, config.checkpoints.keepLast, { model, adam }, tokenizer, saved);
   };
 
-  // 3. The teacher's probabilities and the right tokens, mixed; the best checkpoint by validation loss is kept.
+  // 3. The teacher's probabilities and the right tokens, mixed; the step that is best on validation rows is kept.
   const bar = progress.phase('distill', steps, { unit: 'tokens', start: first });
   const size = data.perUpdate * data.length;
-  let tokens = 0;
-  for (let step = first + 1; step <= steps; step++) {
+  for (let step = first + 1; step <= steps && !validation.best.hasStopped(); step++) {
     const batch = batches.next();
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
@@ -177,23 +184,45 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
       where: `distill step ${step}`,
     });
     const speed = size / ((performance.now() - began) / 1000);
-    tokens += size;
     const isMeasured = step % config.evaluation.everySteps === 0 || step === steps;
-    if (isMeasured) last = await validation.measure(step);
-    await metrics.add({ step, ...metricsOf(update, isMeasured ? last : undefined, learningRate, speed) });
-    bar.update(step, shownOf(update.loss, last), tokens);
-    await endStep(context, { step, steps, everySteps: config.checkpoints.everySteps }, save);
+    if (isMeasured) scores = await validation.measure(step, step === steps);
+    await metrics.add({ step, ...metricsOf(update, isMeasured ? scores : undefined, learningRate, speed) });
+    bar.update(step, shownOf(update.loss, scores), (step - first) * size);
+    const last = validation.best.hasStopped() ? step : steps;
+    await endStep(context, { step, steps: last, everySteps: config.checkpoints.everySteps }, save);
   }
-  const best = validation.best();
-  bar.finish(`best validation loss ${best.loss.toFixed(4)}, accuracy ${best.accuracy.toFixed(3)} at step ${best.step}`);
-
-  // 4. The model to go on with is the best one.
   data.close();
-  await folder.recordOutput('model', 'best');
   for (const used of [model, teacher]) disposeModel(used);
   disposeAdamW(adam);
-  const goals = { teacherValidationLoss: goal.loss, teacherAccuracy: goal.accuracy };
-  return { validationLoss: best.loss, accuracy: best.accuracy, bestStep: best.step, steps, ...goals };
+
+  // 4. The model to go on with is the best one.
+  const { kept, summary, lines } = validation.best.finish(steps);
+  bar.finish(`step ${kept.step} is kept: ${describeScores(kept.measured)}`);
+  for (const line of lines) progress.say(line);
+  await folder.recordOutput('model', 'best');
+  return { ...named('', kept.measured), ...summary, steps, ...named('teacher', goal) };
+}
+
+/** A measurement in the summary: validationLoss and accuracy, or teacherValidationLoss and teacherAccuracy. */
+function named(whose: '' | 'teacher', { loss, accuracy }: Scores): Record<string, number | null> {
+  return whose === '' ? { validationLoss: loss, accuracy } : { teacherValidationLoss: loss, teacherAccuracy: accuracy };
+}
+
+function describeScores({ loss, accuracy }: Scores): string {
+  return `validation loss ${loss?.toFixed(4) ?? 'not measured'}, accuracy ${accuracy?.toFixed(3) ?? 'not measured'}`;
+}
+
+/** Batches in the order of the run's cursor, each read while the step before is running. */
+function openBatches(
+  { run, training }: DistillConfig,
+  data: TrainingData,
+  models: { readonly student: Model; readonly teacher: Model },
+  { count, padId, at }: { count: number; padId: number; at: CursorState | undefined },
+) {
+  const cursor = createCursor(data.units, at ?? run.seed);
+  return readAhead(cursor, data.perUpdate, count, (units) =>
+    distillBatches(models, splitRows(data.take(units), training.accumulate), padId),
+  );
 }
 
 async function record(
@@ -214,13 +243,19 @@ function newStudent(
   return newModel(sizes, 'tokens', seededRandom(seed, 'initialization'));
 }
 
-function shownOf(loss: number, { loss: validation, accuracy }: Measured): Record<string, string> {
-  return { loss: loss.toFixed(3), validation: validation.toFixed(3), accuracy: accuracy.toFixed(3) };
+function validationMetrics({ loss, accuracy }: Scores) {
+  return { 'loss/validation': loss, 'accuracy/validation': accuracy };
+}
+
+function shownOf(loss: number, { loss: validation, accuracy }: Scores): Record<string, string> {
+  const shown = { loss, validation, accuracy };
+  const known = Object.entries(shown).filter((entry): entry is [string, number] => entry[1] !== null);
+  return Object.fromEntries(known.map(([name, value]) => [name, value.toFixed(3)]));
 }
 
 function metricsOf(
   update: Awaited<ReturnType<typeof distillUpdate>>,
-  measured: Measured | undefined,
+  measured: Scores | undefined,
   learningRate: number,
   speed: number,
 ) {
@@ -228,8 +263,7 @@ function metricsOf(
     'loss/train': update.loss,
     'loss/kl': update.stats.kl,
     'loss/cross_entropy': update.stats.crossEntropy,
-    'loss/validation': measured?.loss ?? null,
-    'accuracy/validation': measured?.accuracy ?? null,
+    ...(measured && validationMetrics(measured)),
     'optimizer/learning_rate': learningRate,
     'optimizer/gradient_norm': update.gradientNorm,
     'speed/tokens_per_second': speed,

@@ -1,6 +1,7 @@
 /** Configuration of stage 0: causal language modelling of a small base model. */
 import { z } from 'zod';
-import { Checkpoints, filePath, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
+import { bestKey, checkPatience, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
+import { Checkpoints, filePath, Optimizer, optionalPath, Run, Runtime, withDefaults } from '../src/run/sections.ts';
 
 /** Sizes of a new decoder. */
 const NewModel = z.strictObject({
@@ -22,7 +23,9 @@ export const PretrainConfig = z
     run: Run,
     runtime: Runtime.prefault({}),
     corpus: filePath('JSONL with id, kind, text: the documents to learn.'),
-    heldOut: filePath('JSONL of documents that are never trained on.'),
+    heldOut: optionalPath(
+      'JSONL of documents that are never trained on; null holds a share of the corpus out (evaluation.share).',
+    ),
     tokenizer: filePath('Folder with tokenizer.json and tokenizer_config.json.'),
     model: NewModel.prefault({}),
     training: z
@@ -46,11 +49,23 @@ export const PretrainConfig = z
       beta2: 0.95,
       finalRate: 0.1,
     }).prefault({}),
-    evaluateEverySteps: z.int().positive().default(100).describe('Steps between measurements of the held-out loss.'),
+    evaluation: z
+      .strictObject({
+        everySteps: z
+          .int()
+          .positive()
+          .default(100)
+          .describe('Steps between measurements of the held-out loss; one is made at the end in any case.'),
+        best: bestKey(['loss', 'last'], 'loss'),
+        patience: patienceKey,
+        share: shareKey('the documents', 'where heldOut is null'),
+      })
+      .prefault({}),
     checkpoints: Checkpoints.prefault({}),
   })
   .superRefine((config, context) => {
     const { model, training } = config;
+    checkPatience(config.evaluation, context);
     const add = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
     if (model.dModel % model.heads !== 0)
       add(['model', 'heads'], `expected a divisor of dModel ${model.dModel}, received ${model.heads}`);

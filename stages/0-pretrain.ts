@@ -9,20 +9,25 @@
 import { join } from 'node:path';
 import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { writeModelFolder } from '../src/checkpoint/model-folder.ts';
+import { keptFacts } from '../src/checkpoint/stage-cards.ts';
+import { trainedHash } from '../src/checkpoint/trained-hash.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { GRAPHS_MADE, graphsMade } from '../src/compile/mode.ts';
-import { encodeDocument, readCorpus } from '../src/data/corpus.ts';
+import { divideCorpus, encodeDocument } from '../src/data/corpus.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
 import type { PackedRows } from '../src/data/packing.ts';
-import { packSequences, splitRows, takeRows } from '../src/data/packing.ts';
+import { packSequences, rowBatches, splitRows, takeRows } from '../src/data/packing.ts';
 import { readAhead } from '../src/data/read-ahead.ts';
+import { ConfigError } from '../src/errors.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { gpt2Style, llamaStyle, parameterCount } from '../src/model/dimensions.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel, newModel } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
 import { endStep } from '../src/run/end-step.ts';
+import type { BestState, KeptStep } from '../src/run/keep-best.ts';
+import { keepBest } from '../src/run/keep-best.ts';
 import { openMetrics } from '../src/run/metrics.ts';
 import { program } from '../src/run/program.ts';
 import { recordLength } from '../src/run/run-length.ts';
@@ -47,22 +52,47 @@ export const pretrainMetrics = {
 interface State {
   readonly step: number;
   readonly cursor: CursorState;
+  readonly best: BestState<Scores>;
 }
+
+/** One measurement on held-out documents; null where there are none. */
+type Scores = { readonly loss: number | null };
+
+const measures = { told: 'loss', measures: { loss: { name: 'held-out loss', better: 'lower' } } } as const;
 
 export const pretrain: Stage<PretrainConfig> = { name: 'pretrain', schema: PretrainConfig, check, run };
 
-/** Documents as packed rows; attention never crosses from one document into another. */
-function readCorpora(config: PretrainConfig, tokenizer: Tokenizer): { rows: PackedRows; heldOut: PackedRows } {
-  const { length } = config.training;
-  return { rows: packCorpus(config.corpus, length, tokenizer), heldOut: packCorpus(config.heldOut, length, tokenizer) };
+/**
+ * Documents as packed rows; attention never crosses from one document into another.
+ * @throws ConfigError where there is nothing to measure the loss on that is to choose the model
+ */
+function readCorpora(config: PretrainConfig, tokenizer: Tokenizer) {
+  const { corpus, evaluation, run, training } = config;
+  const random = seededRandom(run.seed, 'held-out documents');
+  const divided = divideCorpus(corpus, config.heldOut, evaluation.share, random);
+  if (divided.heldOut.length === 0 && evaluation.best === 'loss') {
+    throw new ConfigError(
+      `evaluation.best: loss needs held-out documents, and of ${corpus} none are held out: ${divided.trained.length} documents, evaluation.share ${evaluation.share}. ` +
+        'Name heldOut, raise evaluation.share, give at least two different documents, or set evaluation.best to last.',
+    );
+  }
+  const pack = (texts: readonly string[]): PackedRows => {
+    const { length } = training;
+    const documents = texts.flatMap((text) => encodeDocument(text, tokenizer, length));
+    return packSequences(documents, length, tokenizer.padId);
+  };
+  const heldOut = pack(divided.heldOut);
+  const held = `${divided.heldOut.length} of ${divided.heldOut.length + divided.trained.length} documents`;
+  const note = `held out  ${heldOut.rows} rows${config.heldOut === null ? `: ${held}, by run.seed (evaluation.share)` : ''}`;
+  return { rows: pack(divided.trained), heldOut, note };
 }
 
 async function check(config: PretrainConfig): Promise<readonly string[]> {
-  const { rows, heldOut } = readCorpora(config, loadTokenizer(config.tokenizer));
+  const { rows, note } = readCorpora(config, loadTokenizer(config.tokenizer));
   const { steps, rows: batch } = config.training;
   return [
     `corpus    ${rows.rows} rows of ${rows.length} tokens`,
-    `held out  ${heldOut.rows} rows`,
+    note,
     `${steps} steps of ${batch} rows: ${((steps * batch) / rows.rows).toFixed(1)} passes`,
     ...shortenedWarmups({ optimizer: config.optimizer }, steps),
   ];
@@ -71,7 +101,8 @@ async function check(config: PretrainConfig): Promise<readonly string[]> {
 async function run(config: PretrainConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
   const tokenizer = loadTokenizer(config.tokenizer);
-  for (const role of ['corpus', 'heldOut'] as const) await folder.recordInput(role, config[role]);
+  await folder.recordInput('corpus', config.corpus);
+  if (config.heldOut !== null) await folder.recordInput('heldOut', config.heldOut);
   // Not the folder: it may hold a model too, which this stage does not read.
   await folder.recordInput('tokenizer', join(config.tokenizer, 'tokenizer.json'));
   await folder.recordInput('tokenizer config', join(config.tokenizer, 'tokenizer_config.json'));
@@ -79,7 +110,7 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
   // 1. Documents as packed rows.
   const corpora = readCorpora(config, tokenizer);
   const { rows } = corpora;
-  const heldOut = batchesOf(corpora.heldOut, config.training.rows);
+  const heldOut = rowBatches(corpora.heldOut, config.training.rows);
 
   // 2. A new model, or the checkpoint to resume.
   const { model, adam, state } = startOrResume<State>(folder, config.optimizer, () =>
@@ -93,19 +124,32 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
     nextTokenBatches(model, splitRows(takeRows(rows, items), accumulate), tokenizer.padId),
   );
   const parameters = parameterCount(model.dimensions, 'tokens');
-  progress.say(`pretrain  ${parameters} parameters, ${rows.rows} rows of ${rows.length} tokens`);
+  progress.say(`pretrain  ${parameters} parameters, ${rows.rows} rows of ${rows.length} tokens; ${corpora.note}`);
   const metrics = openMetrics(folder.file('metrics.arrow'), pretrainMetrics, { resumeFromStep: state?.step });
+  const rule = { ...measures, by: config.evaluation.best, patience: config.evaluation.patience };
+  const write = async (kept: KeptStep<Scores>, beatsStart: boolean | null): Promise<void> => {
+    // In bfloat16: a few megabytes that any tool opens.
+    const options = { tokenizer, dtype: 'bfloat16', card: cardOf(config, kept, beatsStart) } as const;
+    await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, options));
+  };
+  const best = keepBest<Scores>('pretrain', rule, { weights: () => trainedHash(model), write }, state?.best);
+  const measureHeldOut = async (step: number): Promise<Scores> => {
+    const scores = { loss: heldOut.length === 0 ? null : nextTokenLoss(model, heldOut, tokenizer.padId) };
+    await best.add(step, scores, step === steps);
+    return scores;
+  };
   const save = async (step: number): Promise<void> => {
     await metrics.flush();
-    const saved: State = { step, cursor: batches.state() };
+    const saved: State = { step, cursor: batches.state(), best: best.state() };
     await saveTraining(folder.path, config.checkpoints.keepLast, { model, adam }, tokenizer, saved);
   };
 
-  // 3. Minimise the cross-entropy of the next token.
+  // 3. Minimise the cross-entropy of the next token; the step that is best on held-out documents is kept.
   const bar = progress.phase('pretrain', steps, { unit: 'tokens', start: first });
   let seen = 0;
-  let heldOutLoss = nextTokenLoss(model, heldOut, tokenizer.padId);
-  for (let step = first + 1; step <= steps; step++) {
+  let scores = state?.best.last?.measured ?? (await measureHeldOut(0));
+  if (state === undefined) await metrics.add({ step: 0, 'loss/held_out': scores.loss });
+  for (let step = first + 1; step <= steps && !best.hasStopped(); step++) {
     const batch = batches.next();
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
@@ -117,65 +161,56 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
     const speed = update.tokens / ((performance.now() - began) / 1000);
     seen += update.tokens;
 
-    const measure = step % config.evaluateEverySteps === 0 || step === steps;
-    if (measure) heldOutLoss = nextTokenLoss(model, heldOut, tokenizer.padId);
+    const measure = step % config.evaluation.everySteps === 0 || step === steps;
+    if (measure) scores = await measureHeldOut(step);
     await metrics.add({
       step,
       'loss/train': update.loss,
-      'loss/held_out': measure ? heldOutLoss : null,
+      'loss/held_out': measure ? scores.loss : null,
       'optimizer/learning_rate': learningRate,
       'optimizer/gradient_norm': update.gradientNorm,
       'speed/tokens_per_second': speed,
       'speed/graphs': graphsMade(),
     });
-    bar.update(step, { loss: update.loss.toFixed(3), 'held-out': heldOutLoss.toFixed(3) }, seen);
-    await endStep(context, { step, steps, everySteps: config.checkpoints.everySteps }, save);
+    bar.update(step, { loss: update.loss.toFixed(3), ...shown(scores) }, seen);
+    const last = best.hasStopped() ? step : steps;
+    await endStep(context, { step, steps: last, everySteps: config.checkpoints.everySteps }, save);
   }
-  bar.finish(`held-out loss ${heldOutLoss.toFixed(3)} nats a token`);
-
-  // 4. The result, in bfloat16: a few megabytes that any tool opens.
-  const options = { tokenizer, dtype: 'bfloat16', card: cardOf(config, heldOutLoss) } as const;
-  await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, options));
+  const { kept, summary, lines } = best.finish(steps);
+  const { loss: heldOutLoss } = kept.measured;
+  bar.finish(`step ${kept.step} is kept: held-out loss ${heldOutLoss?.toFixed(3) ?? 'not measured'}`);
+  for (const line of lines) progress.say(line);
   await folder.recordOutput('model', 'model');
   disposeModel(model);
   disposeAdamW(adam);
-  return { heldOutLoss, steps, parameters };
+  return { heldOutLoss, ...summary, steps, parameters };
+}
+
+function shown({ loss }: Scores): Record<string, string> {
+  return loss === null ? {} : { 'held-out': loss.toFixed(3) };
 }
 
 /** What the model card tells. */
-function cardOf({ corpus, heldOut, tokenizer, training, optimizer }: PretrainConfig, heldOutLoss: number): CardFacts {
+function cardOf(
+  { corpus, heldOut, tokenizer, training, optimizer, evaluation }: PretrainConfig,
+  { step, measured: { loss } }: KeptStep<Scores>,
+  beatsStart: boolean | null,
+): CardFacts {
   const { learningRate, schedule, weightDecay } = optimizer;
   const { steps, rows, length } = training;
   return {
     made: 'Pre-training',
     base: corpus,
-    data: { corpus, 'held-out documents': heldOut, tokenizer },
+    data: { corpus, 'held-out documents': heldOut ?? 'a share of the corpus', tokenizer },
     decisions: {
       sequences: { length, padding: 'packed, attention within a document' },
       optimizer: { learningRate, schedule, weightDecay, steps, rows },
     },
-    results: { 'loss on held-out documents': heldOutLoss },
+    results: {
+      ...(loss !== null && { 'loss on held-out documents': loss }),
+      ...keptFacts(evaluation.best, { step, beatsStart }),
+    },
   };
-}
-
-/** A corpus as packed rows of `length` tokens. */
-function packCorpus(path: string, length: number, tokenizer: Tokenizer): PackedRows {
-  const documents = readCorpus(path).flatMap(({ text }) => encodeDocument(text, tokenizer, length));
-  return packSequences(documents, length, tokenizer.padId);
-}
-
-function batchesOf(rows: PackedRows, size: number): PackedRows[] {
-  const batches: PackedRows[] = [];
-  for (let at = 0; at < rows.rows; at += size) {
-    const count = Math.min(size, rows.rows - at);
-    batches.push(
-      takeRows(
-        rows,
-        Array.from({ length: count }, (_, i) => at + i),
-      ),
-    );
-  }
-  return batches;
 }
 
 /** A new decoder of the configured sizes. */

@@ -4,6 +4,7 @@ import { overlongPolicies } from '../src/data/instruction.ts';
 import { templateChoices } from '../src/data/mixture.ts';
 import { mixtureRules } from '../src/data/mixture-rates.ts';
 import { templateKinds } from '../src/data/template-schema.ts';
+import { bestKey, checkPatience, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
 import {
   Checkpoints,
   filePath,
@@ -160,11 +161,15 @@ export const InstructConfig = z
           .default(100)
           .describe('Steps between evaluations; one is made at the end in any case.'),
         rowsPerTask: z.int().positive().default(12).describe('Validation rows of each task.'),
+        best: bestKey(['loss', 'accuracy', 'last'], 'loss'),
+        patience: patienceKey,
+        share: shareKey('the training rows', 'of each task that has no validation rows'),
       })
       .prefault({}),
     checkpoints: Checkpoints.prefault({}),
   })
-  .superRefine(({ training, sequence }, context) => {
+  .superRefine(({ training, sequence, evaluation }, context) => {
+    checkPatience(evaluation, context);
     if (training.rows % training.accumulate !== 0) {
       context.addIssue({
         code: 'custom',

@@ -7,8 +7,9 @@
  *   After   Wei et al. 2022 (FLAN, arXiv:2109.01652)
  */
 import { join } from 'node:path';
-import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
+import { instructCard } from '../src/checkpoint/stage-cards.ts';
+import { trainedHash } from '../src/checkpoint/trained-hash.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import { GRAPHS_MADE, graphsMade } from '../src/compile/mode.ts';
@@ -20,12 +21,12 @@ import { planInstruct, prepareInstruct } from '../src/data/instruct-dataset.ts';
 import { describeStatistics } from '../src/data/instruction-table.ts';
 import { splitRows } from '../src/data/packing.ts';
 import { readAhead } from '../src/data/read-ahead.ts';
-import { describeLosses, type Task } from '../src/data/tasks.ts';
+import { describeLosses } from '../src/data/tasks.ts';
 import type { TrainingData } from '../src/data/tokenized-examples.ts';
 import { openPacked } from '../src/data/tokenized-packed.ts';
 import { openPadded } from '../src/data/tokenized-padded.ts';
-import { accuracyByTask, answerTasks } from '../src/evaluation/answer-tasks.ts';
-import { taskItems } from '../src/evaluation/task-items.ts';
+import type { ValidationSet } from '../src/evaluation/validation.ts';
+import { describeValidation, measureValidation, requireMeasure, validationSet } from '../src/evaluation/validation.ts';
 import { atomicCopy } from '../src/files/atomic-copy.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import type { Model } from '../src/model/model.ts';
@@ -33,6 +34,8 @@ import { disposeModel } from '../src/model/model.ts';
 import { seededRandom, stepSeed } from '../src/random.ts';
 import { mixtureLines } from '../src/report/mixture-table.ts';
 import { endStep } from '../src/run/end-step.ts';
+import type { BestState, KeptStep } from '../src/run/keep-best.ts';
+import { keepBest } from '../src/run/keep-best.ts';
 import { openMetrics } from '../src/run/metrics.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
@@ -52,6 +55,7 @@ import { InstructConfig } from './1-instruct.config.ts';
 /** Every metric this stage writes. */
 export const instructMetrics = {
   'loss/train': 'Mean over target tokens of the update of −log p(token | prompt, earlier target tokens), in nats.',
+  'loss/validation': 'The same over validation rows with trained templates, nothing dropped.',
   'accuracy/validation':
     'Mean score on validation rows with trained templates: mean over tasks; the fraction of right answers for most.',
   'optimizer/learning_rate': 'Learning rate of the update.',
@@ -72,9 +76,19 @@ const sampleColumns = {
 interface State {
   readonly step: number;
   readonly cursor: CursorState;
-  /** Best validation accuracy so far and the step it was measured at. */
-  readonly best: { readonly accuracy: number; readonly step: number };
+  readonly best: BestState<Scores>;
 }
+
+/** One measurement on validation rows; null for what there is nothing to measure on. */
+type Scores = { readonly loss: number | null; readonly accuracy: number | null };
+
+const measures = {
+  told: 'loss',
+  measures: {
+    loss: { name: 'validation loss', better: 'lower' },
+    accuracy: { name: 'validation accuracy', better: 'higher' },
+  },
+} as const;
 
 export const instruct: Stage<InstructConfig> = { name: 'instruct', schema: InstructConfig, check, run };
 
@@ -87,7 +101,20 @@ async function prepare(config: InstructConfig) {
     ...{ where, head: 'tokens', tokenizer, length: config.sequence.length },
   });
   const training = trainingPlan(dimensions, 'tokens', config.tuning, config.memory);
-  return { parent, tokenizer, dimensions, training, plan: planInstruct(config) };
+  const { evaluation, sequence, run, mixture } = config;
+  const plan = planInstruct(config, { share: evaluation.share, seed: run.seed });
+  const validation = validationSet(plan.trained, tokenizer, {
+    ...{ rowsPerTask: evaluation.rowsPerTask, seed: run.seed, context: dimensions.context, ...sequence },
+    kinds: Object.values(mixture.parts).flatMap(({ kinds }) => kinds),
+    batch: config.training.rows / config.training.accumulate,
+  });
+  requireMeasure(evaluation.best, validation, config.data.seed);
+  return { parent, tokenizer, dimensions, training, plan, validation };
+}
+
+/** What of the rows is not read, what was held out, and what is measured. */
+function dataLines({ trained, validation: { notes } }: InstructPlan, set: ValidationSet): string[] {
+  return [...describeLosses(trained), ...notes, describeValidation(set), ...set.notes];
 }
 
 /** The tokenized mixture, from the cache or made now. */
@@ -119,13 +146,14 @@ function describeUnit({ sequence: { length, buckets }, training: { rows } }: Ins
 }
 
 async function check(config: InstructConfig): Promise<string[]> {
-  const { plan, tokenizer } = await prepare(config);
+  const { plan, tokenizer, validation } = await prepare(config);
   const { statistics, mixture, path } = await makeDataset(config, plan, tokenizer);
   const data = openData(config, join(path, 'instruct.arrow'), tokenizer);
   const steps = stepCount(config, data);
   data.close();
   const warmups = shortenedWarmups({ optimizer: config.optimizer }, steps);
-  return [describeStatistics(statistics), ...mixtureLines(mixture), `${steps} steps`, ...warmups];
+  const measured = dataLines(plan, validation);
+  return [describeStatistics(statistics), ...mixtureLines(mixture), ...measured, `${steps} steps`, ...warmups];
 }
 
 function stepCount({ training }: InstructConfig, data: TrainingData): number {
@@ -134,7 +162,7 @@ function stepCount({ training }: InstructConfig, data: TrainingData): number {
 
 async function run(config: InstructConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
-  const { parent, tokenizer, dimensions, training, plan } = await prepare(config);
+  const { parent, tokenizer, dimensions, training, plan, validation: set } = await prepare(config);
   await folder.recordParent('model', parent);
   await folder.recordInput('seed', config.data.seed);
   await folder.recordInput('templates', config.data.templates);
@@ -144,7 +172,7 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   for (const name of ['instruct.arrow', 'mixture.arrow']) await atomicCopy(join(dataset.path, name), folder.file(name));
   await folder.recordOutput('dataset', 'instruct.arrow');
   await folder.recordOutput('mixture', 'mixture.arrow');
-  for (const line of [...mixtureLines(dataset.mixture), ...describeLosses(plan.trained)]) progress.say(line);
+  for (const line of [...mixtureLines(dataset.mixture), ...dataLines(plan, set)]) progress.say(line);
 
   // 2. The base model, or the checkpoint to resume.
   const sizes = memoryShapes(config, dataset, plan.trained.length);
@@ -175,22 +203,22 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   const metrics = openMetrics(folder.file('metrics.arrow'), instructMetrics, {
     resumeFromStep: state?.step,
   });
-  const validation = openValidation(config, folder, plan.trained, { model, tokenizer, state, base: parent.path });
+  const validation = openValidation(config, folder, set, { model, tokenizer, state, base: parent.path });
   const save = async (step: number): Promise<void> => {
     await metrics.flush();
     await validation.flush();
-    const saved: State = { step, cursor: batches.state(), best: validation.best() };
+    const saved: State = { step, cursor: batches.state(), best: validation.best.state() };
     await saveTraining(folder.path, config.checkpoints.keepLast, { model, adam }, tokenizer, saved);
   };
 
-  // 3. Masked cross-entropy; the best checkpoint by validation accuracy is kept.
+  // 3. Masked cross-entropy; the step that is best on validation rows is kept.
   const { clipNorm } = config.optimizer;
   progress.say(`instruct  ${describeStatistics(dataset.statistics)}; ${steps} steps of ${describeUnit(config)}`);
   let tokens = 0;
   const bar = progress.phase('instruct', steps, { unit: 'tokens', start: first });
-  let accuracy = state === undefined ? await validation.measure(0) : state.best.accuracy;
-  if (state === undefined) await metrics.add({ step: 0, 'accuracy/validation': accuracy });
-  for (let step = first + 1; step <= steps; step++) {
+  let scores = state?.best.last?.measured ?? (await validation.measure(0, false));
+  if (state === undefined) await metrics.add({ step: 0, ...validationMetrics(scores) });
+  for (let step = first + 1; step <= steps && !validation.best.hasStopped(); step++) {
     const { microBatches, size } = batches.next();
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
@@ -203,92 +231,73 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
     const speed = size / ((performance.now() - began) / 1000);
     tokens += size;
     const measure = step % config.evaluation.everySteps === 0 || step === steps;
-    if (measure) accuracy = await validation.measure(step);
+    if (measure) scores = await validation.measure(step, step === steps);
     await metrics.add({
       step,
       'loss/train': update.loss,
-      'accuracy/validation': measure ? accuracy : null,
+      ...(measure && validationMetrics(scores)),
       'optimizer/learning_rate': learningRate,
       'optimizer/gradient_norm': update.gradientNorm,
       'speed/tokens_per_second': speed,
       'speed/graphs': graphsMade(),
     });
-    bar.update(step, { loss: update.loss.toFixed(3), accuracy: accuracy.toFixed(3) }, tokens);
-    await endStep(context, { step, steps, everySteps: config.checkpoints.everySteps }, save);
+    bar.update(step, { loss: update.loss.toFixed(3), ...shown(scores) }, tokens);
+    const last = validation.best.hasStopped() ? step : steps;
+    await endStep(context, { step, steps: last, everySteps: config.checkpoints.everySteps }, save);
   }
-  const best = validation.best();
-  bar.finish(`best validation accuracy ${best.accuracy.toFixed(3)} at step ${best.step}`);
+  const { kept, summary, lines } = validation.best.finish(steps);
+  const results = Object.entries(shown(kept.measured)).map(([name, value]) => `${name} ${value}`);
+  bar.finish(`step ${kept.step} is kept: ${results.join(', ')}`);
+  for (const line of lines) progress.say(line);
 
   // 4. The model to go on with is the best one.
   data.close();
   await folder.recordOutput('model', 'best');
   disposeModel(model);
   disposeAdamW(adam);
-  return { accuracy: best.accuracy, bestStep: best.step, steps, ...dataset.statistics };
+  const { loss: validationLoss, accuracy } = kept.measured;
+  return { validationLoss, accuracy, ...summary, steps, ...dataset.statistics };
 }
 
-/** Measures accuracy on validation rows, writes the answers down, and keeps the best model in `best/`. */
+function validationMetrics({ loss, accuracy }: Scores) {
+  return { 'loss/validation': loss, 'accuracy/validation': accuracy };
+}
+
+/** What there is of a measurement, for the bar. */
+function shown({ loss, accuracy }: Scores): Record<string, string> {
+  return {
+    ...(loss !== null && { validation: loss.toFixed(3) }),
+    ...(accuracy !== null && { accuracy: accuracy.toFixed(3) }),
+  };
+}
+
+/** Measures the model on validation rows, writes its answers down, and keeps the best model in `best/`. */
 function openValidation(
   config: InstructConfig,
   folder: RunFolder,
-  tasks: readonly Task[],
+  set: ValidationSet,
   parts: { model: Model; tokenizer: Tokenizer; state: State | undefined; base: string },
 ) {
   const { model, tokenizer, state, base } = parts;
-  const items = taskItems(tasks, {
-    split: 'validation',
-    rowsPerTask: config.evaluation.rowsPerTask,
-    uses: (_task, { kind, split }) => kind === 'direct' && split === 'train',
-    templates: 'turns',
-    shots: 0,
-    fits: () => true,
-    random: seededRandom(config.run.seed, 'validation'),
-  });
   const samples = openSamples(folder.file('samples.arrow'), sampleColumns, { resumeFromStep: state?.step });
-  let best = state?.best ?? { accuracy: -1, step: 0 };
+  const rule = { ...measures, by: config.evaluation.best, patience: config.evaluation.patience };
+  const write = async ({ step, measured }: KeptStep<Scores>, beatsStart: boolean | null): Promise<void> => {
+    const card = instructCard(config, { ...measured, step, beatsStart });
+    await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer, base, card }));
+  };
+  const best = keepBest<Scores>('instruct', rule, { weights: () => trainedHash(model), write }, state?.best);
   return {
-    best: () => best,
+    best,
     flush: () => samples.flush(),
-    measure: async (step: number): Promise<number> => {
-      const answers = answerTasks(model, tokenizer, items);
+    measure: async (step: number, isLast: boolean): Promise<Scores> => {
+      const { loss, accuracy, answers } = measureValidation(model, tokenizer, set);
       for (const { item, prediction, correct } of answers) {
         const { task, template, prompt, answer: target } = item;
         await samples.add({ step, task, template, prompt, target, prediction, correct });
       }
-      const { mean: accuracy } = accuracyByTask(answers);
-      if (accuracy > best.accuracy) {
-        best = { accuracy, step };
-        await atomicFolder(folder.file('best'), (path) =>
-          writeModelFolder(path, model, { tokenizer, base, card: cardOf(config, best) }),
-        );
-      }
-      return accuracy;
+      await best.add(step, { loss, accuracy }, isLast);
+      return { loss, accuracy };
     },
-  };
-}
-
-/** What the model card tells. */
-function cardOf(
-  { model, data, mixture, sequence, training, optimizer, tuning }: InstructConfig,
-  best: State['best'],
-): CardFacts {
-  const { learningRate, schedule, weightDecay } = optimizer;
-  return {
-    made: 'Instruction tuning',
-    base: model,
-    data: { rows: data.seed, templates: data.templates },
-    decisions: {
-      'loss on': 'targets and their EOS, never prompts',
-      mixture: { rule: mixture.rule, examples: mixture.examples, cap: mixture.cap, templates: mixture.templateChoice },
-      sequences: {
-        length: sequence.length,
-        padding: sequence.buckets === null ? 'packed' : 'bucketed',
-        overlong: sequence.overlong,
-      },
-      optimizer: { learningRate, schedule, weightDecay, epochs: training.epochs, rows: training.rows },
-      tuning: tuning.method === 'lora' ? tuning.lora : { method: 'full', freeze: tuning.freeze },
-    },
-    results: { 'accuracy on validation rows': best.accuracy, step: best.step },
   };
 }
 

@@ -7,32 +7,36 @@
  *   Run     node --import tsx stages/2-reward.ts configs/reward/tiny.yaml
  *   After   Christiano et al. 2017 (arXiv:1706.03741); Stiennon et al. 2020 (arXiv:2009.01325)
  */
-import type { CardFacts } from '../src/checkpoint/model-card.ts';
+import { openKeptWeights } from '../src/checkpoint/kept-weights.ts';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
-import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
+import { keptFacts, rewardCard } from '../src/checkpoint/stage-cards.ts';
+import { trainedHash } from '../src/checkpoint/trained-hash.ts';
+import { lastCheckpoint, saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import { GRAPHS_MADE, graphsMade } from '../src/compile/mode.ts';
-import { writeTable } from '../src/data/arrow-file.ts';
 import { roundedLength } from '../src/data/batch.ts';
-import { bool, float32, int32, nullable, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
-import type { PreferencePair } from '../src/data/preference.ts';
 import type { PreferenceSets } from '../src/data/preference-sets.ts';
 import { describePairs, readPreferenceSets } from '../src/data/preference-sets.ts';
 import { readAhead } from '../src/data/read-ahead.ts';
-import { InvariantError } from '../src/errors.ts';
+import { ConfigError, InvariantError } from '../src/errors.ts';
 import type { PairQuality } from '../src/evaluation/judge-pairs.ts';
 import { judgePairs, pairIds, SCORE_BATCH, scoreSequences } from '../src/evaluation/judge-pairs.ts';
+import { describeQuality, qualityOf, writeJudgement } from '../src/evaluation/judgement-tables.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
+import type { Model } from '../src/model/model.ts';
 import { disposeModel } from '../src/model/model.ts';
 import { seededRandom, stepSeed } from '../src/random.ts';
 import { endStep } from '../src/run/end-step.ts';
+import type { BestState, KeptStep } from '../src/run/keep-best.ts';
+import { keepBest } from '../src/run/keep-best.ts';
 import { openMetrics } from '../src/run/metrics.ts';
 import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
+import type { RunFolder } from '../src/run/run-folder.ts';
 import { recordLength } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import type { RunShapes } from '../src/steps/memory-estimate.ts';
@@ -48,6 +52,7 @@ export const rewardMetrics = {
   'loss/train': 'Mean over the pairs of −log σ(r_chosen − r_rejected − margin), plus the centring term.',
   'accuracy/train': 'Fraction of the pairs of the update whose labelled choice scores higher.',
   'margin/train': 'Mean over the pairs of r_chosen − r_rejected.',
+  'loss/held_out': 'The same over the held-out pairs, by their labels.',
   'accuracy/held_out':
     'Fraction of held-out pairs whose better response scores higher: by gold (without label noise) where there is gold, else by the label; pairs with equal gold are left out.',
   'accuracy/held_out_labels': 'Fraction of held-out pairs whose labelled choice (with label noise) scores higher.',
@@ -58,35 +63,24 @@ export const rewardMetrics = {
   'speed/graphs': GRAPHS_MADE,
 } as const;
 
-const sampleColumns = {
-  prompt: utf8('Rendered prompt.'),
-  chosen: utf8('Labelled choice.'),
-  rejected: utf8('The other response.'),
-  score_chosen: float32('Raw score of the labelled choice.'),
-  score_rejected: float32('Raw score of the other response.'),
-  gold_chosen: nullable(float32('Gold score of the labelled choice; null where there is none.')),
-  gold_rejected: nullable(float32('Gold score of the other response; null where there is none.')),
-  flipped: nullable(bool('Whether label noise swapped the two; null where that is unknown.')),
-};
-
-const groupColumns = {
-  group: utf8('Value of the column that groupBy names.'),
-  pairs: int32('Held-out pairs of the group that were judged.'),
-  accuracy: float32('Fraction of them whose better response scores higher.'),
-};
-
-const calibrationColumns = {
-  from: float32('Lower end of the confidence bin.'),
-  to: float32('Upper end of the confidence bin.'),
-  count: int32('Held-out pairs in the bin.'),
-  confidence: float32('Mean predicted probability of the preferred response.'),
-  accuracy: float32('Fraction of pairs where it is the labelled choice.'),
-};
-
 interface State {
   readonly step: number;
   readonly cursor: CursorState;
+  readonly best: BestState<Scores>;
 }
+
+/** One measurement on held-out pairs; null where there are none. */
+type Scores = Readonly<Record<'loss' | 'accuracy' | 'labelAccuracy' | 'calibrationError', number | null>>;
+
+const measures = {
+  told: 'loss',
+  measures: {
+    loss: { name: 'held-out loss', better: 'lower' },
+    accuracy: { name: 'held-out accuracy', better: 'higher' },
+    labelAccuracy: { name: 'held-out accuracy by labels', better: 'higher' },
+    calibrationError: { name: 'calibration error', better: 'lower' },
+  },
+} as const;
 
 export const reward: Stage<RewardConfig> = { name: 'reward', schema: RewardConfig, check, run };
 
@@ -101,14 +95,21 @@ async function prepare(config: RewardConfig, record: (parent: Parent) => Promise
   const where = `instruct model ${config.model}`;
   const dimensions = checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer });
   const training = trainingPlan(dimensions, 'score', config.tuning, config.memory);
-  const { pairs, heldOut, splits, apartBy, groupBy, loss, sequence } = config;
+  const { pairs, heldOut, splits, apartBy, groupBy, loss, sequence, evaluation, run } = config;
   const reader = { tokenizer, contextLength: dimensions.context, overlong: sequence.overlong, groupBy };
-  const sets = readPreferenceSets({ pairs, heldOut, splits, apartBy, useMargin: loss.useMargin }, reader);
+  const share = { of: evaluation.share, random: seededRandom(run.seed, 'held-out pairs') };
+  const sets = readPreferenceSets({ pairs, heldOut, splits, apartBy, useMargin: loss.useMargin, share }, reader);
+  if (sets.heldOut.pairs.length === 0 && evaluation.best !== 'last') {
+    throw new ConfigError(
+      `evaluation.best: ${evaluation.best} needs held-out pairs, and of the ${sets.train.pairs.length} in ${pairs} none are held out (evaluation.share ${evaluation.share}; pairs of one ${apartBy} stay together). ` +
+        'Name heldOut or splits.heldOut, raise evaluation.share, or set evaluation.best to last.',
+    );
+  }
   return { parent, tokenizer, dimensions, training, sets };
 }
 
-function figures({ train, heldOut }: PreferenceSets): string[] {
-  return [`train     ${describePairs(train)}`, `held out  ${describePairs(heldOut)}`];
+function figures({ train, heldOut, notes }: PreferenceSets): string[] {
+  return [`train     ${describePairs(train)}`, `held out  ${describePairs(heldOut)}`, ...notes];
 }
 
 async function check(config: RewardConfig): Promise<readonly string[]> {
@@ -127,7 +128,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const { parent, tokenizer, dimensions, training, sets } = await prepare(config, async (found) => {
     await folder.recordParent('model', found);
     await folder.recordInput('pairs', config.pairs);
-    await folder.recordInput('heldOut', config.heldOut);
+    if (config.heldOut !== null) await folder.recordInput('heldOut', config.heldOut);
   });
   for (const line of figures(sets)) progress.say(line);
 
@@ -161,17 +162,20 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
     return pairBatches(model, batch, tokenizer.padId, config.training.microBatchPairs);
   });
   const metrics = openMetrics(folder.file('metrics.arrow'), rewardMetrics, { resumeFromStep: state?.step });
+  const held = openHeldOut(config, folder, { model, state, pairs: heldOut, steps, padId: tokenizer.padId });
   const save = async (step: number): Promise<void> => {
     await metrics.flush();
-    const saved: State = { step, cursor: batches.state() };
-    await saveTraining(folder.path, config.checkpoints.keepLast, { model, adam }, tokenizer, saved);
+    const saved: State = { step, cursor: batches.state(), best: held.best.state() };
+    const more = (checkpoint: string) => held.weights.save(checkpoint, step);
+    await saveTraining(folder.path, config.checkpoints.keepLast, { model, adam }, tokenizer, saved, more);
   };
 
-  // 3. Bradley–Terry on the labelled pairs.
+  // 3. Bradley–Terry on the labelled pairs; the step that is best on held-out ones is kept.
   progress.say(`reward  ${pairs.length} pairs, ${heldOut.length} held out, ${steps} steps`);
   const bar = progress.phase('reward', steps, { start: first });
-  let quality = judgePairs(model, heldOut, tokenizer.padId);
-  for (let step = first + 1; step <= steps; step++) {
+  let scores = state?.best.last?.measured ?? (await held.measure(0));
+  if (state === undefined) await metrics.add({ step: 0, ...heldOutMetrics(scores) });
+  for (let step = first + 1; step <= steps && !held.best.hasStopped(); step++) {
     const batch = batches.next();
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
@@ -183,60 +187,88 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
       dropoutSeed: stepSeed(config.run.seed, step),
     });
     const speed = config.training.pairs / ((performance.now() - began) / 1000);
-    const measure = step % config.evaluateEverySteps === 0 || step === steps;
-    if (measure) quality = judgePairs(model, heldOut, tokenizer.padId);
+    const measure = step % config.evaluation.everySteps === 0 || step === steps;
+    if (measure) scores = await held.measure(step);
     await metrics.add({
       step,
       'loss/train': update.loss,
       'accuracy/train': update.stats.accuracy,
       'margin/train': update.stats.margin,
-      'accuracy/held_out': measure ? quality.accuracy : null,
-      'accuracy/held_out_labels': measure ? quality.labelAccuracy : null,
-      'calibration/error': measure ? quality.calibrationError : null,
+      ...(measure && heldOutMetrics(scores)),
       'optimizer/learning_rate': learningRate,
       'optimizer/gradient_norm': update.gradientNorm,
       'speed/pairs_per_second': speed,
       'speed/graphs': graphsMade(),
     });
-    bar.update(step, { loss: update.loss.toFixed(3), accuracy: quality.accuracy.toFixed(3) });
-    await endStep(context, { step, steps, everySteps: config.checkpoints.everySteps }, save);
+    bar.update(step, {
+      loss: update.loss.toFixed(3),
+      ...(scores.accuracy !== null && { accuracy: scores.accuracy.toFixed(3) }),
+    });
+    const last = held.best.hasStopped() ? step : steps;
+    await endStep(context, { step, steps: last, everySteps: config.checkpoints.everySteps }, save);
   }
-  bar.finish(
-    `held-out accuracy ${quality.accuracy.toFixed(3)}, calibration error ${quality.calibrationError.toFixed(3)}`,
-  );
+  const { kept, summary, lines } = held.best.finish(steps);
+  held.weights.restore(held.best.state().last?.step ?? steps);
+  const quality = held.judge();
+  bar.finish(`step ${kept.step} is kept${quality === null ? '' : `: ${describeQuality(quality)}`}`);
+  for (const line of lines) progress.say(line);
 
   // 4. Normalise: over the training responses, scores have mean 0 and standard deviation 1. Stored with the model.
   const responses = pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]);
   const normalisation = meanAndDeviation(scoreSequences(model, responses, tokenizer.padId));
   checkSpread(normalisation.deviation);
-  const options = { tokenizer, normalisation, base: parent.path, card: cardOf(config, quality) };
+  const results = { ...qualityOf(quality), ...keptFacts(config.evaluation.best, { ...summary, step: kept.step }) };
+  const options = { tokenizer, normalisation, base: parent.path, card: rewardCard(config, results) };
   await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, options));
   await folder.recordOutput('model', 'model');
-  await writeJudgement(config, context, heldOut, quality);
+  if (quality !== null) await writeJudgement(folder.file, heldOut, quality, config.groupBy !== null);
   disposeModel(model);
   disposeAdamW(adam);
   const { mean: rewardMean, deviation: rewardSd } = normalisation;
   const data = { train: sets.train.statistics, heldOut: sets.heldOut.statistics };
-  return { ...summaryOf(quality), rewardMean, rewardSd, steps, data };
+  return { ...qualityOf(quality), ...summary, rewardMean, rewardSd, steps, data };
 }
 
-/** The tables of the held-out pairs: each pair, calibration, groups. */
-async function writeJudgement(
-  config: RewardConfig,
-  { folder }: RunContext,
-  heldOut: readonly PreferencePair[],
-  quality: PairQuality,
-): Promise<void> {
-  await writeTable(folder.file('calibration.arrow'), calibrationColumns, quality.bins);
-  const judged = heldOut.map((row, i) => judgedRow(row, quality.scores[i]));
-  await writeTable(folder.file('samples.arrow'), sampleColumns, judged);
-  if (config.groupBy !== null) await writeTable(folder.file('groups.arrow'), groupColumns, quality.groups);
+/** Judges the held-out pairs, and sets the weights of the best step aside. */
+function openHeldOut(
+  { evaluation, loss }: RewardConfig,
+  folder: RunFolder,
+  parts: {
+    model: Model;
+    state: State | undefined;
+    pairs: PreferenceSets['heldOut']['pairs'];
+    steps: number;
+    padId: number;
+  },
+) {
+  const { model, state, pairs, steps, padId } = parts;
+  const last = lastCheckpoint<State>(folder);
+  const resumed = last && { folder: last.path, step: last.state.step, keptStep: last.state.best.kept?.step ?? null };
+  const weights = openKeptWeights(model, resumed);
+  const rule = { ...measures, by: evaluation.best, patience: evaluation.patience };
+  const keeper = { weights: () => trainedHash(model), write: async ({ step }: KeptStep<Scores>) => weights.keep(step) };
+  const best = keepBest<Scores>('reward', rule, keeper, state?.best);
+  const judge = (): PairQuality | null => (pairs.length === 0 ? null : judgePairs(model, pairs, padId, loss));
+  const measure = async (step: number): Promise<Scores> => {
+    const scores = scoresOf(judge());
+    await best.add(step, scores, step === steps);
+    return scores;
+  };
+  return { best, weights, judge, measure };
 }
 
-/** The numbers that matter. Groups count equally in `groupAccuracy`, whatever their size. */
-function summaryOf({ accuracy, labelAccuracy, calibrationError, shorterAccuracy, groups }: PairQuality) {
-  const groupAccuracy = groups.length === 0 ? null : meanAndDeviation(groups.map((group) => group.accuracy)).mean;
-  return { heldOutAccuracy: accuracy, labelAccuracy, ece: calibrationError, shorterAccuracy, groupAccuracy };
+function scoresOf(quality: PairQuality | null): Scores {
+  const { loss = null, accuracy = null, labelAccuracy = null, calibrationError = null } = quality ?? {};
+  return { loss, accuracy, labelAccuracy, calibrationError };
+}
+
+function heldOutMetrics({ loss, accuracy, labelAccuracy, calibrationError }: Scores) {
+  return {
+    'loss/held_out': loss,
+    'accuracy/held_out': accuracy,
+    'accuracy/held_out_labels': labelAccuracy,
+    'calibration/error': calibrationError,
+  };
 }
 
 /** The largest batches of the run. */
@@ -253,35 +285,6 @@ function checkSpread(deviation: number): void {
     'reward: every training response has the same score, so scores cannot be normalised; expected some spread. ' +
       'Train for longer or with a higher optimizer.learningRate.',
   );
-}
-
-/** A held-out pair with what the model thinks of it. */
-function judgedRow(row: PreferencePair, scores: { chosen: number; rejected: number } | undefined) {
-  const { prompt, chosen, rejected, gold_chosen, gold_rejected, flipped } = row;
-  const scored = { score_chosen: scores?.chosen ?? 0, score_rejected: scores?.rejected ?? 0 };
-  return { prompt, chosen, rejected, ...scored, gold_chosen, gold_rejected, flipped };
-}
-
-/** What the model card tells. */
-function cardOf(
-  { model, pairs, heldOut, loss, training, optimizer, tuning }: RewardConfig,
-  quality: PairQuality,
-): CardFacts {
-  const { learningRate, schedule } = optimizer;
-  return {
-    made: 'Reward model',
-    base: model,
-    data: { pairs, 'held-out pairs': heldOut },
-    decisions: {
-      'score read at': 'the last token of the response',
-      loss: { kind: 'Bradley–Terry', ...loss },
-      normalisation:
-        'mean 0 and deviation 1 over the training responses, in config.json (plumbline.reward_normalisation)',
-      optimizer: { learningRate, schedule, epochs: training.epochs, pairs: training.pairs },
-      tuning: tuning.method === 'lora' ? tuning.lora : { method: 'full', freeze: tuning.freeze },
-    },
-    results: summaryOf(quality),
-  };
 }
 
 await program(import.meta.url, reward, 'Trains a reward model on preference pairs.');

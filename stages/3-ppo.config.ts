@@ -1,5 +1,6 @@
 /** Configuration of stage 3: PPO against the reward model. Defaults: reference/decision table in ARCHITECTURE.md. */
 import { z } from 'zod';
+import { bestKey, checkPatience, patienceKey } from '../src/run/evaluation-section.ts';
 import {
   Checkpoints,
   filePath,
@@ -106,11 +107,14 @@ export const PpoConfig = z
             'Iterations between evaluations on held-out prompts; before the first and after the last in any case.',
           ),
         prompts: z.int().positive().default(64).describe('Held-out prompts.'),
+        best: bestKey(['reward', 'last'], 'last'),
+        patience: patienceKey,
       })
       .prefault({}),
     checkpoints: withDefaults(Checkpoints, { everySteps: 5 }).prefault({}),
   })
-  .superRefine(({ rollout, updates, prompts, heldOut, tuning, memory, kl }, context) => {
+  .superRefine(({ rollout, updates, prompts, heldOut, tuning, memory, kl, evaluation }, context) => {
+    checkPatience(evaluation, context);
     if (kl.control === 'adaptive' && kl.weight === 0) {
       const message =
         'expected above 0 with kl.control adaptive, which multiplies it after every rollout: 0 stays 0. Start from e.g. 0.05, or use fixed';

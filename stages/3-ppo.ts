@@ -8,24 +8,26 @@
  */
 import { ppoCard } from '../src/checkpoint/model-card.ts';
 import { checkModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
-import { savePpo, trainedPpo } from '../src/checkpoint/ppo-checkpoint.ts';
-import { describeTrunks, hasAdapter, planOfCritic, startPpo } from '../src/checkpoint/ppo-models.ts';
-import { lastCheckpoint } from '../src/checkpoint/training-checkpoint.ts';
+import { savePpo, startOrResumePpo } from '../src/checkpoint/ppo-checkpoint.ts';
+import { describeTrunks, hasAdapter, planOfCritic } from '../src/checkpoint/ppo-models.ts';
+import { keptFacts } from '../src/checkpoint/stage-cards.ts';
+import { trainedHash } from '../src/checkpoint/trained-hash.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import { graphsMade } from '../src/compile/mode.ts';
-import { float32, int32, nullable, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
 import { decodeResponse } from '../src/data/instruction.ts';
-import { answerPrompts, meanAnswer } from '../src/evaluation/answer-prompts.ts';
 import type { ChatPrompt } from '../src/evaluation/chat-prompts.ts';
 import { describePrompts, loadPolicyPrompts } from '../src/evaluation/chat-prompts.ts';
 import { goldScore } from '../src/evaluation/gold.ts';
+import type { HeldOutMeans } from '../src/evaluation/held-out-answers.ts';
+import { answerColumns, heldOutMeasures, measureAnswers } from '../src/evaluation/held-out-answers.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
+import type { Model } from '../src/model/model.ts';
 import { disposeModel } from '../src/model/model.ts';
 import { nextKlWeight } from '../src/objectives/kl.ts';
 import { type RandomState, randomFromState, seededRandom } from '../src/random.ts';
-import type { PpoModels, Rollout } from '../src/rollout/collect.ts';
+import type { Rollout } from '../src/rollout/collect.ts';
 import { collectRollout } from '../src/rollout/collect.ts';
 import { checkRollout } from '../src/rollout/invariants.ts';
 import { learningTargets } from '../src/rollout/learning-targets.ts';
@@ -34,10 +36,13 @@ import type { RolloutNumbers } from '../src/rollout/ppo-metrics.ts';
 import { ppoMetrics, rolloutMetrics } from '../src/rollout/ppo-metrics.ts';
 import { updateOnRollout } from '../src/rollout/update-on-rollout.ts';
 import { endStep } from '../src/run/end-step.ts';
+import type { BestState, KeptStep } from '../src/run/keep-best.ts';
+import { keepBest } from '../src/run/keep-best.ts';
 import { openMetrics } from '../src/run/metrics.ts';
 import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
+import type { RunFolder } from '../src/run/run-folder.ts';
 import { recordLength } from '../src/run/run-length.ts';
 import { openSamples } from '../src/run/samples.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
@@ -47,23 +52,6 @@ import { disposeAdamW } from '../src/training/adamw.ts';
 import { learningRateAt, shortenedWarmups } from '../src/training/schedule.ts';
 import { PpoConfig } from './3-ppo.config.ts';
 
-/** Columns of samples.arrow (held-out prompts) and rollouts.arrow (training prompts). */
-const answerColumns = {
-  prompt: utf8('Rendered prompt.'),
-  response: utf8('Sampled answer.'),
-  gold: nullable(float32('Gold score in [0, 1]; never trained on; null where the prompts have none.')),
-  reward: float32('Normalised reward-model score.'),
-  kl: float32('Σ_t log π − log π_ref over the answer, in nats.'),
-  length: int32('Tokens of the answer, EOS included.'),
-};
-
-/** Means over the held-out prompts. */
-interface HeldOut {
-  readonly gold: number | null;
-  readonly reward: number;
-  readonly kl: number;
-}
-
 interface State {
   readonly step: number;
   readonly cursor: CursorState;
@@ -71,8 +59,7 @@ interface State {
   readonly klWeight: number;
   /** Updates made by each optimizer. */
   readonly updates: { readonly policy: number; readonly critic: number };
-  /** The last measurement. */
-  readonly heldOut: HeldOut;
+  readonly best: BestState<HeldOutMeans>;
 }
 
 export const ppo: Stage<PpoConfig> = { name: 'ppo', schema: PpoConfig, check, run };
@@ -108,8 +95,13 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
 
   const first = state?.step ?? 0;
   const log = openLog(context, state?.step);
-  const measureHeldOut = (step: number): Promise<HeldOut> =>
-    log.heldOut(step, models, heldOutPrompts, config, tokenizer);
+  const best = openBest(config, folder, { policy: models.policy, tokenizer, base: policyParent.path }, state?.best);
+  const measureHeldOut = async (step: number): Promise<void> => {
+    const options = { sampling, klWeight: kl.weight, seed: config.run.seed };
+    const { rows: answers, measured } = measureAnswers(models.policy, models, heldOutPrompts, options, tokenizer);
+    await log.heldOut(step, answers, measured);
+    await best.add(step, measured, step === iterations);
+  };
   const save = async (step: number): Promise<void> => {
     await log.flush();
     const trained = {
@@ -117,7 +109,8 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
       critic: { model: models.critic, adam: optimizers.critic },
     };
     const made = { policy: optimizers.policy.step, critic: optimizers.critic.step };
-    const saved: State = { step, cursor: cursor.state(), random: random.state(), klWeight, updates: made, heldOut };
+    const at = { step, cursor: cursor.state(), random: random.state() };
+    const saved: State = { ...at, klWeight, updates: made, best: best.state() };
     await savePpo(folder.path, config.checkpoints.keepLast, trained, tokenizer, saved);
   };
 
@@ -126,8 +119,8 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
   );
   await recordLength(context, iterations, schedulesOf(config));
   const bar = progress.phase('ppo', iterations, { start: first });
-  let heldOut = state?.heldOut ?? (await measureHeldOut(0));
-  for (let step = first + 1; step <= iterations; step++) {
+  if (state === undefined) await measureHeldOut(0);
+  for (let step = first + 1; step <= iterations && !best.hasStopped(); step++) {
     const began = performance.now();
     const where = `ppo iteration ${step}`;
     const asked = cursor.next(rows).map((index) => prompts[index] as ChatPrompt);
@@ -160,25 +153,44 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     klWeight = nextKlWeight(klWeight, { ...kl, kind: kl.control }, row['kl/response'], rows);
     const measure = step % config.evaluation.everyIterations === 0 || step === iterations;
     await log.rollout(step, asked, answers, rollout, { ...numbers, row });
-    if (measure) heldOut = await measureHeldOut(step);
+    if (measure) await measureHeldOut(step);
     bar.update(step, {
       score: row['reward/score'].toFixed(2),
       ...(row['reward/gold'] !== null && { gold: row['reward/gold'].toFixed(3) }),
       kl: row['kl/response'].toFixed(2),
     });
-    await endStep(context, { step, steps: iterations, everySteps: config.checkpoints.everySteps }, save);
+    const last = best.hasStopped() ? step : iterations;
+    await endStep(context, { step, steps: last, everySteps: config.checkpoints.everySteps }, save);
   }
+  const { kept, summary, lines } = best.finish(iterations);
+  const { gold, reward, kl: klPerResponse } = kept.measured;
   bar.finish(
-    `held-out ${heldOut.gold === null ? '' : `gold ${heldOut.gold.toFixed(3)}, `}reward ${heldOut.reward.toFixed(2)}, KL ${heldOut.kl.toFixed(2)} nats a response`,
+    `iteration ${kept.step} is kept: held-out ${gold === null ? '' : `gold ${gold.toFixed(3)}, `}reward ${reward.toFixed(2)}, KL ${klPerResponse.toFixed(2)} nats a response`,
   );
-
-  const results = { gold: heldOut.gold, reward: heldOut.reward, 'KL a response': heldOut.kl };
-  const options = { tokenizer, base: policyParent.path, card: ppoCard(config, results) };
-  await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, models.policy, options));
+  for (const line of lines) progress.say(line);
   await folder.recordOutput('model', 'model');
   for (const model of [models.policy, models.reference, models.critic, models.reward]) disposeModel(model);
   for (const adam of Object.values(optimizers)) disposeAdamW(adam);
-  return { gold: heldOut.gold, reward: heldOut.reward, klPerResponse: heldOut.kl, iterations };
+  return { gold, reward, klPerResponse, ...summary, keptBy: config.evaluation.best, iterations };
+}
+
+/** Keeps the policy of the best iteration in `model/`. */
+function openBest(
+  config: PpoConfig,
+  folder: RunFolder,
+  { policy, tokenizer, base }: { policy: Model; tokenizer: Tokenizer; base: string },
+  state: BestState<HeldOutMeans> | undefined,
+) {
+  const { best, patience } = config.evaluation;
+  const write = async ({ step, measured }: KeptStep<HeldOutMeans>, beatsStart: boolean | null): Promise<void> => {
+    const { gold, reward, kl, objective } = measured;
+    const results = { gold, reward, 'KL a response': kl, 'reward − β · KL': objective };
+    const card = ppoCard(config, { ...results, ...keptFacts(best, { step, beatsStart }) });
+    await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, policy, { tokenizer, base, card }));
+  };
+  const by = best === 'reward' ? 'objective' : best;
+  const rule = { measures: heldOutMeasures, told: 'objective', by, patience } as const;
+  return keepBest<HeldOutMeans>('ppo', rule, { weights: () => trainedHash(policy), write }, state);
 }
 
 const schedulesOf = ({ optimizer, valueOptimizer }: PpoConfig) => ({ optimizer, valueOptimizer });
@@ -221,22 +233,10 @@ function openLog({ folder }: RunContext, resumeFromStep: number | undefined) {
       }
       await metrics.add({ step, ...numbers.row });
     },
-    /** The same random numbers every time, so that runs and steps compare. */
-    heldOut: async (
-      step: number,
-      models: PpoModels,
-      prompts: readonly ChatPrompt[],
-      config: PpoConfig,
-      tokenizer: Tokenizer,
-    ): Promise<HeldOut> => {
-      const random = seededRandom(config.run.seed, 'held-out');
-      const answers = answerPrompts(models.policy, models, prompts, config.sampling, tokenizer, random);
-      for (const { prompt, response, gold, reward, kl, length } of answers) {
-        await samples.add({ step, prompt: prompt.prompt, response, gold: gold?.total ?? null, reward, kl, length });
-      }
-      const { gold, reward, kl } = meanAnswer(answers);
-      await metrics.add({ step, 'held_out/gold': gold, 'held_out/reward': reward, 'held_out/kl': kl });
-      return { gold, reward, kl };
+    heldOut: async (step: number, rows: ReturnType<typeof measureAnswers>['rows'], means: HeldOutMeans) => {
+      for (const row of rows) await samples.add({ step, ...row });
+      const named = Object.entries(means).map(([name, value]) => [`held_out/${name}`, value]);
+      await metrics.add({ step, ...Object.fromEntries(named) });
     },
   };
 }
@@ -277,19 +277,18 @@ function loadModels(config: PpoConfig, { folder, progress: { say } }: RunContext
     critic: { plan: criticPlan },
     sameTrunk,
   } = planned;
-  const last = lastCheckpoint<State>(folder);
   const sources = { policy: policyParent.folder, reward: rewardParent.folder, sameTrunk, tokenizer, say };
-  const started = startPpo(sources, { policy: plan, critic: criticPlan }, seededRandom(config.run.seed, 'adapters'));
-  if (config.tuning.method === 'lora') say(`ppo  ${describeTrunks(started)}`);
-  const rates = rateOf(started.policy.dimensions, config.tuning);
-  const settings = {
-    policy: { ...config.optimizer, rateOf: rates },
-    critic: { ...config.valueOptimizer, rateOf: rates },
-  };
-  const checkpoint = last && { path: last.path, updates: last.state.updates };
-  const { policy, critic } = trainedPpo(started, settings, checkpoint);
-  const models: PpoModels = { ...started, policy: policy.model, critic: critic.model };
-  return { models, optimizers: { policy: policy.adam, critic: critic.adam }, state: last?.state };
+  const rates = rateOf(planned.policy.dimensions, config.tuning);
+  const found = startOrResumePpo<State>(folder, sources, {
+    plans: { policy: plan, critic: criticPlan },
+    optimizers: {
+      policy: { ...config.optimizer, rateOf: rates },
+      critic: { ...config.valueOptimizer, rateOf: rates },
+    },
+    random: seededRandom(config.run.seed, 'adapters'),
+  });
+  if (config.tuning.method === 'lora') say(`ppo  ${describeTrunks(found.models)}`);
+  return found;
 }
 
 /** True where the weights a run started from are those of the other model. */

@@ -62,7 +62,7 @@ async function makeTinyRun(): Promise<string> {
   const overrides = {
     instruct: [`data.seed=${seed}`, 'mixture.examples=3200', 'evaluation.everySteps=30', 'evaluation.rowsPerTask=3'],
     preferences: [`prompts.seed=${seed}`],
-    reward: ['evaluateEverySteps=10'],
+    reward: ['evaluation.everySteps=10'],
     ppo: [
       ...[`prompts.seed=${seed}`, `heldOut.seed=${seed}`, 'rollout.iterations=5', 'rollout.batch=32'],
       ...['evaluation.everyIterations=2', 'evaluation.prompts=24'],

@@ -2,12 +2,15 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Model } from '../model/model.ts';
+import type { Random } from '../random.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import type { AdamWOptions } from '../training/adamw.ts';
+import type { AdamW, AdamWOptions } from '../training/adamw.ts';
 import { createAdamW } from '../training/adamw.ts';
 import { saveCheckpoint } from './checkpoint-list.ts';
+import type { PpoPlans, PpoSources, PpoStart } from './ppo-models.ts';
+import { startPpo } from './ppo-models.ts';
 import type { Trained } from './training-checkpoint.ts';
-import { resumeFrom, resumeTrained, writeTrained } from './training-checkpoint.ts';
+import { lastCheckpoint, resumeFrom, resumeTrained, writeTrained } from './training-checkpoint.ts';
 import { writeState } from './training-state.ts';
 
 /** Name of the critic's folder within a checkpoint. */
@@ -57,4 +60,25 @@ export function trainedPpo(
     return found;
   };
   return { policy: trained('policy'), critic: trained('critic') };
+}
+
+/**
+ * The four models with the optimizers of policy and critic: new, or as the last checkpoint of a run has them.
+ * @throws CheckpointError when the checkpoint is damaged
+ */
+export function startOrResumePpo<State extends { readonly step: number; readonly updates: PpoCheckpoint['updates'] }>(
+  run: { readonly path: string; readonly resumed: boolean },
+  sources: PpoSources,
+  settings: {
+    readonly plans: PpoPlans;
+    readonly optimizers: { readonly policy: AdamWOptions; readonly critic: AdamWOptions };
+    readonly random: Random;
+  },
+): { models: PpoStart; optimizers: { policy: AdamW; critic: AdamW }; state: State | undefined } {
+  const last = lastCheckpoint<State>(run);
+  const started = startPpo(sources, settings.plans, settings.random);
+  const checkpoint = last && { path: last.path, updates: last.state.updates };
+  const { policy, critic } = trainedPpo(started, settings.optimizers, checkpoint);
+  const models = { ...started, policy: policy.model, critic: critic.model };
+  return { models, optimizers: { policy: policy.adam, critic: critic.adam }, state: last?.state };
 }

@@ -106,16 +106,18 @@ export function startOrResume<State extends { readonly step: number }>(
   return { model, adam: createAdamW(model.parameters.layout, options), state: undefined };
 }
 
-/** Saves everything `startOrResume` needs, in one rename; `state.step` names the checkpoint. */
+/** Saves everything `startOrResume` needs, and what `more` writes, in one rename; `state.step` names the checkpoint. */
 export async function saveTraining(
   runFolder: string,
   keepLast: number,
   trained: Trained,
   tokenizer: Tokenizer,
   state: { readonly step: number },
+  more?: (folder: string) => void,
 ): Promise<void> {
   await saveCheckpoint(runFolder, state.step, keepLast, (folder) => {
     writeTrained(folder, trained, tokenizer);
+    more?.(folder);
     writeState(folder, state);
   });
 }

@@ -1,6 +1,8 @@
 /** Plain text for pre-training: documents as token sequences, long ones in pieces. */
 import { DataError } from '../errors.ts';
+import type { Random } from '../random.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { holdOutShare } from './hold-out-share.ts';
 import type { EncodedExample } from './instruction.ts';
 import { type JsonLine, readJsonLines } from './jsonl.ts';
 import { findUnread, unreadProblems } from './unread-fields.ts';
@@ -42,6 +44,25 @@ function splitProblems(path: string, lines: readonly JsonLine[]): string[] {
   return [
     `${path}: rows of splits ${splits.join(', ')}; expected those of one. Put each split into a file of its own.`,
   ];
+}
+
+/**
+ * The texts to train on and those to measure on: of two files, or a share of one that is held out by seed. Documents with
+ * the same text stay together.
+ *
+ * @throws DataError as `readCorpus`
+ */
+export function divideCorpus(
+  path: string,
+  heldOut: string | null,
+  share: number,
+  random: Random,
+): { trained: string[]; heldOut: string[] } {
+  const textsOf = (file: string): string[] => readCorpus(file).map(({ text }) => text);
+  const texts = textsOf(path);
+  if (heldOut !== null) return { trained: texts, heldOut: textsOf(heldOut) };
+  const held = holdOutShare(texts, share, random);
+  return { trained: texts.filter((_, i) => !held.has(i)), heldOut: texts.filter((_, i) => held.has(i)) };
 }
 
 /**

@@ -8,6 +8,7 @@ import { openRandomAccess } from './arrow-random-access.ts';
 import { loadClusters } from './clusters.ts';
 import { cachedFolder } from './dataset-cache.ts';
 import { divideTasks, type HoldOut } from './hold-out.ts';
+import { type HeldOutRows, holdOutRows } from './hold-out-share.ts';
 import { type TokenStatistics, writeInstruct } from './instruction-table.ts';
 import { drawMixture, type MixtureOptions, type MixtureShare, planMixture } from './mixture.ts';
 import { type Fit, type MixtureRow, mixtureColumns, renderMixture } from './render-mixture.ts';
@@ -31,6 +32,8 @@ export interface InstructPlan {
   readonly trained: readonly Task[];
   readonly heldOut: ReturnType<typeof divideTasks>['heldOut'];
   readonly shares: readonly MixtureShare[];
+  /** Rows held out of trained tasks that have no validation rows. */
+  readonly validation: Pick<HeldOutRows, 'held' | 'notes'>;
 }
 
 /** A dataset on disk. */
@@ -43,11 +46,22 @@ export interface InstructDataset {
   readonly mixture: readonly MixtureRow[];
 }
 
-/** Loads and checks tasks, hold-outs and shares; @throws DataError with all problems of each step. */
-export function planInstruct({ data, holdOut, mixture }: InstructSource): InstructPlan {
+/**
+ * Loads and checks tasks, hold-outs and shares.
+ *
+ * @param validation share of the rows to hold out of trained tasks without validation rows, and what seeds the choice
+ * @throws DataError with all problems of each step
+ */
+export function planInstruct(
+  { data, holdOut, mixture }: InstructSource,
+  validation: { readonly share: number; readonly seed: number } = { share: 0, seed: 0 },
+): InstructPlan {
   const tasks = loadTasks(data.seed, data.templates, data.tasks, data.ignoreFields);
-  const { trained, heldOut } = divideTasks(tasks, loadClusters(data.templates), holdOut);
-  return { trained, heldOut, shares: planMixture(trained, mixture) };
+  const divided = divideTasks(tasks, loadClusters(data.templates), holdOut);
+  const { share, seed } = validation;
+  const rows = holdOutRows(divided.trained, share, (task) => seededRandom(seed, `validation rows of ${task}`));
+  const { tasks: trained, ...rest } = rows;
+  return { trained, heldOut: divided.heldOut, shares: planMixture(trained, mixture), validation: rest };
 }
 
 /**
@@ -74,6 +88,7 @@ export async function prepareInstruct(
   }
   const reasons = plan.heldOut.map(({ task, reason }) => [task.name, reason]);
   parts['held out'] = JSON.stringify(reasons);
+  parts['validation rows'] = JSON.stringify([...plan.validation.held]);
   const { path, fresh } = await cachedFolder(cache, parts, async (folder) => {
     const items = drawMixture(plan.shares, source.mixture.templateChoice, seededRandom(seed, 'mixture'));
     const rendering = renderMixture(plan.shares, plan.heldOut, items, tokenizer, fit);

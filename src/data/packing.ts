@@ -138,6 +138,14 @@ export function takeRows(packed: PackedRows, indices: readonly number[]): Packed
   };
 }
 
+/** All rows, in batches of at most `size`. */
+export function rowBatches(packed: PackedRows, size: number): PackedRows[] {
+  const rows = Array.from({ length: packed.rows }, (_, row) => row);
+  return Array.from({ length: Math.ceil(packed.rows / size) }, (_, i) =>
+    takeRows(packed, rows.slice(i * size, (i + 1) * size)),
+  );
+}
+
 /** Rows as micro-batches of equal size: an update whose gradients are added up piece by piece. */
 export function splitRows(packed: PackedRows, pieces: number): PackedRows[] {
   const size = packed.rows / pieces;

@@ -128,13 +128,27 @@ export function readPreferences(path: string, reader: PreferenceReader, writtenB
       `${path}: all ${rows.length} pairs are too long; expected some of at most ${reader.contextLength} tokens (the model's context). Use a model with a longer context.`,
     );
   }
+  return { pairs, statistics: { ...sizesOf(pairs), cut, dropped: rows.length - pairs.length, reasons } };
+}
+
+function sizesOf(pairs: readonly PreferencePair[]): Pick<PairStatistics, 'pairs' | 'tokens' | 'longest'> {
   const lengths = pairs.flatMap((pair) => [pair.chosen_ids.length, pair.rejected_ids.length]);
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
-  const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
-  return {
-    pairs,
-    statistics: { pairs: pairs.length, tokens, longest, cut, dropped: rows.length - pairs.length, reasons },
-  };
+  return { pairs: pairs.length, tokens, longest: lengths.reduce((most, length) => Math.max(most, length), 0) };
+}
+
+/** Some of the pairs, by position; what was cut and dropped is told of all of them. */
+export function selectPairs({ pairs, statistics }: LoadedPairs, takes: (index: number) => boolean): LoadedPairs {
+  const taken = pairs.filter((_, index) => takes(index));
+  return { pairs: taken, statistics: { ...statistics, ...sizesOf(taken) } };
+}
+
+/** The splits that the pairs of a file are of; none where it has no such column. */
+export function splitsOfPairs(path: string, writtenBy: string): string[] {
+  readTable(path, {}, writtenBy);
+  if (!inspectTable(path).columns.some(({ name }) => name === 'split')) return [];
+  const { rows } = readTable(path, { split: preferenceColumns.split }, writtenBy);
+  return [...new Set(rows.map(({ split }) => split))];
 }
 
 /** Problems where there are parts of conversations beside the texts of pairs: nothing reads them. */

@@ -18,6 +18,8 @@ export interface GroupQuality {
 
 /** Quality on a set of pairs. */
 export interface PairQuality {
+  /** The training loss of the pairs: mean of −log σ(chosen − rejected − margin), plus the centring term. */
+  readonly loss: number;
   /** Raw scores, in the order of the pairs. */
   readonly scores: { chosen: number; rejected: number }[];
   /** Against gold where a pair has gold scores, else against its label; pairs with equal gold are not counted. */
@@ -61,8 +63,33 @@ export function scoreSequences(model: Model, sequences: readonly PromptResponse[
   return scores;
 }
 
+/** How the loss of pairs is made up: see `bradleyTerry`. */
+export interface PairLoss {
+  readonly useMargin: boolean;
+  readonly centring: number;
+}
+
+/**
+ * Mean over the pairs of −log σ(chosen − rejected − margin) + centring · (chosen + rejected)²: `bradleyTerry` on host
+ * numbers, in float64.
+ */
+export function pairLoss(scores: readonly (JudgedPair & { readonly margin: number })[], centring: number): number {
+  const sum = scores.reduce((total, { chosen, rejected, margin }) => {
+    const short = margin - (chosen - rejected);
+    // log(1 + e^x) without overflow.
+    const softplus = Math.max(short, 0) + Math.log1p(Math.exp(-Math.abs(short)));
+    return total + softplus + centring * (chosen + rejected) ** 2;
+  }, 0);
+  return sum / scores.length;
+}
+
 /** Scores both responses of every pair and compares. */
-export function judgePairs(model: Model, rows: readonly PreferencePair[], padId: number): PairQuality {
+export function judgePairs(
+  model: Model,
+  rows: readonly PreferencePair[],
+  padId: number,
+  { useMargin, centring }: PairLoss = { useMargin: false, centring: 0 },
+): PairQuality {
   const sequences = rows.map(pairIds).flatMap(({ chosen, rejected }) => [chosen, rejected]);
   const all = scoreSequences(model, sequences, padId);
   const scores = rows.map((_, i) => ({ chosen: all[2 * i] as number, rejected: all[2 * i + 1] as number }));
@@ -76,7 +103,9 @@ export function judgePairs(model: Model, rows: readonly PreferencePair[], padId:
   });
   const shorter = byGold.filter(({ betterIsShorter }) => betterIsShorter);
   const { bins, error } = calibration(scores);
+  const withMargins = scores.map((pair, i) => ({ ...pair, margin: useMargin ? (rows[i]?.margin ?? 0) : 0 }));
   return {
+    loss: pairLoss(withMargins, centring),
     scores,
     accuracy: pairAccuracy(byGold),
     labelAccuracy: pairAccuracy(scores),

@@ -30,6 +30,7 @@ export const ppoMetrics = {
   'held_out/gold': 'Mean gold score on held-out prompts.',
   'held_out/reward': 'Mean normalised reward-model score on held-out prompts, as it is.',
   'held_out/kl': 'Mean KL a response on held-out prompts, in nats.',
+  'held_out/objective': 'held_out/reward − β · held_out/kl, with β as configured (kl.weight) throughout.',
   'speed/seconds': 'Seconds of the iteration: rollout, scoring and updates.',
   'speed/graphs': GRAPHS_MADE,
 } as const;

@@ -146,6 +146,14 @@ export function ownedParameters(
   };
 }
 
+/** Gives a parameter set other trained values, [total]; the array is given away. */
+export function replaceParameters({ layout, cell }: Parameters, values: Float32Array): void {
+  if (values.length !== layout.total) {
+    throw new ShapeError(`parameters: expected ${layout.total} values, received ${values.length}.`);
+  }
+  cell.replace(tf.tensor1d(values, 'float32'));
+}
+
 /** Reads all values back to the host, [total]. */
 export function readParameters(parameters: Parameters): Float32Array {
   return parameters.cell.read();

@@ -2,6 +2,7 @@
 
 import type { z } from 'zod';
 import type { Override } from './overrides.ts';
+import { newNameOf } from './renamed-keys.ts';
 import { type Field, isRecord } from './schema-fields.ts';
 import { closest } from './suggest.ts';
 import type { Source } from './yaml-source.ts';
@@ -29,6 +30,14 @@ function describeIssue(issue: Issue, origin: Origin): string[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
       const full = [...path, key];
+      const renamed = newNameOf(
+        dotted(full),
+        origin.fields.map((field) => field.path),
+      );
+      if (renamed !== undefined) {
+        const value = show(valueAt(origin.data, full));
+        return `${whereKey(full, origin)} ${dotted(full)}: is called ${renamed} by now. Write ${renamed} instead, here with ${value}.`;
+      }
       return `${whereKey(full, origin)} ${dotted(full)}: unknown key. ${suggestion(key, path, origin)}`;
     });
   }

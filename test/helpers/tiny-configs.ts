@@ -40,7 +40,10 @@ export function pretrainSettings(world: TinyWorld, folder: string, changes: Chan
   const model = { layers: 2, heads: 4, kvHeads: 2, dModel: 32, dFf: 64, context: 64 };
   const training = { steps: 4, rows: 4, length: 64 };
   const settings = { run: { folder }, corpus, heldOut, tokenizer, model, training };
-  return merge({ ...settings, optimizer: { learningRate: 3e-3, warmupSteps: 0 }, evaluateEverySteps: 2 }, changes);
+  return merge(
+    { ...settings, optimizer: { learningRate: 3e-3, warmupSteps: 0 }, evaluation: { everySteps: 2 } },
+    changes,
+  );
 }
 
 export function instructSettings(world: TinyWorld, folder: string, changes: Changes = {}): Changes {
@@ -77,7 +80,7 @@ export function rewardSettings(world: TinyWorld, model: string, folder: string, 
     heldOut: world.heldOutPairs,
     training: { pairs: 3, epochs: 2 },
     optimizer: { learningRate: 3e-3, warmupSteps: 0 },
-    evaluateEverySteps: 2,
+    evaluation: { everySteps: 2 },
   };
   return merge(settings, changes);
 }

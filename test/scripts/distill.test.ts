@@ -88,7 +88,7 @@ describe('distill', () => {
     disposeModel(model);
 
     const rows = readMetrics(path('run'), distillMetrics);
-    const measured = rows.filter((row) => row['loss/validation'] !== null);
+    const measured = rows.slice(1).filter((row) => row['loss/validation'] !== null);
     const best = measured.reduce((a, b) => (b['loss/validation']! < a['loss/validation']! ? b : a));
     expect(summary).toMatchObject({ validationLoss: best['loss/validation'], bestStep: best.step });
     for (const row of rows.slice(1)) {
@@ -168,7 +168,8 @@ describe('before anything is trained, distill', () => {
       /^teacher: 2 layers of 32, [\d,]+ parameters; student: 1 layers of 32, [\d,]+ parameters$/,
     );
     expect(lines[1]).toMatch(/^24 examples in \d+ packed rows of 144 tokens; \d+ steps of 4 rows$/);
-    expect(lines[2]).toBe('9 validation questions of 3 tasks');
+    expect(lines[2]).toBe('validation  loss on 9 rows, accuracy on 9 questions of 3 tasks');
+    expect(lines[3]).toBe('no validation row with an answer, so nothing is measured: chat');
     expect(existsSync(path('unmade'))).toBe(false);
   });
 
@@ -208,13 +209,31 @@ describe('before anything is trained, distill', () => {
     ]);
   });
 
-  it('refuses examples that are not there and tasks without a question', async () => {
+  it('holds rows out, with their examples, where validation rows have no answers', async () => {
+    const config = configOf(path('unmade'), { data: { tasks: ['chat'] } as never });
+    const lines = await distill.check(config);
+    // Six of the 24 examples are of chat, each of another row: one of its eight rows is held out.
+    expect(lines[1]).toMatch(/^2[34] examples in /);
+    expect(lines.slice(2)).toEqual([
+      'held out of training for validation, by run.seed, in tasks whose validation rows have no answers: chat 1 (evaluation.share)',
+      'validation  loss on 1 rows, accuracy on 0 questions of 0 tasks',
+    ]);
+    expect(await refused({ data: { tasks: ['chat'] }, evaluation: { best: 'accuracy' } })).toEqual([
+      expect.stringMatching(
+        /^evaluation\.best: accuracy needs validation rows .* none in world\/seed .* Set evaluation\.best to loss or last/,
+      ),
+    ]);
+    expect(await refused({ data: { tasks: ['chat'] }, evaluation: { share: 0 } })).toEqual([
+      expect.stringMatching(
+        /^evaluation\.best: loss needs held-out rows, and none can be measured in world\/seed: .*chat/,
+      ),
+    ]);
+  });
+
+  it('refuses examples that are not there', async () => {
     const data = (changes: Changes) => ({ data: changes });
     expect(await refused(data({ examples: path('none.arrow'), tasks: ['cheaper'] }))).toEqual([
-      'examples none.arrow: there is no such file or folder. Correct the path.',
-    ]);
-    expect(await refused(data({ tasks: ['chat'] }))).toEqual([
-      'world/seed: no validation row with a right answer in chat; expected at least one. Name other data.tasks.',
+      'none.arrow: the file is missing; expected an Arrow file. Run node --import tsx stages/1-instruct.ts.',
     ]);
     writeFileSync(path('empty.arrow'), '');
     expect(await refused(data({ examples: path('empty.arrow') }))).toHaveLength(1);

@@ -42,9 +42,9 @@ describe('validate', () => {
     expect(guessed.slice(1, 3)).toEqual(named.slice(1, 3));
     expect(guessed[3]).toBe('2 steps');
     expect(existsSync(path('run'))).toBe(false);
-    const slip = { ...settings, evaluateEverySteps: 0 };
+    const slip = { ...settings, evaluation: { everySteps: 0 } };
     expect(await problems(file('slip.yaml', slip))).toEqual([
-      expect.stringMatching(/^slip\.yaml:1:\d+ evaluateEverySteps: expected a number above 0, received 0\.$/),
+      expect.stringMatching(/^slip\.yaml:1:\d+ evaluation\.everySteps: expected a number above 0, received 0\.$/),
     ]);
   });
 

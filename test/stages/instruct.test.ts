@@ -70,7 +70,7 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     expect(summary).toMatchObject({ examples: 24 });
   });
 
-  it('measures before the first step and keeps the most accurate model', async () => {
+  it('measures before the first step, and keeps the step with the lowest validation loss', async () => {
     const rows = readMetrics(at('run'), instructMetrics);
     expect(rows.map(({ step }) => step)).toEqual(rows.map((_, step) => step));
     const measured = rows.filter((row) => row['accuracy/validation'] !== null);
@@ -79,9 +79,11 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     expect(measured.map(({ step }) => step)).toEqual(
       rows.map(({ step }) => step).filter((step) => step! % 2 === 0 || step === steps),
     );
-    const best = measured.reduce((a, b) => (b['accuracy/validation']! > a['accuracy/validation']! ? b : a));
+    const trained = measured.slice(1);
+    const best = trained.reduce((a, b) => (b['loss/validation']! <= a['loss/validation']! ? b : a));
     const { manifest } = await checkedManifest(at('run'));
-    expect(manifest.summary).toMatchObject({ accuracy: best['accuracy/validation'], bestStep: best.step });
+    const { 'loss/validation': validationLoss, 'accuracy/validation': accuracy, step: bestStep } = best;
+    expect(manifest.summary).toMatchObject({ validationLoss, accuracy, bestStep, keptBy: 'loss', beatsStart: true });
     const samples = arrowRows(at('run/samples.arrow'));
     for (const row of measured) {
       const own = samples.filter(({ step }) => step === row.step);

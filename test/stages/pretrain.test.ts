@@ -76,13 +76,14 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     // 448 · 32 of the embedding; a layer has norms, query, key and value for 4 + 2 · 2 heads of 8, output, gate, up and down.
     const layer = 2 * 32 + 32 * 64 + 32 * 32 + 2 * 32 * 64 + 64 * 32;
     expect(summary).toMatchObject({ steps: 4, parameters: 448 * 32 + 2 * layer + 32 });
-    expect(summary.heldOutLoss).toBe(seriesOf(readMetrics(at('run'), pretrainMetrics), 'loss/held_out').at(-1));
+    const [, ...trained] = seriesOf(readMetrics(at('run'), pretrainMetrics), 'loss/held_out');
+    expect(summary.heldOutLoss).toBe(Math.min(...trained));
   });
 
   it('writes one row of metrics a step, with a described column for each', () => {
     const rows = readMetrics(at('run'), pretrainMetrics);
-    expect(rows.map(({ step }) => step)).toEqual([1, 2, 3, 4]);
-    expect(rows.map((row) => row['loss/held_out'] !== null)).toEqual([false, true, false, true]);
+    expect(rows.map(({ step }) => step)).toEqual([0, 1, 2, 3, 4]);
+    expect(rows.map((row) => row['loss/held_out'] !== null)).toEqual([true, false, true, false, true]);
     expect(arrowColumns(at('run/metrics.arrow'))).toEqual([
       'step: Int32',
       ...Object.keys(pretrainMetrics).map((column) => `${column}: Float64`),
@@ -90,7 +91,9 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
   });
 
   it('compiles nothing more after its first step', () => {
-    const graphs = readMetrics(at('run'), pretrainMetrics).map((row) => row['speed/graphs']);
+    const graphs = readMetrics(at('run'), pretrainMetrics)
+      .slice(1)
+      .map((row) => row['speed/graphs']);
     expect(new Set(graphs).size).toBe(1);
     expect(graphs[0] !== null).toBe(lane.name === 'tensorflow');
   });
@@ -111,7 +114,7 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
       training: { steps: 40, rows: 2 },
       optimizer: { learningRate: 2e-2, weightDecay: 0 },
     };
-    const learned = await run('one batch', { ...changes, evaluateEverySteps: 40 });
+    const learned = await run('one batch', { ...changes, evaluation: { everySteps: 40 } });
     expect(seriesOf(readMetrics(at('one batch'), pretrainMetrics), 'loss/train').at(-1)).toBeLessThan(1.5);
     expect(learned.heldOutLoss).toBeLessThan(1.5);
   });

@@ -1,0 +1,110 @@
+/** What the model cards of instruction tuning and of reward models tell. */
+import type { CardFacts } from './model-card.ts';
+import type { TuningSettings } from './training-plan.ts';
+
+/** What every training stage sets of its optimizer. */
+interface OptimizerSettings {
+  readonly learningRate: number;
+  readonly schedule: string;
+  readonly weightDecay: number;
+}
+
+/** The settings of instruction tuning that decide how a model behaves. */
+export interface InstructSettings {
+  readonly model: string;
+  readonly data: { readonly seed: string; readonly templates: string };
+  readonly mixture: {
+    readonly rule: string;
+    readonly examples: number;
+    readonly cap: number;
+    readonly templateChoice: string;
+  };
+  readonly sequence: { readonly length: number; readonly buckets: readonly number[] | null; readonly overlong: string };
+  readonly training: { readonly epochs: number; readonly rows: number };
+  readonly optimizer: OptimizerSettings;
+  readonly tuning: TuningSettings;
+  readonly evaluation: { readonly best: string };
+}
+
+/** The card of an instruction-tuned model. */
+export function instructCard(
+  { model, data, mixture, sequence, training, optimizer, tuning, evaluation }: InstructSettings,
+  kept: {
+    readonly loss: number | null;
+    readonly accuracy: number | null;
+    readonly step: number;
+    readonly beatsStart: boolean | null;
+  },
+): CardFacts {
+  const { learningRate, schedule, weightDecay } = optimizer;
+  return {
+    made: 'Instruction tuning',
+    base: model,
+    data: { rows: data.seed, templates: data.templates },
+    decisions: {
+      'loss on': 'targets and their EOS, never prompts',
+      mixture: { rule: mixture.rule, examples: mixture.examples, cap: mixture.cap, templates: mixture.templateChoice },
+      sequences: {
+        length: sequence.length,
+        padding: sequence.buckets === null ? 'packed' : 'bucketed',
+        overlong: sequence.overlong,
+      },
+      optimizer: { learningRate, schedule, weightDecay, epochs: training.epochs, rows: training.rows },
+      tuning: tuningFacts(tuning),
+    },
+    results: {
+      ...(kept.loss !== null && { 'loss on validation rows': kept.loss }),
+      ...(kept.accuracy !== null && { 'accuracy on validation rows': kept.accuracy }),
+      ...keptFacts(evaluation.best, kept),
+    },
+  };
+}
+
+/** What a card tells of the step that was kept. */
+export function keptFacts(
+  by: string,
+  { step, beatsStart }: { readonly step: number; readonly beatsStart: boolean | null },
+): Readonly<Record<string, unknown>> {
+  return {
+    step,
+    'kept as': by === 'last' ? 'the last step' : `the best by ${by}`,
+    ...(beatsStart !== null && { 'better than before training': beatsStart ? 'yes' : 'no' }),
+  };
+}
+
+/** The settings of a reward model that decide how it judges. */
+export interface RewardSettings {
+  readonly model: string;
+  readonly pairs: string;
+  readonly heldOut: string | null;
+  readonly loss: { readonly useMargin: boolean; readonly centring: number };
+  readonly training: { readonly epochs: number; readonly pairs: number };
+  readonly optimizer: OptimizerSettings;
+  readonly tuning: TuningSettings;
+}
+
+/** The card of a reward model. */
+export function rewardCard(
+  { model, pairs, heldOut, loss, training, optimizer, tuning }: RewardSettings,
+  results: Readonly<Record<string, unknown>>,
+): CardFacts {
+  const { learningRate, schedule } = optimizer;
+  return {
+    made: 'Reward model',
+    base: model,
+    data: { pairs, 'held-out pairs': heldOut ?? 'a share of the pairs' },
+    decisions: {
+      'score read at': 'the last token of the response',
+      loss: { kind: 'Bradley–Terry', ...loss },
+      normalisation:
+        'mean 0 and deviation 1 over the training responses, in config.json (plumbline.reward_normalisation)',
+      optimizer: { learningRate, schedule, epochs: training.epochs, pairs: training.pairs },
+      tuning: tuningFacts(tuning),
+    },
+    results,
+  };
+}
+
+function tuningFacts({ method, lora, freeze }: TuningSettings): unknown {
+  return method === 'lora' ? lora : { method: 'full', freeze };
+}

@@ -1,0 +1,56 @@
+/** What PPO measures on held-out prompts: sampled answers, their scores, and the objective they stand for. */
+import { float32, int32, nullable, utf8 } from '../data/columns.ts';
+import type { Model } from '../model/model.ts';
+import { seededRandom } from '../random.ts';
+import type { GenerateOptions } from '../rollout/decode-steps.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { Judges } from './answer-prompts.ts';
+import { answerPrompts, meanAnswer } from './answer-prompts.ts';
+import type { ChatPrompt } from './chat-prompts.ts';
+
+/** Columns of samples.arrow (held-out prompts) and rollouts.arrow (training prompts). */
+export const answerColumns = {
+  prompt: utf8('Rendered prompt.'),
+  response: utf8('Sampled answer.'),
+  gold: nullable(float32('Gold score in [0, 1]; never trained on; null where the prompts have none.')),
+  reward: float32('Normalised reward-model score.'),
+  kl: float32('Σ_t log π − log π_ref over the answer, in nats.'),
+  length: int32('Tokens of the answer, EOS included.'),
+};
+
+/** Means over the held-out prompts; the objective is reward − β · KL. */
+export type HeldOutMeans = {
+  readonly gold: number | null;
+  readonly reward: number;
+  readonly kl: number;
+  readonly objective: number;
+};
+
+/** What the means are called, and which way they are better. */
+export const heldOutMeasures = {
+  gold: { name: 'held-out gold', better: 'higher' },
+  reward: { name: 'held-out reward', better: 'higher' },
+  kl: { name: 'held-out KL', better: 'lower' },
+  objective: { name: 'held-out reward − β · KL', better: 'higher' },
+} as const;
+
+/**
+ * Samples an answer to each prompt, with the same random numbers every time, so that runs and steps compare.
+ * @param klWeight β: the same at every step, whatever a controller has made of it, for the same reason
+ * @returns rows of `answerColumns`, and their means
+ */
+export function measureAnswers(
+  policy: Model,
+  judges: Judges,
+  prompts: readonly ChatPrompt[],
+  { sampling, klWeight, seed }: { sampling: GenerateOptions; klWeight: number; seed: number },
+  tokenizer: Tokenizer,
+) {
+  const answers = answerPrompts(policy, judges, prompts, sampling, tokenizer, seededRandom(seed, 'held-out'));
+  const rows = answers.map(({ prompt, response, gold, reward, kl, length }) => {
+    return { prompt: prompt.prompt, response, gold: gold?.total ?? null, reward, kl, length };
+  });
+  const means = meanAnswer(answers);
+  const measured: HeldOutMeans = { ...means, objective: means.reward - klWeight * means.kl };
+  return { rows, measured };
+}

@@ -1,0 +1,68 @@
+/** What stage 2 tells of its held-out pairs: tables, and the numbers that matter. */
+import { writeTable } from '../data/arrow-file.ts';
+import { bool, float32, int32, nullable, utf8 } from '../data/columns.ts';
+import type { PreferencePair } from '../data/preference.ts';
+import type { PairQuality } from './judge-pairs.ts';
+import { meanAndDeviation } from './statistics.ts';
+
+/** Columns of samples.arrow: a held-out pair a row. */
+const sampleColumns = {
+  prompt: utf8('Rendered prompt.'),
+  chosen: utf8('Labelled choice.'),
+  rejected: utf8('The other response.'),
+  score_chosen: float32('Raw score of the labelled choice.'),
+  score_rejected: float32('Raw score of the other response.'),
+  gold_chosen: nullable(float32('Gold score of the labelled choice; null where there is none.')),
+  gold_rejected: nullable(float32('Gold score of the other response; null where there is none.')),
+  flipped: nullable(bool('Whether label noise swapped the two; null where that is unknown.')),
+};
+
+/** Columns of groups.arrow. */
+const groupColumns = {
+  group: utf8('Value of the column that groupBy names.'),
+  pairs: int32('Held-out pairs of the group that were judged.'),
+  accuracy: float32('Fraction of them whose better response scores higher.'),
+};
+
+/** Columns of calibration.arrow. */
+const calibrationColumns = {
+  from: float32('Lower end of the confidence bin.'),
+  to: float32('Upper end of the confidence bin.'),
+  count: int32('Held-out pairs in the bin.'),
+  confidence: float32('Mean predicted probability of the preferred response.'),
+  accuracy: float32('Fraction of pairs where it is the labelled choice.'),
+};
+
+/** Writes the tables of the held-out pairs into a run folder: each pair, calibration, and groups where pairs have them. */
+export async function writeJudgement(
+  fileOf: (name: string) => string,
+  heldOut: readonly PreferencePair[],
+  quality: PairQuality,
+  hasGroups: boolean,
+): Promise<void> {
+  await writeTable(fileOf('calibration.arrow'), calibrationColumns, quality.bins);
+  const judged = heldOut.map((row, i) => judgedRow(row, quality.scores[i]));
+  await writeTable(fileOf('samples.arrow'), sampleColumns, judged);
+  if (hasGroups) await writeTable(fileOf('groups.arrow'), groupColumns, quality.groups);
+}
+
+/** A held-out pair with what the model thinks of it. */
+function judgedRow(row: PreferencePair, scores: { chosen: number; rejected: number } | undefined) {
+  const { prompt, chosen, rejected, gold_chosen, gold_rejected, flipped } = row;
+  const scored = { score_chosen: scores?.chosen ?? 0, score_rejected: scores?.rejected ?? 0 };
+  return { prompt, chosen, rejected, ...scored, gold_chosen, gold_rejected, flipped };
+}
+
+/** The numbers that matter; none without held-out pairs. Groups count equally in `groupAccuracy`, whatever their size. */
+export function qualityOf(quality: PairQuality | null): Record<string, number | null> {
+  if (quality === null) return {};
+  const { loss, accuracy, labelAccuracy, calibrationError, shorterAccuracy, groups } = quality;
+  const groupAccuracy = groups.length === 0 ? null : meanAndDeviation(groups.map((group) => group.accuracy)).mean;
+  const heldOut = { heldOutLoss: loss, heldOutAccuracy: accuracy };
+  return { ...heldOut, labelAccuracy, ece: calibrationError, shorterAccuracy, groupAccuracy };
+}
+
+/** For people. */
+export function describeQuality({ loss, accuracy, calibrationError }: PairQuality): string {
+  return `held-out loss ${loss.toFixed(3)}, accuracy ${accuracy.toFixed(3)}, calibration error ${calibrationError.toFixed(3)}`;
+}
