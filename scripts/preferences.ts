@@ -14,6 +14,7 @@ import { bool, float32, int32List, utf8 } from '../src/data/columns.ts';
 import { decodeResponse } from '../src/data/instruction.ts';
 import type { PreferenceRow } from '../src/data/preference.ts';
 import { writePreferences } from '../src/data/preference.ts';
+import { countAt, describeTally, type Tally, tallyEntry } from '../src/data/tally.ts';
 import { DataError } from '../src/errors.ts';
 import type { JudgedPrompt } from '../src/evaluation/chat-prompts.ts';
 import { describePrompts, loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
@@ -105,9 +106,13 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
   // 2. Pairs within a prompt, labelled with noise; whole prompts are held out.
   const order = random.shuffle(prompts);
   const heldOut = new Set(order.slice(0, Math.max(1, Math.round(config.heldOutShare * order.length))));
+  const unused: Tally = {};
+  for (const { prompt, ids } of answers) if (ids.length === 0) countAt(tallyEntry(unused, 'empty answers'), prompt.id);
   const pairs = prompts.flatMap((prompt) => {
     const own = answers.filter((answer) => answer.prompt === prompt && answer.ids.length > 0);
-    return pairUp(own, config, random).map((pair) => toRow(pair, heldOut.has(prompt) ? 'test' : 'train'));
+    const found = pairUp(own, config, random);
+    if (found.length === 0) countAt(tallyEntry(unused, 'prompts whose answers all tie or are the same'), prompt.id);
+    return found.map((pair) => toRow(pair, heldOut.has(prompt) ? 'test' : 'train'));
   });
   const train = pairs.filter(({ split }) => split === 'train');
   const test = pairs.filter(({ split }) => split === 'test');
@@ -127,7 +132,10 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
   bar.finish(
     `${train.length} training and ${test.length} held-out pairs, ${(100 * flipped).toFixed(0)} % of labels flipped, gold ${gold.mean.toFixed(3)} (standard deviation ${gold.deviation.toFixed(3)})`,
   );
-  return { trainPairs: train.length, heldOutPairs: test.length, flipped, goldMean: gold.mean, goldSd: gold.deviation };
+  for (const line of describeTally(unused)) progress.say(`no pair of: ${line}`);
+  const left = Object.fromEntries(Object.entries(unused).map(([what, { count }]) => [what, count]));
+  const counts = { trainPairs: train.length, heldOutPairs: test.length, flipped, noPairOf: left };
+  return { ...counts, goldMean: gold.mean, goldSd: gold.deviation };
 }
 
 interface LabelledPair {

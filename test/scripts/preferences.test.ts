@@ -89,6 +89,25 @@ describe('preference pairs', () => {
     expect(heldOut!.length).toBe(summary.heldOutPairs);
   });
 
+  it('tell of how many prompts and answers there are none', async () => {
+    // The smallest tie that leaves a trained prompt without a pair.
+    const heldOut = pairsOf('run')[1]!.map(({ prompt }) => prompt);
+    const gaps = new Map<unknown, number[]>();
+    for (const { prompt, gold } of arrowRows(path('run/responses.arrow'))) {
+      gaps.set(prompt, [...(gaps.get(prompt) ?? []), Number(gold)]);
+    }
+    const widest = [...gaps].filter(([prompt]) => !heldOut.includes(prompt as string));
+    const tie = Math.min(...widest.map(([, golds]) => Math.max(...golds) - Math.min(...golds))) + 1e-6;
+    const { noPairOf } = await run('few', { label: { tie } });
+    const kept = new Set(pairsOf('few').flatMap((rows) => rows.map(({ prompt }) => prompt)));
+    const empty = arrowRows(path('few/responses.arrow')).filter(
+      (row) => (row.response_ids as Int32Array).length === 0,
+    );
+    const told = { 'prompts whose answers all tie or are the same': 8 - kept.size, 'empty answers': empty.length };
+    expect(noPairOf).toEqual(Object.fromEntries(Object.entries(told).filter(([, count]) => count > 0)));
+    expect(kept.size).toBeLessThan(8);
+  });
+
   it('say by gold which label is wrong', () => {
     const rows = pairsOf('run').flat();
     for (const { gold_chosen, gold_rejected, flipped } of rows) {
