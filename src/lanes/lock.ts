@@ -3,17 +3,13 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasCode } from '../errors.ts';
+import { isAlive, isHere, type Process, thisProcess } from '../files/process-identity.ts';
 import { stopPrograms } from './programs.ts';
 
-interface Owner {
-  pid: number;
-  host: string;
-  /** Distinguishes a process from a later one with the same number; empty where the system does not tell. */
-  startedAt: string;
+interface Owner extends Process {
   nonce: string;
 }
 
@@ -27,7 +23,7 @@ const staleMilliseconds = 60_000;
  */
 export async function withLock<T>(cache: string, say: (line: string) => void, work: () => Promise<T>): Promise<T> {
   const path = join(cache, 'setup.lock');
-  const own: Owner = { pid: process.pid, host: hostname(), startedAt: startOf(process.pid), nonce: nonce() };
+  const own: Owner = { ...thisProcess(), nonce: nonce() };
   await acquire(path, own, say);
   const beat = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => undefined), beatMilliseconds);
   beat.unref();
@@ -72,19 +68,9 @@ async function acquire(path: string, own: Owner, say: (line: string) => void): P
 }
 
 async function isStale(path: string, owner: Owner | undefined): Promise<boolean> {
-  if (owner?.host === hostname()) return !isAlive(owner);
+  if (owner !== undefined && isHere(owner)) return !isAlive(owner);
   const age = Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now());
   return age > staleMilliseconds;
-}
-
-function isAlive(owner: Owner): boolean {
-  try {
-    process.kill(owner.pid, 0);
-  } catch (error) {
-    if (!hasCode(error, 'EPERM')) return false;
-  }
-  const startedAt = startOf(owner.pid);
-  return owner.startedAt === '' || startedAt === '' || startedAt === owner.startedAt;
 }
 
 /** Two processes may both find the lock stale; the slower must not remove the faster one's new lock. */
@@ -114,16 +100,6 @@ function parseOwner(text: string): Owner | undefined {
     return JSON.parse(text) as Owner;
   } catch {
     return undefined;
-  }
-}
-
-/** When a process started, in the kernel's ticks; empty outside Linux. */
-function startOf(pid: number): string {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-  } catch {
-    return '';
   }
 }
 
