@@ -6,7 +6,7 @@ import { trainedHash } from '../src/checkpoint/trained-hash.ts';
 import { readTable } from '../src/data/arrow-file.ts';
 import { bool, utf8 } from '../src/data/columns.ts';
 import { holdOutRows } from '../src/data/hold-out-share.ts';
-import { loadTasks, type Task } from '../src/data/tasks.ts';
+import { describeLosses, loadTasks, type Task } from '../src/data/tasks.ts';
 import { templateKinds } from '../src/data/template-schema.ts';
 import {
   describeValidation,
@@ -86,7 +86,11 @@ export function prepareValidation(
     ...{ kinds: templateKinds.filter((kind) => kinds.has(kind)), length: sequence.length, overlong: 'drop' },
   });
   requireMeasure(evaluation.best, set, data.seed);
-  return { set, leftOut: new Set(leftOut), lines: [...notes, describeValidation(set), ...set.notes] };
+  return {
+    set,
+    leftOut: new Set(leftOut),
+    lines: [...describeLosses(tasks), ...notes, describeValidation(set), ...set.notes],
+  };
 }
 
 function keyOf(task: string, row: string): string {
