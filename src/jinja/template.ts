@@ -52,8 +52,14 @@ export function readTemplate(source: string, functions: Readonly<Record<string, 
         ...given.map(([name, value]) => [name, fromJson(value)] as const),
       ]);
       const out: string[] = [];
-      render(body, openScope(around), out);
-      return out.join('');
+      try {
+        render(body, openScope(around), out);
+        return out.join('');
+      } catch (error) {
+        // A macro that calls itself without end, a text or number that is too large.
+        if (!(error instanceof RangeError)) throw error;
+        throw new TemplateError(`too deep or too large: ${error.message}`);
+      }
     },
   };
 }

@@ -42,6 +42,8 @@ describe('templates', () => {
     expect(located("\n{{ 'a' + 1 }}")).toBe('line 2: can only concatenate str (not "int") to str');
     expect(located('{{ [1] | map("upper") }}')).toContain('a generator is printed');
     expect(located("{{ raise_exception('no') }}")).toBe('line 1: no');
+    expect(located('{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}')).toContain('too deep or too large');
+    expect(located("{{ 'a' * 10 ** 12 }}")).toContain('too deep or too large');
   });
 
   it('are refused when they are read where they use what is not supported, with every name', () => {

@@ -8,8 +8,8 @@ import { fixturePath } from '../helpers/fixtures.ts';
 import { byteTokenizer, trainedTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
 /** Pushes growing texts and returns the pieces, the last one from `finish`. */
-function pieces(texts: readonly string[], stops: readonly string[]) {
-  const stream = openTextStream(stops);
+function pieces(texts: readonly string[], stops: readonly string[], ending?: string) {
+  const stream = openTextStream(stops, ending);
   const given = texts.map((text) => stream.push(text));
   return { given: [...given, stream.finish()], stop: stream.stop(), text: stream.text() };
 }
@@ -30,6 +30,17 @@ describe('openTextStream', () => {
     expect(given).toEqual(['a', ' ', '', 'ENd', ' ', '']);
     expect({ stop, text }).toEqual({ stop: 'END', text: 'a ENd ' });
     expect(pieces(['x\n'], ['\n\n'])).toEqual({ given: ['x', '\n'], stop: undefined, text: 'x\n' });
+  });
+
+  it('holds back a beginning of what a template writes after an answer', () => {
+    // The whole of it is taken away before it comes here.
+    expect(pieces(['a', 'a\n', 'a', 'a'], [], '\n\n')).toEqual({
+      given: ['a', '', '', '', ''],
+      stop: undefined,
+      text: 'a',
+    });
+    expect(pieces(['a', 'a\n', 'a\nb'], [], '\n\n').given).toEqual(['a', '', '\nb', '']);
+    expect(pieces(['a', 'a\n'], [], '\n\n').given).toEqual(['a', '', '\n']);
   });
 
   it('gives out an answer whose template writes something before it', () => {
