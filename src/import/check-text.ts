@@ -33,6 +33,16 @@ export function checkText(name: string, value: unknown, limits: TextLimits, mayB
   if (!mayBeEmpty && text.trim() === '') {
     throw new RowProblem('empty text', `"${name}": expected text, received ${text === '' ? 'none' : 'only spaces'}`);
   }
+  if (special.test(text)) checkSpecial(name, text, note);
+  if (!text.includes('\r\n')) return text;
+  note('line breaks CRLF, written as LF', name);
+  return text.replaceAll('\r\n', '\n');
+}
+
+// Most texts are ASCII: one quick look spares them the others.
+const special = /[\0\u0080-\uffff]/;
+
+function checkSpecial(name: string, text: string, note: Note): void {
   const bad = /[\0\uFFFD]|\p{Surrogate}/u.exec(text);
   if (bad !== null) {
     const code = (bad[0].codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0');
@@ -41,7 +51,4 @@ export function checkText(name: string, value: unknown, limits: TextLimits, mayB
   }
   const wrong = misread.exec(text);
   if (wrong !== null) note(wrong[1] === undefined ? misreadUtf8 : misreadPage(wrong[1]), name);
-  if (!text.includes('\r\n')) return text;
-  note('line breaks CRLF, written as LF', name);
-  return text.replaceAll('\r\n', '\n');
 }
