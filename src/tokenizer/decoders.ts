@@ -1,6 +1,8 @@
 /** Tokens back to text, as Python's `tokenizers` does it to the last byte. */
 import { byteCharacters } from './bytes.ts';
-import type { Part } from './tokenizer-json.ts';
+import { replaceMatches } from './normalizers.ts';
+import { findAll } from './patterns.ts';
+import type { Decoder } from './tokenizer-parts.ts';
 
 /**
  * One decoder takes a list of pieces and gives another; at the end they are joined. The library's own are not used: its
@@ -15,42 +17,61 @@ const lenient = new TextDecoder('utf-8', { ignoreBOM: true });
 const strict = new TextDecoder('utf-8', { ignoreBOM: true, fatal: true });
 
 /**
- * The text of tokens, by the `decoder` of tokenizer.json; without one they are joined by spaces.
- * @throws Error where a decoder is of a type that no family here has
+ * The text of tokens, by the decoders of tokenizer.json; without one they are joined by spaces.
+ * @throws Error where a pattern cannot be translated
  */
-export function tokenDecoder(part: Part | null): (tokens: readonly string[]) => string {
-  if (part === null) return (tokens) => tokens.join(' ');
-  const decode = decoderOf(part);
-  return (tokens) => decode(tokens).join('');
+export function tokenDecoder(parts: readonly Decoder[] | null): (tokens: readonly string[]) => string {
+  if (parts === null) return (tokens) => tokens.join(' ');
+  const decoders = parts.map(decoderOf);
+  return (tokens) => decoders.reduce((pieces, decode) => decode(pieces), tokens).join('');
 }
 
-function decoderOf(part: Part): Decode {
+function decoderOf(part: Decoder): Decode {
   switch (part.type) {
-    case 'Sequence': {
-      const all = (part.decoders ?? []).map(decoderOf);
-      return (pieces) => all.reduce((sofar, decode) => decode(sofar), pieces);
-    }
-    case 'ByteLevel':
-      return (pieces) => [lenient.decode(Uint8Array.from(pieces.flatMap(bytesOf)))];
+    case 'BPEDecoder':
+      return (pieces) => {
+        return pieces.map((piece, i) => piece.replaceAll(part.suffix, i === pieces.length - 1 ? '' : ' '));
+      };
     case 'ByteFallback':
       return joinBytes;
+    case 'ByteLevel':
+      return (pieces) => [lenient.decode(Uint8Array.from(pieces.flatMap(bytesOf)))];
     case 'Fuse':
       return (pieces) => [pieces.join('')];
-    case 'Replace':
-      return replacer(part);
-    case 'Strip':
-      return (pieces) => pieces.map((piece) => strip(piece, part));
     case 'Metaspace': {
-      const mark = part.replacement ?? '▁';
-      const isMarked = (part.prepend_scheme ?? 'always') !== 'never';
+      const isMarked = part.prepend_scheme !== 'never';
       return (pieces) => {
-        return pieces.map((piece, i) => piece.replaceAll(mark, i === 0 && isMarked ? '' : ' '));
+        return pieces.map((piece, i) => piece.replaceAll(part.replacement, i === 0 && isMarked ? '' : ' '));
       };
     }
-    default:
-      throw new Error(`the decoder ${JSON.stringify(part.type)} is not known here`);
+    case 'Replace': {
+      const find = findAll(part.pattern);
+      return (pieces) => pieces.map((piece) => replaceMatches(piece, find(piece), part.content));
+    }
+    case 'Strip':
+      return (pieces) => pieces.map((piece) => strip(piece, part));
+    case 'WordPiece':
+      return (pieces) => pieces.map((piece, i) => wordPiece(piece, i === 0, part));
   }
 }
+
+/** A word piece with a space in front where it begins a word, and without those that BERT puts around punctuation. */
+function wordPiece(piece: string, isFirst: boolean, { prefix, cleanup }: Decoder & { type: 'WordPiece' }): string {
+  let text = piece;
+  if (!isFirst) text = piece.startsWith(prefix) ? piece.slice(prefix.length) : ` ${piece}`;
+  return cleanup ? TIDIED.reduce((sofar, [from, to]) => sofar.replaceAll(from, to), text) : text;
+}
+
+const TIDIED = [
+  ...[' .', ' ?', ' !', ' ,'].map((text) => [text, text.trim()] as const),
+  ...([
+    [" ' ", "'"],
+    [" n't", "n't"],
+    [" 'm", "'m"],
+    [' do not', " don't"],
+  ] as const),
+  ...[" 's", " 've", " 're"].map((text) => [text, text.trim()] as const),
+];
 
 /** A token in the alphabet of bytes as those bytes, any other as its own. */
 function bytesOf(token: string): number[] {
@@ -84,13 +105,7 @@ function joinBytes(pieces: readonly string[]): string[] {
   return joined;
 }
 
-function replacer({ pattern, content = '' }: Part): Decode {
-  if (pattern?.String === undefined) throw new Error('the decoder "Replace" is known here for a String only');
-  const text = pattern.String;
-  return (pieces) => pieces.map((piece) => piece.replaceAll(text, () => content));
-}
-
-function strip(piece: string, { content = '', start = 0, stop = 0 }: Part): string {
+function strip(piece: string, { content, start, stop }: Decoder & { type: 'Strip' }): string {
   const characters = [...piece];
   let from = 0;
   while (from < start && characters[from] === content) from++;

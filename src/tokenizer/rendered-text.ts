@@ -1,5 +1,5 @@
 /** Rendered text with special tokens in it: cut at them, and encoded piece by piece. */
-import type { TextEncoders } from './library.ts';
+import type { TextEncoders } from './encoders.ts';
 import type { AddedToken } from './tokenizer-json.ts';
 
 /** Encodes pieces of one text; what was said before decides how a piece begins. */

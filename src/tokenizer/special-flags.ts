@@ -24,7 +24,7 @@ export function specialTokensMap(config: TokenizerConfig): SpecialTokensMap {
  * @param ids ids of all tokens by text
  */
 export function flaggedTokens(
-  { added_tokens: added }: TokenizerJson,
+  { added }: TokenizerJson,
   config: TokenizerConfig,
   ids: ReadonlyMap<string, number>,
 ): AddedToken[] {
@@ -39,7 +39,7 @@ export function flaggedTokens(
   for (const content of names) {
     const id = ids.get(content);
     if (id === undefined || known.has(content)) continue;
-    found.push({ id, content, special: true, lstrip: false, rstrip: false });
+    found.push({ id, content, special: true, normalized: false, single_word: false, lstrip: false, rstrip: false });
   }
   return found;
 }

@@ -5,13 +5,19 @@ import { hashText } from '../files/hash.ts';
 import { type ChatFormat, chatFormat } from './chat-format.ts';
 import { chatTemplate, findTemplate } from './chat-template.ts';
 import { tokenDecoder } from './decoders.ts';
-import { type TextEncoders, textEncoders } from './library.ts';
+import { type TextEncoders, textEncoders } from './encoders.ts';
 import { renderedEncoder } from './rendered-text.ts';
 import { flaggedTokens, specialTokensMap } from './special-flags.ts';
 import { checkSpecialIds } from './special-tokens.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
 import { parseObject, readTokenizerFolder } from './tokenizer-folder.ts';
-import { beginsWithBos, prependsSpace, type TokenizerConfig, type TokenizerJson } from './tokenizer-json.ts';
+import {
+  beginsWithBos,
+  prependsSpace,
+  readTokenizerJson,
+  type TokenizerConfig,
+  type TokenizerJson,
+} from './tokenizer-json.ts';
 
 /** A loaded tokenizer. Its `hash` names it in manifests and dataset metadata. */
 export interface Tokenizer {
@@ -41,6 +47,8 @@ export interface Tokenizer {
   addedPad: boolean;
   /** True where the tokenizer itself puts a space in front of a text (Llama 2, Mistral). */
   prependsSpace: boolean;
+  /** What stands for text that the vocabulary lacks; null where there is no such token, as all texts have tokens. */
+  unkId: number | null;
   /** How the model speaks in its own chat template; null for the plain format. */
   chat: ChatFormat | null;
   /**
@@ -72,8 +80,8 @@ export function loadTokenizer(folder: string): Tokenizer {
  */
 export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer {
   const config = parseObject(files['tokenizer_config.json'], join(where, 'tokenizer_config.json'));
-  const { json, tokens, idOf, encoders, text } = construct(files['tokenizer.json'], config, where);
-  const special = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
+  const { json, tokens, idOf, special, encoders, text } = construct(files['tokenizer.json'], config, where);
+  const { spellings, ...encode } = encoders;
   const names = specialTokensMap(config);
   const idOfKind = (kind: string): number | undefined => idOf.get(names[`${kind}_token`] ?? '');
   const [pad, bos, eos] = ['pad', 'bos', 'eos'].map(idOfKind);
@@ -86,7 +94,7 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
   const chat =
     template === null
       ? null
-      : chatFormat(chatTemplate(template, names, where), renderedEncoder(json.added_tokens, encoders), where);
+      : chatFormat(chatTemplate(template, names, where), renderedEncoder(json.added, encoders), where);
   const eosId = chat?.endId ?? ids.eos;
   special.add(eosId);
   const ends = { bosToken: names.bos_token ?? '', eosToken: names.eos_token ?? '' };
@@ -97,12 +105,12 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
     bosId: beginsWithBos(json, config, tokens[ids.bos ?? -1]) ? ids.bos : null,
     eosId,
     stopIds: [...new Set([eosId, ids.eos])],
-    ...encoders,
+    ...encode,
     decode: (sequence) => {
       const plain: string[] = [];
       for (let i = 0; i < sequence.length; i++) {
         const id = sequence[i] ?? -1;
-        const token = tokens[id];
+        const token = spellings.get(id) ?? tokens[id];
         if (token !== undefined && !special.has(id)) plain.push(token);
       }
       return text(plain);
@@ -122,30 +130,26 @@ interface Constructed {
   /** Texts by id, and ids by text. */
   tokens: string[];
   idOf: ReadonlyMap<string, number>;
+  /** Ids of special tokens. */
+  special: ReadonlySet<number>;
   encoders: TextEncoders;
   text: (tokens: readonly string[]) => string;
 }
 
 /** Builds encoders and decoder, and says which file is at fault where they cannot be built. */
 function construct(file: string, config: TokenizerConfig, where: string): Constructed {
-  const json = parseObject(file, join(where, 'tokenizer.json')) as unknown as TokenizerJson;
+  const path = join(where, 'tokenizer.json');
+  const read = readTokenizerJson(parseObject(file, path), path);
+  const idOf = new Map(read.model.vocab);
+  for (const { content, id } of read.added) idOf.set(content, id);
+  const tokens: string[] = [];
+  for (const [token, id] of idOf) tokens[id] = token;
+  const json = { ...read, added: flaggedTokens(read, config, idOf) };
+  const special = new Set(json.added.filter((token) => token.special).map((token) => token.id));
   try {
-    if (!Array.isArray(json.added_tokens)) throw new Error('added_tokens is missing');
-    if (typeof json.model?.vocab !== 'object' || json.model.vocab === null) throw new Error('model.vocab is missing');
-    const tokens: string[] = [];
-    const idOf = new Map<string, number>();
-    const vocab = Array.isArray(json.model.vocab) ? json.model.vocab : Object.entries(json.model.vocab);
-    for (const [token, id] of [...vocab, ...json.added_tokens.map(({ content, id }) => [content, id] as const)]) {
-      tokens[id] = token;
-      idOf.set(token, id);
-    }
-    const flagged = { ...json, added_tokens: flaggedTokens(json, config, idOf) };
-    return { json: flagged, tokens, idOf, encoders: textEncoders(flagged, config), text: tokenDecoder(json.decoder) };
+    const [encoders, text] = [textEncoders(json, special, path), tokenDecoder(json.decoders)];
+    return { json, tokens, idOf, special, encoders, text };
   } catch (error) {
-    throw new DataError(
-      `${join(where, 'tokenizer.json')}: not a tokenizer; expected the "tokenizers" library's format with ` +
-        `added_tokens and a model (${errorMessage(error)}). Copy the file again or run node --import tsx scripts/train-tokenizer.ts.`,
-      { cause: error },
-    );
+    throw new DataError(`${path}: not a tokenizer (${errorMessage(error)}). Copy the file again.`, { cause: error });
   }
 }

@@ -72,7 +72,7 @@ describe('encode and decode', () => {
     expect(tokenizer.token(5000)).toBe('<5000>');
   });
 
-  it('go through the library whole where words are not split as GPT-2 does', () => {
+  it('change texts as the normalizer says', () => {
     const files = changed({}, { normalizer: { type: 'Lowercase' } });
     const lower = createTokenizer(files, 'tiny');
     expect(lower.decode(lower.encode('The CAT'))).toBe('the cat');
@@ -127,7 +127,9 @@ describe('loadTokenizer', () => {
       '/list/tokenizer_config.json: not readable; expected a JSON object (it is not an object)',
     );
     const odd = write('odd', { ...tokenizer.files, 'tokenizer.json': '{"added_tokens": [], "model": {}}' });
-    expect(message(odd)).toContain('/odd/tokenizer.json: not a tokenizer; expected the "tokenizers" library\'s format');
+    expect(message(odd)).toContain(
+      '/odd/tokenizer.json model.vocab: expected tokens with their ids. Copy the file again.',
+    );
   });
 
   it('gives a tokenizer whose PAD is its EOS a PAD of its own, after every other id', () => {
