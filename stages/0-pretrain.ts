@@ -19,6 +19,7 @@ import { createCursor } from '../src/data/cursor.ts';
 import type { PackedRows } from '../src/data/packing.ts';
 import { packSequences, rowBatches, splitRows, takeRows } from '../src/data/packing.ts';
 import { readAhead } from '../src/data/read-ahead.ts';
+import { checkUnknown, countUnknown } from '../src/data/unknown-tokens.ts';
 import { ConfigError } from '../src/errors.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { gpt2Style, llamaStyle, parameterCount } from '../src/model/dimensions.ts';
@@ -79,6 +80,9 @@ function readCorpora(config: PretrainConfig, tokenizer: Tokenizer) {
   const pack = (texts: readonly string[]): PackedRows => {
     const { length } = training;
     const documents = texts.flatMap((text) => encodeDocument(text, tokenizer, length));
+    const unknown = documents.reduce((sum, one) => sum + countUnknown(one.inputIds, one.lossMask, tokenizer), 0);
+    const learned = documents.reduce((sum, { inputIds }) => sum + inputIds.length - 1, 0);
+    checkUnknown(config.corpus, unknown, learned, tokenizer);
     return packSequences(documents, length, tokenizer.padId);
   };
   const heldOut = pack(divided.heldOut);

@@ -4,6 +4,7 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { openTableWriter } from './arrow-writer.ts';
 import { int32, int32List, type Row, utf8, utf8List } from './columns.ts';
 import { type Counted, countAt } from './tally.ts';
+import { checkUnknown, countUnknown } from './unknown-tokens.ts';
 
 /** Columns of `instruct.arrow`. */
 export const instructColumns = {
@@ -45,6 +46,8 @@ export interface TokenStatistics {
   readonly firstDropped?: readonly string[];
   /** Whose target was cut, and EOS with it. */
   readonly withoutEos: number;
+  /** Learned tokens that stand for text the vocabulary lacks; left out where there are none. */
+  readonly unknownTokens?: number;
   /** Without any token to learn from; none are written, so this is 0 in a file of ours. */
   readonly fullyMasked: number;
 }
@@ -53,7 +56,7 @@ export interface TokenStatistics {
  * Writes `instruct.arrow` row by row. The tokenizer's hash goes into the schema, so that readers can refuse another.
  *
  * @param rows examples in order, with those that were dropped
- * @throws DataError where an example has nothing to learn; whatever `rows` throws. Nothing is written then
+ * @throws DataError where an example has nothing to learn, or more than a tenth of all learned tokens are unknown; whatever `rows` throws. Nothing is written then
  */
 export async function writeInstruct(
   path: string,
@@ -63,6 +66,7 @@ export async function writeInstruct(
   const table = await openTableWriter(path, instructColumns, { tokenizer: tokenizer.hash });
   const sum = { examples: 0, tokens: 0, trainableTokens: 0, longest: 0, truncated: 0, withoutEos: 0 };
   const dropped: Counted = { count: 0, first: [] };
+  let unknownTokens = 0;
   try {
     for (const row of rows) {
       if ('droppedFrom' in row) {
@@ -72,6 +76,14 @@ export async function writeInstruct(
       const { input_ids: ids, loss_mask: mask } = row;
       const learned = mask.reduce((count, flag) => count + flag, 0);
       if (learned === 0) throw new DataError(`${path}: row ${sum.examples}: nothing would be learned. Remove the row.`);
+      const unknown = countUnknown(ids, mask, tokenizer);
+      if (unknown > 0 && tokenizer.decode(Array.from(ids).filter((_, i) => mask[i] === 1)).trim() === '') {
+        throw new DataError(
+          `${path}: row ${sum.examples} (${row.task}, ${row.row_id}): the vocabulary lacks all of the target ` +
+            `${JSON.stringify(row.target.slice(0, 60))}, so nothing would be learned. Remove the row, or use another tokenizer.`,
+        );
+      }
+      unknownTokens += unknown;
       sum.examples++;
       sum.tokens += ids.length;
       sum.trainableTokens += learned;
@@ -80,7 +92,9 @@ export async function writeInstruct(
       if (ids.at(-1) !== tokenizer.eosId) sum.withoutEos++;
       table.append(row);
     }
-    const statistics = { ...sum, dropped: dropped.count, firstDropped: dropped.first, fullyMasked: 0 };
+    checkUnknown(path, unknownTokens, sum.trainableTokens, tokenizer);
+    const unknown = unknownTokens > 0 ? { unknownTokens } : {};
+    const statistics = { ...sum, ...unknown, dropped: dropped.count, firstDropped: dropped.first, fullyMasked: 0 };
     await table.close({ statistics: JSON.stringify(statistics) });
     return statistics;
   } finally {
@@ -91,6 +105,7 @@ export async function writeInstruct(
 /** The figures in words, for terminals: "24,000 examples, 1,234,567 tokens (23 % learned), longest 151, …". */
 export function describeStatistics(statistics: TokenStatistics): string {
   const { examples, tokens, trainableTokens, longest, truncated, dropped, firstDropped = [], withoutEos } = statistics;
+  const { unknownTokens = 0 } = statistics;
   const count = (value: number): string => value.toLocaleString('en-US');
   const parts = [
     `${count(examples)} examples`,
@@ -100,6 +115,7 @@ export function describeStatistics(statistics: TokenStatistics): string {
   if (truncated > 0) parts.push(`${count(truncated)} truncated`);
   const places = firstDropped.length > 0 ? `, first at ${firstDropped.join(', ')}` : '';
   if (dropped > 0) parts.push(`${count(dropped)} dropped (too long${places})`);
+  if (unknownTokens > 0) parts.push(`${count(unknownTokens)} learned tokens UNKNOWN to the vocabulary`);
   if (withoutEos > 0) parts.push(`${count(withoutEos)} WITHOUT EOS: their targets were cut`);
   return parts.join(', ');
 }
