@@ -131,7 +131,7 @@ interface Constructed {
   tokens: string[];
   idOf: ReadonlyMap<string, number>;
   /** Ids of special tokens. */
-  special: ReadonlySet<number>;
+  special: Set<number>;
   encoders: TextEncoders;
   text: (tokens: readonly string[]) => string;
 }
