@@ -178,16 +178,11 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   const sizes = memoryShapes(config, dataset, plan.trained.length);
   const models = { trained: [{ dimensions, head: 'tokens', plan: training }] as const, others: [] };
   await announceMemory(progress.say, config.memory.limitGb, models, sizes);
+  const random = seededRandom(config.run.seed, 'adapters');
   const { model, adam, state } = startOrResume<State>(
     folder,
     { ...config.optimizer, rateOf: rateOf(dimensions, config.tuning) },
-    () =>
-      loadModelFolder(parent.folder, {
-        plan: training,
-        random: seededRandom(config.run.seed, 'adapters'),
-        tokenizer,
-        say: progress.say,
-      }).model,
+    () => loadModelFolder(parent.folder, { plan: training, random, tokenizer, say: progress.say }).model,
     config.memory.recompute,
   );
   const data = openData(config, folder.file('instruct.arrow'), tokenizer);

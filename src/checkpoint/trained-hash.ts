@@ -3,18 +3,22 @@ import { createHash } from 'node:crypto';
 import type { Model } from '../model/model.ts';
 import { parameterValues, readParameters } from '../tensor/parameters.ts';
 
+/** Below this no entry of a matrix can move by as much as float32 tells apart in weights of ordinary size. */
+const IDLE = 1e-10;
+
 /**
- * SHA-256 of the trained values as they act: of a low-rank change whose second matrix is 0 the first one does not count,
- * as the model is then its frozen part whatever the first one holds.
+ * SHA-256 of the trained values as they act: a low-rank change whose every entry is below 1e-10 does not count, as the
+ * model is then its frozen part whatever the two matrices hold.
  */
 export function trainedHash({ parameters }: Model): string {
   const { layout, adapters } = parameters;
   const values = readParameters(parameters);
-  const idle = new Set(
-    (adapters?.places ?? [])
-      .filter(({ name }) => parameterValues(layout, values, `${name}.b`).every((value) => value === 0))
-      .map(({ name }) => `${name}.a`),
-  );
+  const idle = new Set<string>();
+  for (const { name } of adapters?.places ?? []) {
+    const [a, b] = [`${name}.a`, `${name}.b`].map((part) => largest(parameterValues(layout, values, part)));
+    const rank = layout.specs.find((spec) => spec.name === `${name}.a`)?.shape[1] ?? 1;
+    if ((adapters?.scale ?? 1) * rank * (a ?? 0) * (b ?? 0) < IDLE) idle.add(`${name}.a`).add(`${name}.b`);
+  }
   const hash = createHash('sha256');
   for (const { name } of layout.specs) {
     if (idle.has(name)) continue;
@@ -22,4 +26,8 @@ export function trainedHash({ parameters }: Model): string {
     hash.update(new Uint8Array(buffer, byteOffset, byteLength));
   }
   return `sha256:${hash.digest('hex')}`;
+}
+
+function largest(values: Float32Array): number {
+  return values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 }
