@@ -191,7 +191,8 @@ function readOwner(path: string): Owner | 'damaged' | undefined {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined;
+    // In a file there are no locks either; that a folder was expected is for the caller to say.
+    if (hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR')) return undefined;
     throw describeUnreadable(path, error);
   }
   try {

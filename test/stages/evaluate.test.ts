@@ -170,6 +170,8 @@ it('asks with all templates, examples in front and chains of thought, where only
     ppo: _,
     reward: __,
     prompts: ___,
+    promptCount: ____,
+    sampling: _____,
     ...settings
   } = evaluateSettings(world, tinyRuns(path(name)), path('all-kinds'), {
     ...{ templates: 'all', shots: [0, 1], rowsPerTask: 2, dev: { rowsPerTask: 2 }, ranking: 'per_token' },
@@ -232,6 +234,8 @@ it('does not claim to know what a checkpoint of another origin was trained on', 
     ppo: _,
     reward: __,
     prompts: ___,
+    promptCount: ____,
+    sampling: _____,
     ...settings
   } = evaluateSettings(world, { ...tinyRuns(path(name)), instruct: world.base }, path('unknown'), {
     rowsPerTask: 2,
