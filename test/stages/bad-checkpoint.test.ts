@@ -172,6 +172,11 @@ describe('a run folder', () => {
     expect(await refuseFolder(world.corpus)).toEqual([
       'run.folder world/corpus.jsonl: is a file; expected a folder or nothing. Choose another run.folder.',
     ]);
+    expect(await refuseFolder(join(world.corpus, 'run'))).toEqual([
+      expect.stringMatching(
+        /^world\/corpus\.jsonl\/run: could not be written .*A part of the path is a file: choose another name or remove it\.$/,
+      ),
+    ]);
   });
 
   it('is resumed only with the settings and data it began with', async () => {
