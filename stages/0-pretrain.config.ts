@@ -1,7 +1,7 @@
 /** Configuration of stage 0: causal language modelling of a small base model. */
 import { z } from 'zod';
 import { bestKey, checkPatience, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
-import { Checkpoints, filePath, Optimizer, optionalPath, Run, Runtime, withDefaults } from '../src/run/sections.ts';
+import { Checkpoints, filePath, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
 
 /** Sizes of a new decoder. */
 const NewModel = z.strictObject({
@@ -23,9 +23,11 @@ export const PretrainConfig = z
     run: Run,
     runtime: Runtime.prefault({}),
     corpus: filePath('JSONL with id, kind, text: the documents to learn.'),
-    heldOut: optionalPath(
+    heldOut: filePath(
       'JSONL of documents that are never trained on; null holds a share of the corpus out (evaluation.share).',
-    ),
+    )
+      .nullable()
+      .default(null),
     tokenizer: filePath('Folder with tokenizer.json and tokenizer_config.json.'),
     model: NewModel.prefault({}),
     training: z

@@ -2,17 +2,7 @@
 import { z } from 'zod';
 import { pairOverlongPolicies } from '../src/data/preference.ts';
 import { bestKey, checkPatience, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
-import {
-  Checkpoints,
-  filePath,
-  Memory,
-  Optimizer,
-  optionalPath,
-  Run,
-  Runtime,
-  Tuning,
-  withDefaults,
-} from '../src/run/sections.ts';
+import { Checkpoints, filePath, Memory, Optimizer, Run, Runtime, Tuning, withDefaults } from '../src/run/sections.ts';
 
 export const RewardConfig = z
   .strictObject({
@@ -22,9 +12,11 @@ export const RewardConfig = z
     pairs: filePath(
       'Arrow file of preference pairs to train on: prompt, chosen, rejected, as text or with token columns.',
     ),
-    heldOut: optionalPath(
+    heldOut: filePath(
       'Arrow file of pairs whose prompts are not in `pairs`; null for another split of `pairs` (splits.heldOut), or a share of them (evaluation.share).',
-    ),
+    )
+      .nullable()
+      .default(null),
     splits: z
       .strictObject({
         pairs: z

@@ -20,11 +20,6 @@ export function filePath(description: string) {
     .meta({ description, format: 'path' });
 }
 
-/** The same where nothing need be named. */
-export function optionalPath(description: string) {
-  return z.string().min(1).nullable().default(null).meta({ description, format: 'path' });
-}
-
 /**
  * A section with other defaults for some keys: `withDefaults(Optimizer, { learningRate: 1e-5 }).prefault({})`.
  * `.prefault({ learningRate: 1e-5 })` is not the same: zod drops it as soon as a file sets any key of the section.

@@ -1,7 +1,11 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { z } from 'zod';
 import { Checkpoints, filePath, Optimizer, Runtime, withDefaults } from '../../src/run/sections.ts';
 import { schemaFields } from '../../src/yaml/schema-fields.ts';
+import { PretrainConfig } from '../../stages/0-pretrain.config.ts';
+import { RewardConfig } from '../../stages/2-reward.config.ts';
 
 describe('withDefaults', () => {
   const Config = z.strictObject({
@@ -29,6 +33,16 @@ test('every key of the shared sections has a default and a description', () => {
   for (const section of [Optimizer, Runtime, Checkpoints]) {
     for (const field of schemaFields(section))
       expect(field, field.path).toMatchObject({ required: false, description: expect.stringMatching(/\.$/) });
+  }
+});
+
+test('a file that may be left out takes ~/ as every other path does', () => {
+  for (const heldOut of [PretrainConfig.shape.heldOut, RewardConfig.shape.heldOut]) {
+    expect(heldOut.parse('~/rows')).toBe(join(homedir(), 'rows'));
+    expect(heldOut.parse('./~rows')).toBe('./~rows');
+    expect(heldOut.safeParse('~bob/rows').success).toBe(false);
+    expect(heldOut.parse(null)).toBeNull();
+    expect(heldOut.parse(undefined)).toBeNull();
   }
 });
 
