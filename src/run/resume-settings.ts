@@ -68,7 +68,9 @@ export function compareSettings(path: string, config: unknown, rules: ResumeRule
         );
         continue;
       }
-      if (!isPath && !isLength && !isFree(key, rules)) {
+      // Where there was no file there is no hash to compare another with.
+      const isMoved = isPath && isGiven(begun.get(key)) === isGiven(now.get(key));
+      if (!isMoved && !isLength && !isFree(key, rules)) {
         problems.push(`${at(key)}: the run to resume has ${first ?? 'no such key'}, received ${current ?? 'none'}.`);
         continue;
       }
@@ -85,6 +87,10 @@ export function compareSettings(path: string, config: unknown, rules: ResumeRule
   if (problems.length === 0) return { changed, lines, isLonger };
   problems.push('Resume with the settings of the run, or start a new one with another run.folder.');
   throw new CheckpointError(problems);
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null;
 }
 
 function isFree(key: string, { free, splits }: ResumeRules): boolean {

@@ -12,7 +12,7 @@ import { RewardConfig } from '../../stages/2-reward.config.ts';
 import { PpoConfig } from '../../stages/3-ppo.config.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import type { Changes } from '../helpers/tiny-configs.ts';
-import { instructSettings, ppoSettings, tinyRuns } from '../helpers/tiny-configs.ts';
+import { instructSettings, ppoSettings, rewardSettings, tinyRuns } from '../helpers/tiny-configs.ts';
 
 const path = useTemporaryFolder();
 const world = { path: 'w', corpus: 'c', heldOut: 'h', tokenizer: 't', base: 'b', seed: 's', templates: 't', pairs: 'p', heldOutPairs: 'q' }; // biome-ignore format: one line
@@ -131,6 +131,34 @@ describe('what changes no result', () => {
       last,
     ]);
   });
+});
+
+test('a file where there was none, and none where there was one, are refused: they are other data', async () => {
+  const file = { prompts: { file: 'mine.jsonl', seed: undefined, templates: undefined } };
+  expect(await problems(file, begun())).toEqual([
+    'prompts.seed: the run to resume has "s", received none.',
+    'prompts.templates: the run to resume has "t", received none.',
+    'prompts.file: the run to resume has no such key, received "mine.jsonl".',
+    last,
+  ]);
+  const settings = (heldOut: string | null): RewardConfig =>
+    checkConfig(RewardConfig, rewardSettings(world, 'm', path(), { heldOut }) as never, 'test');
+  const manifest = begun();
+  for (const [before, now] of [
+    ['q', null],
+    [null, 'q'],
+  ] as const) {
+    writeFileSync(path('config.yaml'), stringifyConfig(settings(before)));
+    const compareTo = (heldOut: string | null) =>
+      problemsOf(() => compareSettings(path(), settings(heldOut), resumeRules(RewardConfig), manifest), path());
+    expect(await compareTo(now)).toEqual([
+      expect.stringMatching(
+        `heldOut: the run to resume has ${JSON.stringify(before)}, received ${JSON.stringify(now)}\\.$`,
+      ),
+      expect.stringMatching(/^Resume with/),
+    ]);
+    expect(await compareTo(before)).toEqual([]);
+  }
 });
 
 describe('a longer run', () => {
