@@ -158,7 +158,9 @@ function dotted(path: Path): string {
 
 function show(value: unknown): string {
   if (isRecord(value)) return 'a section with keys';
-  const text = typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? String(value));
+  // JSON has neither bigint nor NaN and infinity, which it writes as null.
+  const isNoJson = typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value));
+  const text = isNoJson ? String(value) : (JSON.stringify(value) ?? String(value));
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 

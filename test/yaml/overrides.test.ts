@@ -180,6 +180,15 @@ describe('lists and keys', () => {
   });
 });
 
+test('numbers that are none are named as they are, and not as null', async () => {
+  const received = async (typed: string) => (await problems([`weights.a=${typed}`]))[0]?.replace(/^.*received /, '');
+  expect([await received('.nan'), await received('-.inf'), await received('1e999')]).toEqual([
+    'NaN.',
+    '-Infinity.',
+    'Infinity.',
+  ]);
+});
+
 describe('~ in paths', () => {
   test('is the home folder, in arguments and in files', () => {
     expect(load(['model=~/models/a', 'run.folder=~']).run.folder).toBe(homedir());
