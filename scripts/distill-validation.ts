@@ -4,7 +4,7 @@ import { writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { keptFacts } from '../src/checkpoint/stage-cards.ts';
 import { trainedHash } from '../src/checkpoint/trained-hash.ts';
 import { readTable } from '../src/data/arrow-file.ts';
-import { bool, utf8 } from '../src/data/columns.ts';
+import { utf8 } from '../src/data/columns.ts';
 import { holdOutRows } from '../src/data/hold-out-share.ts';
 import { describeLosses, loadTasks, type Task } from '../src/data/tasks.ts';
 import { templateKinds } from '../src/data/template-schema.ts';
@@ -18,14 +18,11 @@ import {
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import type { Model } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
-import { type BestState, type KeptStep, keepBest } from '../src/run/keep-best.ts';
+import { openValidationLog, type Scores, type ValidationLog } from '../src/report/validation-log.ts';
+import type { BestState, KeptStep } from '../src/run/keep-best.ts';
 import type { RunFolder } from '../src/run/run-folder.ts';
-import { openSamples } from '../src/run/samples.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import type { DistillConfig } from './distill.config.ts';
-
-/** One measurement; null for what there is nothing to measure on. */
-export type Scores = { readonly loss: number | null; readonly accuracy: number | null };
 
 /** What student and teacher are measured on. */
 export interface DistillValidation {
@@ -35,23 +32,6 @@ export interface DistillValidation {
   /** For people. */
   readonly lines: readonly string[];
 }
-
-const measures = {
-  told: 'loss',
-  measures: {
-    loss: { name: 'validation loss', better: 'lower' },
-    accuracy: { name: 'validation accuracy', better: 'higher' },
-  },
-} as const;
-
-const sampleColumns = {
-  task: utf8('Dataset of the row.'),
-  template: utf8('Template it was rendered with.'),
-  prompt: utf8('Rendered prompt.'),
-  target: utf8('Right answer.'),
-  prediction: utf8('Answer of the student.'),
-  correct: bool('Whether they are equal.'),
-};
 
 const exampleColumns = {
   task: utf8('Dataset the row comes from.'),
@@ -85,7 +65,7 @@ export function prepareValidation(
     ...{ rowsPerTask: evaluation.rowsPerTask, seed: run.seed, context, batch: training.rows },
     ...{ kinds: templateKinds.filter((kind) => kinds.has(kind)), length: sequence.length, overlong: 'drop' },
   });
-  requireMeasure(evaluation.best, set, data.seed);
+  requireMeasure(evaluation.best, set, { path: data.seed, notes });
   return {
     set,
     leftOut: new Set(leftOut),
@@ -139,26 +119,20 @@ export function openValidation(
     set: ValidationSet;
     state: { readonly step: number; readonly best: BestState<Scores> } | undefined;
   },
-) {
+): ValidationLog {
   const { model, tokenizer, set, state } = parts;
-  const samples = openSamples(folder.file('samples.arrow'), sampleColumns, { resumeFromStep: state?.step });
-  const rule = { ...measures, by: config.evaluation.best, patience: config.evaluation.patience };
-  const write = async (kept: KeptStep<Scores>, beatsStart: boolean | null): Promise<void> => {
-    const card = cardOf(config, kept, beatsStart);
-    await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer, card }));
-  };
-  const best = keepBest<Scores>('distill', rule, { weights: () => trainedHash(model), write }, state?.best);
-  return {
-    best,
-    flush: () => samples.flush(),
-    measure: async (step: number, isLast: boolean): Promise<Scores> => {
-      const { loss, accuracy, answers } = measureValidation(model, tokenizer, set);
-      for (const { item, prediction, correct } of answers) {
-        const { task, template, prompt, answer: target } = item;
-        await samples.add({ step, task, template, prompt, target, prediction, correct });
-      }
-      await best.add(step, { loss, accuracy }, isLast);
-      return { loss, accuracy };
+  return openValidationLog(
+    'distill',
+    folder,
+    config.evaluation,
+    {
+      measure: () => measureValidation(model, tokenizer, set),
+      weights: () => trainedHash(model),
+      write: async (kept, beatsStart) => {
+        const card = cardOf(config, kept, beatsStart);
+        await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer, card }));
+      },
     },
-  };
+    state,
+  );
 }

@@ -22,6 +22,8 @@ import { checkDimensions, parameterCount } from '../src/model/dimensions.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel, newModel, trainNothing } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
+import type { Scores } from '../src/report/validation-log.ts';
+import { describeScores, shownScores, validationMetrics } from '../src/report/validation-log.ts';
 import { endStep } from '../src/run/end-step.ts';
 import type { BestState } from '../src/run/keep-best.ts';
 import { openMetrics } from '../src/run/metrics.ts';
@@ -36,7 +38,7 @@ import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { disposeAdamW } from '../src/training/adamw.ts';
 import { learningRateAt, shortenedWarmups } from '../src/training/schedule.ts';
 import { DistillConfig } from './distill.config.ts';
-import type { DistillValidation, Scores } from './distill-validation.ts';
+import type { DistillValidation } from './distill-validation.ts';
 import { openValidation, prepareValidation } from './distill-validation.ts';
 
 /** Every metric this program writes. */
@@ -187,7 +189,7 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
     const isMeasured = step % config.evaluation.everySteps === 0 || step === steps;
     if (isMeasured) scores = await validation.measure(step, step === steps);
     await metrics.add({ step, ...metricsOf(update, isMeasured ? scores : undefined, learningRate, speed) });
-    bar.update(step, shownOf(update.loss, scores), (step - first) * size);
+    bar.update(step, { loss: update.loss.toFixed(3), ...shownScores(scores) }, (step - first) * size);
     const last = validation.best.hasStopped() ? step : steps;
     await endStep(context, { step, steps: last, everySteps: config.checkpoints.everySteps }, save);
   }
@@ -206,10 +208,6 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
 /** A measurement in the summary: validationLoss and accuracy, or teacherValidationLoss and teacherAccuracy. */
 function named(whose: '' | 'teacher', { loss, accuracy }: Scores): Record<string, number | null> {
   return whose === '' ? { validationLoss: loss, accuracy } : { teacherValidationLoss: loss, teacherAccuracy: accuracy };
-}
-
-function describeScores({ loss, accuracy }: Scores): string {
-  return `validation loss ${loss?.toFixed(4) ?? 'not measured'}, accuracy ${accuracy?.toFixed(3) ?? 'not measured'}`;
 }
 
 /** Batches in the order of the run's cursor, each read while the step before is running. */
@@ -241,16 +239,6 @@ function newStudent(
 ): Model {
   if (student !== undefined) return loadModelFolder(student.folder, { tokenizer }).model;
   return newModel(sizes, 'tokens', seededRandom(seed, 'initialization'));
-}
-
-function validationMetrics({ loss, accuracy }: Scores) {
-  return { 'loss/validation': loss, 'accuracy/validation': accuracy };
-}
-
-function shownOf(loss: number, { loss: validation, accuracy }: Scores): Record<string, string> {
-  const shown = { loss, validation, accuracy };
-  const known = Object.entries(shown).filter((entry): entry is [string, number] => entry[1] !== null);
-  return Object.fromEntries(known.map(([name, value]) => [name, value.toFixed(3)]));
 }
 
 function metricsOf(

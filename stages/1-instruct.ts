@@ -13,7 +13,6 @@ import { trainedHash } from '../src/checkpoint/trained-hash.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import { GRAPHS_MADE, graphsMade } from '../src/compile/mode.ts';
-import { bool, utf8 } from '../src/data/columns.ts';
 import type { CursorState } from '../src/data/cursor.ts';
 import { createCursor } from '../src/data/cursor.ts';
 import type { InstructDataset, InstructPlan } from '../src/data/instruct-dataset.ts';
@@ -29,19 +28,17 @@ import type { ValidationSet } from '../src/evaluation/validation.ts';
 import { describeValidation, measureValidation, requireMeasure, validationSet } from '../src/evaluation/validation.ts';
 import { atomicCopy } from '../src/files/atomic-copy.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
-import type { Model } from '../src/model/model.ts';
 import { disposeModel } from '../src/model/model.ts';
 import { seededRandom, stepSeed } from '../src/random.ts';
 import { mixtureLines } from '../src/report/mixture-table.ts';
+import type { Scores } from '../src/report/validation-log.ts';
+import { describeScores, openValidationLog, shownScores, validationMetrics } from '../src/report/validation-log.ts';
 import { endStep } from '../src/run/end-step.ts';
-import type { BestState, KeptStep } from '../src/run/keep-best.ts';
-import { keepBest } from '../src/run/keep-best.ts';
+import type { BestState } from '../src/run/keep-best.ts';
 import { openMetrics } from '../src/run/metrics.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
-import type { RunFolder } from '../src/run/run-folder.ts';
 import { recordLength } from '../src/run/run-length.ts';
-import { openSamples } from '../src/run/samples.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { nextTokenBatches, nextTokenUpdate } from '../src/steps/language-model.ts';
 import type { RunShapes } from '../src/steps/memory-estimate.ts';
@@ -64,31 +61,11 @@ export const instructMetrics = {
   'speed/graphs': GRAPHS_MADE,
 } as const;
 
-const sampleColumns = {
-  task: utf8('Dataset of the row.'),
-  template: utf8('Template it was rendered with.'),
-  prompt: utf8('Rendered prompt.'),
-  target: utf8('Right answer.'),
-  prediction: utf8('Answer of the model.'),
-  correct: bool('Whether they are equal.'),
-};
-
 interface State {
   readonly step: number;
   readonly cursor: CursorState;
   readonly best: BestState<Scores>;
 }
-
-/** One measurement on validation rows; null for what there is nothing to measure on. */
-type Scores = { readonly loss: number | null; readonly accuracy: number | null };
-
-const measures = {
-  told: 'loss',
-  measures: {
-    loss: { name: 'validation loss', better: 'lower' },
-    accuracy: { name: 'validation accuracy', better: 'higher' },
-  },
-} as const;
 
 export const instruct: Stage<InstructConfig> = { name: 'instruct', schema: InstructConfig, check, run };
 
@@ -108,7 +85,7 @@ async function prepare(config: InstructConfig) {
     kinds: Object.values(mixture.parts).flatMap(({ kinds }) => kinds),
     batch: config.training.rows / config.training.accumulate,
   });
-  requireMeasure(evaluation.best, validation, config.data.seed);
+  requireMeasure(evaluation.best, validation, { path: config.data.seed, notes: plan.validation.notes });
   return { parent, tokenizer, dimensions, training, plan, validation };
 }
 
@@ -198,7 +175,21 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   const metrics = openMetrics(folder.file('metrics.arrow'), instructMetrics, {
     resumeFromStep: state?.step,
   });
-  const validation = openValidation(config, folder, set, { model, tokenizer, state, base: parent.path });
+  const validation = openValidationLog(
+    'instruct',
+    folder,
+    config.evaluation,
+    {
+      measure: () => measureValidation(model, tokenizer, set),
+      weights: () => trainedHash(model),
+      write: async ({ step, measured }, beatsStart) => {
+        const card = instructCard(config, { ...measured, step, beatsStart });
+        const parts = { tokenizer, base: parent.path, card };
+        await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, parts));
+      },
+    },
+    state,
+  );
   const save = async (step: number): Promise<void> => {
     await metrics.flush();
     await validation.flush();
@@ -236,13 +227,12 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
       'speed/tokens_per_second': speed,
       'speed/graphs': graphsMade(),
     });
-    bar.update(step, { loss: update.loss.toFixed(3), ...shown(scores) }, tokens);
+    bar.update(step, { loss: update.loss.toFixed(3), ...shownScores(scores) }, tokens);
     const last = validation.best.hasStopped() ? step : steps;
     await endStep(context, { step, steps: last, everySteps: config.checkpoints.everySteps }, save);
   }
   const { kept, summary, lines } = validation.best.finish(steps);
-  const results = Object.entries(shown(kept.measured)).map(([name, value]) => `${name} ${value}`);
-  bar.finish(`step ${kept.step} is kept: ${results.join(', ')}`);
+  bar.finish(`step ${kept.step} is kept: ${describeScores(kept.measured)}`);
   for (const line of lines) progress.say(line);
 
   // 4. The model to go on with is the best one.
@@ -252,48 +242,6 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   disposeAdamW(adam);
   const { loss: validationLoss, accuracy } = kept.measured;
   return { validationLoss, accuracy, ...summary, steps, ...dataset.statistics };
-}
-
-function validationMetrics({ loss, accuracy }: Scores) {
-  return { 'loss/validation': loss, 'accuracy/validation': accuracy };
-}
-
-/** What there is of a measurement, for the bar. */
-function shown({ loss, accuracy }: Scores): Record<string, string> {
-  return {
-    ...(loss !== null && { validation: loss.toFixed(3) }),
-    ...(accuracy !== null && { accuracy: accuracy.toFixed(3) }),
-  };
-}
-
-/** Measures the model on validation rows, writes its answers down, and keeps the best model in `best/`. */
-function openValidation(
-  config: InstructConfig,
-  folder: RunFolder,
-  set: ValidationSet,
-  parts: { model: Model; tokenizer: Tokenizer; state: State | undefined; base: string },
-) {
-  const { model, tokenizer, state, base } = parts;
-  const samples = openSamples(folder.file('samples.arrow'), sampleColumns, { resumeFromStep: state?.step });
-  const rule = { ...measures, by: config.evaluation.best, patience: config.evaluation.patience };
-  const write = async ({ step, measured }: KeptStep<Scores>, beatsStart: boolean | null): Promise<void> => {
-    const card = instructCard(config, { ...measured, step, beatsStart });
-    await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer, base, card }));
-  };
-  const best = keepBest<Scores>('instruct', rule, { weights: () => trainedHash(model), write }, state?.best);
-  return {
-    best,
-    flush: () => samples.flush(),
-    measure: async (step: number, isLast: boolean): Promise<Scores> => {
-      const { loss, accuracy, answers } = measureValidation(model, tokenizer, set);
-      for (const { item, prediction, correct } of answers) {
-        const { task, template, prompt, answer: target } = item;
-        await samples.add({ step, task, template, prompt, target, prediction, correct });
-      }
-      await best.add(step, { loss, accuracy }, isLast);
-      return { loss, accuracy };
-    },
-  };
 }
 
 await program(import.meta.url, instruct, 'Tunes a base model on instruction tasks rendered from templates.');

@@ -128,24 +128,27 @@ function fittingQuestions(items: readonly TaskItem[], tokenizer: Tokenizer, cont
 
 /**
  * Refuses a measure that these rows cannot give, before anything is trained.
+ * @param data where the rows come from, and what of them is held out or not, in words
  * @throws ConfigError naming the key, why, and what to do
  */
 export function requireMeasure(
   best: 'loss' | 'accuracy' | 'last',
-  { rows, questions, notes }: ValidationSet,
-  where: string,
+  { rows, questions, notes: unmeasured }: Pick<ValidationSet, 'rows' | 'questions' | 'notes'>,
+  data: { readonly path: string; readonly notes: readonly string[] },
 ): void {
+  const where = data.path;
+  const notes = [...data.notes, ...unmeasured];
   const reason = notes.length === 0 ? 'there are no validation rows' : notes.join('; ');
   if (best === 'loss' && rows === 0) {
     throw new ConfigError(
       `evaluation.best: loss needs held-out rows, and none can be measured in ${where}: ${reason}. ` +
-        'Add rows of split "validation", set evaluation.share above 0 where tasks have more than one row, or set evaluation.best to last.',
+        'Add rows of split "validation", set evaluation.share above 0 where tasks have at least two different rows, or set evaluation.best to last.',
     );
   }
   if (best === 'accuracy' && questions.length === 0) {
     throw new ConfigError(
       `evaluation.best: accuracy needs validation rows with a direct template and a right answer to compare with, and there are none in ${where}` +
-        `${notes.length === 0 ? ' (metric: gold has no right answer)' : `: ${reason}`}. Set evaluation.best to loss or last, or add such rows.`,
+        `${unmeasured.length === 0 ? ' (metric: gold has no right answer)' : `: ${unmeasured.join('; ')}`}. Set evaluation.best to loss or last, or add such rows.`,
     );
   }
 }

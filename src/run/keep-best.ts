@@ -119,7 +119,8 @@ export function keepBest<M extends Measured>(
     const show = (measured: M | null): string => comparedOf(measured)?.toFixed(4) ?? 'not measured';
     const lines: string[] = [];
     if (stoppedEarly !== null) {
-      const since = `${state.waited} measurements without a better ${name}`;
+      const count = state.waited === 1 ? '1 measurement' : `${state.waited} measurements`;
+      const since = `${count} without a better ${name}`;
       lines.push(`${stage}  stopped early after step ${stoppedEarly} of ${steps}: ${since} (evaluation.patience)`);
     }
     if (summary.beatsStart === false) {

@@ -95,6 +95,10 @@ describe('an early stop', () => {
   it('counts what was not measured, and does not count step 0', async () => {
     expect((await follow([1, 5, null, 4, null, null, 2], { patience: 2 })).best.state().last?.step).toBe(5);
     expect((await follow([1, 5, 4, 3], { patience: 1 })).best.hasStopped()).toBe(false);
+    const { best } = await follow([1, 5, 6], { patience: 1 });
+    expect(best.finish(3).lines[0]).toBe(
+      'test  stopped early after step 2 of 3: 1 measurement without a better loss (evaluation.patience)',
+    );
   });
 
   it('comes at the same step in a run that was resumed, and stays', async () => {

@@ -47,15 +47,15 @@ templates:
 `;
 
 /** Rows that are all of split train, as a folder of rows and one of templates. */
-function onlyTrainRows(name: string, count: number): Changes {
+function onlyTrainRows(name: string, count: number, content = (i: number) => i): Changes {
   const [seed, templates] = [path(name, 'rows'), path(name, 'templates')];
   for (const folder of [seed, templates]) mkdirSync(folder, { recursive: true });
   const rows = Array.from({ length: count }, (_, i) => {
     return JSON.stringify({
       id: `c-${i}`,
       split: 'train',
-      thing: `the thing ${i}`,
-      colour: ['red', 'green', 'blue'][i % 3],
+      thing: `the thing ${content(i)}`,
+      colour: ['red', 'green', 'blue'][content(i) % 3],
     });
   });
   writeFileSync(join(seed, 'colours.jsonl'), rows.join('\n'));
@@ -99,6 +99,11 @@ describe('rows without a validation part', () => {
         /^evaluation\.best: loss needs held-out rows, .*colours.*evaluation\.share.*evaluation\.best to last\.$/,
       );
       expect(more).toEqual([]);
+    }
+    const same = onlyTrainRows('same', 3, () => 0);
+    for (const data of [one, same]) {
+      const [problem] = await refused(data, {});
+      expect(problem).toContain('colours: fewer than two different training rows');
     }
     const summary = await tune('one/run', { data: one, mixture: { examples: 4 }, evaluation: { best: 'last' } });
     expect(summary).toMatchObject({ keptBy: 'last', validationLoss: null, accuracy: null, beatsStart: null });
