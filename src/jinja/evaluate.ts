@@ -129,7 +129,7 @@ function sliceOf(value: Value, bounds: readonly (Expression | undefined)[], scop
     one === undefined ? null : evaluate(one, scope),
   );
   refuseUndefined(value);
-  return slice(value, [start, stop, step]) ?? undefinedValue(`${typeName(value)} object has no element of a slice`);
+  return slice(value, [start, stop, step]);
 }
 
 function comparison(first: Expression, rest: readonly (readonly [Comparison, Expression])[], scope: Scope): boolean {

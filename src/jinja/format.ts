@@ -90,7 +90,7 @@ function percentOne(
     throw new TemplateError(`%${type} format: an integer is required, not float`);
   }
   const kind = isInteger && 'diu'.includes(type) ? 'd' : type;
-  return numeric(isInteger ? BigInt(Math.trunc(Number(number))) : number, {
+  return numeric(isInteger && typeof number === 'number' ? BigInt(Math.trunc(number)) : number, {
     ...layout,
     align: layout.fill === '0' ? '=' : layout.align,
     precision: isInteger ? undefined : precision,

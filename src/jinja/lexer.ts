@@ -1,7 +1,7 @@
 /** Template text as tokens, with the white space that tags take away: trim_blocks and lstrip_blocks are on. */
 
 import { TemplateError } from './template-error.ts';
-import { PYTHON_SPACE } from './text.ts';
+import { PYTHON_SPACE, strip } from './text.ts';
 
 /** `text` is output as it is; `{{ }}` and `{% %}` are `begin` and `end` tokens; the rest stands between them. */
 export interface Token {
@@ -13,7 +13,6 @@ export interface Token {
 
 const S = PYTHON_SPACE;
 const SPACE = new RegExp(`${S}+`, 'y');
-const TRAILING = new RegExp(`${S}+$`);
 const BLANK = new RegExp(`^${S}*$`);
 const TAG = /\{[%{#]/g;
 const SIGN = /[-+]?/y;
@@ -71,7 +70,7 @@ export function tokenize(template: string): Token[] {
 
 /** Text as it stands before a tag. */
 function before(text: string, sign: string, isOutput: boolean, isLineStart: boolean): string {
-  if (sign === '-') return text.replace(TRAILING, '');
+  if (sign === '-') return strip(text, 'right', null);
   if (sign === '+' || isOutput) return text;
   const start = text.lastIndexOf('\n') + 1;
   return (start > 0 || isLineStart) && BLANK.test(text.slice(start)) ? text.slice(0, start) : text;

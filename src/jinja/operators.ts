@@ -112,20 +112,20 @@ export function indexIn(length: number, index: bigint): number | undefined {
   return at >= 0 && at < length ? at : undefined;
 }
 
-/** A bound of a slice; undefined where it is neither an int nor None. */
-function boundOf(value: Value): bigint | null | undefined {
-  if (value === null) return null;
-  const number = numberOf(value);
-  return typeof number === 'bigint' ? number : undefined;
+/** A bound of a slice. */
+function boundOf(value: Value): bigint | null {
+  const number = value === null ? null : numberOf(value);
+  if (number === null || typeof number === 'bigint') return number;
+  throw new TemplateError('slice indices must be integers or None or have an __index__ method');
 }
 
-/** value[start:stop:step]; undefined where Python has no slices of this type, or takes no such bounds. */
-export function slice(value: Value, bounds: readonly [Value, Value, Value]): Value | undefined {
+/** value[start:stop:step]. @throws TemplateError where Python has no slices of this type, or takes no such bounds */
+export function slice(value: Value, bounds: readonly [Value, Value, Value]): Value {
   const text = textOf(value);
   const range = isKind(value, 'range') ? value : undefined;
   const items = text !== undefined ? characters(text) : range !== undefined ? [...iterate(range)] : elementsOf(value);
-  const [start, stop, step] = bounds.map(boundOf);
-  if (items === undefined || start === undefined || stop === undefined || step === undefined) return undefined;
+  if (items === undefined) throw new TemplateError(`'${typeName(value)}' object cannot be sliced`);
+  const [start, stop, step] = bounds.map(boundOf) as [bigint | null, bigint | null, bigint | null];
   const by = Number(step ?? 1n);
   if (by === 0) throw new TemplateError('slice step cannot be zero');
   const [low, high] = by > 0 ? [0, items.length] : [-1, items.length - 1];

@@ -3,24 +3,22 @@
 /** A pattern of what Python takes for white space: with U+001C to U+001F and U+0085, without U+FEFF. */
 export const PYTHON_SPACE = '[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]';
 
-const LEADING = new RegExp(`^${PYTHON_SPACE}+`);
-const TRAILING = new RegExp(`${PYTHON_SPACE}+$`);
+const SPACE = new RegExp(PYTHON_SPACE);
 const LINE_ENDS = '\\n-\\r\\x1c-\\x1e\\x85\\u2028\\u2029';
 const LINES = new RegExp(`\\r\\n|[${LINE_ENDS}]`, 'g');
 const SURROGATE = /[\ud800-\udfff]/;
 
 /** str.lstrip, str.rstrip and str.strip: white space, or any of `chars`. */
 export function strip(text: string, sides: 'left' | 'right' | 'both', chars: string | null): string {
-  if (chars === null) {
-    const right = sides === 'left' ? text : text.replace(TRAILING, '');
-    return sides === 'right' ? right : right.replace(LEADING, '');
-  }
+  // A pattern such as "space+$" would look at a long run of spaces within the text again and again.
+  const all = chars === null ? text : [...text];
   const set = new Set(chars);
-  const all = [...text];
+  const isCut = (one = ''): boolean => (chars === null ? SPACE.test(one) : set.has(one));
   let [start, end] = [0, all.length];
-  if (sides !== 'right') while (start < end && set.has(all[start] as string)) start++;
-  if (sides !== 'left') while (end > start && set.has(all[end - 1] as string)) end--;
-  return all.slice(start, end).join('');
+  if (sides !== 'right') while (start < end && isCut(all[start])) start++;
+  if (sides !== 'left') while (end > start && isCut(all[end - 1])) end--;
+  const left = all.slice(start, end);
+  return typeof left === 'string' ? left : left.join('');
 }
 
 /** str.splitlines. */

@@ -46,6 +46,15 @@ describe('templates', () => {
     expect(located("{{ 'a' * 10 ** 12 }}")).toContain('too deep or too large');
   });
 
+  it('take a long run of spaces within a text, and within themselves, in their stride', () => {
+    // Looked at again from each of its places it would take minutes: the limit of the test is for that.
+    const spaces = ' '.repeat(400_000);
+    const template = readTemplate(
+      `{{ x.strip() | length }}{{ x | trim | length }}{{ x.rstrip() | length }}${spaces}.{%- if 1 %}{% endif %}`,
+    );
+    expect(template.render({ x: ` a${spaces}b ` })).toBe(`400002400002400003${spaces}.`);
+  });
+
   it('are refused when they are read where they use what is not supported, with every name', () => {
     const source = "{% if false %}{{ 'a' | urlize }}\n{{ x.encode('utf-8') }}{{ lipsum() }}{% endif %}";
     expect(() => readTemplate(source)).toThrow(
