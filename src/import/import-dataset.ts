@@ -71,7 +71,7 @@ export async function importDataset(
   try {
     for (const file of files) {
       const before = builder.report.rowsIn;
-      for await (const group of openReader(file, options.read)) {
+      for await (const group of openReader(file, options.read, (line) => listed.push(line))) {
         for (const item of group) {
           notes.length = 0;
           const result = isBad(item) ? item : toRows(file, item);
@@ -109,10 +109,14 @@ const provenanceColumns = {
   source_row: int32('Line or number of the row in that file, from 1 on.'),
 };
 
-function nothingLeft({ files }: ImportOptions, { rowsIn, skipped }: ImportReport): string[] {
+function nothingLeft({ files }: ImportOptions, { rowsIn, skipped, source }: ImportReport): string[] {
   const paths = files.map(({ path }) => path).join(', ');
   const first = Object.values(skipped).flatMap((reason) => reason.first.slice(0, 1));
-  return [`${paths}: no rows are left; expected at least one, received ${rowsIn} of which none is good.`, ...first];
+  return [
+    `${paths}: no rows are left; expected at least one, received ${rowsIn} of which none is good.`,
+    ...first,
+    ...source,
+  ];
 }
 
 /** A line about settings of `input` that are set and that no file has a use for. */

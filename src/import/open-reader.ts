@@ -20,14 +20,22 @@ export interface ReadOptions {
   maximumField: number;
 }
 
-/** Opens a file. Faults in it are yielded as bad rows; a missing file raises DataError. */
-export function openReader({ path, format }: Pick<SourceFile, 'path' | 'format'>, options: ReadOptions): SourceRows {
+/**
+ * Opens a file. Faults in it are yielded as bad rows; a missing file raises DataError.
+ *
+ * @param note is told of what of the file is no row, in a line for the report
+ */
+export function openReader(
+  { path, format }: Pick<SourceFile, 'path' | 'format'>,
+  options: ReadOptions,
+  note: (line: string) => void,
+): SourceRows {
   const { encoding, maximumField, header } = options;
   switch (format) {
     case 'jsonl':
       return readJsonLineRows(path, encoding, maximumField);
     case 'json':
-      return readJsonRows(path, encoding);
+      return readJsonRows(path, encoding, note);
     case 'csv':
     case 'tsv': {
       const delimiter = options.delimiter ?? (format === 'csv' ? ',' : '\t');

@@ -1,6 +1,6 @@
 /** Reads CSV and TSV: with quotes or without, with a header line or none. */
 import { pipeline, Readable } from 'node:stream';
-import { type CsvError, type Info, parse } from 'csv-parse';
+import { type CsvError, parse } from 'csv-parse';
 import { errorMessage } from '../errors.ts';
 import type { Encoding } from './encodings.ts';
 import { endsEarly } from './read-json-lines.ts';
@@ -20,7 +20,9 @@ export interface CsvOptions {
 
 interface Parsed {
   record: readonly string[];
-  info: Info;
+  /** Its first and its last line. */
+  first: number;
+  last: number;
 }
 
 const groupLength = 1000;
@@ -46,11 +48,11 @@ export async function* readCsvRows(path: string, options: CsvOptions): SourceRow
   };
   try {
     for await (const parsed of parseFile(path, options, { faults, onBad: (bad) => rows.push(bad) })) {
-      const { record, info } = parsed as Parsed;
+      const { record, first, last } = parsed as Parsed;
+      line = first;
       const where = `${path}:${line}`;
       const row = line;
-      const fault = faultBefore(info.lines + 1);
-      line = info.lines + 1;
+      const fault = faultBefore(last + 1);
       if (names === null) {
         names = options.header ? record.map((name) => name.trim()) : record.map((_, i) => String(i));
         const twice = names.find((name, i) => names?.indexOf(name) !== i);
@@ -89,31 +91,83 @@ function parseFile(
   options: CsvOptions,
   { faults, onBad }: { faults: Map<number, string>; onBad: (bad: BadRow) => void },
 ): AsyncIterable<unknown> {
+  const lines = lineCounter();
+  // The parser counts CRLF within quotes twice.
+  let excess = 0;
+  let lastBad = '';
   const parser = parse({
     delimiter: options.delimiter,
     quote: options.quote,
     escape: options.quote,
     relax_column_count: true,
     skip_empty_lines: true,
-    info: true,
+    on_record: (record: string[], context): Parsed => {
+      const last = lines.at(context.bytes - 1);
+      excess = context.lines - last;
+      return {
+        record,
+        first: last - record.reduce((count, field) => count + field.split(lines.sign()).length - 1, 0),
+        last,
+      };
+    },
     skip_records_with_error: true,
     on_skip: (error) => {
-      const where = `${path}:${error?.lines ?? '?'}`;
-      onBad({ where, reason: 'broken quotes', problem: describe(error) });
+      const where = `${path}:${(error?.lines ?? 0) - excess}`;
+      // A row with several such quotes is one bad row.
+      if (where !== lastBad) onBad({ where, reason: 'broken quotes', problem: describe(error) });
+      lastBad = where;
       return undefined;
     },
     // A quote that is never closed swallows the rest of the file; memory stays bounded all the same.
     max_record_size: lineFactor * options.maximumField,
   });
-  const text = Readable.from(readText(path, options, faults), { objectMode: true });
+  const text = Readable.from(readText(path, options, faults, lines), { objectMode: true });
   return pipeline(text, parser, () => undefined);
 }
 
 /** Text in blocks of whole lines; lines that are not in their encoding are told of before the parser sees them. */
-async function* readText(path: string, { encoding, maximumField }: CsvOptions, faults: Map<number, string>) {
+async function* readText(
+  path: string,
+  { encoding, maximumField }: CsvOptions,
+  faults: Map<number, string>,
+  lines: LineCounter,
+) {
   const source = await openText(path, encoding);
   for await (const block of readBlocks(source, lineFactor * maximumField)) {
     for (const { line, problem } of block.faults) faults.set(line, problem);
-    yield block.text;
+    const bytes = Buffer.from(block.text, 'utf8');
+    lines.add(bytes);
+    yield bytes;
   }
+}
+
+/** Lines of a text, by the places of its bytes. */
+interface LineCounter {
+  add(bytes: Buffer): void;
+  /** The line of a byte, from 1 on; no byte in front of it is asked for later. */
+  at(place: number): number;
+  /** What ends lines: LF, or CR in a text without LF. */
+  sign(): string;
+}
+
+function lineCounter(): LineCounter {
+  let breaks: number[] = [];
+  let sign = '';
+  let length = 0;
+  let next = 0;
+  let line = 1;
+  return {
+    add: (bytes) => {
+      if (sign === '') sign = bytes.includes('\n') ? '\n' : '\r';
+      breaks = breaks.slice(next);
+      next = 0;
+      for (let at = bytes.indexOf(sign); at !== -1; at = bytes.indexOf(sign, at + 1)) breaks.push(length + at);
+      length += bytes.length;
+    },
+    at: (place) => {
+      for (; (breaks[next] ?? Number.POSITIVE_INFINITY) < place; next++) line++;
+      return line;
+    },
+    sign: () => sign,
+  };
 }

@@ -1,17 +1,21 @@
 /** Reads a JSON file as a stream: a list of rows, or an object whose values are lists of rows. */
-import { Tokenizer, TokenParser } from '@streamparser/json';
+import { Tokenizer, TokenParser, TokenType } from '@streamparser/json';
 import { DataError, errorMessage } from '../errors.ts';
 import type { Encoding } from './encodings.ts';
 import { exactNumber } from './exact-json.ts';
 import { endsEarly } from './read-json-lines.ts';
 import { type BadRow, fieldsOf, isBad, type SourceRow, type SourceRows, show } from './source-row.ts';
 import { nameOf, openText, readUtf8, type Utf8Piece } from './text-source.ts';
+import { listing } from './walk-folder.ts';
 
 /**
  * The rows of `[row, …]`, or of `{"train": [row, …], …}`, where a row's key is its field `$key`. A row is an object or
  * a list, whose entries are named 0, 1, …
+ *
+ * @param note is told of keys of the object that hold no rows: "version"
  */
-export async function* readJsonRows(path: string, encoding: Encoding): SourceRows {
+export async function* readJsonRows(path: string, encoding: Encoding, note: (line: string) => void): SourceRows {
+  const plain: string[] = [];
   let rows: (SourceRow | BadRow)[] = [];
   let count = 0;
   let isList: boolean | null = null;
@@ -27,7 +31,8 @@ export async function* readJsonRows(path: string, encoding: Encoding): SourceRow
         if (first !== '[' && first !== '{') throw new SyntaxError(`begins with ${first}`);
         isList = first === '[';
       }
-      parser ??= openParser(isList, (key, value) => {
+      const onPlain = (key: string): void => void plain.push(key);
+      parser ??= openParser(isList, onPlain, (key, value) => {
         count++;
         const where = `${path}: row ${count}`;
         const fields = fieldsOf(value);
@@ -43,6 +48,7 @@ export async function* readJsonRows(path: string, encoding: Encoding): SourceRow
       rows = [];
     }
     if (parser !== null && !parser.isEnded) parser.end();
+    if (plain.length > 0) note(`${path}: keys that hold no list of rows, not used: ${listing(plain)}.`);
   } catch (error) {
     if (rows.length > 0) yield rows;
     if (error instanceof DataError) yield [endsEarly(path, error)];
@@ -60,10 +66,18 @@ interface Parser {
   end(): void;
 }
 
-function openParser(isList: boolean, onRow: (key: string | null, value: unknown) => void): Parser {
+function openParser(
+  isList: boolean,
+  onPlain: (key: string) => void,
+  onRow: (key: string | null, value: unknown) => void,
+): Parser {
+  const watch = isList ? null : plainKeys(onPlain);
   const tokenizer = new ExactTokenizer();
   const parser = new TokenParser({ paths: [isList ? '$.*' : '$.*.*'], keepStack: false });
-  tokenizer.onToken = parser.write.bind(parser);
+  tokenizer.onToken = (token) => {
+    watch?.(token);
+    parser.write(token);
+  };
   tokenizer.onEnd = () => {
     if (!parser.isEnded) parser.end();
   };
@@ -73,6 +87,25 @@ function openParser(isList: boolean, onRow: (key: string | null, value: unknown)
   };
   parser.onValue = ({ value, stack }) => onRow(isList ? null : String(stack[1]?.key ?? ''), value);
   return tokenizer;
+}
+
+/** Finds the keys of the outermost object whose values are neither objects nor lists. */
+function plainKeys(onPlain: (key: string) => void): (token: { token: TokenType; value: unknown }) => void {
+  let depth = 0;
+  let key = '';
+  let isValue = false;
+  return ({ token, value }) => {
+    if (token === TokenType.LEFT_BRACE || token === TokenType.LEFT_BRACKET) depth++;
+    else if (token === TokenType.RIGHT_BRACE || token === TokenType.RIGHT_BRACKET) depth--;
+    else if (depth === 1 && token === TokenType.COLON) {
+      isValue = true;
+      return;
+    } else if (depth === 1 && token !== TokenType.COMMA) {
+      if (isValue) onPlain(key);
+      else key = String(value);
+    }
+    isValue = false;
+  };
 }
 
 /** The library's tokenizer with exact numbers; its type knows numbers only, what is done with them is the same for texts. */

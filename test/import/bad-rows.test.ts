@@ -131,6 +131,7 @@ describe('damaged files', () => {
     ['b.json', '{"a": [[1]]} trailing', 'after row 1: not JSON'],
     ['c.json', '7', 'after row 0: not JSON (begins with 7); expected one list of rows'],
     ['d.json', '{"a": "b"}\n{"a": "c"}', 'for a row a line set input.format: jsonl'],
+    ['e.json', '{"id": "a", "text": "b"}', 'keys that hold no list of rows, not used: id, text'],
     ['a.csv', 'id,text\na,b\nc\n', 'a row has another number of fields|expected 2 fields, received 1'],
     ['b.csv', 'id,text\na,"b\nc,d\n', 'expected values with closed quotes'],
     ['c.csv', 'id,id\na,b\n', 'column "id" stands twice; expected it once'],
@@ -306,6 +307,7 @@ describe('what an import refuses', () => {
     write('a.jsonl', '\n');
     expect(await problems('a.jsonl')).toEqual([
       'a.jsonl: no rows are left; expected at least one, received 0 of which none is good.',
+      'without any row: a.jsonl.',
     ]);
     mkdirSync(path('saved'));
     write('saved/state.json', '{"_data_files": [{"filename": "../up.arrow"}]}');

@@ -63,14 +63,41 @@ describe('every format holds the rows that Python wrote', () => {
 
 describe('places of rows', () => {
   test('are lines, also where a value of a CSV spans several and lines are blank', async () => {
-    writeFileSync(path('a.csv'), 'text,n\r\none,1\r\n"two\r\nlines",2\r\n\r\nthree,3\r\n');
-    const { rows } = await readAll(path('a.csv'));
+    writeFileSync(path('a.csv'), 'text,n\r\none,1\r\n"two\r\nlines",2\r\n\r\nthree,3\r\n"a "b",4\r\n"fi\nve",5');
+    const { rows, bad } = await readAll(path('a.csv'));
     expect(rows.map(({ where, row }) => [where.replace(path(), ''), row])).toEqual([
       ['/a.csv:2', 2],
       ['/a.csv:3', 3],
       ['/a.csv:6', 6],
+      ['/a.csv:8', 8],
     ]);
+    expect(bad.map(({ where }) => where.replace(path(), ''))).toEqual(['/a.csv:7']);
     expect(rows[1]!.fields).toEqual({ text: 'two\r\nlines', n: '2' });
+  });
+
+  test('count lines of rows with broken quotes, one bad row each, and blank ones in front', async () => {
+    writeFileSync(path('a.csv'), '\ntext,n\n\na "quoted" b,1\n\n"two\n\nlines",2\nthree,3\n\n\nfour,4,4\n');
+    const { rows, bad } = await readAll(path('a.csv'));
+    expect(rows.map(({ row, fields }) => [row, fields.n])).toEqual([
+      [6, '2'],
+      [9, '3'],
+    ]);
+    expect(bad.map(({ where, reason }) => [where.replace(path(), ''), reason])).toEqual([
+      ['/a.csv:4', 'broken quotes'],
+      ['/a.csv:12', 'number of fields'],
+    ]);
+  });
+
+  test('with the keys of a JSON object that hold no rows', async () => {
+    writeFileSync(
+      path('a.json'),
+      '{"version": "1.1", "data": [{"a": {"b": 1}, "c": "d"}], "n": 18, "x": null, "y": [], "z": {}}',
+    );
+    const { rows, notes } = await readAll(path('a.json'));
+    expect(rows.map(({ fields }) => fields)).toEqual([{ a: { b: 1 }, c: 'd', $key: 'data' }]);
+    expect(notes).toEqual([`${path('a.json')}: keys that hold no list of rows, not used: version, n, x.`]);
+    writeFileSync(path('a.json'), '[{"a": 1, "b": "c"}]');
+    expect((await readAll(path('a.json'))).notes).toEqual([]);
   });
 
   test('are numbers where the format has no lines, counted over all splits of a JSON object', async () => {

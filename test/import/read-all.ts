@@ -17,16 +17,17 @@ export const readDefaults: ReadOptions = {
 export async function readAll(
   path: string,
   options: Partial<ReadOptions> = {},
-): Promise<{ rows: SourceRow[]; bad: BadRow[] }> {
+): Promise<{ rows: SourceRow[]; bad: BadRow[]; notes: string[] }> {
   const rows: SourceRow[] = [];
   const bad: BadRow[] = [];
+  const notes: string[] = [];
   for (const file of listFiles([{ path }]).files) {
-    for await (const group of openReader(file, { ...readDefaults, ...options })) {
+    for await (const group of openReader(file, { ...readDefaults, ...options }, (line) => notes.push(line))) {
       for (const row of group) {
         if (isBad(row)) bad.push(row);
         else rows.push(row);
       }
     }
   }
-  return { rows, bad };
+  return { rows, bad, notes };
 }
