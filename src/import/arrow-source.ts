@@ -4,6 +4,7 @@ import { Decompress } from 'fzstd';
 import { checkedOffsets } from '../data/arrow-columns.ts';
 import { errorMessage } from '../errors.ts';
 import { arrowMessages } from './arrow-messages.ts';
+import { momentText } from './date-text.ts';
 import { exactDecimal, signedInteger } from './decimal-text.ts';
 import { unpackLz4Frame } from './lz4.ts';
 import { toPlain } from './plain-value.ts';
@@ -44,7 +45,7 @@ export async function* readArrowRows(path: string): SourceRows {
   }
 }
 
-/** Makes values of a type plain. Decimals are words of 32 bits, the lowest first, which only their type can tell. */
+/** Makes values of a type plain. Decimals are words of 32 bits, the lowest first, and dates numbers, which only their type can tell. */
 function converter(type: DataType): (value: unknown) => unknown {
   if (DataType.isDecimal(type)) {
     const { scale } = type;
@@ -54,8 +55,12 @@ function converter(type: DataType): (value: unknown) => unknown {
       return exactDecimal(signedInteger(bytes.slice().reverse()), scale);
     };
   }
+  // Milliseconds, with a fraction where the unit is a smaller one; in a float64 it is good to the microsecond.
+  if (isMoment(type)) {
+    return (value) => (typeof value === 'number' ? momentText(BigInt(Math.round(value * 1000)) * 1000n) : null);
+  }
   if (DataType.isDictionary(type)) return converter(type.dictionary);
-  if (!holdsDecimal(type)) return toPlain;
+  if (!holdsOwn(type)) return toPlain;
   const children = type.children.map(({ name, type: child }) => ({ name, convert: converter(child as DataType) }));
   if (DataType.isStruct(type)) {
     return (value) => {
@@ -68,11 +73,15 @@ function converter(type: DataType): (value: unknown) => unknown {
     return (value) =>
       isRecord(value) ? Array.from(value as unknown as Iterable<unknown>, entry?.convert ?? toPlain) : null;
   }
-  throw new Error(`decimal numbers in a ${type} are not read; expected them in lists or structs`);
+  throw new Error(`decimal numbers or dates in a ${type} are not read; expected them in lists or structs`);
 }
 
-function holdsDecimal(type: DataType): boolean {
-  return DataType.isDecimal(type) || (type.children ?? []).some((child) => holdsDecimal(child.type as DataType));
+const isMoment = (type: DataType): boolean => DataType.isDate(type) || DataType.isTimestamp(type);
+
+/** True where a type, or one within it, is converted here. */
+function holdsOwn(type: DataType): boolean {
+  if (DataType.isDecimal(type) || isMoment(type)) return true;
+  return (type.children ?? []).some((child) => holdsOwn(child.type as DataType));
 }
 
 function registerCodecs(): void {

@@ -51,7 +51,13 @@ export function columnConverter(name: string, spec: ColumnSpec): Convert {
   return (fields) => {
     const found = pickField(fields, from);
     const value = found === undefined || found === null || found === '' ? (source.default ?? found) : found;
-    if (value === undefined || value === null) {
+    if (value === null) {
+      throw new RowProblem(
+        'missing field',
+        `"${name}": field "${from}" is null; expected a value, or columns.${name}.default`,
+      );
+    }
+    if (value === undefined) {
       const problem = `"${name}": no field "${from}"; expected one of ${Object.keys(fields).join(', ').slice(0, 80)}`;
       throw new RowProblem('missing field', problem);
     }

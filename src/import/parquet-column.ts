@@ -4,6 +4,7 @@ import type { ColumnMetaData, Compressors, DecodedArray, PageHeader, SchemaTree 
 import { parquetHeader, readPage } from 'hyparquet/src/column.js';
 import { convert, DEFAULT_PARSERS } from 'hyparquet/src/convert.js';
 import { isFlatColumn } from 'hyparquet/src/schema.js';
+import { momentText } from './date-text.ts';
 import { exactDecimal, signedInteger } from './decimal-text.ts';
 
 /** Bytes of a file. Throws RangeError where they are not inside it. */
@@ -14,6 +15,13 @@ export interface ColumnCursor {
   /** The values of the next rows. @throws Error where fewer are left, or the column is damaged */
   take(rows: number): unknown[];
 }
+
+/** The library's, but for moments, whose digits beyond the milliseconds they lose. */
+export const parsers: typeof DEFAULT_PARSERS = {
+  ...DEFAULT_PARSERS,
+  timestampFromMicroseconds: (count: bigint) => momentText(BigInt(count) * 1000n),
+  timestampFromNanoseconds: (count: bigint) => momentText(BigInt(count)),
+};
 
 // Most headers are shorter; some hold statistics of any length.
 const headerLength = 1 << 12;
@@ -39,7 +47,7 @@ export function openColumn(
     pathInSchema: chunk.path_in_schema,
     schemaPath,
     compressors,
-    parsers: DEFAULT_PARSERS,
+    parsers,
     // The library turns decimals into float64; their bytes are decoded here.
     element: isDecimal ? withoutMeaning(element) : element,
     utf8: !isDecimal,

@@ -18,12 +18,8 @@ export interface CsvOptions {
   maximumField: number;
 }
 
-interface Parsed {
-  record: readonly string[];
-  /** Its first and its last line. */
-  first: number;
-  last: number;
-}
+/** The fields of a row, its first and its last line. */
+type Parsed = string[] & { first: number; last: number };
 
 const groupLength = 1000;
 // A line holds several fields.
@@ -48,11 +44,13 @@ export async function* readCsvRows(path: string, options: CsvOptions): SourceRow
   };
   try {
     for await (const parsed of parseFile(path, options, { faults, onBad: (bad) => rows.push(bad) })) {
-      const { record, first, last } = parsed as Parsed;
+      const record = parsed as Parsed;
+      const { first, last } = record;
       line = first;
       const where = `${path}:${line}`;
       const row = line;
       const fault = faultBefore(last + 1);
+      line = last + 1;
       if (names === null) {
         names = options.header ? record.map((name) => name.trim()) : record.map((_, i) => String(i));
         const twice = names.find((name, i) => names?.indexOf(name) !== i);
@@ -101,18 +99,15 @@ function parseFile(
     escape: options.quote,
     relax_column_count: true,
     skip_empty_lines: true,
-    on_record: (record: string[], context): Parsed => {
-      const last = lines.at(context.bytes - 1);
-      excess = context.lines - last;
-      return {
-        record,
-        first: last - record.reduce((count, field) => count + field.split(lines.sign()).length - 1, 0),
-        last,
-      };
+    on_record: (record, { bytes, lines: counted }): Parsed => {
+      const last = lines.at(bytes - 1);
+      excess = counted - last;
+      const within = record.reduce((count, field) => count + field.split(lines.sign()).length - 1, 0);
+      return Object.assign(record, { first: last - within, last });
     },
     skip_records_with_error: true,
     on_skip: (error) => {
-      const where = `${path}:${(error?.lines ?? 0) - excess}`;
+      const where = `${path}:${Number(error?.lines) - excess}`;
       // A row with several such quotes is one bad row.
       if (where !== lastBad) onBad({ where, reason: 'broken quotes', problem: describe(error) });
       lastBad = where;

@@ -3,15 +3,21 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { type Compressors, parquetMetadata, parquetSchema, type RowGroup, type SchemaTree } from 'hyparquet';
 import { assembleNested } from 'hyparquet/src/assemble.js';
-import { DEFAULT_PARSERS } from 'hyparquet/src/convert.js';
 import { getTreePath } from 'hyparquet/src/schema.js';
 import { compressors } from 'hyparquet-compressors';
 import { errorMessage } from '../errors.ts';
-import { openColumn, type ReadBytes } from './parquet-column.ts';
+import { openColumn, parsers, type ReadBytes } from './parquet-column.ts';
 import { toPlain } from './plain-value.ts';
 import type { SourceRow, SourceRows } from './source-row.ts';
 
 const rowsAtOnce = 1000;
+/** A page without bytes, as of a column of nulls, has nothing to unpack; not every unpacker knows that. */
+const unpackers: Compressors = Object.fromEntries(
+  Object.entries(compressors).map(([name, unpack]) => [
+    name,
+    (packed: Uint8Array, length: number) => (length === 0 ? new Uint8Array(0) : unpack(packed, length)),
+  ]),
+);
 // "PAR1", and the length of the metadata in front of it.
 const footerLength = 8;
 
@@ -21,7 +27,7 @@ const footerLength = 8;
  *
  * @param codecs what unpacks pages
  */
-export async function* readParquetRows(path: string, codecs: Compressors = compressors): SourceRows {
+export async function* readParquetRows(path: string, codecs: Compressors = unpackers): SourceRows {
   const descriptor = openSync(path, 'r');
   let row = 0;
   try {
@@ -81,7 +87,7 @@ function openField(
   if (child.children.length === 0) return { name, take: (rows) => first.cursor.take(rows) };
   const take = (rows: number): ArrayLike<unknown> => {
     const parts = new Map(columns.map(({ path, cursor }) => [path, cursor.take(rows)]));
-    assembleNested(parts, child, DEFAULT_PARSERS);
+    assembleNested(parts, child, parsers);
     const whole = parts.get(name);
     if (whole?.length !== rows) throw new Error(`"${name}": ${rows} rows announced, ${whole?.length ?? 0} there`);
     return whole;

@@ -131,6 +131,7 @@ describe('damaged files', () => {
     ['b.json', '{"a": [[1]]} trailing', 'after row 1: not JSON'],
     ['c.json', '7', 'after row 0: not JSON (begins with 7); expected one list of rows'],
     ['d.json', '{"a": "b"}\n{"a": "c"}', 'for a row a line set input.format: jsonl'],
+    ['null.jsonl', '{"id": "a", "text": null}', 'field "text" is null; expected a value, or columns.text.default'],
     ['e.json', '{"id": "a", "text": "b"}', 'keys that hold no list of rows, not used: id, text'],
     ['a.csv', 'id,text\na,b\nc\n', 'a row has another number of fields|expected 2 fields, received 1'],
     ['b.csv', 'id,text\na,"b\nc,d\n', 'expected values with closed quotes'],

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parquetReadObjects, snappyUncompress } from 'hyparquet';
 import { expect, test } from 'vitest';
+import { momentText } from '../../src/import/date-text.ts';
 import { readParquetRows } from '../../src/import/read-parquet.ts';
 import { isBad } from '../../src/import/source-row.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
@@ -20,6 +21,25 @@ test.each(
   expect(bad).toEqual([]);
   const { rows: expected } = await readAll(join(fixtures, 'nested.jsonl.gz'));
   expect(rows.map(({ fields }) => fields)).toEqual(expected.map(({ fields }) => fields));
+});
+
+test.each([
+  'dates.parquet',
+  'dates.arrow',
+])('%s: dates and moments are ISO text to the microsecond, and a column of nulls holds nothing', async (name) => {
+  const { rows, bad } = await readAll(join(fixtures, name));
+  expect(bad).toEqual([]);
+  const { rows: expected } = JSON.parse(readFileSync(join(fixtures, 'dates.json'), 'utf8')) as { rows: object[] };
+  expect(rows.map(({ fields }) => fields)).toEqual(expected);
+});
+
+test('moments of Parquet keep nanoseconds', () => {
+  expect([momentText(1n), momentText(-1n), momentText(1_577_934_245_678_901_230n), momentText(10n ** 30n)]).toEqual([
+    '1970-01-01T00:00:00.000000001Z',
+    '1969-12-31T23:59:59.999999999Z',
+    '2020-01-02T03:04:05.67890123Z',
+    '1000000000000000000000000000000',
+  ]);
 });
 
 /** Unpacks pages and counts them. */
