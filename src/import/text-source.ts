@@ -127,7 +127,7 @@ async function* checkGuess(path: string, encoding: Encoding, pieces: AsyncIterab
 }
 
 /** The length of the whole signs of a piece of UTF-8: without a sign that is cut off at its end. */
-export function wholeLength(piece: Buffer): number {
+function wholeLength(piece: Buffer): number {
   for (let back = 1; back <= Math.min(3, piece.length); back++) {
     const byte = piece[piece.length - back] ?? 0;
     if (byte >= 0xc0) {

@@ -2,7 +2,7 @@
 import { integerArgument, required, take } from './arguments.ts';
 import { indexIn, like } from './operators.ts';
 import { repr } from './printing.ts';
-import { stringMethod, stringMethodNames } from './string-methods.ts';
+import { stringMethod } from './string-methods.ts';
 import { TemplateError } from './template-error.ts';
 import { characters } from './text.ts';
 import {
@@ -44,13 +44,7 @@ const DICT_METHODS: Readonly<Record<string, DictMethod>> = {
   values: (dict) => ({ kind: 'view', type: 'dict_values', dict }),
 };
 
-/** Methods of Python's types that are known here; a template that calls another is refused when it is read. */
-export const methodNames: ReadonlySet<string> = new Set([
-  ...[...stringMethodNames, ...Object.keys(DICT_METHODS), 'count', 'index'],
-  ...[...CHANGING.dict, ...CHANGING.list],
-]);
-
-/** Methods that Python has and this does not. */
+/** Methods that Python has and this does not: a template that calls one is refused when it is read. */
 export const unsupportedMethods: ReadonlySet<string> = new Set([
   ...[
     'encode',

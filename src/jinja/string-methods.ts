@@ -188,8 +188,6 @@ const METHODS: Readonly<Record<string, Method>> = {
   zfill: zeroFill,
 };
 
-export const stringMethodNames: readonly string[] = [...Object.keys(METHODS), 'format'];
-
 /**
  * A method of a text, bound to it; undefined where str has none of this name.
  * @param look an attribute or element of a value, for `format`

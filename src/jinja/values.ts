@@ -204,7 +204,7 @@ export function keyIn(dict: Dict, key: Value): Value {
   return key;
 }
 
-export function hasKey(dict: Dict, key: Value): boolean {
+function hasKey(dict: Dict, key: Value): boolean {
   return dict.has(keyIn(dict, key));
 }
 
