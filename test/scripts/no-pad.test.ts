@@ -57,7 +57,10 @@ describe('a model without a PAD of its own', () => {
 
   it('is evaluated beside what was made of it', async () => {
     const runs = tinyRuns(path());
-    const without = { ppo: undefined, reward: undefined, prompts: undefined };
+    const without = {
+      ...{ ppo: undefined, reward: undefined },
+      ...{ prompts: undefined, promptCount: undefined, sampling: undefined },
+    };
     const { table } = await runStage(evaluate, evaluateConfig(world, runs, path('evaluate'), without), {
       ...{ lane, quiet: true },
     });
