@@ -100,9 +100,7 @@ describe('preference pairs', () => {
     const tie = Math.min(...widest.map(([, golds]) => Math.max(...golds) - Math.min(...golds))) + 1e-6;
     const { noPairOf } = await run('few', { label: { tie } });
     const kept = new Set(pairsOf('few').flatMap((rows) => rows.map(({ prompt }) => prompt)));
-    const empty = arrowRows(path('few/responses.arrow')).filter(
-      (row) => (row.response_ids as Int32Array).length === 0,
-    );
+    const empty = arrowRows(path('few/responses.arrow')).filter((row) => (row.response_ids as Int32Array).length === 0);
     const told = { 'prompts whose answers all tie or are the same': 8 - kept.size, 'empty answers': empty.length };
     expect(noPairOf).toEqual(Object.fromEntries(Object.entries(told).filter(([, count]) => count > 0)));
     expect(kept.size).toBeLessThan(8);
