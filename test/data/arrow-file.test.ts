@@ -277,7 +277,7 @@ describe('files that are not as they should be', () => {
     const damaged = good.slice();
     new DataView(damaged.buffer).setInt32(good.length - 10, 1e9, true);
     expect(message(save('damaged.arrow', damaged), wanted)).toMatch(
-      /^DataError: \/damaged\.arrow: the file is damaged \(.*\)\. Run npx/,
+      /^DataError: \/damaged\.arrow: the file is damaged \(.*\)\. Run node/,
     );
   });
 
