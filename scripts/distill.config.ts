@@ -1,7 +1,8 @@
 /** Configuration of distillation: a student that learns from a teacher's probabilities on instruction data. */
 import { z } from 'zod';
-import { bestKey, checkPatience, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
+import { bestKey, checkPatience, everyStepsKey, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
 import { Checkpoints, filePath, ignoreFields, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
+import { accumulateKey, epochsKey } from '../src/run/training-section.ts';
 
 function size(description: string) {
   return z.int().positive().nullable().default(null).describe(`${description} null: as the teacher.`);
@@ -63,13 +64,8 @@ export const DistillConfig = z
     training: z
       .strictObject({
         rows: z.int().positive().default(8).describe('Packed rows an update.'),
-        accumulate: z
-          .int()
-          .positive()
-          .default(1)
-          .describe('Micro-batches that an update is split into.')
-          .meta({ resume: 'split' }),
-        epochs: z.number().positive().default(1).describe('Passes over the packed rows.').meta({ resume: 'length' }),
+        accumulate: accumulateKey('an update'),
+        epochs: epochsKey('the packed rows'),
       })
       .prefault({}),
     optimizer: withDefaults(Optimizer, {
@@ -81,11 +77,7 @@ export const DistillConfig = z
     }).prefault({}),
     evaluation: z
       .strictObject({
-        everySteps: z
-          .int()
-          .positive()
-          .default(100)
-          .describe('Steps between evaluations; one is made at the end in any case.'),
+        everySteps: everyStepsKey(100, 'evaluations'),
         rowsPerTask: z.int().positive().default(24).describe('Validation rows of each task.'),
         best: bestKey(['loss', 'accuracy', 'last'], 'loss'),
         patience: patienceKey,

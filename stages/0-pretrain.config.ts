@@ -1,7 +1,8 @@
 /** Configuration of stage 0: causal language modelling of a small base model. */
 import { z } from 'zod';
-import { bestKey, checkPatience, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
+import { bestKey, checkPatience, everyStepsKey, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
 import { Checkpoints, filePath, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
+import { accumulateKey } from '../src/run/training-section.ts';
 
 /** Sizes of a new decoder. */
 const NewModel = z.strictObject({
@@ -35,12 +36,7 @@ export const PretrainConfig = z
         steps: z.int().positive().default(1500).describe('Updates.').meta({ resume: 'length' }),
         rows: z.int().positive().default(16).describe('Packed rows an update.'),
         length: z.int().positive().default(128).describe('Tokens a row.'),
-        accumulate: z
-          .int()
-          .positive()
-          .default(1)
-          .describe('Micro-batches that a batch of rows is split into.')
-          .meta({ resume: 'split' }),
+        accumulate: accumulateKey('a batch of rows'),
       })
       .prefault({}),
     optimizer: withDefaults(Optimizer, {
@@ -53,11 +49,7 @@ export const PretrainConfig = z
     }).prefault({}),
     evaluation: z
       .strictObject({
-        everySteps: z
-          .int()
-          .positive()
-          .default(100)
-          .describe('Steps between measurements of the held-out loss; one is made at the end in any case.'),
+        everySteps: everyStepsKey(100, 'measurements of the held-out loss'),
         best: bestKey(['loss', 'last'], 'loss'),
         patience: patienceKey,
         share: shareKey('the documents', 'where heldOut is null'),

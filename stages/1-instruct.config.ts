@@ -4,7 +4,7 @@ import { overlongPolicies } from '../src/data/instruction.ts';
 import { templateChoices } from '../src/data/mixture.ts';
 import { mixtureRules } from '../src/data/mixture-rates.ts';
 import { templateKinds } from '../src/data/template-schema.ts';
-import { bestKey, checkPatience, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
+import { bestKey, checkPatience, everyStepsKey, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
 import {
   Checkpoints,
   filePath,
@@ -16,6 +16,7 @@ import {
   Tuning,
   withDefaults,
 } from '../src/run/sections.ts';
+import { accumulateKey, epochsKey } from '../src/run/training-section.ts';
 
 function names(description: string) {
   return z.array(z.string()).default([]).describe(description);
@@ -135,13 +136,8 @@ export const InstructConfig = z
     training: z
       .strictObject({
         rows: z.int().positive().default(8).describe('Packed rows an update.'),
-        accumulate: z
-          .int()
-          .positive()
-          .default(1)
-          .describe('Micro-batches that an update is split into.')
-          .meta({ resume: 'split' }),
-        epochs: z.number().positive().default(1).describe('Passes over the packed rows.').meta({ resume: 'length' }),
+        accumulate: accumulateKey('an update'),
+        epochs: epochsKey('the packed rows'),
       })
       .prefault({}),
     tuning: Tuning.prefault({}),
@@ -155,11 +151,7 @@ export const InstructConfig = z
     }).prefault({}),
     evaluation: z
       .strictObject({
-        everySteps: z
-          .int()
-          .positive()
-          .default(100)
-          .describe('Steps between evaluations; one is made at the end in any case.'),
+        everySteps: everyStepsKey(100, 'evaluations'),
         rowsPerTask: z.int().positive().default(12).describe('Validation rows of each task.'),
         best: bestKey(['loss', 'accuracy', 'last'], 'loss'),
         patience: patienceKey,

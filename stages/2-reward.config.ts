@@ -1,8 +1,9 @@
 /** Configuration of stage 2: a reward model from preference pairs. */
 import { z } from 'zod';
 import { pairOverlongPolicies } from '../src/data/preference.ts';
-import { bestKey, checkPatience, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
+import { bestKey, checkPatience, everyStepsKey, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
 import { Checkpoints, filePath, Memory, Optimizer, Run, Runtime, Tuning, withDefaults } from '../src/run/sections.ts';
+import { epochsKey } from '../src/run/training-section.ts';
 
 export const RewardConfig = z
   .strictObject({
@@ -79,7 +80,7 @@ export const RewardConfig = z
           .default(16)
           .describe('Pairs of one forward and backward pass; bounds memory.')
           .meta({ resume: 'split' }),
-        epochs: z.number().positive().default(1).describe('Passes over the pairs.').meta({ resume: 'length' }),
+        epochs: epochsKey('the pairs'),
       })
       .prefault({}),
     tuning: Tuning.prefault({}),
@@ -92,11 +93,7 @@ export const RewardConfig = z
     }).prefault({}),
     evaluation: z
       .strictObject({
-        everySteps: z
-          .int()
-          .positive()
-          .default(25)
-          .describe('Steps between evaluations on the held-out pairs; one is made at the end in any case.'),
+        everySteps: everyStepsKey(25, 'evaluations on the held-out pairs'),
         best: bestKey(['loss', 'accuracy', 'last'], 'loss'),
         patience: patienceKey,
         share: shareKey('the pairs, with all pairs of their prompts,', 'where there are no held-out pairs'),
