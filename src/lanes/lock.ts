@@ -1,17 +1,13 @@
-/** One setup at a time per cache: a lock file with its owner, taken over when the owner is gone. */
+/** One setup at a time per cache: waits for another one, and passes over a lock of another host whose beat has stopped. */
 
 import { randomBytes } from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
-import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { link, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasCode } from '../errors.ts';
-import { isAlive, isHere, type Process, thisProcess } from '../files/process-identity.ts';
+import { type Held, holderOf, type Lock, takeLock } from '../files/lock.ts';
+import { isHere } from '../files/process-identity.ts';
 import { stopPrograms } from './programs.ts';
-
-interface Owner extends Process {
-  nonce: string;
-}
 
 const beatMilliseconds = 5_000;
 /** A lock from another host (a container with the same cache) counts as left behind when it misses this many beats. */
@@ -23,8 +19,7 @@ const staleMilliseconds = 60_000;
  */
 export async function withLock<T>(cache: string, say: (line: string) => void, work: () => Promise<T>): Promise<T> {
   const path = join(cache, 'setup.lock');
-  const own: Owner = { ...thisProcess(), nonce: nonce() };
-  await acquire(path, own, say);
+  const lock = await acquire(path, say);
   const beat = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => undefined), beatMilliseconds);
   beat.unref();
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -35,7 +30,7 @@ export async function withLock<T>(cache: string, say: (line: string) => void, wo
   const release = (): void => {
     clearInterval(beat);
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
-    if (readOwner(path)?.nonce === own.nonce) rmSync(path, { force: true });
+    lock.release();
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   try {
@@ -45,64 +40,36 @@ export async function withLock<T>(cache: string, say: (line: string) => void, wo
   }
 }
 
-async function acquire(path: string, own: Owner, say: (line: string) => void): Promise<void> {
+async function acquire(path: string, say: (line: string) => void): Promise<Lock> {
   for (let waited = false; ; waited = true) {
-    const draft = `${path}.${own.nonce}`;
-    await writeFile(draft, JSON.stringify(own));
-    try {
-      await link(draft, path); // fails where the lock exists, and never shows a half-written file
-      return;
-    } catch (error) {
-      if (!hasCode(error, 'EEXIST')) throw error;
-    } finally {
-      await rm(draft, { force: true });
-    }
-    const owner = readOwner(path);
-    if (await isStale(path, owner)) {
-      await takeAway(path, owner);
+    const lock = await takeLock(path, 'setup');
+    if ('release' in lock) return lock;
+    if (await isLeftBehind(lock)) {
+      await takeAway(lock);
       continue;
     }
+    const { owner } = lock;
     if (!waited) say(`waiting for another setup to finish (process ${owner?.pid ?? '?'} on ${owner?.host ?? '?'})`);
     await sleep(500);
   }
 }
 
-async function isStale(path: string, owner: Owner | undefined): Promise<boolean> {
-  if (owner !== undefined && isHere(owner)) return !isAlive(owner);
-  const age = Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now());
+/** True for a lock whose owner cannot be asked from here and has missed its beats. */
+async function isLeftBehind({ file, owner }: Held): Promise<boolean> {
+  if (owner !== undefined && isHere(owner)) return false;
+  const age = Date.now() - ((await stat(file).catch(() => undefined))?.mtimeMs ?? Date.now());
   return age > staleMilliseconds;
 }
 
-/** Two processes may both find the lock stale; the slower must not remove the faster one's new lock. */
-async function takeAway(path: string, seen: Owner | undefined): Promise<void> {
-  const aside = `${path}.${nonce()}`;
+/** Two processes may both find the lock left behind; the slower must not remove the faster one's new lock. */
+async function takeAway({ file, owner: seen }: Held): Promise<void> {
+  const aside = `${file}.${randomBytes(6).toString('hex')}`;
   try {
-    await rename(path, aside);
+    await rename(file, aside);
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return;
     throw error;
   }
-  const taken = await readFile(aside, 'utf8').catch(() => '');
-  if (taken !== '' && parseOwner(taken)?.nonce !== seen?.nonce) await link(aside, path).catch(() => undefined);
+  if (holderOf(aside)?.owner?.nonce !== seen?.nonce) await link(aside, file).catch(() => undefined);
   await rm(aside, { force: true });
-}
-
-function readOwner(path: string): Owner | undefined {
-  try {
-    return parseOwner(readFileSync(path, 'utf8'));
-  } catch {
-    return undefined;
-  }
-}
-
-function parseOwner(text: string): Owner | undefined {
-  try {
-    return JSON.parse(text) as Owner;
-  } catch {
-    return undefined;
-  }
-}
-
-function nonce(): string {
-  return randomBytes(6).toString('hex');
 }
