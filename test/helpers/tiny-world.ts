@@ -49,8 +49,9 @@ function firstLines(path: string, count: number): string[] {
     });
 }
 
-/** Makes a tiny world in an existing folder. */
+/** Makes a tiny world in a folder, which is made where it is not there. */
 export async function makeTinyWorld(path: string): Promise<TinyWorld> {
+  mkdirSync(path, { recursive: true });
   const at = (name: string): string => join(path, name);
   const world = {
     path,

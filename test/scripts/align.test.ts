@@ -32,7 +32,6 @@ const backend = lanesToTest()[0]!;
 let world: TinyWorld;
 
 beforeAll(async () => {
-  mkdirSync(path('world'));
   mkdirSync(path('configs'));
   world = await makeTinyWorld(path('world'));
   const runs = tinyRuns('set by the chain');

@@ -40,7 +40,6 @@ const path = useSharedFolder();
 let world: TinyWorld;
 let lane: Lane;
 beforeAll(async () => {
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
   lane = await useLane(lanesToTest()[0]);
   const learning = { training: { epochs: 10 }, evaluation: { everySteps: 100 } };

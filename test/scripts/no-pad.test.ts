@@ -1,5 +1,4 @@
 /** Every program that lets a model answer or judge takes one whose tokenizer was given its PAD here. */
-import { mkdirSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { DistillConfig } from '../../scripts/distill.config.ts';
 import { distill } from '../../scripts/distill.ts';
@@ -24,7 +23,6 @@ let lane: Lane;
 let world: TinyWorld;
 beforeAll(async () => {
   lane = await useLane();
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
   takePadAway(world.base);
   await runStage(instruct, instructConfig(world, path('instruct')), { lane, quiet: true });

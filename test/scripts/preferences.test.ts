@@ -1,5 +1,4 @@
 /** The preference pairs of a tiny world: whole prompts held out, gold truth kept, label noise as configured. */
-import { mkdirSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { preferences } from '../../scripts/preferences.ts';
 import { readPreferences } from '../../src/data/preference.ts';
@@ -35,7 +34,6 @@ const pairsOf = (folder: string) =>
 
 beforeAll(async () => {
   lane = await useLane();
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
   summary = await run('run');
 });

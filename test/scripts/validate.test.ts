@@ -20,7 +20,6 @@ import { copyWorld, makeTinyWorld } from '../helpers/tiny-world.ts';
 const path = useSharedFolder();
 let world: TinyWorld;
 beforeAll(async () => {
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
 });
 

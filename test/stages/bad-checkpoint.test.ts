@@ -39,7 +39,6 @@ let world: TinyWorld;
 let runs: TinyRuns;
 beforeAll(async () => {
   lane = await useLane();
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
   runs = await makeParents(world, path('chain'), lane);
 });

@@ -27,7 +27,6 @@ let world: TinyWorld;
 let tokenizer: Tokenizer;
 beforeAll(async () => {
   lane = await useLane();
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
   tokenizer = loadTokenizer(world.tokenizer);
 });

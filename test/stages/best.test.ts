@@ -30,7 +30,6 @@ let world: TinyWorld;
 let lane: Lane;
 const said: string[] = [];
 beforeAll(async () => {
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
   lane = await useLane();
 });

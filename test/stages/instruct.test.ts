@@ -1,5 +1,5 @@
 /** Stage 1 on a tiny world: the table it makes, what it learns, and which model it keeps. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -28,7 +28,6 @@ import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 const path = useSharedFolder();
 let world: TinyWorld;
 beforeAll(async () => {
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
 });
 

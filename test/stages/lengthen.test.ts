@@ -1,5 +1,5 @@
 /** A run that is made longer with --resume ends with the weights of one that was that long from its beginning. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { ppoMetrics } from '../../src/rollout/ppo-metrics.ts';
@@ -32,7 +32,6 @@ let world: TinyWorld;
 let lane: Lane;
 beforeAll(async () => {
   lane = await useLane('wasm');
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
 });
 

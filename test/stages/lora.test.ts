@@ -1,5 +1,5 @@
 /** The chain with low-rank adapters: one frozen trunk, adapters in PEFT's format beside merged models, exact resume. */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readAdapterFolder } from '../../src/checkpoint/adapter-folder.ts';
@@ -27,7 +27,6 @@ const tuning = { method: 'lora', lora: { rank: 2, alpha: 4, dropout: 0.1 } } as 
 const calm = { tuning: { ...tuning, lora: { ...tuning.lora, dropout: 0 } } };
 let world: TinyWorld;
 beforeAll(async () => {
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
 });
 

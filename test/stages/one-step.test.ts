@@ -1,5 +1,4 @@
 /** The smallest runs: one row, one pair, one step, with the warm-up that larger runs have. Each must learn something. */
-import { mkdirSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { writePreferences } from '../../src/data/preference.ts';
@@ -22,7 +21,6 @@ let world: TinyWorld;
 let lane: Lane;
 beforeAll(async () => {
   lane = await useLane('wasm');
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
 });
 

@@ -1,5 +1,5 @@
 /** Stage 3 on a tiny world: what it writes, what it changes and what it leaves alone, and its switches. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ppoMetrics } from '../../src/rollout/ppo-metrics.ts';
@@ -28,7 +28,6 @@ import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 const path = useSharedFolder();
 let world: TinyWorld;
 beforeAll(async () => {
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
 });
 

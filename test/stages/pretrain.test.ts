@@ -1,5 +1,5 @@
 /** Stage 0 on a tiny world: what it writes, that it learns, and that its options do what they say. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { disposeModel } from '../../src/model/model.ts';
@@ -24,7 +24,6 @@ import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 const path = useSharedFolder();
 let world: TinyWorld;
 beforeAll(async () => {
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
 });
 

@@ -39,7 +39,6 @@ import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 const path = useSharedFolder();
 let world: TinyWorld;
 beforeAll(async () => {
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
   // About ten rows, four an update: a pass ends within the third update.
   const documents = readFileSync(world.corpus, 'utf8').split('\n').slice(0, 3);

@@ -1,5 +1,5 @@
 /** Stage 2 on a tiny world: what it writes, that it learns preferences, and that scores come out normalised. */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
@@ -30,7 +30,6 @@ import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 const path = useSharedFolder();
 let world: TinyWorld;
 beforeAll(async () => {
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
 });
 

@@ -1,5 +1,4 @@
 /** Memory: the number of tensors is the same after every step, and none are left when a stage is over. */
-import { mkdirSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { preferences } from '../../scripts/preferences.ts';
 import { openEngine } from '../../src/compile/engine.ts';
@@ -30,7 +29,6 @@ import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 const path = useSharedFolder();
 let world: TinyWorld;
 beforeAll(async () => {
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
 });
 

@@ -1,5 +1,5 @@
 /** Checkpoints of the wrong kind, or too short for what they would read, are refused before any step. */
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import type { Lane } from '../../src/tensor/lane.ts';
@@ -22,7 +22,6 @@ let world: TinyWorld;
 let runs: TinyRuns;
 beforeAll(async () => {
   lane = await useLane();
-  mkdirSync(path('world'));
   world = await makeTinyWorld(path('world'));
   runs = await makeParents(world, path('chain'), lane);
 });
