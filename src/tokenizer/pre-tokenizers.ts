@@ -101,9 +101,12 @@ function prefixed(
 
 function byteLevel(part: PreTokenizer & { type: 'ByteLevel' }, isLast: boolean): Cut {
   return (pieces, place) => {
-    const begun = part.add_prefix_space ? prefixed(pieces, place, ' ', () => true) : pieces;
-    const cut = part.use_regex ? { ...begun, texts: begun.texts.flatMap(splitWords) } : begun;
-    return isLast ? cut : { ...cut, texts: cut.texts.map(toByteCharacters) };
+    const { texts, areWhole } = part.add_prefix_space ? prefixed(pieces, place, ' ', () => true) : pieces;
+    // Most texts are one piece, whose words need no copying together.
+    const [only = ''] = texts;
+    const cut = (): readonly string[] => (texts.length === 1 ? splitWords(only) : texts.flatMap(splitWords));
+    const words = part.use_regex ? cut() : texts;
+    return { texts: isLast ? words : words.map(toByteCharacters), areWhole };
   };
 }
 
