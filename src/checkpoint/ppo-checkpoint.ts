@@ -42,7 +42,7 @@ export interface PpoCheckpoint {
  * Policy and critic with their optimizers: as they start, or as a checkpoint has them.
  * @throws CheckpointError when the checkpoint is damaged
  */
-export function trainedPpo(
+function trainedPpo(
   start: { readonly policy: Model; readonly critic: Model },
   settings: { readonly policy: AdamWOptions; readonly critic: AdamWOptions },
   last: PpoCheckpoint | undefined,

@@ -2,6 +2,7 @@
 import type { PreferencePair } from '../data/preference.ts';
 import { betterResponse } from '../data/preference-sets.ts';
 import type { Model } from '../model/model.ts';
+import { bradleyTerryLoss } from '../objectives/bradley-terry.ts';
 import { likeLengths } from '../steps/like-lengths.ts';
 import type { PromptResponse } from '../steps/response-batch.ts';
 import { responseScores } from '../steps/score-responses.ts';
@@ -64,23 +65,9 @@ export function scoreSequences(model: Model, sequences: readonly PromptResponse[
 }
 
 /** How the loss of pairs is made up: see `bradleyTerry`. */
-export interface PairLoss {
+interface PairLoss {
   readonly useMargin: boolean;
   readonly centring: number;
-}
-
-/**
- * Mean over the pairs of −log σ(chosen − rejected − margin) + centring · (chosen + rejected)²: `bradleyTerry` on host
- * numbers, in float64.
- */
-export function pairLoss(scores: readonly (JudgedPair & { readonly margin: number })[], centring: number): number {
-  const sum = scores.reduce((total, { chosen, rejected, margin }) => {
-    const short = margin - (chosen - rejected);
-    // log(1 + e^x) without overflow.
-    const softplus = Math.max(short, 0) + Math.log1p(Math.exp(-Math.abs(short)));
-    return total + softplus + centring * (chosen + rejected) ** 2;
-  }, 0);
-  return sum / scores.length;
 }
 
 /** Scores both responses of every pair and compares. */
@@ -105,7 +92,7 @@ export function judgePairs(
   const { bins, error } = calibration(scores);
   const withMargins = scores.map((pair, i) => ({ ...pair, margin: useMargin ? (rows[i]?.margin ?? 0) : 0 }));
   return {
-    loss: pairLoss(withMargins, centring),
+    loss: bradleyTerryLoss(withMargins, centring),
     scores,
     accuracy: pairAccuracy(byGold),
     labelAccuracy: pairAccuracy(scores),

@@ -37,3 +37,17 @@ export function bradleyTerry(
     margin: tf.mean(difference) as Scalar,
   };
 }
+
+/** The loss of `bradleyTerry` from scores on the host, in float64. */
+export function bradleyTerryLoss(
+  pairs: readonly { readonly chosen: number; readonly rejected: number; readonly margin: number }[],
+  centring: number,
+): number {
+  const sum = pairs.reduce((total, { chosen, rejected, margin }) => {
+    const short = margin - (chosen - rejected);
+    // log(1 + e^x) without overflow.
+    const softplus = Math.max(short, 0) + Math.log1p(Math.exp(-Math.abs(short)));
+    return total + softplus + centring * (chosen + rejected) ** 2;
+  }, 0);
+  return sum / pairs.length;
+}

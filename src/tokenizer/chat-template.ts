@@ -29,7 +29,7 @@ export type RenderChat = (messages: readonly ChatMessage[], ask: boolean, inputs
  * The date that templates are told, as some write today's into every prompt: then the same run would see other tokens
  * tomorrow. It is the one that Llama 3's template itself takes where there is no clock.
  */
-export const TEMPLATE_DATE: Date = new Date(Date.UTC(2024, 6, 26));
+const TEMPLATE_DATE: Date = new Date(Date.UTC(2024, 6, 26));
 
 const TURNS =
   "{% for message in messages %}{% if message['role'] == 'user' %}{{ message['content'] + '\\n' }}" +

@@ -1,6 +1,6 @@
 /** Tensor objectives against PyTorch float64: values, statistics and gradients. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { bradleyTerry } from '../../src/objectives/bradley-terry.ts';
+import { bradleyTerry, bradleyTerryLoss } from '../../src/objectives/bradley-terry.ts';
 import { maskedCrossEntropy } from '../../src/objectives/cross-entropy.ts';
 import { tokenEntropy, tokenLogProbs } from '../../src/objectives/log-probabilities.ts';
 import { clippedPolicyLoss, clippedValueLoss } from '../../src/objectives/ppo-clip.ts';
@@ -88,6 +88,11 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       bradleyTerry(a as Tensor1D, b as Tensor1D, { margin, centring: from.centring });
     expect(scalar(terms(better, worse).loss)).toBeAllclose([from.loss], tolerance.forward);
     expect(scalar(terms(better, worse).accuracy)).toBeAllclose([accuracy]);
+    const pairs = chosen.data.map((score, i) => {
+      const [other, by] = [rejected.data[i] as number, from.margin ? (margins.data[i] as number) : 0];
+      return { chosen: score, rejected: other, margin: by };
+    });
+    expect([bradleyTerryLoss(pairs, from.centring)]).toBeAllclose([from.loss], tolerance.forward);
     const gradients = tf.grads((a: Tensor, b: Tensor) => terms(a, b).loss)([better, worse]);
     expect(take(gradients[0]!)).toBeAllclose(from.chosenGradient.data, tolerance.gradient);
     expect(take(gradients[1]!)).toBeAllclose(from.rejectedGradient.data, tolerance.gradient);
