@@ -2,8 +2,8 @@
 
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadTemplateFile } from '../src/data/template-file.ts';
 import { atomicWrite } from '../src/files/atomic-write.ts';
+import { loadTemplateFile } from '../src/tasks/template-file.ts';
 import { writeCards } from './world/cards.ts';
 import type { ChatRow } from './world/chat.ts';
 import { buildChat } from './world/chat.ts';

@@ -8,8 +8,8 @@
  */
 import { createInterface } from 'node:readline';
 import { seededRandom } from '../src/random.ts';
-import { flagHelp, parseFlags } from '../src/run/flags.ts';
 import { runMain } from '../src/run/program.ts';
+import { flagHelp, parseFlags } from '../src/terminal/flags.ts';
 import { type ChatIo, openChat } from './use/chat-session.ts';
 import { samplingFlags, samplingOf } from './use/sampling-flags.ts';
 import { disposeSpeakers, openSpeakers } from './use/speaker.ts';

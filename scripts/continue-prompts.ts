@@ -8,18 +8,18 @@
  */
 import { existsSync } from 'node:fs';
 import { loadModelFolder } from '../src/checkpoint/model-folder.ts';
-import { openJsonLinesWriter, readJsonLines } from '../src/data/jsonl.ts';
-import { countAt, describeTally, type Tally, tallyEntry } from '../src/data/tally.ts';
+import { generate } from '../src/decoding/generate.ts';
 import { ConfigError, DataError } from '../src/errors.ts';
 import { loadPromptFile } from '../src/evaluation/chat-prompts.ts';
 import { disposeModel, trainNothing } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
-import { generate } from '../src/rollout/generate.ts';
-import { type Flags, flagHelp, parseFlags } from '../src/run/flags.ts';
 import { openParent } from '../src/run/parents.ts';
 import { runMain } from '../src/run/program.ts';
-import { openProgress } from '../src/run/progress.ts';
 import { openLaneFor } from '../src/run/stage.ts';
+import { openJsonLinesWriter, readJsonLines } from '../src/tables/jsonl.ts';
+import { countAt, describeTally, type Tally, tallyEntry } from '../src/tables/tally.ts';
+import { type Flags, flagHelp, parseFlags } from '../src/terminal/flags.ts';
+import { openProgress } from '../src/terminal/progress.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 
 const flags = {

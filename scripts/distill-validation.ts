@@ -3,11 +3,6 @@ import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { keptFacts } from '../src/checkpoint/stage-cards.ts';
 import { trainedHash } from '../src/checkpoint/trained-hash.ts';
-import { readTable } from '../src/data/arrow-file.ts';
-import { utf8 } from '../src/data/columns.ts';
-import { holdOutRows } from '../src/data/hold-out-share.ts';
-import { describeLosses, loadTasks, type Task } from '../src/data/tasks.ts';
-import { templateKinds } from '../src/data/template-schema.ts';
 import {
   describeValidation,
   measureValidation,
@@ -21,6 +16,11 @@ import { seededRandom } from '../src/random.ts';
 import { openValidationLog, type Scores, type ValidationLog } from '../src/report/validation-log.ts';
 import type { BestState, KeptStep } from '../src/run/keep-best.ts';
 import type { RunFolder } from '../src/run/run-folder.ts';
+import { readTable } from '../src/tables/arrow-file.ts';
+import { utf8 } from '../src/tables/columns.ts';
+import { holdOutRows } from '../src/tasks/hold-out-share.ts';
+import { describeLosses, loadTasks, type Task } from '../src/tasks/tasks.ts';
+import { templateKinds } from '../src/tasks/template-schema.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import type { DistillConfig } from './distill.config.ts';
 

@@ -6,21 +6,25 @@
  *   Run     node --import tsx scripts/distill.ts configs/distill/tiny.yaml
  *   After   Hinton et al. 2015 (arXiv:1503.02531); the mix of losses as in DistilBERT (arXiv:1910.01108)
  */
+
+import { splitRows } from '../src/batch/packing.ts';
 import { checkModelFolder, loadModelFolder } from '../src/checkpoint/model-folder.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
-import { GRAPHS_MADE, graphsMade } from '../src/compile/mode.ts';
-import type { CursorState } from '../src/data/cursor.ts';
-import { createCursor } from '../src/data/cursor.ts';
-import { splitRows } from '../src/data/packing.ts';
-import { readAhead } from '../src/data/read-ahead.ts';
-import type { TrainingData } from '../src/data/tokenized-examples.ts';
-import { openPacked } from '../src/data/tokenized-packed.ts';
 import { ConfigError } from '../src/errors.ts';
 import { measureValidation } from '../src/evaluation/validation.ts';
+import type { CursorState } from '../src/examples/cursor.ts';
+import { createCursor } from '../src/examples/cursor.ts';
+import { readAhead } from '../src/examples/read-ahead.ts';
+import type { TrainingData } from '../src/examples/tokenized-examples.ts';
+import { openPacked } from '../src/examples/tokenized-packed.ts';
+import { disposeAdamW } from '../src/execution/adamw.ts';
+import { learningRateAt, shortenedWarmups } from '../src/execution/schedule.ts';
+import { GRAPHS_MADE, graphsMade } from '../src/graph/mode.ts';
 import type { ModelDimensions } from '../src/model/dimensions.ts';
 import { checkDimensions, parameterCount } from '../src/model/dimensions.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel, newModel, trainNothing } from '../src/model/model.ts';
+import { distillBatches, distillUpdate } from '../src/objectives/distill-update.ts';
 import { seededRandom } from '../src/random.ts';
 import type { Scores } from '../src/report/validation-log.ts';
 import { describeScores, shownScores, validationMetrics } from '../src/report/validation-log.ts';
@@ -32,11 +36,8 @@ import { program } from '../src/run/program.ts';
 import type { RunFolder } from '../src/run/run-folder.ts';
 import { recordLength } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
-import { distillBatches, distillUpdate } from '../src/steps/distill-update.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
-import { disposeAdamW } from '../src/training/adamw.ts';
-import { learningRateAt, shortenedWarmups } from '../src/training/schedule.ts';
 import { DistillConfig } from './distill.config.ts';
 import type { DistillValidation } from './distill-validation.ts';
 import { openValidation, prepareValidation } from './distill-validation.ts';

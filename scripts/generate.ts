@@ -6,13 +6,14 @@
  *            npm run generate -- data/runs/tiny/instruct data/runs/tiny/ppo --prompt "Good morning!"
  *   Prints   the answers on standard output, and what they cost on standard error; with --json one line an answer
  */
-import { encodePrompt } from '../src/data/instruction.ts';
+
 import { ConfigError, DataError, hasCode } from '../src/errors.ts';
+import { encodePrompt } from '../src/examples/instruction.ts';
 import { readText } from '../src/files/text-file.ts';
 import { seededRandom } from '../src/random.ts';
-import { type Flags, flagHelp, parseFlags } from '../src/run/flags.ts';
 import { runMain } from '../src/run/program.ts';
 import { openColumns } from '../src/run/text-columns.ts';
+import { type Flags, flagHelp, parseFlags } from '../src/terminal/flags.ts';
 import { type Answered, answerAll, describeAnswer, type Question } from './use/answer.ts';
 import { samplingFlags, samplingOf } from './use/sampling-flags.ts';
 import { disposeSpeakers, openSpeakers, rawIds, roomAfter, type Speaker } from './use/speaker.ts';

@@ -14,10 +14,10 @@ import type { FetchedModel } from '../src/hub/get-model.ts';
 import { getModel } from '../src/hub/get-model.ts';
 import type { Hub, ModelName } from '../src/hub/source.ts';
 import { hubFrom, parseModelName } from '../src/hub/source.ts';
-import { watchInterrupts } from '../src/run/interrupts.ts';
 import { runMain } from '../src/run/program.ts';
-import type { Phase, Progress } from '../src/run/progress.ts';
-import { openProgress } from '../src/run/progress.ts';
+import { watchInterrupts } from '../src/terminal/interrupts.ts';
+import type { Phase, Progress } from '../src/terminal/progress.ts';
+import { openProgress } from '../src/terminal/progress.ts';
 
 const USAGE = [
   'Fetches a model from the Hugging Face Hub into a folder that every stage can start from.',

@@ -18,8 +18,8 @@ import { atomicFolder } from '../src/files/atomic-write.ts';
 import { makeAlone } from '../src/files/lock.ts';
 import { disposeModel, trainNothing } from '../src/model/model.ts';
 import { runMain } from '../src/run/program.ts';
-import { openProgress } from '../src/run/progress.ts';
 import { openLaneFor } from '../src/run/stage.ts';
+import { openProgress } from '../src/terminal/progress.ts';
 import { llama2cTokenizerFiles } from '../src/tokenizer/llama2c-files.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 

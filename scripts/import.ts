@@ -5,15 +5,16 @@
  *   Writes  `output`, whole or not at all, with provenance columns and the report in its metadata
  *   Run     node --import tsx scripts/import.ts configs/import/public/banking77.yaml
  */
-import type { Tally } from '../src/data/tally.ts';
+
 import { hashText } from '../src/files/hash.ts';
 import { makeAlone } from '../src/files/lock.ts';
 import { importDataset } from '../src/import/import-dataset.ts';
 import type { ImportReport } from '../src/import/import-report.ts';
 import { formatTable } from '../src/report/table.ts';
-import { watchInterrupts } from '../src/run/interrupts.ts';
 import { readArguments, runMain } from '../src/run/program.ts';
 import { stringifyConfig } from '../src/run/show-config.ts';
+import type { Tally } from '../src/tables/tally.ts';
+import { watchInterrupts } from '../src/terminal/interrupts.ts';
 import { ImportConfig } from './import.config.ts';
 
 /** Runs the import that a configuration describes. */

@@ -16,11 +16,11 @@ import { CheckpointError, ConfigError } from '../src/errors.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { makeAlone } from '../src/files/lock.ts';
 import { disposeModel } from '../src/model/model.ts';
-import { type Flags, flagHelp, parseFlags } from '../src/run/flags.ts';
 import { openParent } from '../src/run/parents.ts';
 import { runMain } from '../src/run/program.ts';
-import { openProgress } from '../src/run/progress.ts';
 import { openLaneFor } from '../src/run/stage.ts';
+import { type Flags, flagHelp, parseFlags } from '../src/terminal/flags.ts';
+import { openProgress } from '../src/terminal/progress.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 
 const flags = {

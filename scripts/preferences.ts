@@ -9,26 +9,26 @@
  * is known and a well-fitted reward model is calibrated. The synthetic-gold set-up follows Gao et al. 2022, arXiv:2210.10760.
  */
 import { checkModelFolder, loadModelFolder } from '../src/checkpoint/model-folder.ts';
-import { writeTable } from '../src/data/arrow-file.ts';
-import { bool, float32, int32List, utf8 } from '../src/data/columns.ts';
-import { decodeResponse } from '../src/data/instruction.ts';
-import type { PreferenceRow } from '../src/data/preference.ts';
-import { writePreferences } from '../src/data/preference.ts';
-import { countAt, describeTally, type Tally, tallyEntry } from '../src/data/tally.ts';
+import { generateEach } from '../src/decoding/generate.ts';
 import { DataError } from '../src/errors.ts';
 import type { JudgedPrompt } from '../src/evaluation/chat-prompts.ts';
 import { describePrompts, loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
 import { goldScore } from '../src/evaluation/gold.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
+import { decodeResponse } from '../src/examples/instruction.ts';
+import type { PreferenceRow } from '../src/examples/preference.ts';
+import { writePreferences } from '../src/examples/preference.ts';
 import { disposeModel, trainNothing } from '../src/model/model.ts';
 import type { Random } from '../src/random.ts';
 import { seededRandom } from '../src/random.ts';
-import { generateEach } from '../src/rollout/generate.ts';
-import { breathe, Interrupted } from '../src/run/interrupts.ts';
 import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
+import { writeTable } from '../src/tables/arrow-file.ts';
+import { bool, float32, int32List, utf8 } from '../src/tables/columns.ts';
+import { countAt, describeTally, type Tally, tallyEntry } from '../src/tables/tally.ts';
+import { breathe, Interrupted } from '../src/terminal/interrupts.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { PreferencesConfig } from './preferences.config.ts';
 

@@ -2,10 +2,10 @@
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { inspectTable } from '../src/data/arrow-file.ts';
 import { DataError } from '../src/errors.ts';
 import { atomicWrite } from '../src/files/atomic-write.ts';
 import { runMain } from '../src/run/program.ts';
+import { inspectTable } from '../src/tables/arrow-file.ts';
 
 /** Columns that make one document, joined by line breaks; the first set of which a table has all is used. */
 const documents: readonly (readonly (readonly string[])[])[] = [

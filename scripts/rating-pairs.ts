@@ -6,14 +6,13 @@
  *   Writes   a table of pairs for stage 2; each text stands in few pairs, and splits stay apart
  */
 import { existsSync } from 'node:fs';
-
-import { readTable, writeTable } from '../src/data/arrow-file.ts';
-import { float32, float64, utf8 } from '../src/data/columns.ts';
-import { countAt, describeTally, type Tally, tallyEntry } from '../src/data/tally.ts';
 import { ConfigError, DataError } from '../src/errors.ts';
 import { seededRandom } from '../src/random.ts';
-import { type Flags, flagHelp, parseFlags } from '../src/run/flags.ts';
 import { runMain } from '../src/run/program.ts';
+import { readTable, writeTable } from '../src/tables/arrow-file.ts';
+import { float32, float64, utf8 } from '../src/tables/columns.ts';
+import { countAt, describeTally, type Tally, tallyEntry } from '../src/tables/tally.ts';
+import { type Flags, flagHelp, parseFlags } from '../src/terminal/flags.ts';
 
 const flags = {
   to: { kind: 'path', description: 'Table to write; it must not exist.' },

@@ -2,10 +2,10 @@
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs, styleText } from 'node:util';
-import { inspectTable } from '../src/data/arrow-file.ts';
-import { describeStatistics, type TokenStatistics } from '../src/data/instruction-table.ts';
 import { DataError, errorMessage, UserError } from '../src/errors.ts';
+import { describeStatistics, type TokenStatistics } from '../src/examples/instruction-table.ts';
 import { readManifest } from '../src/run/manifest.ts';
+import { inspectTable } from '../src/tables/arrow-file.ts';
 import { loadTokenizer, type Tokenizer } from '../src/tokenizer/tokenizer.ts';
 
 export interface ShowOptions {

@@ -6,9 +6,9 @@
  */
 import { ConfigError, UserError } from '../src/errors.ts';
 import { readText } from '../src/files/text-file.ts';
-import { parseCommandLine } from '../src/run/command-line.ts';
 import { runMain } from '../src/run/program.ts';
 import type { Stage, StageConfig } from '../src/run/stage.ts';
+import { parseCommandLine } from '../src/terminal/command-line.ts';
 import { loadConfig } from '../src/yaml/load-config.ts';
 import { pretrain } from '../stages/0-pretrain.ts';
 import { instruct } from '../stages/1-instruct.ts';

@@ -1,8 +1,8 @@
 /** Writes the metric glossary of stages/README.md from the records the stages declare. Run: npm run schemas */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { ppoMetrics } from '../src/alignment/ppo-metrics.ts';
 import { atomicWrite } from '../src/files/atomic-write.ts';
-import { ppoMetrics } from '../src/rollout/ppo-metrics.ts';
 import { metricGlossary } from '../src/run/metrics.ts';
 import { runMain } from '../src/run/program.ts';
 import { pretrainMetrics } from '../stages/0-pretrain.ts';

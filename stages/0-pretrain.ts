@@ -7,24 +7,27 @@
  *   After   Radford et al. 2019 (GPT-2); Touvron et al. 2023 (arXiv:2302.13971)
  */
 import { join } from 'node:path';
+import type { PackedRows } from '../src/batch/packing.ts';
+import { packSequences, rowBatches, splitRows, takeRows } from '../src/batch/packing.ts';
 import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { keptFacts } from '../src/checkpoint/stage-cards.ts';
 import { trainedHash } from '../src/checkpoint/trained-hash.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
-import { GRAPHS_MADE, graphsMade } from '../src/compile/mode.ts';
-import { divideCorpus, encodeDocument } from '../src/data/corpus.ts';
-import type { CursorState } from '../src/data/cursor.ts';
-import { createCursor } from '../src/data/cursor.ts';
-import type { PackedRows } from '../src/data/packing.ts';
-import { packSequences, rowBatches, splitRows, takeRows } from '../src/data/packing.ts';
-import { readAhead } from '../src/data/read-ahead.ts';
-import { checkUnknown, countUnknown } from '../src/data/unknown-tokens.ts';
 import { ConfigError } from '../src/errors.ts';
+import { divideCorpus, encodeDocument } from '../src/examples/corpus.ts';
+import type { CursorState } from '../src/examples/cursor.ts';
+import { createCursor } from '../src/examples/cursor.ts';
+import { readAhead } from '../src/examples/read-ahead.ts';
+import { checkUnknown, countUnknown } from '../src/examples/unknown-tokens.ts';
+import { disposeAdamW } from '../src/execution/adamw.ts';
+import { learningRateAt, shortenedWarmups } from '../src/execution/schedule.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
+import { GRAPHS_MADE, graphsMade } from '../src/graph/mode.ts';
 import { gpt2Style, llamaStyle, parameterCount } from '../src/model/dimensions.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel, newModel } from '../src/model/model.ts';
+import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../src/objectives/next-token.ts';
 import { seededRandom } from '../src/random.ts';
 import { endStep } from '../src/run/end-step.ts';
 import type { BestState, KeptStep } from '../src/run/keep-best.ts';
@@ -33,11 +36,8 @@ import { openMetrics } from '../src/run/metrics.ts';
 import { program } from '../src/run/program.ts';
 import { recordLength } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
-import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../src/steps/language-model.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
-import { disposeAdamW } from '../src/training/adamw.ts';
-import { learningRateAt, shortenedWarmups } from '../src/training/schedule.ts';
 import { PretrainConfig } from './0-pretrain.config.ts';
 
 /** Every metric this stage writes. */

@@ -1,9 +1,6 @@
 /** Configuration of stage 1: instruction tuning on FLAN-style tasks. */
 import { z } from 'zod';
-import { overlongPolicies } from '../src/data/instruction.ts';
-import { templateChoices } from '../src/data/mixture.ts';
-import { mixtureRules } from '../src/data/mixture-rates.ts';
-import { templateKinds } from '../src/data/template-schema.ts';
+import { overlongPolicies } from '../src/examples/instruction.ts';
 import { bestKey, checkPatience, everyStepsKey, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
 import {
   Checkpoints,
@@ -17,6 +14,9 @@ import {
   withDefaults,
 } from '../src/run/sections.ts';
 import { accumulateKey, epochsKey } from '../src/run/training-section.ts';
+import { templateChoices } from '../src/tasks/mixture.ts';
+import { mixtureRules } from '../src/tasks/mixture-rates.ts';
+import { templateKinds } from '../src/tasks/template-schema.ts';
 
 function names(description: string) {
   return z.array(z.string()).default([]).describe(description);

@@ -1,6 +1,6 @@
 /** Configuration of stage 2: a reward model from preference pairs. */
 import { z } from 'zod';
-import { pairOverlongPolicies } from '../src/data/preference.ts';
+import { pairOverlongPolicies } from '../src/examples/preference.ts';
 import { bestKey, checkPatience, everyStepsKey, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
 import { Checkpoints, filePath, Memory, Optimizer, Run, Runtime, Tuning, withDefaults } from '../src/run/sections.ts';
 import { epochsKey } from '../src/run/training-section.ts';

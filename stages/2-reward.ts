@@ -7,27 +7,33 @@
  *   Run     node --import tsx stages/2-reward.ts configs/reward/tiny.yaml
  *   After   Christiano et al. 2017 (arXiv:1706.03741); Stiennon et al. 2020 (arXiv:2009.01325)
  */
+
+import { roundedLength } from '../src/batch/padding.ts';
 import { openKeptWeights } from '../src/checkpoint/kept-weights.ts';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { keptFacts, rewardCard } from '../src/checkpoint/stage-cards.ts';
 import { trainedHash } from '../src/checkpoint/trained-hash.ts';
 import { lastCheckpoint, saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
-import { GRAPHS_MADE, graphsMade } from '../src/compile/mode.ts';
-import { roundedLength } from '../src/data/batch.ts';
-import type { CursorState } from '../src/data/cursor.ts';
-import { createCursor } from '../src/data/cursor.ts';
-import type { PreferenceSets } from '../src/data/preference-sets.ts';
-import { describePairs, readPreferenceSets } from '../src/data/preference-sets.ts';
-import { readAhead } from '../src/data/read-ahead.ts';
 import { ConfigError, InvariantError } from '../src/errors.ts';
 import type { PairQuality } from '../src/evaluation/judge-pairs.ts';
 import { judgePairs, pairIds, SCORE_BATCH, scoreSequences } from '../src/evaluation/judge-pairs.ts';
 import { describeQuality, qualityOf, writeJudgement } from '../src/evaluation/judgement-tables.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
+import type { CursorState } from '../src/examples/cursor.ts';
+import { createCursor } from '../src/examples/cursor.ts';
+import type { PreferenceSets } from '../src/examples/preference-sets.ts';
+import { describePairs, readPreferenceSets } from '../src/examples/preference-sets.ts';
+import { readAhead } from '../src/examples/read-ahead.ts';
+import { disposeAdamW } from '../src/execution/adamw.ts';
+import type { RunShapes } from '../src/execution/memory-estimate.ts';
+import { announceMemory } from '../src/execution/memory-estimate.ts';
+import { learningRateAt, shortenedWarmups } from '../src/execution/schedule.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
+import { GRAPHS_MADE, graphsMade } from '../src/graph/mode.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel } from '../src/model/model.ts';
+import { pairBatches, rewardUpdate } from '../src/objectives/reward-update.ts';
 import { seededRandom, stepSeed } from '../src/random.ts';
 import { endStep } from '../src/run/end-step.ts';
 import type { BestState, KeptStep } from '../src/run/keep-best.ts';
@@ -39,12 +45,7 @@ import { program } from '../src/run/program.ts';
 import type { RunFolder } from '../src/run/run-folder.ts';
 import { recordLength } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
-import type { RunShapes } from '../src/steps/memory-estimate.ts';
-import { announceMemory } from '../src/steps/memory-estimate.ts';
-import { pairBatches, rewardUpdate } from '../src/steps/reward-update.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
-import { disposeAdamW } from '../src/training/adamw.ts';
-import { learningRateAt, shortenedWarmups } from '../src/training/schedule.ts';
 import { RewardConfig } from './2-reward.config.ts';
 
 /** Every metric this stage writes. */

@@ -6,6 +6,16 @@
  *   Run     node --import tsx stages/3-ppo.ts configs/ppo/tiny.yaml
  *   After   Ziegler et al. 2019 (arXiv:1909.08593); Huang et al. 2024 (arXiv:2403.17031)
  */
+
+import type { Rollout } from '../src/alignment/collect.ts';
+import { collectRollout } from '../src/alignment/collect.ts';
+import { checkRollout } from '../src/alignment/invariants.ts';
+import { nextKlWeight } from '../src/alignment/kl.ts';
+import { learningTargets } from '../src/alignment/learning-targets.ts';
+import { announcePpoMemory } from '../src/alignment/ppo-memory.ts';
+import type { RolloutNumbers } from '../src/alignment/ppo-metrics.ts';
+import { ppoMetrics, rolloutMetrics } from '../src/alignment/ppo-metrics.ts';
+import { updateOnRollout } from '../src/alignment/update-on-rollout.ts';
 import { ppoCard } from '../src/checkpoint/model-card.ts';
 import { checkModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { savePpo, startOrResumePpo } from '../src/checkpoint/ppo-checkpoint.ts';
@@ -13,28 +23,21 @@ import { describeTrunks, hasAdapter, planOfCritic } from '../src/checkpoint/ppo-
 import { keptFacts } from '../src/checkpoint/stage-cards.ts';
 import { trainedHash } from '../src/checkpoint/trained-hash.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
-import { graphsMade } from '../src/compile/mode.ts';
-import type { CursorState } from '../src/data/cursor.ts';
-import { createCursor } from '../src/data/cursor.ts';
-import { decodeResponse } from '../src/data/instruction.ts';
 import type { ChatPrompt } from '../src/evaluation/chat-prompts.ts';
 import { describePrompts, loadPolicyPrompts } from '../src/evaluation/chat-prompts.ts';
 import { goldScore } from '../src/evaluation/gold.ts';
 import type { HeldOutMeans } from '../src/evaluation/held-out-answers.ts';
 import { answerColumns, heldOutMeasures, measureAnswers } from '../src/evaluation/held-out-answers.ts';
+import type { CursorState } from '../src/examples/cursor.ts';
+import { createCursor } from '../src/examples/cursor.ts';
+import { decodeResponse } from '../src/examples/instruction.ts';
+import { disposeAdamW } from '../src/execution/adamw.ts';
+import { learningRateAt, shortenedWarmups } from '../src/execution/schedule.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
+import { graphsMade } from '../src/graph/mode.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel } from '../src/model/model.ts';
-import { nextKlWeight } from '../src/objectives/kl.ts';
 import { type RandomState, randomFromState, seededRandom } from '../src/random.ts';
-import type { Rollout } from '../src/rollout/collect.ts';
-import { collectRollout } from '../src/rollout/collect.ts';
-import { checkRollout } from '../src/rollout/invariants.ts';
-import { learningTargets } from '../src/rollout/learning-targets.ts';
-import { announcePpoMemory } from '../src/rollout/ppo-memory.ts';
-import type { RolloutNumbers } from '../src/rollout/ppo-metrics.ts';
-import { ppoMetrics, rolloutMetrics } from '../src/rollout/ppo-metrics.ts';
-import { updateOnRollout } from '../src/rollout/update-on-rollout.ts';
 import { endStep } from '../src/run/end-step.ts';
 import type { BestState, KeptStep } from '../src/run/keep-best.ts';
 import { keepBest } from '../src/run/keep-best.ts';
@@ -48,8 +51,6 @@ import { openSamples } from '../src/run/samples.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
-import { disposeAdamW } from '../src/training/adamw.ts';
-import { learningRateAt, shortenedWarmups } from '../src/training/schedule.ts';
 import { PpoConfig } from './3-ppo.config.ts';
 
 interface State {

@@ -7,8 +7,8 @@ import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { planInstruct, prepareInstruct } from '../../src/data/instruct-dataset.ts';
-import { openPacked } from '../../src/data/tokenized-packed.ts';
+import { planInstruct, prepareInstruct } from '../../src/examples/instruct-dataset.ts';
+import { openPacked } from '../../src/examples/tokenized-packed.ts';
 import { seededRandom } from '../../src/random.ts';
 import { formatTable } from '../../src/report/table.ts';
 import { runMain } from '../../src/run/program.ts';

@@ -1,18 +1,19 @@
 /** What the benchmark measures: an instruct step, rollouts and a PPO iteration, on random weights and random tokens. */
-import { packSequences } from '../../src/data/packing.ts';
+
+import { collectRollout } from '../../src/alignment/collect.ts';
+import { estimateAdvantages, whiten } from '../../src/alignment/gae.ts';
+import { shapeRewards } from '../../src/alignment/shape-rewards.ts';
+import { updateOnRollout } from '../../src/alignment/update-on-rollout.ts';
+import { packSequences } from '../../src/batch/packing.ts';
+import { generate } from '../../src/decoding/generate.ts';
+import type { AdamW, AdamWOptions } from '../../src/execution/adamw.ts';
+import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import type { ModelDimensions } from '../../src/model/dimensions.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, newModel } from '../../src/model/model.ts';
-import { estimateAdvantages, whiten } from '../../src/objectives/gae.ts';
-import { shapeRewards } from '../../src/objectives/shape-rewards.ts';
+import { nextTokenBatches, nextTokenUpdate } from '../../src/objectives/next-token.ts';
 import type { Random } from '../../src/random.ts';
 import { seededRandom } from '../../src/random.ts';
-import { collectRollout } from '../../src/rollout/collect.ts';
-import { generate } from '../../src/rollout/generate.ts';
-import { updateOnRollout } from '../../src/rollout/update-on-rollout.ts';
-import { nextTokenBatches, nextTokenUpdate } from '../../src/steps/language-model.ts';
-import type { AdamW, AdamWOptions } from '../../src/training/adamw.ts';
-import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import type { InstructConfig } from '../../stages/1-instruct.config.ts';
 import type { PpoConfig } from '../../stages/3-ppo.config.ts';
 

@@ -11,15 +11,15 @@ import { readModelConfig } from '../../src/checkpoint/model-config.ts';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { trainingPlan } from '../../src/checkpoint/training-plan.ts';
 import { ConfigError } from '../../src/errors.ts';
+import { createAdamW } from '../../src/execution/adamw.ts';
+import { estimateMemory } from '../../src/execution/memory-estimate.ts';
+import { nextTokenBatches, nextTokenUpdate } from '../../src/objectives/next-token.ts';
 import { seededRandom } from '../../src/random.ts';
 import { formatTable } from '../../src/report/table.ts';
 import { peakRssMb } from '../../src/run/manifest.ts';
 import { runMain } from '../../src/run/program.ts';
 import { Memory, Tuning } from '../../src/run/sections.ts';
-import { nextTokenBatches, nextTokenUpdate } from '../../src/steps/language-model.ts';
-import { estimateMemory } from '../../src/steps/memory-estimate.ts';
 import { openLane } from '../../src/tensor/lane.ts';
-import { createAdamW } from '../../src/training/adamw.ts';
 
 /** Settings of one case. */
 interface Case {

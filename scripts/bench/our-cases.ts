@@ -2,20 +2,21 @@
  * Our side of the cases: the public step functions, called as the stages call them. The one place that knows how, so that
  * another way of running them (compiled, another precision) is measured by changing this file.
  */
-import { setCompilation } from '../../src/compile/mode.ts';
+
+import type { Rollout } from '../../src/alignment/collect.ts';
+import { collectRollout } from '../../src/alignment/collect.ts';
+import { learningTargets } from '../../src/alignment/learning-targets.ts';
+import { updateOnRollout } from '../../src/alignment/update-on-rollout.ts';
+import { generate } from '../../src/decoding/generate.ts';
+import type { AdamW } from '../../src/execution/adamw.ts';
+import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import { setCompilation } from '../../src/graph/mode.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, newModel } from '../../src/model/model.ts';
+import { nextTokenBatches, nextTokenUpdate } from '../../src/objectives/next-token.ts';
+import { pairBatches, rewardUpdate } from '../../src/objectives/reward-update.ts';
 import { seededRandom } from '../../src/random.ts';
-import type { Rollout } from '../../src/rollout/collect.ts';
-import { collectRollout } from '../../src/rollout/collect.ts';
-import { generate } from '../../src/rollout/generate.ts';
-import { learningTargets } from '../../src/rollout/learning-targets.ts';
-import { updateOnRollout } from '../../src/rollout/update-on-rollout.ts';
-import { nextTokenBatches, nextTokenUpdate } from '../../src/steps/language-model.ts';
-import { pairBatches, rewardUpdate } from '../../src/steps/reward-update.ts';
 import { tf } from '../../src/tensor/tf.ts';
-import type { AdamW } from '../../src/training/adamw.ts';
-import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import type { Case, GenerateCase, OptimizerSettings, PpoCase, RewardCase, Rows, TrainCase } from './cases.ts';
 
 /** How our steps run. */

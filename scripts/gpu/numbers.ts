@@ -6,20 +6,20 @@
  *   Prints   one line of JSON
  */
 
-import { engine } from '../../src/compile/engine.ts';
-import { compile } from '../../src/compile/function.ts';
-import { setCompilation, traceOptions } from '../../src/compile/mode.ts';
+import { responseLogProbs } from '../../src/alignment/score-responses.ts';
+import { responseBatch } from '../../src/batch/response-batch.ts';
+import { generate } from '../../src/decoding/generate.ts';
+import { engine } from '../../src/graph/engine.ts';
+import { compile } from '../../src/graph/function.ts';
+import { setCompilation, traceOptions } from '../../src/graph/mode.ts';
 import { seededRandom } from '../../src/random.ts';
-import { generate } from '../../src/rollout/generate.ts';
-import type { Flags } from '../../src/run/flags.ts';
-import { parseFlags } from '../../src/run/flags.ts';
 import { runMain } from '../../src/run/program.ts';
-import { responseBatch } from '../../src/steps/response-batch.ts';
-import { responseLogProbs } from '../../src/steps/score-responses.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
 import { openLane } from '../../src/tensor/lane.ts';
 import type { Tensor2D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
+import type { Flags } from '../../src/terminal/flags.ts';
+import { parseFlags } from '../../src/terminal/flags.ts';
 import type { GenerateCase, TrainCase } from '../bench/cases.ts';
 import { casesNamed } from '../bench/cases.ts';
 import type { OurOptions } from '../bench/our-cases.ts';

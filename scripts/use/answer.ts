@@ -1,7 +1,8 @@
 /** Lets one or two models answer, token by token in turns, and measures how fast each is. */
+
+import { type StopReason, type StreamOptions, streamAnswers } from '../../src/decoding/stream-answers.ts';
 import type { Random } from '../../src/random.ts';
-import { type StopReason, type StreamOptions, streamAnswers } from '../../src/rollout/stream-answers.ts';
-import { breathe } from '../../src/run/interrupts.ts';
+import { breathe } from '../../src/terminal/interrupts.ts';
 import type { Speaker } from './speaker.ts';
 
 /** What one model is asked. */

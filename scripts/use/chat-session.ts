@@ -1,10 +1,11 @@
 /** A conversation with one or two models: turns, what of them fits the context, and the commands that change it. */
-import { encodePrompt } from '../../src/data/instruction.ts';
-import type { Turn } from '../../src/data/template.ts';
+
 import { DataError, UserError } from '../../src/errors.ts';
+import { encodePrompt } from '../../src/examples/instruction.ts';
 import { atomicWrite } from '../../src/files/atomic-write.ts';
 import type { Random } from '../../src/random.ts';
 import { openColumns } from '../../src/run/text-columns.ts';
+import type { Turn } from '../../src/tasks/template.ts';
 import { closest } from '../../src/yaml/suggest.ts';
 import { type Answered, answerAll, describeAnswer, type Question } from './answer.ts';
 import { roomAfter, type Speaker } from './speaker.ts';

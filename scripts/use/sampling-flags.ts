@@ -1,6 +1,7 @@
 /** The flags that generate and chat share: how tokens are drawn. */
-import type { Flags } from '../../src/run/flags.ts';
+
 import { laneNames } from '../../src/tensor/lane.ts';
+import type { Flags } from '../../src/terminal/flags.ts';
 
 export const samplingFlags = {
   'max-new-tokens': { kind: 'integer', default: 64, min: 1, description: 'Longest answer, its end token included.' },

@@ -1,13 +1,13 @@
 /** A checkpoint that answers: checked first, loaded later. */
 import { unusedGenerationSettings } from '../../src/checkpoint/generation-config.ts';
 import { checkModelFolder, loadModelFolder } from '../../src/checkpoint/model-folder.ts';
-import { encodePrompt } from '../../src/data/instruction.ts';
 import { ConfigError, DataError, UserError } from '../../src/errors.ts';
+import { encodePrompt } from '../../src/examples/instruction.ts';
 import { disposeModel, type Model, trainNothing } from '../../src/model/model.ts';
 import { openParent } from '../../src/run/parents.ts';
-import { openProgress } from '../../src/run/progress.ts';
 import { openLaneFor } from '../../src/run/stage.ts';
 import type { LaneName } from '../../src/tensor/lane.ts';
+import { openProgress } from '../../src/terminal/progress.ts';
 import { loadTokenizer, type Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 
 /** A language model with its tokenizer. */

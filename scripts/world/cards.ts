@@ -1,7 +1,7 @@
 /** The card of every dataset, written from its rows, its template file and the notes on how it is made. */
 
-import { renderTemplate } from '../../src/data/template.ts';
-import type { TemplateFile } from '../../src/data/template-file.ts';
+import { renderTemplate } from '../../src/tasks/template.ts';
+import type { TemplateFile } from '../../src/tasks/template-file.ts';
 import { cardNotes, columnMeanings } from './card-notes.ts';
 
 /** Any row of a dataset. */

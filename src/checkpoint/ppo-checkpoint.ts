@@ -1,11 +1,11 @@
 /** What PPO saves: the policy as the folder's own model, the critic in `critic/`, both with their optimizers, and a state. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AdamW, AdamWOptions } from '../execution/adamw.ts';
+import { createAdamW } from '../execution/adamw.ts';
 import type { Model } from '../model/model.ts';
 import type { Random } from '../random.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import type { AdamW, AdamWOptions } from '../training/adamw.ts';
-import { createAdamW } from '../training/adamw.ts';
 import { saveCheckpoint } from './checkpoint-list.ts';
 import type { PpoPlans, PpoSources, PpoStart } from './ppo-models.ts';
 import { startPpo } from './ppo-models.ts';

@@ -2,12 +2,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
+import type { AdamW, AdamWOptions } from '../execution/adamw.ts';
+import { createAdamW } from '../execution/adamw.ts';
 import type { Model } from '../model/model.ts';
 import { TRAIN_ALL } from '../model/model.ts';
 import { ownedParameters, readParameters } from '../tensor/parameters.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import type { AdamW, AdamWOptions } from '../training/adamw.ts';
-import { createAdamW } from '../training/adamw.ts';
 import { listCheckpoints, saveCheckpoint } from './checkpoint-list.ts';
 import { loadModelFolder, writeModelFolder } from './model-folder.ts';
 import { readFlat, readOptimizer, readState, writeFlat, writeOptimizer, writeState } from './training-state.ts';

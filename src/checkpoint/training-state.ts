@@ -2,10 +2,10 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError, errorMessage } from '../errors.ts';
+import type { AdamW, AdamWOptions } from '../execution/adamw.ts';
+import { createAdamW } from '../execution/adamw.ts';
 import type { ParameterLayout } from '../tensor/parameters.ts';
 import { parameterValues } from '../tensor/parameters.ts';
-import type { AdamW, AdamWOptions } from '../training/adamw.ts';
-import { createAdamW } from '../training/adamw.ts';
 import { openSafetensors, writeSafetensors } from './safetensors.ts';
 
 /** Writes flat values [total] by parameter name, so that a changed order can never mix them up. */

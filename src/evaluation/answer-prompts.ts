@@ -1,12 +1,13 @@
 /** Answers conversation prompts with a model and scores the answers by gold, reward model and KL to a reference. */
-import { decodeResponse } from '../data/instruction.ts';
+
+import { responseLogProbs, responseScores } from '../alignment/score-responses.ts';
+import { likeLengths } from '../batch/like-lengths.ts';
+import type { GenerateOptions } from '../decoding/decode-steps.ts';
+import type { Response } from '../decoding/generate.ts';
+import { generate } from '../decoding/generate.ts';
+import { decodeResponse } from '../examples/instruction.ts';
 import type { Model } from '../model/model.ts';
 import type { Random } from '../random.ts';
-import type { GenerateOptions } from '../rollout/decode-steps.ts';
-import type { Response } from '../rollout/generate.ts';
-import { generate } from '../rollout/generate.ts';
-import { likeLengths } from '../steps/like-lengths.ts';
-import { responseLogProbs, responseScores } from '../steps/score-responses.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { ChatPrompt } from './chat-prompts.ts';
 import type { GoldScore } from './gold.ts';

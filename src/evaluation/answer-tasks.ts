@@ -1,10 +1,11 @@
 /** Answers evaluation items: by ranking the options, by greedy generation, or by a vote of sampled chains of thought. */
-import { decodeResponse, encodePrompt, encodeTarget } from '../data/instruction.ts';
-import { readAnswer } from '../data/template.ts';
+
+import { generate } from '../decoding/generate.ts';
 import { DataError } from '../errors.ts';
+import { decodeResponse, encodePrompt, encodeTarget } from '../examples/instruction.ts';
 import type { Model } from '../model/model.ts';
 import { type Random, seededRandom } from '../random.ts';
-import { generate } from '../rollout/generate.ts';
+import { readAnswer } from '../tasks/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { bestOption, type OptionScores, type RankingRule, scoreOptions } from './rank-options.ts';
 import type { TaskItem } from './task-items.ts';

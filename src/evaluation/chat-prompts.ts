@@ -1,13 +1,13 @@
 /** Conversation prompts with what the gold scorer needs to judge an answer. */
 import { join } from 'node:path';
-import { encodePrompt } from '../data/instruction.ts';
-import { readJsonLines } from '../data/jsonl.ts';
-import type { Task } from '../data/tasks.ts';
-import { loadTasks, rowsOf } from '../data/tasks.ts';
-import { renderTemplate } from '../data/template.ts';
-import { findUnread, unreadProblems } from '../data/unread-fields.ts';
 import { DataError, hasCode } from '../errors.ts';
+import { encodePrompt } from '../examples/instruction.ts';
 import { readText } from '../files/text-file.ts';
+import { readJsonLines } from '../tables/jsonl.ts';
+import type { Task } from '../tasks/tasks.ts';
+import { loadTasks, rowsOf } from '../tasks/tasks.ts';
+import { renderTemplate } from '../tasks/template.ts';
+import { findUnread, unreadProblems } from '../tasks/unread-fields.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { GoldRequest } from './gold.ts';
 import { goldRequest, parseGoldLexicon } from './gold.ts';

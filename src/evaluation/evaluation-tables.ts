@@ -1,6 +1,6 @@
 /** The Arrow tables of an evaluation: every question, every conversation, results by protocol, overlap, one line a model. */
-import type { Row } from '../data/columns.ts';
-import { bool, float32, float32List, float64, int32, nullable, utf8, utf8List } from '../data/columns.ts';
+import type { Row } from '../tables/columns.ts';
+import { bool, float32, float32List, float64, int32, nullable, utf8, utf8List } from '../tables/columns.ts';
 import type { JudgedAnswer } from './answer-prompts.ts';
 import type { TaskAnswer } from './answer-tasks.ts';
 import type { ProtocolResult } from './protocol.ts';

@@ -1,8 +1,9 @@
 /** What PPO measures on held-out prompts: sampled answers, their scores, and the objective they stand for. */
-import { float32, int32, nullable, utf8 } from '../data/columns.ts';
+
+import type { GenerateOptions } from '../decoding/decode-steps.ts';
 import type { Model } from '../model/model.ts';
 import { seededRandom } from '../random.ts';
-import type { GenerateOptions } from '../rollout/decode-steps.ts';
+import { float32, int32, nullable, utf8 } from '../tables/columns.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { Judges } from './answer-prompts.ts';
 import { answerPrompts, meanAnswer } from './answer-prompts.ts';

@@ -1,11 +1,12 @@
 /** How well a reward model judges preference pairs, against the labels and against gold. */
-import type { PreferencePair } from '../data/preference.ts';
-import { betterResponse } from '../data/preference-sets.ts';
+
+import { responseScores } from '../alignment/score-responses.ts';
+import { likeLengths } from '../batch/like-lengths.ts';
+import type { PromptResponse } from '../batch/response-batch.ts';
+import type { PreferencePair } from '../examples/preference.ts';
+import { betterResponse } from '../examples/preference-sets.ts';
 import type { Model } from '../model/model.ts';
 import { bradleyTerryLoss } from '../objectives/bradley-terry.ts';
-import { likeLengths } from '../steps/like-lengths.ts';
-import type { PromptResponse } from '../steps/response-batch.ts';
-import { responseScores } from '../steps/score-responses.ts';
 import type { CalibrationBin, JudgedPair } from './calibration.ts';
 import { calibration, pairAccuracy } from './calibration.ts';
 

@@ -1,7 +1,8 @@
 /** What stage 2 tells of its held-out pairs: tables, and the numbers that matter. */
-import { writeTable } from '../data/arrow-file.ts';
-import { bool, float32, int32, nullable, utf8 } from '../data/columns.ts';
-import type { PreferencePair } from '../data/preference.ts';
+
+import type { PreferencePair } from '../examples/preference.ts';
+import { writeTable } from '../tables/arrow-file.ts';
+import { bool, float32, int32, nullable, utf8 } from '../tables/columns.ts';
 import type { PairQuality } from './judge-pairs.ts';
 import { meanAndDeviation } from './statistics.ts';
 

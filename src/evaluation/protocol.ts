@@ -1,10 +1,10 @@
 /** What a model has seen of a question's kind, and results told apart by it. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { readTable } from '../data/arrow-file.ts';
-import { type Row, utf8 } from '../data/columns.ts';
-import type { TemplateKind } from '../data/template-schema.ts';
 import type { Random } from '../random.ts';
+import { readTable } from '../tables/arrow-file.ts';
+import { type Row, utf8 } from '../tables/columns.ts';
+import type { TemplateKind } from '../tasks/template-schema.ts';
 import type { TaskAnswer } from './answer-tasks.ts';
 import { bootstrapInterval, type Interval, type Stratum } from './bootstrap.ts';
 import { meanAndDeviation } from './statistics.ts';

@@ -1,10 +1,11 @@
 /** The questions of an evaluation: which rows and templates are asked, with how many solved examples in front. */
-import { encodePrompt, encodeTarget } from '../data/instruction.ts';
-import type { Task } from '../data/tasks.ts';
-import type { Rendered } from '../data/template.ts';
-import type { Template } from '../data/template-file.ts';
+
 import { DataError } from '../errors.ts';
+import { encodePrompt, encodeTarget } from '../examples/instruction.ts';
 import { seededRandom } from '../random.ts';
+import type { Task } from '../tasks/tasks.ts';
+import type { Rendered } from '../tasks/template.ts';
+import type { Template } from '../tasks/template-file.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { checkLengths, freeTextTokens } from './answer-tasks.ts';
 import type { Seen } from './protocol.ts';

@@ -1,10 +1,11 @@
 /** Ranking the options of a question by their log-probabilities, by four rules. */
-import { encodePrompt, encodeTarget } from '../data/instruction.ts';
+
+import { responseLogProbs } from '../alignment/score-responses.ts';
+import { likeLengths } from '../batch/like-lengths.ts';
+import type { PromptResponse } from '../batch/response-batch.ts';
 import { InvariantError } from '../errors.ts';
+import { encodePrompt, encodeTarget } from '../examples/instruction.ts';
 import type { Model } from '../model/model.ts';
-import { likeLengths } from '../steps/like-lengths.ts';
-import type { PromptResponse } from '../steps/response-batch.ts';
-import { responseLogProbs } from '../steps/score-responses.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { TaskItem } from './task-items.ts';
 

@@ -1,11 +1,12 @@
 /** Rendered evaluation items: which rows of which tasks, with which templates and how many solved examples in front. */
-import { renderFewShot } from '../data/few-shot.ts';
-import type { Task, TaskRow } from '../data/tasks.ts';
-import { rowsOf } from '../data/tasks.ts';
-import type { Rendered, Turn } from '../data/template.ts';
-import type { Template } from '../data/template-file.ts';
-import type { TaskMetric, TemplateKind } from '../data/template-schema.ts';
+
 import type { Random } from '../random.ts';
+import { renderFewShot } from '../tasks/few-shot.ts';
+import type { Task, TaskRow } from '../tasks/tasks.ts';
+import { rowsOf } from '../tasks/tasks.ts';
+import type { Rendered, Turn } from '../tasks/template.ts';
+import type { Template } from '../tasks/template-file.ts';
+import type { TaskMetric, TemplateKind } from '../tasks/template-schema.ts';
 
 /** One question with its right answer. */
 export interface TaskItem {

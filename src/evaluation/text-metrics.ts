@@ -1,5 +1,5 @@
 /** Metrics of free text: exact match, token F1, ROUGE-L and chrF, each a number from 0 to 1 for one answer. */
-import type { TaskMetric } from '../data/template-schema.ts';
+import type { TaskMetric } from '../tasks/template-schema.ts';
 
 export type TextMetric = Extract<TaskMetric, 'exact_match' | 'token_f1' | 'rouge_l' | 'chrf'>;
 

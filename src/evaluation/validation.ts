@@ -1,19 +1,14 @@
 /** What language models are measured on while they are trained: the loss on the targets of held-out rows, and their answers. */
-import {
-  type EncodedExample,
-  encodeExample,
-  encodePrompt,
-  encodeTarget,
-  type OverlongPolicy,
-} from '../data/instruction.ts';
-import { type PackedRows, packSequences, rowBatches } from '../data/packing.ts';
-import { rowsOf, type Task } from '../data/tasks.ts';
-import { isPromptOnly, renderTemplate } from '../data/template.ts';
-import type { Template, TemplateKind } from '../data/template-file.ts';
+import type { EncodedExample } from '../batch/packing.ts';
+import { type PackedRows, packSequences, rowBatches } from '../batch/packing.ts';
 import { ConfigError } from '../errors.ts';
+import { encodeExample, encodePrompt, encodeTarget, type OverlongPolicy } from '../examples/instruction.ts';
 import type { Model } from '../model/model.ts';
+import { nextTokenLoss } from '../objectives/next-token.ts';
 import { seededRandom } from '../random.ts';
-import { nextTokenLoss } from '../steps/language-model.ts';
+import { rowsOf, type Task } from '../tasks/tasks.ts';
+import { isPromptOnly, renderTemplate } from '../tasks/template.ts';
+import type { Template, TemplateKind } from '../tasks/template-file.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { accuracyByTask, answerTasks, freeTextTokens, type TaskAnswer } from './answer-tasks.ts';
 import { type TaskItem, taskItems } from './task-items.ts';

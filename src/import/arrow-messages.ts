@@ -3,7 +3,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { Message } from 'apache-arrow';
 import { Footer } from 'apache-arrow/ipc/metadata/file';
-import { verifyFooter, verifyMessage } from '../data/arrow-verify.ts';
+import { verifyFooter, verifyMessage } from '../tables/arrow-verify.ts';
 
 const magic = 'ARROW1';
 const prefixLength = 8;

@@ -1,8 +1,8 @@
 /** Reads Arrow and Feather files, in stream and file format, with LZ4 and ZSTD bodies, a record batch at a time. */
 import { CompressionType, compressionRegistry, type Data, DataType, RecordBatchReader } from 'apache-arrow';
 import { Decompress } from 'fzstd';
-import { checkedOffsets } from '../data/arrow-columns.ts';
 import { errorMessage } from '../errors.ts';
+import { checkedOffsets } from '../tables/arrow-columns.ts';
 import { arrowMessages } from './arrow-messages.ts';
 import { momentText } from './date-text.ts';
 import { exactDecimal, signedInteger } from './decimal-text.ts';

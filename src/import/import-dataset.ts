@@ -1,10 +1,10 @@
 /** Imports a dataset: reads the files of a source, maps their rows to columns, and writes the canonical table. */
 
 import { relative } from 'node:path';
-import { openTableWriter, type TableWriter } from '../data/arrow-writer.ts';
-import { int32, utf8 } from '../data/columns.ts';
-import { openJsonLinesWriter } from '../data/jsonl.ts';
 import { DataError } from '../errors.ts';
+import { openTableWriter, type TableWriter } from '../tables/arrow-writer.ts';
+import { int32, utf8 } from '../tables/columns.ts';
+import { openJsonLinesWriter } from '../tables/jsonl.ts';
 import { checkText } from './check-text.ts';
 import { chooseSplit, type SplitRule, splitsAreFound } from './choose-split.ts';
 import { type ColumnSpec, type Convert, columnConverter, pickField } from './column-value.ts';

@@ -1,6 +1,7 @@
 /** What an import did: rows in, out and skipped, what of them was not used, with the first places of each. */
-import { type Counted, countAt, type Tally, tallyEntry } from '../data/tally.ts';
+
 import { DataError } from '../errors.ts';
+import { type Counted, countAt, type Tally, tallyEntry } from '../tables/tally.ts';
 import { openRowRanges, type RowRanges } from './row-ranges.ts';
 import type { BadRow } from './source-row.ts';
 

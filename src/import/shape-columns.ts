@@ -1,5 +1,5 @@
 /** The shapes a source can have: the columns each becomes, what it reads, and which mappings it has no use for. */
-import { bool, type Columns, float32, utf8, utf8List } from '../data/columns.ts';
+import { bool, type Columns, float32, utf8, utf8List } from '../tables/columns.ts';
 import type { ColumnSpec } from './column-value.ts';
 
 export const shapeNames = [

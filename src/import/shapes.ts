@@ -1,5 +1,5 @@
 /** Rows of a shape: made of the values that a mapping picks from the fields of a source. */
-import { type Column, type Columns, float64, int32, utf8, utf8List } from '../data/columns.ts';
+import { type Column, type Columns, float64, int32, utf8, utf8List } from '../tables/columns.ts';
 import { checkText, type TextLimits } from './check-text.ts';
 import type { ColumnSource, ColumnSpec } from './column-value.ts';
 import { shortestNumber } from './exact-json.ts';

@@ -1,5 +1,6 @@
 /** Decoder inputs made on the host from ids, segments and positions. */
 
+import type { TokenBatch } from '../batch/token-batch.ts';
 import { MASKED_SCORE } from '../tensor/attention.ts';
 import type { HostArray, HostArrays, Tensors } from '../tensor/host-arrays.ts';
 import { pick, uploadArrays, vector } from '../tensor/host-arrays.ts';
@@ -9,17 +10,6 @@ import type { Tensor1D, Tensor4D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { ModelDimensions } from './dimensions.ts';
 import { rotaryWidth } from './dimensions.ts';
-
-/** A batch of token rows on the host; all arrays are [batch · seq]. */
-export interface TokenBatch {
-  readonly batch: number;
-  readonly seq: number;
-  readonly ids: Int32Array;
-  /** Which example a token belongs to: 1, 2, … in a packed row, 0 for padding. Attention never crosses segments. */
-  readonly segments: Int32Array;
-  /** Position within the segment. */
-  readonly positions: Int32Array;
-}
 
 /** Tensors the decoder reads. */
 export interface DecoderInputs {

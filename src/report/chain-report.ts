@@ -1,7 +1,7 @@
 /** What a person reads after the chain: a table before and after each stage, a few answers side by side, and where to look. */
 import { join } from 'node:path';
-import { readTable } from '../data/arrow-file.ts';
-import { float32, utf8 } from '../data/columns.ts';
+import { readTable } from '../tables/arrow-file.ts';
+import { float32, utf8 } from '../tables/columns.ts';
 import type { ChainSummary } from './chain-summary.ts';
 import { formatTable } from './table.ts';
 

@@ -1,5 +1,5 @@
 /** The realised mixture as a table for the terminal. */
-import type { MixtureRow } from '../data/render-mixture.ts';
+import type { MixtureRow } from '../examples/render-mixture.ts';
 import { formatTable } from './table.ts';
 
 /** A line for each part and task, and one for what is held out. */

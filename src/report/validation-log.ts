@@ -1,9 +1,10 @@
 /** What stages that tune language models write of every measurement on validation rows: losses, answers, the model to keep. */
-import { bool, utf8 } from '../data/columns.ts';
+
 import type { ValidationResult } from '../evaluation/validation.ts';
 import { type BestKeeper, type BestState, type KeptStep, keepBest } from '../run/keep-best.ts';
 import type { RunFolder } from '../run/run-folder.ts';
 import { openSamples } from '../run/samples.ts';
+import { bool, utf8 } from '../tables/columns.ts';
 
 /** One measurement; null for what there is nothing to measure on. */
 export type Scores = Omit<ValidationResult, 'answers'>;

@@ -1,5 +1,5 @@
 /** What every training loop does at the end of a step: save when due, and stop cleanly when asked. */
-import { breathe, Interrupted } from './interrupts.ts';
+import { breathe, Interrupted } from '../terminal/interrupts.ts';
 
 /**
  * Saves every `everySteps` steps, at the last step, and when Ctrl-C was pressed.

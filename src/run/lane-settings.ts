@@ -1,7 +1,7 @@
 /** Settings that only some lanes can do: refused where the lane that was opened cannot, instead of doing something else. */
 
-import type { CompileSettings } from '../compile/mode.ts';
 import { LaneError } from '../errors.ts';
+import type { CompileSettings } from '../graph/mode.ts';
 import type { Lane } from '../tensor/lane.ts';
 
 /** What a stage asks of a lane. */

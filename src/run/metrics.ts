@@ -1,6 +1,6 @@
 /** The metric series of a run: a stage declares names with formulas once, and that record types, describes and documents them. */
 
-import { type Column, float64, int32, nullable } from '../data/columns.ts';
+import { type Column, float64, int32, nullable } from '../tables/columns.ts';
 import { openRowLog, type RowLogOptions } from './row-log.ts';
 
 /** Metric name → one sentence with the formula. Names are grouped with a slash: "loss/policy". */

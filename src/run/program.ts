@@ -5,14 +5,14 @@ import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { z } from 'zod';
 import { ConfigError, hasCode, UserError } from '../errors.ts';
+import { parseCommandLine, resumeCommand } from '../terminal/command-line.ts';
+import { INTERRUPTED, Interrupted, interruptsWatched } from '../terminal/interrupts.ts';
+import { openProgress } from '../terminal/progress.ts';
+import { runOutsideTsx } from '../terminal/under-tsx.ts';
 import { loadConfig } from '../yaml/load-config.ts';
 import { OVERRIDE_HELP } from '../yaml/overrides.ts';
-import { parseCommandLine, resumeCommand } from './command-line.ts';
-import { INTERRUPTED, Interrupted, interruptsWatched } from './interrupts.ts';
-import { openProgress } from './progress.ts';
 import { configHelp, describeChanges } from './show-config.ts';
 import { runStage, type Stage, type StageConfig } from './stage.ts';
-import { runOutsideTsx } from './under-tsx.ts';
 
 /**
  * Runs `main` where the file is the program that was started, and does nothing where it was imported. Prints a

@@ -1,8 +1,8 @@
 /** A growing Arrow table on disk: rows are kept in memory and the file is rewritten in one step every few seconds. */
 
 import { existsSync } from 'node:fs';
-import { readTable, type TableMetadata, writeTable } from '../data/arrow-file.ts';
-import type { Columns, Row } from '../data/columns.ts';
+import { readTable, type TableMetadata, writeTable } from '../tables/arrow-file.ts';
+import type { Columns, Row } from '../tables/columns.ts';
 
 /** Rows of one run, in order of steps. */
 export interface RowLog<R> {

@@ -1,7 +1,7 @@
 /** The length of a run, once it is known. */
 
-import type { Schedule } from '../training/schedule.ts';
-import { shortenedWarmups } from '../training/schedule.ts';
+import type { Schedule } from '../execution/schedule.ts';
+import { shortenedWarmups } from '../execution/schedule.ts';
 import type { RunContext } from './stage.ts';
 
 /**

@@ -1,6 +1,6 @@
 /** The sample table of a run: prompts and what the model answered, with scores; the first thing a person looks at. */
 
-import { type Column, type Columns, int32, type Row } from '../data/columns.ts';
+import { type Column, type Columns, int32, type Row } from '../tables/columns.ts';
 import { openRowLog, type RowLog, type RowLogOptions } from './row-log.ts';
 
 /** The columns of a sample table: those a stage declares, after "step". */

@@ -7,8 +7,8 @@
  */
 
 import { z } from 'zod';
-import { conversationFields } from '../data/unread-fields.ts';
 import { expandHome, isOtherHome } from '../files/home-path.ts';
+import { conversationFields } from '../tasks/unread-fields.ts';
 
 /** The name of a file or folder; `~/` is the home folder. A resumed run may change it, as contents are compared by hash. */
 export function filePath(description: string) {

@@ -1,15 +1,15 @@
 /** Runs one stage: checks its folder, opens the lane, keeps the manifest, and turns interrupts and full disks into clear ends. */
 
 import type { z } from 'zod';
-import type { CompileSettings } from '../compile/mode.ts';
 import { CheckpointError, hasCode, UserError } from '../errors.ts';
+import type { CompileSettings } from '../graph/mode.ts';
 import type { Lane, RuntimeOptions } from '../tensor/lane.ts';
-import { INTERRUPTED, Interrupted, watchInterrupts } from './interrupts.ts';
+import { INTERRUPTED, Interrupted, watchInterrupts } from '../terminal/interrupts.ts';
+import { openProgress, type Progress } from '../terminal/progress.ts';
 import type { LaneSettings } from './lane-settings.ts';
 import { precisionNote, refuseForLane } from './lane-settings.ts';
 import type { Manifest } from './manifest.ts';
 import { readManifest } from './manifest.ts';
-import { openProgress, type Progress } from './progress.ts';
 import { compareSettings, resumeRules } from './resume-settings.ts';
 import { checkRunFolder, openRunFolder, type RunFolder, type RunRequest } from './run-folder.ts';
 import { lockRunFolder, refuseLocked } from './run-lock.ts';
@@ -203,7 +203,7 @@ export async function openLaneFor(
   progress.say(lane.note);
   const note = precisionNote(runtime, lane);
   if (note !== undefined) progress.say(note);
-  const { setCompilation } = await import('../compile/mode.ts');
+  const { setCompilation } = await import('../graph/mode.ts');
   setCompilation(runtime, progress.say);
   return lane;
 }

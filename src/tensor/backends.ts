@@ -6,7 +6,7 @@ import { errorMessage } from '../errors.ts';
 import { addonPresent } from '../lanes/addon-file.ts';
 import { hasNvidiaDriver } from '../lanes/hardware.ts';
 import { requireBackend, tf } from './tf.ts';
-import { registerWasmKernels } from './wasm-kernels.ts';
+import { registerWasmKernels } from './wasm/kernels.ts';
 
 export type Device = 'auto' | 'gpu' | 'cpu';
 

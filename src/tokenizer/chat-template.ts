@@ -37,7 +37,7 @@ const TURNS =
   "{% else %}{{ raise_exception('This model knows the roles user and assistant only.') }}{% endif %}{% endfor %}";
 
 /**
- * The format of `src/data/instruction.ts` as a template, for programs that read exported folders: BOS, then for each turn
+ * The format of `src/examples/instruction.ts` as a template, for programs that read exported folders: BOS, then for each turn
  * prompt, line break, space + answer, EOS. A folder with exactly this template (or the one for tokenizers that begin without
  * BOS) has no chat format of its own.
  */

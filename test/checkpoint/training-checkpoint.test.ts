@@ -8,15 +8,15 @@ import {
   saveTraining,
   startOrResume,
 } from '../../src/checkpoint/training-checkpoint.ts';
+import type { AdamW } from '../../src/execution/adamw.ts';
+import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import { updateParameters } from '../../src/execution/eager-update.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { tensorCount } from '../../src/tensor/lane.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import type { Scalar } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
-import type { AdamW } from '../../src/training/adamw.ts';
-import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
-import { updateParameters } from '../../src/training/update.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { asTensors } from '../helpers/tensors.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';

@@ -1,10 +1,10 @@
 /** What is trained, frozen and adapted, at which rates; and what a run is told to take in memory. */
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { rateOf, trainingPlan } from '../../src/checkpoint/training-plan.ts';
-import { setCompilation } from '../../src/compile/mode.ts';
 import { CheckpointError, ConfigError } from '../../src/errors.ts';
+import { announceMemory, checkMemory, estimateMemory } from '../../src/execution/memory-estimate.ts';
+import { setCompilation } from '../../src/graph/mode.ts';
 import { llamaStyle, parameterSpecs } from '../../src/model/dimensions.ts';
-import { announceMemory, checkMemory, estimateMemory } from '../../src/steps/memory-estimate.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 

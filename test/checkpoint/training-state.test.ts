@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readOptimizer, readState, writeOptimizer, writeState } from '../../src/checkpoint/training-state.ts';
+import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import { layoutOf } from '../../src/tensor/parameters.ts';
-import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { rewriteTensors } from '../helpers/tensors.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';

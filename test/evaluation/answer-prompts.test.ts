@@ -1,13 +1,13 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { decodeResponse, encodePrompt } from '../../src/data/instruction.ts';
+import { responseLogProbs, responseScores } from '../../src/alignment/score-responses.ts';
+import { responseBatch } from '../../src/batch/response-batch.ts';
+import { generate } from '../../src/decoding/generate.ts';
 import { answerPrompts } from '../../src/evaluation/answer-prompts.ts';
 import type { ChatPrompt } from '../../src/evaluation/chat-prompts.ts';
 import { goldScore } from '../../src/evaluation/gold.ts';
+import { decodeResponse, encodePrompt } from '../../src/examples/instruction.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
-import { generate } from '../../src/rollout/generate.ts';
-import { responseBatch } from '../../src/steps/response-batch.ts';
-import { responseLogProbs, responseScores } from '../../src/steps/score-responses.ts';
 import '../helpers/allclose.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { expectNeutral } from '../tensor/neutral.ts';

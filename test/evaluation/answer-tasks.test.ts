@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { decodeResponse, encodePrompt } from '../../src/data/instruction.ts';
+import { generate } from '../../src/decoding/generate.ts';
 import { DataError } from '../../src/errors.ts';
 import {
   type AnswerOptions,
@@ -14,9 +14,9 @@ import {
 } from '../../src/evaluation/answer-tasks.ts';
 import { rankingRules } from '../../src/evaluation/rank-options.ts';
 import type { TaskItem } from '../../src/evaluation/task-items.ts';
+import { decodeResponse, encodePrompt } from '../../src/examples/instruction.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
-import { generate } from '../../src/rollout/generate.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';

@@ -1,14 +1,15 @@
 /** A tiny language model over bytes, and one that was trained to answer two questions. */
-import { encodeExample } from '../../src/data/instruction.ts';
-import { packSequences } from '../../src/data/packing.ts';
+
+import { packSequences } from '../../src/batch/packing.ts';
+import { encodeExample } from '../../src/examples/instruction.ts';
+import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import type { HeadKind } from '../../src/model/dimensions.ts';
 import { llamaStyle } from '../../src/model/dimensions.ts';
 import type { Model } from '../../src/model/model.ts';
 import { modelFrom, newModel } from '../../src/model/model.ts';
+import { nextTokenBatches, nextTokenUpdate } from '../../src/objectives/next-token.ts';
 import { seededRandom } from '../../src/random.ts';
-import { nextTokenBatches, nextTokenUpdate } from '../../src/steps/language-model.ts';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
-import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
 import { tinyValues } from '../model/tiny-model.ts';
 
 const dimensions = llamaStyle({ vocab: 259, context: 64, layers: 2, heads: 2, dModel: 32 });

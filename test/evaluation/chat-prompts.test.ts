@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { encodePrompt } from '../../src/data/instruction.ts';
 import { loadChatPrompts } from '../../src/evaluation/chat-prompts.ts';
+import { encodePrompt } from '../../src/examples/instruction.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 

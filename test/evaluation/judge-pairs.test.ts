@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { PreferencePair } from '../../src/data/preference.ts';
 import { calibration } from '../../src/evaluation/calibration.ts';
 import { judgePairs, pairIds, scoreSequences } from '../../src/evaluation/judge-pairs.ts';
+import type { PreferencePair } from '../../src/examples/preference.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';

@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { writeTable } from '../../src/data/arrow-file.ts';
-import { utf8 } from '../../src/data/columns.ts';
 import { DataError } from '../../src/errors.ts';
 import type { TaskAnswer } from '../../src/evaluation/answer-tasks.ts';
 import type { AnswerSet, ProtocolResult, Seen } from '../../src/evaluation/protocol.ts';
 import { protocolOf, readSeen, seenIn, summarise } from '../../src/evaluation/protocol.ts';
 import type { TaskItem } from '../../src/evaluation/task-items.ts';
 import { seededRandom } from '../../src/random.ts';
+import { writeTable } from '../../src/tables/arrow-file.ts';
+import { utf8 } from '../../src/tables/columns.ts';
 import { taskItem } from './sample-item.ts';
 
 const trained = [

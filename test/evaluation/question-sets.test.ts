@@ -1,13 +1,13 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { encodePrompt } from '../../src/data/instruction.ts';
-import type { Task } from '../../src/data/tasks.ts';
-import { loadTasks } from '../../src/data/tasks.ts';
 import { DataError } from '../../src/errors.ts';
 import { checkLengths } from '../../src/evaluation/answer-tasks.ts';
 import { seenIn } from '../../src/evaluation/protocol.ts';
 import type { QuestionOptions, QuestionSet } from '../../src/evaluation/question-sets.ts';
 import { questionSets } from '../../src/evaluation/question-sets.ts';
-import { rowsJsonl, sampleFolder, templateYaml } from '../data/sample-task.ts';
+import { encodePrompt } from '../../src/examples/instruction.ts';
+import type { Task } from '../../src/tasks/tasks.ts';
+import { loadTasks } from '../../src/tasks/tasks.ts';
+import { rowsJsonl, sampleFolder, templateYaml } from '../tasks/sample-task.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
 const tokenizer = byteTokenizer();

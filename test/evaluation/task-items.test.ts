@@ -1,10 +1,10 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { Task } from '../../src/data/tasks.ts';
-import { loadTasks } from '../../src/data/tasks.ts';
 import type { ItemChoice } from '../../src/evaluation/task-items.ts';
 import { taskItems } from '../../src/evaluation/task-items.ts';
 import { seededRandom } from '../../src/random.ts';
-import { rowsJsonl, sampleFolder, templateYaml } from '../data/sample-task.ts';
+import type { Task } from '../../src/tasks/tasks.ts';
+import { loadTasks } from '../../src/tasks/tasks.ts';
+import { rowsJsonl, sampleFolder, templateYaml } from '../tasks/sample-task.ts';
 
 function tasks(yaml?: string, rows?: string): Task[] {
   const folder = sampleFolder(yaml, rows);

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { readJsonLines } from '../../src/data/jsonl.ts';
 import { readText } from '../../src/files/text-file.ts';
+import { readJsonLines } from '../../src/tables/jsonl.ts';
 import { readYaml } from '../../src/yaml/yaml-source.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { tableFromIPC } from 'apache-arrow';
 import { afterAll, beforeAll } from 'vitest';
-import { readTable } from '../../src/data/arrow-file.ts';
-import type { Column, Columns } from '../../src/data/columns.ts';
-import { float64, int32, nullable } from '../../src/data/columns.ts';
 import { hashPath, readManifest } from '../../src/run/manifest.ts';
 import type { MetricDescriptions } from '../../src/run/metrics.ts';
-import type { Phase, Progress } from '../../src/run/progress.ts';
 import type { Stage, StageConfig } from '../../src/run/stage.ts';
+import { readTable } from '../../src/tables/arrow-file.ts';
+import type { Column, Columns } from '../../src/tables/columns.ts';
+import { float64, int32, nullable } from '../../src/tables/columns.ts';
+import type { Phase, Progress } from '../../src/terminal/progress.ts';
 
 /** One folder for all tests of a file, removed after them. The returned function gives a path inside. */
 export function useSharedFolder(): (...parts: string[]) => string {

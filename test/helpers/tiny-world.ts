@@ -3,9 +3,9 @@ import { copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeModelFolder } from '../../src/checkpoint/model-folder.ts';
-import { encodePrompt, encodeTarget } from '../../src/data/instruction.ts';
-import type { PreferenceRow } from '../../src/data/preference.ts';
-import { writePreferences } from '../../src/data/preference.ts';
+import { encodePrompt, encodeTarget } from '../../src/examples/instruction.ts';
+import type { PreferenceRow } from '../../src/examples/preference.ts';
+import { writePreferences } from '../../src/examples/preference.ts';
 import type { StyleSizes } from '../../src/model/dimensions.ts';
 import { gpt2Style, llamaStyle } from '../../src/model/dimensions.ts';
 import { disposeModel, newModel } from '../../src/model/model.ts';

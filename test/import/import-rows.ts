@@ -4,8 +4,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ImportConfig } from '../../scripts/import.config.ts';
 import { runImport } from '../../scripts/import.ts';
-import { inspectTable } from '../../src/data/arrow-file.ts';
 import type { ImportReport } from '../../src/import/import-report.ts';
+import { inspectTable } from '../../src/tables/arrow-file.ts';
 
 /** The report and the rows of an import of `file`, written beside it. */
 export async function importRows(

@@ -1,11 +1,11 @@
 /** What must hold of any decoder: causality, padding, packing, the cache, and gradients of the whole loss. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { padLeft, padRight } from '../../src/data/batch.ts';
+import { padLeft, padRight } from '../../src/batch/padding.ts';
+import type { TokenBatch } from '../../src/batch/token-batch.ts';
 import type { KeyValues } from '../../src/model/decoder.ts';
 import { decode, selectPositions } from '../../src/model/decoder.ts';
 import { tokenLogits } from '../../src/model/heads.ts';
-import type { TokenBatch } from '../../src/model/inputs.ts';
 import { decoderInputs, disposeInputs, stepInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, modelWeights } from '../../src/model/model.ts';

@@ -1,9 +1,9 @@
 /** Host arithmetic of PPO (KL, rewards, advantages, whitening, controller) against N+ and lm-human-preferences formulae. */
 import { describe, expect, it } from 'vitest';
-import { estimateAdvantages, maskedMoments, rescaleToUnitVariance, whiten } from '../../src/objectives/gae.ts';
-import type { KlEstimator } from '../../src/objectives/kl.ts';
-import { klEstimate, nextKlWeight } from '../../src/objectives/kl.ts';
-import { shapeRewards } from '../../src/objectives/shape-rewards.ts';
+import { estimateAdvantages, maskedMoments, rescaleToUnitVariance, whiten } from '../../src/alignment/gae.ts';
+import type { KlEstimator } from '../../src/alignment/kl.ts';
+import { klEstimate, nextKlWeight } from '../../src/alignment/kl.ts';
+import { shapeRewards } from '../../src/alignment/shape-rewards.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, floats } from '../helpers/fixtures.ts';

@@ -1,15 +1,15 @@
 /** Every family of models with weights of transformers: logits, greedy text, three steps of training, and what we write. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { generate } from '../../src/decoding/generate.ts';
+import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import { updateParameters } from '../../src/execution/eager-update.ts';
 import { disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, modelWeights } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
-import { generate } from '../../src/rollout/generate.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import type { Weights } from '../../src/tensor/weights.ts';
-import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
-import { updateParameters } from '../../src/training/update.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, fixturePath, take } from '../helpers/fixtures.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';

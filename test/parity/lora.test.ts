@@ -6,6 +6,7 @@ import { readAdapterFolder, writeAdapterFolder } from '../../src/checkpoint/adap
 import { adapterPlan } from '../../src/checkpoint/adapter-plan.ts';
 import { readModelConfig } from '../../src/checkpoint/model-config.ts';
 import { loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { lossAndGradient } from '../../src/execution/gradient.ts';
 import { decode, selectPositions } from '../../src/model/decoder.ts';
 import { scores } from '../../src/model/heads.ts';
 import { disposeInputs } from '../../src/model/inputs.ts';
@@ -17,7 +18,6 @@ import { parameterValues } from '../../src/tensor/parameters.ts';
 import type { Scalar, Tensor } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import type { Weights } from '../../src/tensor/weights.ts';
-import { lossAndGradient } from '../../src/training/gradient.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, fixturePath, take } from '../helpers/fixtures.ts';

@@ -1,13 +1,13 @@
 /** The decoder with weights of transformers' GPT-2 and Llama: logits, loss, gradients, packing, greedy text and scores. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { generate } from '../../src/decoding/generate.ts';
+import { lossAndGradient } from '../../src/execution/gradient.ts';
 import { decoderInputs, disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, modelWeights } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
-import { generate } from '../../src/rollout/generate.ts';
 import { tf } from '../../src/tensor/tf.ts';
-import { lossAndGradient } from '../../src/training/gradient.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, fixturePath, take } from '../helpers/fixtures.ts';

@@ -1,11 +1,11 @@
 /** AdamW, clipping and schedules against torch.optim, TensorFlow 1's Adam formula and transformers' schedules. */
 import { beforeAll, describe, expect, it } from 'vitest';
+import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import { updateParameters } from '../../src/execution/eager-update.ts';
+import { learningRateAt } from '../../src/execution/schedule.ts';
 import { layoutOf, parametersFrom, parameterValues, readParameters } from '../../src/tensor/parameters.ts';
 import type { Scalar } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
-import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
-import { learningRateAt } from '../../src/training/schedule.ts';
-import { updateParameters } from '../../src/training/update.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, upload } from '../helpers/fixtures.ts';

@@ -1,21 +1,21 @@
 /** Two PPO rollouts of four inner epochs each against PyTorch: what is fixed in a rollout, then every update. */
 import { beforeAll, describe, expect, it } from 'vitest';
+import { estimateAdvantages, whiten } from '../../src/alignment/gae.ts';
+import { shapeRewards } from '../../src/alignment/shape-rewards.ts';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
+import type { AdamW } from '../../src/execution/adamw.ts';
+import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import { updateParameters } from '../../src/execution/eager-update.ts';
 import type { DecoderInputs } from '../../src/model/inputs.ts';
 import { disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, modelFrom, modelWeights } from '../../src/model/model.ts';
-import { estimateAdvantages, whiten } from '../../src/objectives/gae.ts';
 import { tokenLogProbs } from '../../src/objectives/log-probabilities.ts';
 import { clippedPolicyLoss, clippedValueLoss } from '../../src/objectives/ppo-clip.ts';
-import { shapeRewards } from '../../src/objectives/shape-rewards.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import type { Tensor1D, Tensor2D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import type { Weights } from '../../src/tensor/weights.ts';
-import type { AdamW } from '../../src/training/adamw.ts';
-import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
-import { updateParameters } from '../../src/training/update.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, fixturePath, floats, take } from '../helpers/fixtures.ts';

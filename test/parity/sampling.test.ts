@@ -1,7 +1,7 @@
 /** Penalty and filters of sampling against transformers' logits processors. */
 import { describe, expect, it } from 'vitest';
-import type { Sampling } from '../../src/rollout/sample-token.ts';
-import { allowedTokens, penalizeRepetition } from '../../src/rollout/sample-token.ts';
+import type { Sampling } from '../../src/decoding/sample-token.ts';
+import { allowedTokens, penalizeRepetition } from '../../src/decoding/sample-token.ts';
 import '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, floats } from '../helpers/fixtures.ts';

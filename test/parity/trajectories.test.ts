@@ -1,6 +1,8 @@
 /** Ten training steps from the same weights on the same batch as PyTorch: losses and gradient norms, step by step. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import { updateParameters } from '../../src/execution/eager-update.ts';
 import { disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel } from '../../src/model/model.ts';
@@ -8,8 +10,6 @@ import { bradleyTerry } from '../../src/objectives/bradley-terry.ts';
 import type { Scalar } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import type { Weights } from '../../src/tensor/weights.ts';
-import { createAdamW, disposeAdamW } from '../../src/training/adamw.ts';
-import { updateParameters } from '../../src/training/update.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, fixturePath } from '../helpers/fixtures.ts';

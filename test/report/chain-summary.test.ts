@@ -1,13 +1,13 @@
 /** The summary of a chain from manifests on disk, and the report from it. */
 import { mkdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { writeTable } from '../../src/data/arrow-file.ts';
-import { float32, utf8 } from '../../src/data/columns.ts';
 import { CheckpointError } from '../../src/errors.ts';
 import { chainReport } from '../../src/report/chain-report.ts';
 import { chainSummary } from '../../src/report/chain-summary.ts';
 import type { Manifest } from '../../src/run/manifest.ts';
 import { newManifest, writeManifest } from '../../src/run/manifest.ts';
+import { writeTable } from '../../src/tables/arrow-file.ts';
+import { float32, utf8 } from '../../src/tables/columns.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { inspectTable } from '../../src/data/arrow-file.ts';
-import { float32, utf8 } from '../../src/data/columns.ts';
 import { metricGlossary, openMetrics } from '../../src/run/metrics.ts';
 import { openSamples } from '../../src/run/samples.ts';
+import { inspectTable } from '../../src/tables/arrow-file.ts';
+import { float32, utf8 } from '../../src/tables/columns.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 
 const path = useTemporaryFolder();

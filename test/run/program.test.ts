@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { inspectTable } from '../../src/data/arrow-file.ts';
 import { DataError } from '../../src/errors.ts';
-import { parseCommandLine, resumeCommand } from '../../src/run/command-line.ts';
-import { Interrupted } from '../../src/run/interrupts.ts';
 import { readManifest } from '../../src/run/manifest.ts';
 import { exitStatus } from '../../src/run/program.ts';
+import { inspectTable } from '../../src/tables/arrow-file.ts';
+import { parseCommandLine, resumeCommand } from '../../src/terminal/command-line.ts';
+import { Interrupted } from '../../src/terminal/interrupts.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 
 const path = useTemporaryFolder();

@@ -1,11 +1,11 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { CheckpointError, DataError } from '../../src/errors.ts';
-import { breathe, Interrupted, watchInterrupts } from '../../src/run/interrupts.ts';
 import { readManifest } from '../../src/run/manifest.ts';
-import { openProgress } from '../../src/run/progress.ts';
 import { openLaneFor, type RunContext, runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
+import { breathe, Interrupted, watchInterrupts } from '../../src/terminal/interrupts.ts';
+import { openProgress } from '../../src/terminal/progress.ts';
 import { checkConfig } from '../../src/yaml/load-config.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { TinyConfig, tiny } from './tiny-stage.ts';

@@ -5,11 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { DataError } from '../../src/errors.ts';
 import { atomicWrite } from '../../src/files/atomic-write.ts';
-import { breathe, Interrupted } from '../../src/run/interrupts.ts';
 import { openMetrics } from '../../src/run/metrics.ts';
 import { program } from '../../src/run/program.ts';
 import { filePath, Run, Runtime } from '../../src/run/sections.ts';
 import type { RunContext, Stage, Summary } from '../../src/run/stage.ts';
+import { breathe, Interrupted } from '../../src/terminal/interrupts.ts';
 
 export const TinyConfig = z.strictObject({
   run: Run,

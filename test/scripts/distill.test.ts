@@ -9,11 +9,11 @@ import { loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-fo
 import { llamaStyle } from '../../src/model/dimensions.ts';
 import { disposeModel, newModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
-import { Interrupted } from '../../src/run/interrupts.ts';
 import { readManifest } from '../../src/run/manifest.ts';
 import type { Summary } from '../../src/run/stage.ts';
 import { runStage } from '../../src/run/stage.ts';
 import { type Lane, tensorCount } from '../../src/tensor/lane.ts';
+import { Interrupted } from '../../src/terminal/interrupts.ts';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { checkConfig } from '../../src/yaml/load-config.ts';
 import { instruct } from '../../stages/1-instruct.ts';

@@ -3,9 +3,9 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { RecordBatchReader, RecordBatchStreamWriter, type Table, tableFromArrays, tableFromIPC } from 'apache-arrow';
 import { describe, expect, it } from 'vitest';
 import { exportArguments, exportDataset } from '../../scripts/export-dataset.ts';
-import { encodeTable, writeTable } from '../../src/data/arrow-file.ts';
-import { bool, float32, int32, int32List, nullable, utf8, utf8List } from '../../src/data/columns.ts';
 import { hashBytes } from '../../src/files/hash.ts';
+import { encodeTable, writeTable } from '../../src/tables/arrow-file.ts';
+import { bool, float32, int32, int32List, nullable, utf8, utf8List } from '../../src/tables/columns.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 
 const path = useTemporaryFolder();

@@ -2,10 +2,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { writeTable } from '../../src/data/arrow-file.ts';
-import { utf8 } from '../../src/data/columns.ts';
 import { hashText } from '../../src/files/hash.ts';
 import { runProgram } from '../../src/lanes/programs.ts';
+import { writeTable } from '../../src/tables/arrow-file.ts';
+import { utf8 } from '../../src/tables/columns.ts';
 import { writeExecutable } from '../helpers/executable.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
 

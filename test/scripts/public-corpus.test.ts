@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { publicDocuments } from '../../scripts/public-corpus.ts';
-import { encodeTable } from '../../src/data/arrow-file.ts';
-import { utf8 } from '../../src/data/columns.ts';
+import { encodeTable } from '../../src/tables/arrow-file.ts';
+import { utf8 } from '../../src/tables/columns.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();

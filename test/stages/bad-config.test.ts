@@ -6,7 +6,7 @@ import { AlignConfig } from '../../scripts/align.config.ts';
 import { align } from '../../scripts/align.ts';
 import { PreferencesConfig } from '../../scripts/preferences.config.ts';
 import { ConfigError } from '../../src/errors.ts';
-import { openProgress } from '../../src/run/progress.ts';
+import { openProgress } from '../../src/terminal/progress.ts';
 import { checkConfig, loadConfig } from '../../src/yaml/load-config.ts';
 import { PretrainConfig } from '../../stages/0-pretrain.config.ts';
 import { InstructConfig } from '../../stages/1-instruct.config.ts';

@@ -3,11 +3,11 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileS
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { preferences } from '../../scripts/preferences.ts';
-import { writeTable } from '../../src/data/arrow-file.ts';
-import { int32List, utf8 } from '../../src/data/columns.ts';
-import type { PreferenceRow } from '../../src/data/preference.ts';
-import { writePreferences } from '../../src/data/preference.ts';
+import type { PreferenceRow } from '../../src/examples/preference.ts';
+import { writePreferences } from '../../src/examples/preference.ts';
 import { runStage } from '../../src/run/stage.ts';
+import { writeTable } from '../../src/tables/arrow-file.ts';
+import { int32List, utf8 } from '../../src/tables/columns.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';

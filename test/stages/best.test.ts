@@ -2,10 +2,10 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Interrupted } from '../../src/run/interrupts.ts';
 import { readManifest } from '../../src/run/manifest.ts';
 import { runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
+import { Interrupted } from '../../src/terminal/interrupts.ts';
 import { loadConfig } from '../../src/yaml/load-config.ts';
 import { pretrain } from '../../stages/0-pretrain.ts';
 import { instruct, instructMetrics } from '../../stages/1-instruct.ts';

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
-import { planInstruct } from '../../src/data/instruct-dataset.ts';
+import { planInstruct } from '../../src/examples/instruct-dataset.ts';
 import { checkConfig, loadConfig } from '../../src/yaml/load-config.ts';
 import { InstructConfig } from '../../stages/1-instruct.config.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';

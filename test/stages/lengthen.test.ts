@@ -2,12 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
-import { ppoMetrics } from '../../src/rollout/ppo-metrics.ts';
-import { Interrupted } from '../../src/run/interrupts.ts';
+import { ppoMetrics } from '../../src/alignment/ppo-metrics.ts';
 import { readManifest } from '../../src/run/manifest.ts';
 import type { RunOptions, Stage, StageConfig, Summary } from '../../src/run/stage.ts';
 import { runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
+import { Interrupted } from '../../src/terminal/interrupts.ts';
 import { pretrain } from '../../stages/0-pretrain.ts';
 import { reward } from '../../stages/2-reward.ts';
 import { ppo } from '../../stages/3-ppo.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ppoMetrics } from '../../src/rollout/ppo-metrics.ts';
+import { ppoMetrics } from '../../src/alignment/ppo-metrics.ts';
 import type { Summary } from '../../src/run/stage.ts';
 import { runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';

@@ -1,7 +1,7 @@
 /** Memory: the number of tensors is the same after every step, and none are left when a stage is over. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { preferences } from '../../scripts/preferences.ts';
-import { openEngine } from '../../src/compile/engine.ts';
+import { openEngine } from '../../src/graph/engine.ts';
 import type { Stage, StageConfig } from '../../src/run/stage.ts';
 import { runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';

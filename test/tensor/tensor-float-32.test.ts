@@ -1,7 +1,7 @@
 /** TensorFloat-32: the switch inside TensorFlow, and what a lane on a GPU does with it. */
 import { describe, expect, it, vi } from 'vitest';
-import { openCApi } from '../../src/compile/c-api.ts';
 import { LaneError } from '../../src/errors.ts';
+import { openCApi } from '../../src/graph/c-api.ts';
 import { openLane } from '../../src/tensor/lane.ts';
 import { tensorFloat32 } from '../../src/tensor/tensor-float-32.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';

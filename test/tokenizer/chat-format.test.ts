@@ -1,7 +1,7 @@
 /** Chat templates against transformers: texts, ids and masks; the plain format as a template; what is refused. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeResponse, encodeExample, encodePrompt, encodeTarget } from '../../src/data/instruction.ts';
+import { decodeResponse, encodeExample, encodePrompt, encodeTarget } from '../../src/examples/instruction.ts';
 import { strftime } from '../../src/jinja/strftime.ts';
 import type { ChatMessage } from '../../src/tokenizer/chat-template.ts';
 import { chatTemplate, PLAIN_TEMPLATE } from '../../src/tokenizer/chat-template.ts';

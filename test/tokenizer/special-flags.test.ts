@@ -1,6 +1,6 @@
 /** Special tokens as transformers counts them, whatever tokenizer.json says. */
 import { describe, expect, it } from 'vitest';
-import { decodeResponse, encodeExample, encodePrompt, encodeTarget } from '../../src/data/instruction.ts';
+import { decodeResponse, encodeExample, encodePrompt, encodeTarget } from '../../src/examples/instruction.ts';
 import { createTokenizer, type Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { byteTokenizer } from './tiny-tokenizer.ts';
 

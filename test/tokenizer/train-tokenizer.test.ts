@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { trainTokenizer } from '../../scripts/train-tokenizer.ts';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
-import { type SampleFolder, sampleFolder } from '../data/sample-task.ts';
+import { type SampleFolder, sampleFolder } from '../tasks/sample-task.ts';
 
 function sample(): { folder: SampleFolder; options: Parameters<typeof trainTokenizer>[0] } {
   const folder = sampleFolder();

@@ -1,0 +1,95 @@
+/** One rollout: responses to a batch of prompts with everything PPO needs to learn from them. Lives on the host. */
+
+import type { PromptResponse, ResponseBatch } from '../batch/response-batch.ts';
+import { packedResponseBatch } from '../batch/response-batch.ts';
+import type { GenerateOptions, StopIds } from '../decoding/decode-steps.ts';
+import { generate } from '../decoding/generate.ts';
+import type { Model } from '../model/model.ts';
+import type { Random } from '../random.ts';
+import { responseLogProbs, responseLogProbsAndEntropy, responseScores, responseValues } from './score-responses.ts';
+
+/** The four models of PPO. */
+export interface PpoModels {
+  /** Trained. */
+  readonly policy: Model;
+  /** Frozen copy of the policy's start: anchors the KL. */
+  readonly reference: Model;
+  /** Trained; started as the reward model on the scale of normalised scores. A value is its output − `valueOffset`. */
+  readonly critic: Model;
+  /** Frozen: scores responses. */
+  readonly reward: Model;
+  /** Scores are read as (raw − mean) / deviation. */
+  readonly normalisation: { readonly mean: number; readonly deviation: number };
+}
+
+/**
+ * What the critic's output is above the value it stands for. Its head has no bias: divided by the deviation, a reward
+ * model's raw score is the normalised one + mean / deviation, and this constant stays outside the network.
+ */
+export function valueOffset({ normalisation: { mean, deviation } }: Pick<PpoModels, 'normalisation'>): number {
+  return mean / deviation;
+}
+
+/** Arrays are [batch · response] unless said otherwise; 0 where masked. */
+export interface Rollout {
+  readonly batch: ResponseBatch;
+  /** [batch], the prompts with what was drawn. */
+  readonly sequences: readonly PromptResponse[];
+  /** What stands where nothing is. */
+  readonly padId: number;
+  /** [batch], ids of each response, EOS included. */
+  readonly responses: readonly Int32Array[];
+  /** [batch], 1 where EOS was drawn. */
+  readonly ended: Uint8Array;
+  /** log π at the sampling temperature, as drawn with the cache. */
+  readonly drawnLogProbs: Float32Array;
+  /** log π by a full forward pass: the "old" log-probabilities of the updates. */
+  readonly logProbs: Float32Array;
+  readonly referenceLogProbs: Float32Array;
+  /** Entropy of the distribution each token was drawn from, before top-k and top-p, in nats. */
+  readonly entropy: Float32Array;
+  /** Value of the state before each token. */
+  readonly values: Float32Array;
+  /** [batch], normalised reward-model scores. */
+  readonly scores: Float32Array;
+}
+
+/**
+ * Samples and scores. Sequences and responses are padded to rounded lengths, so that few distinct shapes occur and little
+ * is computed for padding.
+ */
+export function collectRollout(
+  models: PpoModels,
+  prompts: readonly Int32Array[],
+  options: GenerateOptions,
+  stop: StopIds,
+  random: Random,
+): Rollout {
+  const drawn = generate(models.policy, prompts, options, stop, random);
+  const sequences = drawn.map(({ ids }, row) => ({ promptIds: prompts[row] as Int32Array, responseIds: ids }));
+  const batch = packedResponseBatch(sequences, stop.padId);
+  const drawnLogProbs = new Float32Array(batch.mask.length);
+  for (const [row, { logProbs }] of drawn.entries()) drawnLogProbs.set(logProbs, row * batch.response);
+  const { mean, deviation } = models.normalisation;
+  return {
+    batch,
+    sequences,
+    padId: stop.padId,
+    responses: drawn.map(({ ids }) => ids),
+    ended: Uint8Array.from(drawn, ({ ended }) => (ended ? 1 : 0)),
+    drawnLogProbs,
+    ...responseLogProbsAndEntropy(models.policy, batch, options.temperature),
+    referenceLogProbs: responseLogProbs(models.reference, batch, options.temperature),
+    values: responseValues(models.critic, batch, valueOffset(models)),
+    scores: responseScores(models.reward, batch).map((score) => (score - mean) / deviation),
+  };
+}
+
+/** Some rows of a [batch · response] array. */
+export function takeGridRows(values: Float32Array, rows: readonly number[], response: number): Float32Array {
+  const taken = new Float32Array(rows.length * response);
+  for (const [i, row] of rows.entries()) {
+    taken.set(values.subarray(row * response, (row + 1) * response), i * response);
+  }
+  return taken;
+}

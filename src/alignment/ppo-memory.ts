@@ -1,0 +1,59 @@
+/** What PPO takes in memory: four models, or adapters on a shared trunk, and the largest of its steps. */
+
+import type { PlannedModel } from '../execution/memory-estimate.ts';
+import { announceMemory } from '../execution/memory-estimate.ts';
+import type { ModelDimensions } from '../model/dimensions.ts';
+import type { TrainingPlan } from '../model/model.ts';
+import { trainNothing } from '../model/model.ts';
+
+/** The two models that are trained. */
+export interface PlannedPpo {
+  readonly policy: { readonly dimensions: ModelDimensions; readonly plan: TrainingPlan };
+  readonly critic: { readonly dimensions: ModelDimensions; readonly plan: TrainingPlan };
+  /** True where the reward model changes the policy's own trunk. */
+  readonly sameTrunk: boolean;
+}
+
+/** Sizes of the run. */
+export interface PpoSizes {
+  /** Tokens of the longest prompt. */
+  readonly prompt: number;
+  readonly sampling: { readonly maxNewTokens: number; readonly batchSize: number };
+  readonly rollout: { readonly batch: number };
+  readonly updates: { readonly minibatches: number; readonly microBatchRows: number };
+}
+
+/**
+ * Says what the run will take and refuses one that would not fit.
+ * @throws CheckpointError as `checkMemory`
+ */
+export async function announcePpoMemory(
+  say: (line: string) => void,
+  limitGb: number | null,
+  { policy, critic, sameTrunk }: PlannedPpo,
+  sizes: PpoSizes,
+): Promise<void> {
+  const isAdapted = policy.plan.adapters !== null;
+  const frozen = trainNothing(policy.plan.frozenPrecision);
+  const first: PlannedModel = { ...policy, head: 'tokens' };
+  const second: PlannedModel = { ...critic, head: 'score', sharesTrunk: isAdapted && sameTrunk };
+  const others: PlannedModel[] = isAdapted
+    ? [{ ...second, sharesTrunk: true }]
+    : [
+        { ...policy, head: 'tokens', plan: frozen },
+        { ...critic, head: 'score', plan: frozen },
+      ];
+  const { sampling, rollout, updates } = sizes;
+  const seq = sizes.prompt + sampling.maxNewTokens;
+  const batch = (rows: number) => ({ rows, seq, logits: rows * sampling.maxNewTokens });
+  await announceMemory(
+    say,
+    limitGb,
+    { trained: [first, second], others },
+    {
+      train: batch(Math.min(updates.microBatchRows, rollout.batch / updates.minibatches)),
+      score: batch(rollout.batch),
+      generate: { rows: Math.min(sampling.batchSize, rollout.batch), seq },
+    },
+  );
+}

@@ -1,0 +1,133 @@
+/** The inner loop of PPO: several passes of clipped updates over one rollout. */
+
+import type { PromptResponse } from '../batch/response-batch.ts';
+import { packedResponseBatch } from '../batch/response-batch.ts';
+import type { AdamW } from '../execution/adamw.ts';
+import type { PpoRows } from '../objectives/ppo-update.ts';
+import { policyUpdate, valueUpdate } from '../objectives/ppo-update.ts';
+import type { Random } from '../random.ts';
+import type { PpoModels, Rollout } from './collect.ts';
+import { takeGridRows, valueOffset } from './collect.ts';
+import type { Checks } from './invariants.ts';
+import { checkFirstUpdate } from './invariants.ts';
+
+/** Settings of the inner loop. */
+export interface InnerLoopOptions {
+  readonly epochs: number;
+  readonly minibatches: number;
+  readonly microBatchRows: number;
+  readonly clipRange: number;
+  readonly valueClipRange: number;
+  readonly targetKl: number | null;
+  readonly temperature: number;
+  readonly policy: { readonly learningRate: number; readonly clipNorm: number | null };
+  readonly critic: { readonly learningRate: number; readonly clipNorm: number | null };
+  readonly checks: Checks;
+  readonly where: string;
+  readonly say: (line: string) => void;
+}
+
+/** Statistics of all updates made on one rollout. */
+export interface InnerLoopResult {
+  /** Passes begun before the target KL stopped them. */
+  readonly epochs: number;
+  readonly updates: number;
+  /** Means over the updates. */
+  readonly policyLoss: number;
+  readonly valueLoss: number;
+  readonly clipFraction: number;
+  readonly valueClipFraction: number;
+  readonly ratio: number;
+  readonly gradientNorm: number;
+  readonly valueGradientNorm: number;
+  /** Of the last update. */
+  readonly approxKl: number;
+  /** Of the first update of each pass: 0, then rising. */
+  readonly approxKlByEpoch: readonly number[];
+}
+
+/** Targets of the updates, [batch · response]. */
+export interface UpdateTargets {
+  readonly advantages: Float32Array;
+  readonly returns: Float32Array;
+}
+
+/** Some responses of a rollout with their targets, packed anew; values and returns as the critic puts them out. */
+function takeRows(rollout: Rollout, targets: UpdateTargets, rows: readonly number[], offset: number): PpoRows {
+  const { batch } = rollout;
+  const take = (values: Float32Array): Float32Array => takeGridRows(values, rows, batch.response);
+  const takeValues = (values: Float32Array): Float32Array => take(values).map((value) => value + offset);
+  return {
+    batch: packedResponseBatch(
+      rows.map((row) => rollout.sequences[row] as PromptResponse),
+      rollout.padId,
+      batch.response,
+    ),
+    oldLogProbs: take(rollout.logProbs),
+    oldValues: takeValues(rollout.values),
+    advantages: take(targets.advantages),
+    returns: takeValues(targets.returns),
+  };
+}
+
+/**
+ * Several epochs of minibatch updates of policy and critic on one rollout.
+ * @throws InvariantError when the first update's ratio is not 1, or a loss is not finite
+ */
+export async function updateOnRollout(
+  models: PpoModels,
+  optimizers: { readonly policy: AdamW; readonly critic: AdamW },
+  rollout: Rollout,
+  targets: UpdateTargets,
+  options: InnerLoopOptions,
+  random: Random,
+): Promise<InnerLoopResult> {
+  const rowCount = rollout.sequences.length;
+  const size = rowCount / options.minibatches;
+  const offset = valueOffset(models);
+  const sums = {
+    policyLoss: 0,
+    valueLoss: 0,
+    clipFraction: 0,
+    valueClipFraction: 0,
+    ratio: 0,
+    gradientNorm: 0,
+    valueGradientNorm: 0,
+  };
+  const approxKlByEpoch: number[] = [];
+  let approxKl = 0;
+  let updates = 0;
+  const isFar = (): boolean => options.targetKl !== null && approxKl > options.targetKl;
+  for (let epoch = 0; epoch < options.epochs && !isFar(); epoch++) {
+    const order = random.shuffle(Array.from({ length: rowCount }, (_, row) => row));
+    for (let at = 0; at < rowCount && !isFar(); at += size) {
+      const microBatches = chunk(order.slice(at, at + size), options.microBatchRows).map((rows) =>
+        takeRows(rollout, targets, rows, offset),
+      );
+      const { clipRange, temperature, valueClipRange, where } = options;
+      const policyOptions = { ...options.policy, clipRange, temperature, where: `${where} policy` };
+      const policy = await policyUpdate(models.policy, optimizers.policy, microBatches, policyOptions);
+      if (updates === 0) checkFirstUpdate(options.checks, policy.stats, where, options.say);
+      const section = 'valueOptimizer';
+      const criticOptions = { ...options.critic, clipRange: valueClipRange, where: `${where} value model`, section };
+      const value = await valueUpdate(models.critic, optimizers.critic, microBatches, criticOptions);
+      approxKl = policy.stats.approxKl;
+      if (at === 0) approxKlByEpoch.push(approxKl);
+      updates += 1;
+      sums.policyLoss += policy.loss;
+      sums.valueLoss += value.loss;
+      sums.clipFraction += policy.stats.clipFraction;
+      sums.valueClipFraction += value.stats.clipFraction;
+      sums.ratio += policy.stats.ratio;
+      sums.gradientNorm += policy.gradientNorm;
+      sums.valueGradientNorm += value.gradientNorm;
+    }
+  }
+  const means = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / updates])) as typeof sums;
+  return { epochs: approxKlByEpoch.length, updates, ...means, approxKl, approxKlByEpoch };
+}
+
+function chunk(rows: readonly number[], size: number): number[][] {
+  const count = Math.ceil(rows.length / size);
+  return Array.from({ length: count }, (_, i) => rows.slice(i * size, (i + 1) * size));
+}

@@ -1,0 +1,197 @@
+/** Decoding as two graphs, one that reads prompts and one that reads a token a row, with the cache kept in variables. */
+
+import { padLeft, roundedLength } from '../batch/padding.ts';
+import { modelGraph } from '../execution/model-graph.ts';
+import type { Engine } from '../graph/engine.ts';
+import type { Compiled } from '../graph/function.ts';
+import type { Port, Variable } from '../graph/graph.ts';
+import type { Tracer } from '../graph/trace.ts';
+import type { KeyValues } from '../model/decoder.ts';
+import { decode, selectPositions } from '../model/decoder.ts';
+import type { ModelDimensions } from '../model/dimensions.ts';
+import { tokenLogits } from '../model/heads.ts';
+import type { DecoderInputs } from '../model/inputs.ts';
+import { inputArrays, inputsFrom, stepArrays } from '../model/inputs.ts';
+import type { Model } from '../model/model.ts';
+import type { Random } from '../random.ts';
+import type { HostArrays, Tensors } from '../tensor/host-arrays.ts';
+import { number, pick, vector } from '../tensor/host-arrays.ts';
+import type { Tensor1D, Tensor4D } from '../tensor/tf.ts';
+import { tf } from '../tensor/tf.ts';
+import type { Weights } from '../tensor/weights.ts';
+import { drawInGraph, isPlain } from './compiled-draw.ts';
+import type { Decoding, DecodingOptions, RowLine, RowPrompt, RowToken } from './decoding.ts';
+import { drawOnHost, refillRows } from './decoding.ts';
+import type { DecodingCache } from './decoding-cache.ts';
+import { putIntoCache, returnCache, takeCache, wholeCache } from './decoding-cache.ts';
+import type { DrawnToken, Sampling } from './sample-token.ts';
+
+/** Where a row stands: its visible columns are first, first + 1, …, next − 1. */
+interface Place {
+  first: number;
+  next: number;
+}
+
+/** Decodes inside TensorFlow; tokens are drawn there too where sampling is plain. */
+export function compiledDecoding(engine: Engine, options: DecodingOptions): Decoding {
+  const { model, rows, drawing } = options;
+  const { kvHeads, vocab } = model.dimensions;
+  const columns = roundedLength(roundedLength(options.longestPrompt) + options.maxNewTokens);
+  const cache = takeCache(engine, model, rows, columns);
+  const places: Place[] = Array.from({ length: rows }, () => ({ first: 0, next: 1 }));
+  /** The lines of the cache that belong to columns of a row. */
+  const cells = (row: number, from: number, count: number): number[] =>
+    Array.from({ length: kvHeads * count }, (_, i) => {
+      return (row * kvHeads + Math.floor(i / count)) * columns + from + (i % count);
+    });
+  const { sampling } = drawing;
+  const isDrawn = isPlain(sampling) && sampling.temperature !== 0;
+  /** Runs a graph of so many lines, and draws for these rows. */
+  const draw = (kind: Kind, given: HostArrays, drawn: readonly RowLine[], lines: number): DrawnToken[] => {
+    const uniform = new Float32Array(isDrawn ? lines : 0);
+    const arrays = isDrawn ? { ...given, uniform: vector(uniform), temperature: number(sampling.temperature) } : given;
+    // Traced before anything is drawn: where that fails, eager decoding starts from the same random state.
+    const graph = decodingGraph(engine, model, arrays, { kind, cache, sampling });
+    if (isDrawn) for (const { row, line } of drawn) uniform[line] = belowOne(drawing.random(row));
+    const { logits, ids, logProbs } = graph.run(arrays, ['cache']);
+    if (logits !== undefined) return drawOnHost(logits as Float32Array, vocab, drawn, drawing);
+    return drawn.map(({ line }) => {
+      return { id: (ids as Int32Array)[line] as number, logProb: (logProbs as Float32Array)[line] as number };
+    });
+  };
+  return {
+    refills: true,
+    fill: (prompts) => {
+      const filled = fillUp(prompts, rows);
+      const longest = roundedLength(Math.max(...prompts.map(({ ids }) => ids.length)));
+      const {
+        batch,
+        length: seq,
+        ...padded
+      } = padLeft(
+        filled.map(({ ids }) => ids),
+        0,
+        longest,
+      );
+      for (const { row, ids } of prompts) places[row] = { first: seq - ids.length, next: seq };
+      const tokens = { batch, seq, ids: padded.ids, segments: padded.attentionMask, positions: padded.positionIds };
+      const arrays = {
+        ...inputArrays(model.dimensions, tokens),
+        cells: vector(Int32Array.from(filled.flatMap(({ row }) => cells(row, 0, seq)))),
+      };
+      const drawn = prompts.map(({ row }, line) => ({ row, line }));
+      return draw('prompts', arrays, drawn, batch);
+    },
+    advance: (tokens) => {
+      const arrays = tokenArrays(model, places, tokens, { columns, cells });
+      const drawn = tokens.map(({ row }) => ({ row, line: row }));
+      return draw('token', arrays, drawn, rows);
+    },
+    dispose: () => returnCache(engine, cache),
+  };
+}
+
+/** As many prompts as there are graphs for: copies of the last one write once more what it writes. */
+function fillUp(prompts: readonly RowPrompt[], rows: number): RowPrompt[] {
+  const count = prompts.length <= refillRows(rows) ? refillRows(rows) : rows;
+  return Array.from({ length: count }, (_, i) => prompts[Math.min(i, prompts.length - 1)] as RowPrompt);
+}
+
+/** What one token a row reads. A row that rests sees and writes one column, which is written anew before it is needed. */
+function tokenArrays(
+  model: Model,
+  places: Place[],
+  tokens: readonly RowToken[],
+  { columns, cells }: { columns: number; cells: (row: number, from: number, count: number) => number[] },
+): HostArrays {
+  const rows = places.length;
+  const ids = new Int32Array(rows);
+  const positions = new Int32Array(rows);
+  const at = new Int32Array(rows);
+  const visible = new Uint8Array(rows * columns);
+  for (const { row, id } of tokens) {
+    const place = places[row] as Place;
+    ids[row] = id;
+    at[row] = place.next;
+    positions[row] = place.next - place.first;
+    visible.fill(1, row * columns + place.first, row * columns + place.next);
+    place.next += 1;
+  }
+  for (let row = 0; row < rows; row++) visible[row * columns + (at[row] as number)] = 1;
+  return {
+    ...stepArrays(model.dimensions, { ids, positions, visible, columns: at }),
+    cells: vector(Int32Array.from(places.flatMap((_, row) => cells(row, at[row] as number, 1)))),
+  };
+}
+
+/** Below 1 in float32, too: the sum of all weights is never passed. */
+function belowOne(random: Random): number {
+  return Math.min(random.uniform(), 1 - 2 ** -24);
+}
+
+/** What a graph reads: whole prompts, or one token a row beside the cache. */
+type Kind = 'prompts' | 'token';
+
+function decodingGraph(
+  engine: Engine,
+  model: Model,
+  like: HostArrays,
+  { kind, cache, sampling }: { kind: Kind; cache: DecodingCache; sampling: Sampling },
+): Compiled<string> {
+  const { dimensions } = model;
+  const key = `${kind}, ${cache.name} ${samplingKey(sampling)}`;
+  const build = (weights: Weights, arrays: Tensors, tracer: Tracer) => {
+    const cells = tracer.port(pick<Tensor1D>(arrays, 'cells'));
+    const put = (variable: Variable, fresh: Tensor4D) => putIntoCache(engine, tracer, variable, fresh, cells);
+    const read = { prompts: readPrompts, token: readToken }[kind];
+    const { hidden, targets } = read({
+      dimensions,
+      weights,
+      inputs: inputsFrom(dimensions, arrays),
+      tracer,
+      cache,
+      put,
+    });
+    const logits = tokenLogits(dimensions, weights, hidden);
+    return { outputs: drawInGraph(tracer, logits, arrays, sampling), targets: { cache: targets } };
+  };
+  return modelGraph(engine, model, key, like, build, cache.narrow);
+}
+
+/** What both readings are given. */
+interface Reading {
+  readonly dimensions: ModelDimensions;
+  readonly weights: Weights;
+  readonly inputs: DecoderInputs;
+  readonly tracer: Tracer;
+  readonly cache: DecodingCache;
+  readonly put: (variable: Variable, fresh: Tensor4D) => ReturnType<Tracer['node']>;
+}
+
+/** The states of the last column [lines, d_model], and what writes keys and values into the cache. */
+function readPrompts({ dimensions, weights, inputs, cache, put }: Reading) {
+  const { hidden, present } = decode(dimensions, weights, inputs);
+  const last = Int32Array.from({ length: inputs.batch }, (_, row) => (row + 1) * inputs.seq - 1);
+  const targets = present.flatMap(({ keys, values }, layer) => {
+    const kept = cache.layers[layer] as DecodingCache['layers'][number];
+    return [put(kept.keys, keys).operation, put(kept.values, values).operation];
+  });
+  return { hidden: selectPositions(hidden, tf.tensor1d(last, 'int32')), targets };
+}
+
+/** The states of one token a row; attention reads what is written, so nothing else has to. */
+function readToken({ dimensions, weights, inputs, tracer, cache, put }: Reading) {
+  const size = { rows: inputs.batch, kvHeads: dimensions.kvHeads };
+  const whole = (variable: Variable, fresh: Tensor4D) =>
+    wholeCache(tracer, put(variable, fresh).outputs[0] as Port, size);
+  const join = (layer: number, fresh: KeyValues): KeyValues => {
+    const kept = cache.layers[layer] as DecodingCache['layers'][number];
+    return { keys: whole(kept.keys, fresh.keys), values: whole(kept.values, fresh.values) };
+  };
+  return { hidden: decode(dimensions, weights, inputs, [], { join }).hidden, targets: [] };
+}
+
+function samplingKey(sampling: Sampling): string {
+  if (!isPlain(sampling)) return 'logits';
+  return sampling.temperature === 0 ? 'greedy' : 'drawn';
+}

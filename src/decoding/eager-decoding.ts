@@ -1,0 +1,80 @@
+/** Decoding op by op: the cache is a tensor that grows by a column a step, so all rows begin together. */
+import { padLeft } from '../batch/padding.ts';
+import type { KeyValues } from '../model/decoder.ts';
+import { decode, selectPositions } from '../model/decoder.ts';
+import { tokenLogits } from '../model/heads.ts';
+import type { DecoderInputs } from '../model/inputs.ts';
+import { decoderInputs, disposeInputs, stepInputs } from '../model/inputs.ts';
+import type { Model } from '../model/model.ts';
+import { modelWeights } from '../model/model.ts';
+import type { Tensor2D } from '../tensor/tf.ts';
+import { tf } from '../tensor/tf.ts';
+import type { Decoding, DecodingOptions } from './decoding.ts';
+import { drawOnHost } from './decoding.ts';
+
+/** Decodes on any lane. */
+export function eagerDecoding({ model, drawing }: DecodingOptions): Decoding {
+  const { dimensions } = model;
+  let cache: KeyValues[] = [];
+  /** 1 where a cached key may be attended to, one list a line, growing by one column a step. */
+  let visible: number[][] = [];
+  /** The line of the cache of each row, in the order in which they were filled. */
+  let lines: number[] = [];
+  const forward = (inputs: DecoderInputs, last: Int32Array | null, rows: readonly number[]) => {
+    const { logits, present } = read(model, inputs, cache, last);
+    disposeCache(cache);
+    cache = present;
+    const drawn = rows.map((row) => ({ row, line: lines.indexOf(row) }));
+    return drawOnHost(logits, dimensions.vocab, drawn, drawing);
+  };
+  return {
+    refills: false,
+    fill: (prompts) => {
+      disposeCache(cache);
+      cache = [];
+      const ids = prompts.map((prompt) => prompt.ids);
+      const { batch, length: seq, ...padded } = padLeft(ids, 0);
+      lines = prompts.map(({ row }) => row);
+      visible = ids.map((own) => Array.from({ length: seq }, (_, t) => (t < seq - own.length ? 0 : 1)));
+      const tokens = { batch, seq, ids: padded.ids, segments: padded.attentionMask, positions: padded.positionIds };
+      const last = Int32Array.from({ length: batch }, (_, line) => (line + 1) * seq - 1);
+      return forward(decoderInputs(dimensions, tokens), last, lines);
+    },
+    advance: (tokens) => {
+      // A row that rests must still see its own column, or its softmax would have nothing to sum over.
+      for (const line of visible) line.push(1);
+      const ids = new Int32Array(lines.length);
+      for (const { row, id } of tokens) ids[lines.indexOf(row)] = id;
+      const positions = Int32Array.from(visible, (line) => line.reduce((sum, flag) => sum + flag, -1));
+      const step = { ids, positions, visible: Uint8Array.from(visible.flat()) };
+      const rows = tokens.map(({ row }) => row);
+      return forward(stepInputs(dimensions, step), null, rows);
+    },
+    dispose: () => {
+      disposeCache(cache);
+      cache = [];
+    },
+  };
+}
+
+/** Runs the decoder, keeps the cache and reads the logits [lines · vocab] of the last column. */
+function read(model: Model, inputs: DecoderInputs, past: readonly KeyValues[], rows: Int32Array | null) {
+  let logits = new Float32Array();
+  const kept = tf.tidy(() => {
+    const weights = modelWeights(model);
+    const { hidden, present } = decode(model.dimensions, weights, inputs, past);
+    const states: Tensor2D = rows === null ? hidden : selectPositions(hidden, tf.tensor1d(rows, 'int32'));
+    logits = tokenLogits(model.dimensions, weights, states).dataSync() as Float32Array<ArrayBuffer>;
+    return present.flatMap(({ keys, values }) => [keys, values]);
+  });
+  disposeInputs(inputs);
+  const present: KeyValues[] = [];
+  for (let i = 0; i < kept.length; i += 2) {
+    present.push({ keys: kept[i] as KeyValues['keys'], values: kept[i + 1] as KeyValues['values'] });
+  }
+  return { logits, present };
+}
+
+function disposeCache(cache: readonly KeyValues[]): void {
+  for (const { keys, values } of cache) tf.dispose([keys, values]);
+}

@@ -1,0 +1,242 @@
+/** What training takes in memory, told before a model is loaded: one and two of its layers are tried on the run's shapes. */
+import { freemem } from 'node:os';
+import { CheckpointError } from '../errors.ts';
+import { compiles } from '../graph/mode.ts';
+import { decode, selectPositions } from '../model/decoder.ts';
+import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
+import { parameterSpecs } from '../model/dimensions.ts';
+import { decoderInputs, disposeInputs } from '../model/inputs.ts';
+import type { Model, TrainingPlan } from '../model/model.ts';
+import { assembleModel, disposeModel, modelWeights } from '../model/model.ts';
+import { seededRandom } from '../random.ts';
+import { rowsPerChunk } from '../tensor/projected-cross-entropy.ts';
+import type { Scalar, Tensor1D } from '../tensor/tf.ts';
+import { tf } from '../tensor/tf.ts';
+import { lossAndGradient } from './gradient.ts';
+
+/** The largest batches of a run. */
+export interface RunShapes {
+  /** Rows and length of a micro-batch, and how many of its positions get logits. */
+  readonly train: { readonly rows: number; readonly seq: number; readonly logits: number };
+  /** Rows that are read at once without a gradient, where there are such. */
+  readonly score?: { readonly rows: number; readonly seq: number; readonly logits: number };
+  /** Rows that are generated side by side, up to this length. */
+  readonly generate?: { readonly rows: number; readonly seq: number };
+}
+
+/** A model of a run. */
+export interface PlannedModel {
+  readonly dimensions: ModelDimensions;
+  readonly head: HeadKind;
+  readonly plan: TrainingPlan;
+  /** True where its frozen part is another model's. */
+  readonly sharesTrunk?: boolean;
+}
+
+/** Bytes. */
+export interface MemoryEstimate {
+  /** What the process has now: Node, TensorFlow, data. */
+  readonly process: number;
+  readonly weights: number;
+  /** Two moments for each trained value. */
+  readonly moments: number;
+  /** What the largest step works with. */
+  readonly step: number;
+  readonly total: number;
+}
+
+/** The trial's vocabulary: tables over tokens are counted by hand. */
+const TRIAL_VOCAB = 64;
+
+/**
+ * What a step keeps of what TensorFlow.js counts when it runs the trial op by op, measured (scripts/bench/memory.ts). It counts
+ * a tensor again that shares another one's memory, and keeps more for a gradient than a graph does.
+ */
+const SHARES = {
+  eager: { kept: 0.84, recomputed: 1, updateCopies: 8 },
+  compiled: { kept: 0.155, recomputed: 0.65, updateCopies: 3 },
+} as const;
+
+/** `updateCopies` is copies of the trained values at the peak of an update, beside parameters and moments. */
+function shares(): (typeof SHARES)[keyof typeof SHARES] {
+  return compiles() ? SHARES.compiled : SHARES.eager;
+}
+
+/** Copies of logits that a loss and its gradient hold. */
+const LOGIT_COPIES = 4;
+
+/** Peak bytes of a run that trains `trained` and also holds `others`. Takes a second or two for a large model. */
+export async function estimateMemory(
+  trained: readonly PlannedModel[],
+  others: readonly PlannedModel[],
+  shapes: RunShapes,
+): Promise<MemoryEstimate> {
+  const own = process.memoryUsage.rss();
+  const sizes = [...trained, ...others].map((model) => ({ model, ...parameterBytes(model) }));
+  const weights = sizes.reduce((sum, size) => sum + size.trained + (size.model.sharesTrunk ? 0 : size.frozen), 0);
+  const learned = sizes.slice(0, trained.length).map((size) => size.trained);
+  const moments = 2 * learned.reduce((sum, bytes) => sum + bytes, 0);
+  let step = shares().updateCopies * Math.max(...learned);
+  for (const model of trained) step = Math.max(step, await backwardBytes(model, shapes.train));
+  const [first] = trained as [PlannedModel];
+  if (shapes.score !== undefined) step = Math.max(step, await forwardBytes(first, shapes.score));
+  if (shapes.generate !== undefined) step = Math.max(step, cacheBytes(first.dimensions, shapes.generate));
+  return { process: own, weights, moments, step, total: own + weights + moments + step };
+}
+
+/** Bytes of what is frozen and of what is trained. */
+function parameterBytes({ dimensions, head, plan }: PlannedModel): { frozen: number; trained: number } {
+  const specs = parameterSpecs(dimensions, head);
+  let [frozen, trained] = [0, 0];
+  for (const { name, shape } of specs) {
+    const size = shape.reduce((product, length) => product * length, 4);
+    if (plan.trains(name)) trained += size;
+    else frozen += plan.frozenPrecision === 'bfloat16' && shape.length === 2 ? size / 2 : size;
+  }
+  for (const { from, to, matrix } of plan.adapters?.places ?? []) {
+    const input = specs.find(({ name }) => name === matrix)?.shape[0] ?? 0;
+    trained += 4 * (plan.adapters?.rank ?? 0) * (input + to - from);
+  }
+  return { frozen, trained };
+}
+
+type Batch = RunShapes['train'];
+
+/** A forward and a backward pass: tried on one and two layers, the others are like the second. */
+async function backwardBytes({ dimensions, head, plan }: PlannedModel, batch: Batch): Promise<number> {
+  const trial = (model: Model): void => {
+    const inputs = decoderInputs(model.dimensions, tokens(batch));
+    const read = tf.zeros([batch.logits], 'int32') as Tensor1D;
+    const options = { recompute: plan.recompute };
+    const { gradient } = lossAndGradient(model.parameters, (weights) => {
+      const { hidden } = decode(model.dimensions, weights, inputs, [], options);
+      return { loss: tf.sum(selectPositions(hidden, read)) as Scalar, stats: {} };
+    });
+    tf.dispose([gradient, read]);
+    disposeInputs(inputs);
+  };
+  const [one, two] = await peaks(dimensions, head, plan, trial);
+  const layers =
+    (one + (dimensions.layers - 1) * Math.max(0, two - one)) * (plan.recompute ? shares().recomputed : shares().kept);
+  const tables = parameterSpecs(dimensions, head).filter(
+    ({ name }) => /^(embedding\.tokens|head)/.test(name) && plan.trains(name),
+  );
+  const tableBytes = tables.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 4), 0);
+  // Views of the tables, and two gradients of each where it is tied.
+  return layers + 4 * tableBytes + logitBytes(dimensions, head, batch.logits) + widenedTable(dimensions, plan);
+}
+
+/** Frozen tables in bfloat16 are widened while they are multiplied with. */
+function widenedTable({ vocab, dModel }: ModelDimensions, plan: TrainingPlan): number {
+  return plan.frozenPrecision === 'bfloat16' && !plan.trains('embedding.tokens') ? 4 * vocab * dModel : 0;
+}
+
+function logitBytes({ vocab }: ModelDimensions, head: HeadKind, rows: number): number {
+  return head === 'tokens' ? 4 * LOGIT_COPIES * vocab * rowsPerChunk(rows, vocab) : 0;
+}
+
+/** A forward pass frees each layer's work when it is done. */
+async function forwardBytes({ dimensions, head, plan }: PlannedModel, batch: Batch): Promise<number> {
+  const trial = (model: Model): void => {
+    const inputs = decoderInputs(model.dimensions, tokens(batch));
+    // No value is returned from the tidy: it would look for tensors among all of its numbers.
+    tf.tidy(() => {
+      decode(model.dimensions, modelWeights(model), inputs).hidden.dataSync();
+    });
+    disposeInputs(inputs);
+  };
+  const [one, two] = await peaks(dimensions, head, plan, trial);
+  const layers = one + (dimensions.layers - 1) * Math.max(0, two - one);
+  return layers + logitBytes(dimensions, head, batch.logits) + widenedTable(dimensions, plan);
+}
+
+/** Keys and values, old and new, and the logits of one column. */
+function cacheBytes(
+  { layers, kvHeads, headDim, vocab }: ModelDimensions,
+  { rows, seq }: { rows: number; seq: number },
+): number {
+  return 4 * rows * (4 * layers * kvHeads * headDim * seq + 3 * vocab);
+}
+
+function tokens({ rows, seq }: Batch) {
+  const flat = (value: (column: number) => number): Int32Array =>
+    Int32Array.from({ length: rows * seq }, (_, i) => value(i % seq));
+  return { batch: rows, seq, ids: flat(() => 0), segments: flat(() => 1), positions: flat((column) => column) };
+}
+
+/** Peak bytes of tensors that the trial makes, on one layer and on two. */
+async function peaks(
+  dimensions: ModelDimensions,
+  head: HeadKind,
+  plan: TrainingPlan,
+  trial: (model: Model) => void,
+): Promise<[number, number]> {
+  const found: number[] = [];
+  for (const layers of [1, 2]) {
+    const windows = dimensions.windows.slice(0, layers);
+    const small = { ...dimensions, layers, vocab: Math.min(TRIAL_VOCAB, dimensions.vocab), windows };
+    const places = plan.adapters?.places.filter(({ matrix }) => Number(matrix.split('.')[1]) < layers) ?? [];
+    const adapters = plan.adapters && { ...plan.adapters, places };
+    const zeros = ({ shape }: { shape: readonly number[] }): Float32Array =>
+      new Float32Array(shape.reduce((a, b) => a * b, 1));
+    const model = assembleModel(small, head, zeros, { ...plan, adapters }, seededRandom(0));
+    const before = tf.memory().numBytes;
+    const { peakBytes } = await tf.profile(() => {
+      trial(model);
+      return undefined as never;
+    });
+    disposeModel(model);
+    found.push(Math.max(0, peakBytes - before));
+  }
+  return found as [number, number];
+}
+
+/** One line for people. */
+export function describeMemory({ process: own, weights, moments, step, total }: MemoryEstimate): string {
+  const parts = [
+    `process ${gigabytes(own)}`,
+    `weights ${gigabytes(weights)}`,
+    `moments ${gigabytes(moments)}`,
+    `step ${gigabytes(step)}`,
+  ];
+  return `memory  about ${gigabytes(total)} GB at the peak: ${parts.join(', ')}`;
+}
+
+function gigabytes(bytes: number): string {
+  return (bytes / 2 ** 30).toFixed(2);
+}
+
+/** Models below this are loaded without a word: 8 million values. */
+const SMALL_BYTES = 32e6;
+
+/**
+ * Says what a run will take, before anything is loaded, and refuses one that would not fit. Small models are let through.
+ * @throws CheckpointError as `checkMemory`
+ */
+export async function announceMemory(
+  say: (line: string) => void,
+  limitGb: number | null,
+  models: { readonly trained: readonly PlannedModel[]; readonly others: readonly PlannedModel[] },
+  shapes: RunShapes,
+): Promise<void> {
+  const sizes = [...models.trained, ...models.others].map(parameterBytes);
+  if (sizes.every(({ frozen, trained }) => frozen + trained < SMALL_BYTES)) return;
+  const estimate = await estimateMemory(models.trained, models.others, shapes);
+  checkMemory(estimate, limitGb, freemem());
+  say(describeMemory(estimate));
+}
+
+/**
+ * Refuses a run that would not fit.
+ * @param limitGb of the configuration; the memory that is free where null
+ * @throws CheckpointError saying what it takes, what there is, and which settings lower it
+ */
+export function checkMemory(estimate: MemoryEstimate, limitGb: number | null, free: number): void {
+  const limit = limitGb === null ? free + estimate.process : limitGb * 2 ** 30;
+  if (estimate.total <= limit) return;
+  throw new CheckpointError([
+    `${describeMemory(estimate)}; there are ${gigabytes(limit)} GB.`,
+    'memory.recompute: true, memory.frozen: bfloat16, tuning.method: lora, and fewer or shorter rows in a micro-batch take less; ' +
+      'memory.limitGb sets another limit.',
+  ]);
+}

@@ -1,0 +1,13 @@
+/** Which line of this project, or of whoever uses it, asked for something. */
+
+const OWN = /[\\/]src[\\/]compile[\\/]|node_modules|^node:/;
+
+/** `src/alignment/kl.ts:12:5`, the innermost line outside of TensorFlow.js and of this folder. */
+export function callerOf(error: Error): string {
+  const places = (error.stack ?? '').split('\n').flatMap((line) => {
+    const found = /\(?((?:file:\/\/)?[^\s()]+:\d+:\d+)\)?$/.exec(line);
+    return found === null ? [] : [(found[1] as string).replace(/^file:\/\//, '')];
+  });
+  const outside = places.find((place) => !OWN.test(place)) ?? 'an unknown line';
+  return outside.replace(`${process.cwd()}/`, '');
+}

@@ -1,0 +1,113 @@
+/** Log-probabilities, entropies, values and scores of responses against a full pass over each sequence alone. */
+import { beforeAll, describe, expect, it } from 'vitest';
+import {
+  responseLogProbs,
+  responseLogProbsAndEntropy,
+  responseScores,
+  responseValues,
+} from '../../src/alignment/score-responses.ts';
+import type { PromptResponse, ResponseBatch } from '../../src/batch/response-batch.ts';
+import { packedResponseBatch, responseBatch } from '../../src/batch/response-batch.ts';
+import { decode } from '../../src/model/decoder.ts';
+import { scores, tokenLogits } from '../../src/model/heads.ts';
+import { decoderInputs, disposeInputs } from '../../src/model/inputs.ts';
+import type { Model } from '../../src/model/model.ts';
+import { disposeModel, modelWeights } from '../../src/model/model.ts';
+import { tf } from '../../src/tensor/tf.ts';
+import { tolerance } from '../helpers/allclose.ts';
+import { take } from '../helpers/fixtures.ts';
+import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { tinyIds, tinyModel, tinyStyles } from '../model/tiny-model.ts';
+import { expectNeutral } from '../tensor/neutral.ts';
+
+const sequences: PromptResponse[] = [
+  { promptIds: tinyIds(5, 1), responseIds: tinyIds(3, 2) },
+  { promptIds: tinyIds(2, 3), responseIds: tinyIds(6, 4) },
+  { promptIds: tinyIds(4, 5), responseIds: tinyIds(1, 6) },
+];
+/** One sequence a row, and packed: 16 columns hold two of them. */
+const layouts = [responseBatch(sequences, 0, { seq: 14, response: 7 }), packedResponseBatch(sequences, 0, 7)];
+const [batch] = layouts as [ResponseBatch];
+const temperature = 0.7;
+
+/** Every logit or score of one sequence by itself, a list for each position. */
+function alone(model: Model, { promptIds, responseIds }: PromptResponse): Float32Array[] {
+  const ids = Int32Array.of(...promptIds, ...responseIds);
+  const seq = ids.length;
+  const tokens = { batch: 1, seq, ids, segments: ids.map(() => 1), positions: ids.map((_, t) => t) };
+  const inputs = decoderInputs(model.dimensions, tokens);
+  const flat = take(
+    tf.tidy(() => {
+      const weights = modelWeights(model);
+      const { hidden } = decode(model.dimensions, weights, inputs);
+      return model.head === 'score' ? scores(weights, hidden) : tokenLogits(model.dimensions, weights, hidden);
+    }),
+  );
+  disposeInputs(inputs);
+  const width = flat.length / seq;
+  return Array.from({ length: seq }, (_, t) => flat.slice(t * width, (t + 1) * width));
+}
+
+/** log softmax at the temperature, in float64. */
+function logSoftmax(logits: Float32Array): number[] {
+  const scaled = [...logits].map((x) => x / temperature);
+  const top = Math.max(...scaled);
+  const log = top + Math.log(scaled.reduce((sum, x) => sum + Math.exp(x - top), 0));
+  return scaled.map((x) => x - log);
+}
+
+/** A [batch · response] array with one number for each response token, 0 elsewhere. */
+function perToken(model: Model, read: (before: Float32Array, token: number) => number): number[] {
+  return sequences.flatMap((sequence) => {
+    const states = alone(model, sequence);
+    const { promptIds, responseIds } = sequence;
+    return Array.from({ length: 7 }, (_, t) => {
+      return t < responseIds.length ? read(states[promptIds.length + t - 1]!, responseIds[t]!) : 0;
+    });
+  });
+}
+
+describe.each(lanesToTest())('on the %s lane', (lane) => {
+  beforeAll(async () => {
+    await useLane(lane);
+  });
+
+  it.each(tinyStyles)('%s: log-probabilities and entropies are those of each sequence alone', (style) => {
+    const model = tinyModel(style);
+    const logProbs = perToken(model, (logits, token) => logSoftmax(logits)[token]!);
+    const entropy = perToken(model, (logits) => -logSoftmax(logits).reduce((sum, x) => sum + Math.exp(x) * x, 0));
+    for (const layout of layouts) {
+      expect(responseLogProbs(model, layout, temperature)).toBeAllclose(logProbs, tolerance.forward);
+      const both = responseLogProbsAndEntropy(model, layout, temperature);
+      expect(both.logProbs).toEqual(responseLogProbs(model, layout, temperature));
+      expect(both.entropy).toBeAllclose(entropy, tolerance.forward);
+    }
+    disposeModel(model);
+  });
+
+  it.each(tinyStyles)('%s: values stand before each token, scores on the last, whatever the padding', (style) => {
+    const model = tinyModel(style, 'score');
+    const values = perToken(model, (value) => value[0]!);
+    const shifted = perToken(model, (value) => value[0]! - 3);
+    const last = sequences.map((sequence) => alone(model, sequence).at(-1)![0]!);
+    for (const layout of layouts) {
+      expect(responseValues(model, layout)).toBeAllclose(values, tolerance.forward);
+      expect(responseValues(model, layout, 3)).toBeAllclose(shifted, tolerance.forward);
+      expect(responseScores(model, layout)).toBeAllclose(last, tolerance.forward);
+    }
+    expect(responseScores(model, responseBatch(sequences, 0))).toBeAllclose(last, tolerance.forward);
+    disposeModel(model);
+  });
+
+  it('leaves no tensors behind', () => {
+    const [policy, critic] = [tinyModel(), tinyModel('llama', 'score')];
+    expectNeutral(() => {
+      responseLogProbs(policy, batch, temperature);
+      responseLogProbsAndEntropy(policy, batch, temperature);
+      responseValues(critic, batch);
+      responseScores(critic, batch);
+    });
+    disposeModel(policy);
+    disposeModel(critic);
+  });
+});

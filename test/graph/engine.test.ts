@@ -1,0 +1,186 @@
+/** The life of values in the engine: where they are, that they come back, and that old graphs are swept away. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packSequences } from '../../src/batch/packing.ts';
+import { generate } from '../../src/decoding/generate.ts';
+import { InvariantError, LaneError } from '../../src/errors.ts';
+import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import { engine, openEngine, runGraph, runGraphAsync, sweepEngine } from '../../src/graph/engine.ts';
+import { addOutput, FLOAT32, flag, type } from '../../src/graph/graph.ts';
+import { setCompilation } from '../../src/graph/mode.ts';
+import {
+  addPlaceholder,
+  assignVariables,
+  createVariable,
+  destroyVariables,
+  readVariables,
+} from '../../src/graph/variables.ts';
+import { disposeModel } from '../../src/model/model.ts';
+import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../../src/objectives/next-token.ts';
+import { seededRandom } from '../../src/random.ts';
+import { readParameters } from '../../src/tensor/parameters.ts';
+import '../helpers/allclose.ts';
+import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { tinyIds, tinyModel, tinyStop, tinyStyles } from '../model/tiny-model.ts';
+
+const adamOptions = { beta1: 0.9, beta2: 0.99, epsilon: 1e-6, epsilonStyle: 'pytorch', weightDecay: 0 } as const;
+const update = { learningRate: 1e-2, clipNorm: 1, where: 'step' };
+const rows = packSequences([{ inputIds: tinyIds(10, 1), lossMask: new Int32Array(10).fill(1) }], 12, 0);
+const prompts = [5, 2, 9].map((length, seed) => tinyIds(length, seed));
+const sampling = { temperature: 0.8, topK: 0, topP: 1, maxNewTokens: 12, batchSize: 3 };
+
+describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
+  beforeAll(async () => {
+    await useLane('tensorflow');
+  });
+  afterAll(() => setCompilation({}));
+
+  it('gives values back to eager code, and takes them again after an eager step', async () => {
+    const run = async (modes: readonly ('on' | 'off')[]): Promise<Float32Array> => {
+      const model = tinyModel('gpt2');
+      const adam = createAdamW(model.parameters.layout, adamOptions);
+      for (const compile of modes) {
+        setCompilation({ compile });
+        await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows], 0), update);
+      }
+      const values = readParameters(model.parameters).slice();
+      expect([...model.parameters.flat.dataSync()]).toEqual([...values]);
+      expect(adam.step).toBe(modes.length);
+      disposeAdamW(adam);
+      disposeModel(model);
+      return values;
+    };
+    const mixed = await run(['on', 'off', 'off', 'on']);
+    expect(mixed).toBeAllclose(await run(['off', 'off', 'off', 'off']), { rtol: 1e-3, atol: 1e-4 });
+  });
+
+  it('holds nothing when models and optimizers are gone', async () => {
+    setCompilation({ compile: 'on' });
+    const before = openEngine()?.live.size ?? 0;
+    const model = tinyModel('llama');
+    const adam = createAdamW(model.parameters.layout, adamOptions);
+    await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update);
+    generate(model, prompts, sampling, tinyStop, seededRandom(1));
+    expect(engine().live.size).toBeGreaterThan(before);
+    disposeAdamW(adam);
+    disposeModel(model);
+    expect(engine().live.size).toBe(before);
+  });
+
+  it.each([
+    ['runGraph', runGraph],
+    ['runGraphAsync', runGraphAsync],
+  ] as const)('%s frees what is fed and fetched', async (_, runIt) => {
+    const size = 2 ** 16;
+    const port = addPlaceholder(engine(), FLOAT32, [size]);
+    const negative = addOutput(engine().graph, { op: 'Neg', inputs: [port] });
+    const values = new Float32Array(size).fill(1);
+    const run = async (times: number): Promise<number> => {
+      for (let i = 0; i < times; i++) await runIt(engine(), [{ port, shape: [size], values }], [negative], []);
+      return process.memoryUsage.rss();
+    };
+    const before = await run(100);
+    // 2 × 256 KB a call would be 500 MB.
+    expect((await run(1000)) - before).toBeLessThan(100e6);
+  });
+
+  it('turns the event loop while a graph runs on another thread, and only then', async () => {
+    const size = 1500;
+    const port = addPlaceholder(engine(), FLOAT32, [size, size]);
+    const attributes = { T: type(FLOAT32), transpose_a: flag(false), transpose_b: flag(false) };
+    const product = addOutput(engine().graph, { op: 'MatMul', inputs: [port, port], attributes });
+    const values = new Float32Array(size * size).fill(1);
+    const turnsOf = async (runIt: typeof runGraph | typeof runGraphAsync): Promise<number> => {
+      let turns = 0;
+      const timer = setInterval(() => (turns += 1), 1);
+      const [found] = await runIt(engine(), [{ port, shape: [size, size], values }], [product], []);
+      clearInterval(timer);
+      expect(found?.every((value) => value === size)).toBe(true);
+      return turns;
+    };
+    expect(await turnsOf(runGraph)).toBe(0);
+    expect(await turnsOf(runGraphAsync)).toBeGreaterThan(0);
+  });
+
+  it('says what TensorFlow says, on either thread, and goes on', async () => {
+    const variable = createVariable(engine(), FLOAT32, [2]);
+    expect(() => readVariables(engine(), [variable])).toThrow(LaneError);
+    await expect(runGraphAsync(engine(), [], [variable.value], [])).rejects.toThrow(/^TensorFlow: .*uninitialized/s);
+    assignVariables(engine(), [{ variable, values: Float32Array.of(3, 4) }]);
+    expect(await runGraphAsync(engine(), [], [variable.value], [])).toEqual([Float32Array.of(3, 4)]);
+    destroyVariables(engine(), [variable]);
+  });
+
+  it('refuses whatever would run while a step is not done: a forgotten await is an error', async () => {
+    setCompilation({ compile: 'on' });
+    const model = tinyModel('gpt2');
+    const adam = createAdamW(model.parameters.layout, adamOptions);
+    const first = nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update);
+    const refusal = new InvariantError(
+      'compiled step: a training step is still running; expected the next one after it. Await the promise of every update.',
+    );
+    await expect(nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update)).rejects.toThrow(
+      refusal,
+    );
+    expect(() => nextTokenLoss(model, [rows], 0)).toThrow(refusal);
+    expect(() => readParameters(model.parameters)).toThrow(refusal);
+    const before = (await first).loss;
+    expect(adam.step).toBe(1);
+    expect((await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update)).loss).toBeLessThan(
+      before,
+    );
+    disposeAdamW(adam);
+    disposeModel(model);
+  });
+
+  it.each([
+    { why: 'most of it is garbage', garbage: 1e9, nodes: 0 },
+    { why: 'there is too much of it', garbage: 0, nodes: 1e9 },
+  ])('begins anew when $why, and what lives goes on as if nothing had been', async ({ garbage, nodes }) => {
+    setCompilation({ compile: 'on' });
+    const [model, twin] = [tinyModel('gpt2'), tinyModel('gpt2')];
+    const [adam, twinAdam] = [model, twin].map(({ parameters }) => createAdamW(parameters.layout, adamOptions));
+    await nextTokenUpdate(model, adam!, nextTokenBatches(model, [rows], 0), update);
+    await nextTokenUpdate(twin, twinAdam!, nextTokenBatches(twin, [rows], 0), update);
+    const old = engine();
+    // As many models, or shapes, would leave it, which would take long.
+    old.garbage += garbage;
+    old.graph.nodes += nodes;
+    sweepEngine();
+    expect(openEngine()).toBeNull();
+    const { loss } = await nextTokenUpdate(model, adam!, nextTokenBatches(model, [rows], 0), update);
+    expect(engine()).not.toBe(old);
+    expect(loss).toBeCloseTo(nextTokenLoss(twin, [rows], 0), 5);
+    for (const one of [adam!, twinAdam!]) disposeAdamW(one);
+    for (const one of [model, twin]) disposeModel(one);
+  });
+
+  it.each(tinyStyles)('%s: decodes the tokens that eager decoding draws, greedy, drawn and filtered', (style) => {
+    for (const more of [{ temperature: 0 }, {}, { topK: 5 }, { repetitionPenalty: 1.3 }]) {
+      const [eager, compiled] = (['off', 'on'] as const).map((compile) => {
+        setCompilation({ compile });
+        const model = tinyModel(style);
+        const random = seededRandom(4, 'draws');
+        const responses = generate(model, prompts, { ...sampling, ...more }, tinyStop, random);
+        disposeModel(model);
+        return { responses, after: random.uniform() };
+      });
+      expect(compiled!.responses.map(({ ids }) => [...ids])).toEqual(eager!.responses.map(({ ids }) => [...ids]));
+      // The generator was asked as often.
+      expect(compiled!.after).toBe(eager!.after);
+      compiled!.responses.forEach(({ logProbs }, row) => {
+        expect(logProbs).toBeAllclose(eager!.responses[row]!.logProbs, { rtol: 1e-4, atol: 1e-5 });
+      });
+    }
+  });
+
+  it('makes no new graph for prompts of about the same length', () => {
+    setCompilation({ compile: 'on' });
+    const model = tinyModel('llama');
+    generate(model, prompts, sampling, tinyStop, seededRandom(1));
+    const { traces } = engine();
+    const others = [8, 3, 7].map((length, seed) => tinyIds(length, 10 + seed));
+    generate(model, others, sampling, tinyStop, seededRandom(2));
+    expect(engine().traces).toBe(traces);
+    disposeModel(model);
+  });
+});

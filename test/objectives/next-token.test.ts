@@ -1,0 +1,150 @@
+/** The next-token step: what is learned, that splitting a batch changes nothing, and that it learns. */
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { EncodedExample, PackedRows } from '../../src/batch/packing.ts';
+import { packSequences, splitRows, takeRows } from '../../src/batch/packing.ts';
+import { InvariantError } from '../../src/errors.ts';
+import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import { disposeModel, modelFrom } from '../../src/model/model.ts';
+import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../../src/objectives/next-token.ts';
+import { readParameters } from '../../src/tensor/parameters.ts';
+import { tolerance } from '../helpers/allclose.ts';
+import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { tinyDimensions, tinyIds, tinyModel, tinyStyles, tinyValues } from '../model/tiny-model.ts';
+import { expectNeutralAfter } from '../tensor/neutral.ts';
+
+const adamOptions = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, epsilonStyle: 'pytorch', weightDecay: 0 } as const;
+const options = { learningRate: 0.01, clipNorm: 1, where: 'instruct step 3' };
+
+/** A sequence whose first `prompt` tokens are not learned. */
+function example(length: number, prompt: number, seed: number): EncodedExample {
+  const lossMask = Int32Array.from({ length }, (_, t) => (t < prompt ? 0 : 1));
+  return { inputIds: tinyIds(length, seed), lossMask };
+}
+
+const examples = [example(6, 2, 1), example(5, 3, 2), example(7, 1, 3), example(4, 2, 4)];
+const packed = packSequences(examples, 12, 0);
+const single = (one: EncodedExample): PackedRows => packSequences([one], one.inputIds.length, 0);
+
+describe.each(lanesToTest())('on the %s lane', (lane) => {
+  beforeAll(async () => {
+    await useLane(lane);
+  });
+
+  it.each(tinyStyles)('%s has the same loss packed as one by one, over learned tokens', (style) => {
+    const model = tinyModel(style);
+    const tokens = examples.map(({ lossMask }) => lossMask.reduce((sum, flag) => sum + flag, 0));
+    const sums = examples.map((one, i) => nextTokenLoss(model, [single(one)], 0) * tokens[i]!);
+    const expected = sums.reduce((sum, x) => sum + x, 0) / tokens.reduce((sum, x) => sum + x, 0);
+    expect([nextTokenLoss(model, [packed], 0)]).toBeAllclose([expected], tolerance.forward);
+    const rows = Array.from({ length: packed.rows }, (_, row) => takeRows(packed, [row]));
+    expect([nextTokenLoss(model, rows, 0)]).toBeAllclose([expected], tolerance.forward);
+    disposeModel(model);
+  });
+
+  it('gives every token the same loss packed as alone, whatever it shares its row with', () => {
+    const model = tinyModel();
+    const sizes = fc.array(fc.integer({ min: 2, max: 9 }), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(sizes, fc.nat(), fc.nat(), (lengths, which, token) => {
+        const chosen = which % lengths.length;
+        // One token of one sequence is learned: its loss is the whole loss.
+        const at = 1 + (token % (lengths[chosen]! - 1));
+        const sequences = lengths.map((length, i) => {
+          const lossMask = Int32Array.from({ length }, (_, t) => (i === chosen && t === at ? 1 : 0));
+          return { inputIds: tinyIds(length, i + 1), lossMask };
+        });
+        const together = nextTokenLoss(model, [packSequences(sequences, 12, 0)], 0);
+        const alone = nextTokenLoss(model, [single(sequences[chosen]!)], 0);
+        expect(Math.abs(together - alone)).toBeLessThan(1e-5);
+      }),
+      { seed: 1, numRuns: 40 },
+    );
+    disposeModel(model);
+  });
+
+  it('is log vocab where the model knows nothing', () => {
+    const dimensions = tinyDimensions['llama-untied'];
+    const model = modelFrom(dimensions, 'tokens', tinyValues(dimensions, 'tokens').fill(0));
+    expect([nextTokenLoss(model, [packed], 0)]).toBeAllclose([Math.log(32)]);
+    disposeModel(model);
+  });
+
+  it('learns the tokens of the mask alone, and never the first of a sequence', () => {
+    const model = tinyModel();
+    const one = example(6, 5, 1);
+    const all = { ...one, lossMask: one.lossMask.map(() => 1) };
+    expect([nextTokenLoss(model, [single(one)], 0)]).not.toBeAllclose([nextTokenLoss(model, [single(all)], 0)], {
+      rtol: 1e-2,
+    });
+    // The first token of a sequence has nothing before it to predict it from.
+    const fromSecond = { ...one, lossMask: Int32Array.of(0, 1, 1, 1, 1, 1) };
+    expect(nextTokenLoss(model, [single(all)], 0)).toBe(nextTokenLoss(model, [single(fromSecond)], 0));
+    disposeModel(model);
+  });
+
+  it('makes the same update of a batch whole or in micro-batches', async () => {
+    const updated = async (microBatches: readonly PackedRows[]) => {
+      const model = tinyModel();
+      const adam = createAdamW(model.parameters.layout, { ...adamOptions, epsilon: 1e-3 });
+      const { loss, gradientNorm, tokens } = await nextTokenUpdate(
+        model,
+        adam,
+        nextTokenBatches(model, microBatches, 0),
+        options,
+      );
+      const values = readParameters(model.parameters).slice();
+      disposeAdamW(adam);
+      disposeModel(model);
+      return { loss, gradientNorm, tokens, values };
+    };
+    const rows = packSequences(examples, 7, 0);
+    expect(rows.rows).toBe(4);
+    const whole = await updated([rows]);
+    const split = await updated(splitRows(takeRows(rows, [3, 1, 0, 2]), 4));
+    expect([split.loss, split.gradientNorm]).toBeAllclose([whole.loss, whole.gradientNorm], tolerance.forward);
+    expect(split.tokens).toBe(whole.tokens);
+    expect(split.values).toBeAllclose(whole.values, { rtol: 1e-4, atol: 1e-5 });
+    // 4, 2, 6 and 2 tokens are learned.
+    expect(whole.tokens).toBe(14);
+  });
+
+  it('learns one batch by heart', async () => {
+    const model = tinyModel();
+    const adam = createAdamW(model.parameters.layout, adamOptions);
+    const losses: number[] = [];
+    while (losses.length < 40)
+      losses.push((await nextTokenUpdate(model, adam, nextTokenBatches(model, [packed], 0), options)).loss);
+    expect(losses[39]!).toBeLessThan(0.3 * losses[0]!);
+    expect([nextTokenLoss(model, [packed], 0)]).not.toBeAllclose([losses[0]!]);
+    disposeAdamW(adam);
+    disposeModel(model);
+  });
+
+  it('refuses a batch in which nothing is learned, and leaves the model alone', async () => {
+    const model = tinyModel();
+    const adam = createAdamW(model.parameters.layout, adamOptions);
+    const nothing = single({ inputIds: tinyIds(4, 1), lossMask: new Int32Array(4) });
+    await expectNeutralAfter(async () => {
+      await expect(nextTokenUpdate(model, adam, nextTokenBatches(model, [nothing], 0), options)).rejects.toThrow(
+        new InvariantError(
+          'instruct step 3: no token of this batch is learned; expected at least one. Look at the loss_mask of the data.',
+        ),
+      );
+    });
+    expect(readParameters(model.parameters)).toEqual(tinyValues(model.dimensions, 'tokens'));
+    disposeAdamW(adam);
+    disposeModel(model);
+  });
+
+  it('leaves no tensors behind', async () => {
+    const model = tinyModel();
+    const adam = createAdamW(model.parameters.layout, adamOptions);
+    await expectNeutralAfter(async () => {
+      await nextTokenUpdate(model, adam, nextTokenBatches(model, [packed, packed], 0), options);
+      nextTokenLoss(model, [packed], 0);
+    });
+    disposeAdamW(adam);
+    disposeModel(model);
+  });
+});

@@ -1,0 +1,149 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { loadPromptFile } from '../../src/evaluation/chat-prompts.ts';
+import { readCorpus } from '../../src/examples/corpus.ts';
+import { readPreferences } from '../../src/examples/preference.ts';
+import { writeTable } from '../../src/tables/arrow-file.ts';
+import { utf8, utf8List } from '../../src/tables/columns.ts';
+import { describeLosses, loadTasks } from '../../src/tasks/tasks.ts';
+import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
+import { importRows } from '../import/import-rows.ts';
+import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
+
+const path = useTemporaryFolder();
+const tokenizer = byteTokenizer();
+const problems = (act: () => unknown): Promise<string[]> => problemsOf(async () => act(), path());
+const lines = (name: string, rows: readonly object[]): string => {
+  writeFileSync(path(name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  return path(name);
+};
+const taken = 'as the rest would be taken for the whole conversation';
+
+describe('rows of tasks', () => {
+  const template = (columns: string, input: string) => `dataset: chatty
+cluster: talk
+description: Conversations.
+columns: [${columns}]
+answer: {column: response}
+metric: exact_match
+templates:
+  - {id: plain, split: train, input: "${input}", target: "{response}"}
+  - {id: other, split: unseen, input: "Say: {prompt}", target: "{response}"}
+`;
+  const rows = [
+    { id: 'a', split: 'train', system: 'Be a pirate.', history: ['q', 'r'], prompt: 'p', response: 'Arr.' },
+    { id: 'b', split: 'train', system: '', history: [], prompt: 'Name a fruit.', response: 'Pear.' },
+    { id: 'c', split: 'test', system: 'Be brief.', history: [''], prompt: 'p', response: 'R.' },
+  ];
+  const load = (...ignored: ('system' | 'history')[]) => loadTasks(path('seed'), path('templates'), undefined, ignored);
+  beforeEach(() => {
+    mkdirSync(path('seed'), { recursive: true });
+    mkdirSync(path('templates'), { recursive: true });
+    writeFileSync(path('templates', 'chatty.yaml'), template('prompt, response', '{prompt}'));
+    lines('seed/chatty.jsonl', rows);
+  });
+
+  it('with system texts and earlier turns are refused, with count, first rows and remedy', async () => {
+    expect(await problems(() => load())).toEqual([
+      `seed/chatty.jsonl: 2 of 3 rows have a "system", which nothing here reads (first at seed/chatty.jsonl:1, seed/chatty.jsonl:3); expected none, ${taken}. Use {system} in every template of templates/chatty.yaml; to train on the rows without it set data.ignoreFields: [system], or leave such rows out of the file.`,
+      `seed/chatty.jsonl: 1 of 3 rows have a "history", which nothing here reads (first at seed/chatty.jsonl:1); expected none, ${taken}. "history" is a list, which no template can hold; to train on the rows without it set data.ignoreFields: [history], or leave such rows out of the file.`,
+    ]);
+  });
+
+  it('are taken where that is accepted, and it is told', async () => {
+    expect(await problems(() => load('system'))).toHaveLength(1);
+    expect(describeLosses(load('system', 'history')).map((line) => line.replaceAll(`${path()}/`, ''))).toEqual([
+      'seed/chatty.jsonl: 2 of 3 rows are read without their "system" (ignoreFields), first at seed/chatty.jsonl:1, seed/chatty.jsonl:3',
+      'seed/chatty.jsonl: 1 of 3 rows are read without their "history" (ignoreFields), first at seed/chatty.jsonl:1',
+    ]);
+    lines('seed/chatty.jsonl', [rows[1] as object]);
+    expect(describeLosses(load())).toEqual([]);
+    expect(describeLosses(load('system'))).toEqual([]);
+  });
+
+  it('may use the system text in every template; in some is not enough', async () => {
+    writeFileSync(path('templates', 'chatty.yaml'), template('system, prompt, response', '{system} {prompt}'));
+    expect((await problems(() => load('history')))[0]).toContain('2 of 3 rows have a "system"');
+    const all = template('system, prompt, response', '{system} {prompt}').replace('Say:', '{system} Say:');
+    writeFileSync(path('templates', 'chatty.yaml'), all);
+    expect(describeLosses(load('history'))).toHaveLength(1);
+  });
+
+  it('come from an import as well, where empty columns are no loss', async () => {
+    const said = (...contents: string[]) => ({
+      messages: contents.map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content })),
+    });
+    const source = lines('talk.jsonl', [said('a', 'b', 'c', 'd'), said('a', 'b')]);
+    const output = path('imported', 'chatty.arrow');
+    mkdirSync(path('imported'));
+    await importRows(source, { shape: 'messages', output });
+    expect(await problems(() => loadTasks(path('imported'), path('templates')))).toEqual([
+      expect.stringContaining(
+        'imported/chatty.arrow: 1 of 2 rows have a "history", which nothing here reads (first at imported/chatty.arrow: row 0)',
+      ),
+    ]);
+  });
+});
+
+it('prompts, pairs and documents with parts of conversations beside them are refused', async () => {
+  const prompts = lines('prompts.jsonl', [
+    { prompt: 'a', split: 'train', system: ' ' },
+    { prompt: 'b', split: 'train', history: [{ role: 'user', content: 'x' }] },
+    { prompt: 'c', split: 'other', system: 'Be brief.' },
+  ]);
+  const load = () => loadPromptFile({ file: prompts, split: 'train', raw: false }, tokenizer, 9);
+  expect(await problems(load)).toEqual([
+    expect.stringContaining(
+      'prompts.jsonl: 1 of 3 rows have a "system", which nothing here reads (first at prompts.jsonl:3)',
+    ),
+    expect.stringContaining(
+      'prompts.jsonl: 1 of 3 rows have a "history", which nothing here reads (first at prompts.jsonl:2)',
+    ),
+  ]);
+
+  const columns = {
+    prompt: utf8('.'),
+    chosen: utf8('.'),
+    rejected: utf8('.'),
+    system: utf8('.'),
+    history: utf8List('.'),
+  };
+  const pair = { prompt: 'a', chosen: 'b', rejected: 'c', system: '', history: [] as string[] };
+  const pairs = async (...rows: (typeof pair)[]) => {
+    await writeTable(path('pairs.arrow'), columns, rows);
+    return problems(() => readPreferences(path('pairs.arrow'), { tokenizer, contextLength: 9 }, 'npm run import'));
+  };
+  expect(await pairs(pair)).toEqual([]);
+  expect(await pairs(pair, { ...pair, system: 'Be kind.' }, { ...pair, history: ['x'] })).toEqual([
+    `pairs.arrow: 1 of 3 rows have a "system", which nothing here reads (first at row 1); expected none, ${taken}. Write it into the prompts, or import the pairs without that column.`,
+    `pairs.arrow: 1 of 3 rows have a "history", which nothing here reads (first at row 2); expected none, ${taken}. Write it into the prompts, or import the pairs without that column.`,
+  ]);
+
+  const corpus = lines('corpus.jsonl', [{ text: 'a', system: 'Be kind.' }, { text: 'b' }]);
+  expect(await problems(() => readCorpus(corpus))).toEqual([
+    expect.stringContaining(
+      'corpus.jsonl: 1 of 2 rows have a "system", which nothing here reads (first at corpus.jsonl:1)',
+    ),
+  ]);
+});
+
+it('no row is passed over because its split is missing, or learned though it is of another', async () => {
+  const prompts = lines('prompts.jsonl', [
+    { prompt: 'a', split: 'train' },
+    { prompt: 'b' },
+    { prompt: ['c'], split: 'x' },
+  ]);
+  expect(await problems(() => loadPromptFile({ file: prompts, split: 'train', raw: true }, tokenizer, 9))).toEqual([
+    'prompts.jsonl:2: no "split"; expected text, as "train", received nothing. Mend the line.',
+    'prompts.jsonl:3: no "prompt"; expected text, received ["c"]. Mend or remove the line.',
+  ]);
+  const one = lines('one.jsonl', [{ prompt: 'a', split: 'train' }]);
+  expect(await problems(() => loadPromptFile({ file: one, split: 'dev', raw: true }, tokenizer, 9))).toEqual([
+    'one.jsonl: no rows of split "dev"; expected prompts, found splits train.',
+  ]);
+  const corpus = lines('corpus.jsonl', [{ text: 'a', split: 'train' }, { text: 'b', split: 'test' }, { text: 'c' }]);
+  expect(await problems(() => readCorpus(corpus))).toEqual([
+    'corpus.jsonl: rows of splits train, test, none; expected those of one. Put each split into a file of its own.',
+  ]);
+  expect(readCorpus(lines('train.jsonl', [{ text: 'a', split: 'train' }]))).toHaveLength(1);
+});
