@@ -1,6 +1,6 @@
 /** Which line of this project, or of whoever uses it, asked for something. */
 
-const OWN = /[\\/]src[\\/]compile[\\/]|node_modules|^node:/;
+const OWN = /[\\/]src[\\/]graph[\\/]|node_modules|^node:/;
 
 /** `src/alignment/kl.ts:12:5`, the innermost line outside of TensorFlow.js and of this folder. */
 export function callerOf(error: Error): string {
