@@ -30,8 +30,8 @@ import { instruct } from '../stages/1-instruct.ts';
 import { reward } from '../stages/2-reward.ts';
 import { ppo } from '../stages/3-ppo.ts';
 import { evaluate } from '../stages/4-evaluate.ts';
+import { preferences } from '../stages/preferences.ts';
 import { AlignConfig } from './align.config.ts';
-import { preferences } from './preferences.ts';
 
 /**
  * The configuration of every stage: its file, the chain's paths, seed and runtime, then the overrides.

@@ -15,10 +15,10 @@ import { instruct } from '../stages/1-instruct.ts';
 import { reward } from '../stages/2-reward.ts';
 import { ppo } from '../stages/3-ppo.ts';
 import { evaluate } from '../stages/4-evaluate.ts';
+import { distill } from '../stages/distill.ts';
+import { preferences } from '../stages/preferences.ts';
 import { AlignConfig } from './align.config.ts';
 import { checkChain } from './align.ts';
-import { distill } from './distill.ts';
-import { preferences } from './preferences.ts';
 
 /** A program whose configurations can be checked. */
 interface Checkable {

@@ -8,7 +8,7 @@ import { runMain } from '../src/run/program.ts';
 import { pretrainMetrics } from '../stages/0-pretrain.ts';
 import { instructMetrics } from '../stages/1-instruct.ts';
 import { rewardMetrics } from '../stages/2-reward.ts';
-import { distillMetrics } from './distill.ts';
+import { distillMetrics } from '../stages/distill.ts';
 
 const README = fileURLToPath(new URL('../stages/README.md', import.meta.url));
 

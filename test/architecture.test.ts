@@ -126,7 +126,7 @@ describe('the documents', () => {
   test('README.md or ARCHITECTURE.md names every folder of src, and every stage', () => {
     const text = ['README.md', 'ARCHITECTURE.md'].map((name) => readFileSync(join(root, name), 'utf8')).join('\n');
     const folders = readdirSync(join(root, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    const stages = readdirSync(join(root, 'stages')).filter((name) => /^\d-\w+\.ts$/.test(name));
+    const stages = readdirSync(join(root, 'stages')).filter((name) => /^[\w-]+\.ts$/.test(name));
     const isNamed = (name: string) =>
       new RegExp(`(^|[\\s\`/│├└─])${name.replaceAll('.', '\\.')}([\\s\`/,]|$)`, 'm').test(text);
     expect([...folders.map(({ name }) => name), ...stages].filter((name) => !isNamed(name))).toEqual([]);

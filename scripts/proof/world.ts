@@ -63,7 +63,7 @@ export function makeProofWorld(folder: string, backend: string): ProofWorld {
   copyFileSync(join(root, 'data/seed/lexicon.json'), at('seed', 'lexicon.json'));
   for (const name of ['corpus', 'held-out']) writeFileSync(at(`${name}.jsonl`), firstRows(`corpus/${name}.jsonl`));
   const world: ProofWorld = { folder, given: settings(at, `runtime.backend=${backend}`) };
-  const files = { ...proofStages, preferences: ['scripts/preferences.ts'] as const };
+  const files = { ...proofStages, preferences: ['stages/preferences.ts'] as const };
   for (const stage of ['pretrain', 'instruct', 'preferences', 'reward'] as const) {
     const command = ['--import', 'tsx', files[stage][0], ...world.given[stage], `run.folder=${at(stage)}`];
     const { status, stdout, stderr } = spawnSync(process.execPath, command, { cwd: root, encoding: 'utf8' });

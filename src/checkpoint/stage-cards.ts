@@ -1,4 +1,4 @@
-/** What the model cards of instruction tuning and of reward models tell. */
+/** What the model cards of instruction tuning, distillation and reward models tell. */
 import type { CardFacts } from './model-card.ts';
 import type { TuningSettings } from './training-plan.ts';
 
@@ -7,6 +7,15 @@ interface OptimizerSettings {
   readonly learningRate: number;
   readonly schedule: string;
   readonly weightDecay: number;
+}
+
+/** A step that was kept, with what it measured on validation rows. */
+interface KeptMeasures {
+  readonly step: number;
+  readonly loss: number | null;
+  readonly accuracy: number | null;
+  /** Null where there is nothing to compare with. */
+  readonly beatsStart: boolean | null;
 }
 
 /** The settings of instruction tuning that decide how a model behaves. */
@@ -29,12 +38,7 @@ export interface InstructSettings {
 /** The card of an instruction-tuned model. */
 export function instructCard(
   { model, data, mixture, sequence, training, optimizer, tuning, evaluation }: InstructSettings,
-  kept: {
-    readonly loss: number | null;
-    readonly accuracy: number | null;
-    readonly step: number;
-    readonly beatsStart: boolean | null;
-  },
+  kept: KeptMeasures,
 ): CardFacts {
   const { learningRate, schedule, weightDecay } = optimizer;
   return {
@@ -52,11 +56,49 @@ export function instructCard(
       optimizer: { learningRate, schedule, weightDecay, epochs: training.epochs, rows: training.rows },
       tuning: tuningFacts(tuning),
     },
-    results: {
-      ...(kept.loss !== null && { 'loss on validation rows': kept.loss }),
-      ...(kept.accuracy !== null && { 'accuracy on validation rows': kept.accuracy }),
-      ...keptFacts(evaluation.best, kept),
+    results: validationFacts(evaluation.best, kept),
+  };
+}
+
+/** The settings of distillation that decide how a student behaves. */
+export interface DistillSettings {
+  readonly teacher: string;
+  readonly student: { readonly checkpoint: string | null } & Readonly<Record<string, unknown>>;
+  readonly distill: unknown;
+  readonly data: { readonly examples: string; readonly seed: string; readonly templates: string };
+  readonly sequence: { readonly length: number };
+  readonly training: { readonly epochs: number; readonly rows: number };
+  readonly optimizer: OptimizerSettings;
+  readonly evaluation: { readonly best: string };
+}
+
+/** The card of a student. */
+export function distillCard(
+  { teacher, student, distill, data, sequence, training, optimizer, evaluation }: DistillSettings,
+  kept: KeptMeasures,
+): CardFacts {
+  const { learningRate, schedule, weightDecay } = optimizer;
+  const { checkpoint, ...sizes } = student;
+  return {
+    made: 'Distillation',
+    base: checkpoint ?? teacher,
+    data: { teacher, examples: data.examples, 'validation rows': data.seed, templates: data.templates },
+    decisions: {
+      student: checkpoint ?? sizes,
+      loss: distill,
+      sequences: { length: sequence.length, padding: 'packed' },
+      optimizer: { learningRate, schedule, weightDecay, epochs: training.epochs, rows: training.rows },
     },
+    results: validationFacts(evaluation.best, kept),
+  };
+}
+
+/** What validation says of the step that was kept. */
+function validationFacts(by: string, kept: KeptMeasures): Readonly<Record<string, unknown>> {
+  return {
+    ...(kept.loss !== null && { 'loss on validation rows': kept.loss }),
+    ...(kept.accuracy !== null && { 'accuracy on validation rows': kept.accuracy }),
+    ...keptFacts(by, kept),
   };
 }
 

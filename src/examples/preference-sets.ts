@@ -30,7 +30,7 @@ export interface PreferenceSets {
   readonly notes: readonly string[];
 }
 
-const writtenBy = 'node --import tsx scripts/preferences.ts or npm run import';
+const writtenBy = 'node --import tsx stages/preferences.ts or npm run import';
 
 /**
  * Reads both tables and checks them against each other.

@@ -26,7 +26,7 @@ const labelColumns = {
   flipped: bool('True where label noise made the worse response the chosen one.'),
 };
 
-/** Columns of the pairs that `scripts/preferences.ts` makes. Imported pairs have the first three and any of the rest. */
+/** Columns of the pairs that `stages/preferences.ts` makes. Imported pairs have the first three and any of the rest. */
 export const preferenceColumns = {
   ...textColumns,
   ...tokenColumns,
@@ -84,7 +84,7 @@ export interface LoadedPairs {
   readonly statistics: PairStatistics;
 }
 
-/** Writes the pairs of `scripts/preferences.ts` with the tokenizer's hash in the schema. */
+/** Writes the pairs of `stages/preferences.ts` with the tokenizer's hash in the schema. */
 export async function writePreferences(
   path: string,
   rows: readonly PreferenceRow[],

@@ -36,7 +36,7 @@ function pair(chosen: number[], rejected: number[], promptLength = 3): Preferenc
 
 function message(): string {
   try {
-    readPreferences(path, reader, 'node --import tsx scripts/preferences.ts');
+    readPreferences(path, reader, 'node --import tsx stages/preferences.ts');
   } catch (error) {
     return String(error).replaceAll(`${folder}/`, '');
   }
@@ -78,14 +78,14 @@ describe('readPreferences', () => {
     await writePreferences(path, [pair([1, 7, 8, 9], [1, 7, 8, 2])], { ...tokenizer, hash: 'sha256:other' });
     expect(message()).toBe(
       `DataError: preference.arrow: made with another tokenizer; expected ${tokenizer.hash}, received sha256:other. ` +
-        'Run node --import tsx scripts/preferences.ts with this tokenizer, or use the tokenizer it was made with.',
+        'Run node --import tsx stages/preferences.ts with this tokenizer, or use the tokenizer it was made with.',
     );
   });
 
   it('refuses a file without pairs', async () => {
     await writePreferences(path, [], tokenizer);
     expect(message()).toBe(
-      'DataError: preference.arrow: no pairs; expected at least one. Run node --import tsx scripts/preferences.ts.',
+      'DataError: preference.arrow: no pairs; expected at least one. Run node --import tsx stages/preferences.ts.',
     );
   });
 });

@@ -1,12 +1,12 @@
 /** Configurations of every stage for a tiny world: a few steps each, everything else as the defaults have it. */
 import { join } from 'node:path';
-import { PreferencesConfig } from '../../scripts/preferences.config.ts';
 import { checkConfig } from '../../src/yaml/load-config.ts';
 import { PretrainConfig } from '../../stages/0-pretrain.config.ts';
 import { InstructConfig } from '../../stages/1-instruct.config.ts';
 import { RewardConfig } from '../../stages/2-reward.config.ts';
 import { PpoConfig } from '../../stages/3-ppo.config.ts';
 import { EvaluateConfig } from '../../stages/4-evaluate.config.ts';
+import { PreferencesConfig } from '../../stages/preferences.config.ts';
 import type { TinyWorld } from './tiny-world.ts';
 
 /** A change of a configuration: any part of it, wrong parts too. */

@@ -1,6 +1,5 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { DistillConfig } from '../../scripts/distill.config.ts';
 import type { Manifest } from '../../src/run/manifest.ts';
 import { newManifest, nextSession } from '../../src/run/manifest.ts';
 import { compareSettings, resumeRules } from '../../src/run/resume-settings.ts';
@@ -10,6 +9,7 @@ import { PretrainConfig } from '../../stages/0-pretrain.config.ts';
 import { InstructConfig } from '../../stages/1-instruct.config.ts';
 import { RewardConfig } from '../../stages/2-reward.config.ts';
 import { PpoConfig } from '../../stages/3-ppo.config.ts';
+import { DistillConfig } from '../../stages/distill.config.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import type { Changes } from '../helpers/tiny-configs.ts';
 import { instructSettings, ppoSettings, rewardSettings, tinyRuns } from '../helpers/tiny-configs.ts';

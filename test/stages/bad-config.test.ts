@@ -4,7 +4,6 @@ import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
 import { AlignConfig } from '../../scripts/align.config.ts';
 import { align } from '../../scripts/align.ts';
-import { PreferencesConfig } from '../../scripts/preferences.config.ts';
 import { ConfigError } from '../../src/errors.ts';
 import { openProgress } from '../../src/terminal/progress.ts';
 import { checkConfig, loadConfig } from '../../src/yaml/load-config.ts';
@@ -12,6 +11,7 @@ import { PretrainConfig } from '../../stages/0-pretrain.config.ts';
 import { InstructConfig } from '../../stages/1-instruct.config.ts';
 import { RewardConfig } from '../../stages/2-reward.config.ts';
 import { PpoConfig } from '../../stages/3-ppo.config.ts';
+import { PreferencesConfig } from '../../stages/preferences.config.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import type { Changes } from '../helpers/tiny-configs.ts';
 import {

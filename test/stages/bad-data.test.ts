@@ -2,7 +2,6 @@
 import { copyFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { preferences } from '../../scripts/preferences.ts';
 import type { PreferenceRow } from '../../src/examples/preference.ts';
 import { writePreferences } from '../../src/examples/preference.ts';
 import { runStage } from '../../src/run/stage.ts';
@@ -14,6 +13,7 @@ import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { pretrain } from '../../stages/0-pretrain.ts';
 import { instruct } from '../../stages/1-instruct.ts';
 import { reward } from '../../stages/2-reward.ts';
+import { preferences } from '../../stages/preferences.ts';
 import { refusal } from '../helpers/refusals.ts';
 import { instructConfig, preferencesConfig, pretrainConfig, rewardConfig } from '../helpers/tiny-configs.ts';
 import { useSharedFolder } from '../helpers/tiny-runs.ts';
@@ -51,7 +51,7 @@ const refuseInstruct = (of: TinyWorld, changes = {}): Promise<string[]> =>
   refusal(instruct, instructConfig(of, fresh('run'), changes), path(), lane);
 
 describe('preference pairs', () => {
-  const writtenBy = 'node --import tsx scripts/preferences.ts or npm run import';
+  const writtenBy = 'node --import tsx stages/preferences.ts or npm run import';
   const written = async (rows: readonly PreferenceRow[], of = tokenizer): Promise<string> => {
     await writePreferences(path('pairs.arrow'), rows, of);
     return path('pairs.arrow');

@@ -1,6 +1,5 @@
 /** Memory: the number of tensors is the same after every step, and none are left when a stage is over. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { preferences } from '../../scripts/preferences.ts';
 import { openEngine } from '../../src/graph/engine.ts';
 import type { Stage, StageConfig } from '../../src/run/stage.ts';
 import { runStage } from '../../src/run/stage.ts';
@@ -11,6 +10,7 @@ import { instruct } from '../../stages/1-instruct.ts';
 import { reward } from '../../stages/2-reward.ts';
 import { ppo } from '../../stages/3-ppo.ts';
 import { evaluate } from '../../stages/4-evaluate.ts';
+import { preferences } from '../../stages/preferences.ts';
 import type { TinyRuns } from '../helpers/tiny-configs.ts';
 import {
   evaluateConfig,

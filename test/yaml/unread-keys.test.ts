@@ -2,7 +2,6 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { z } from 'zod';
-import { DistillConfig } from '../../scripts/distill.config.ts';
 import { configHelp } from '../../src/run/show-config.ts';
 import { loadConfig } from '../../src/yaml/load-config.ts';
 import { describeCondition, parseCondition } from '../../src/yaml/read-conditions.ts';
@@ -12,6 +11,7 @@ import { InstructConfig } from '../../stages/1-instruct.config.ts';
 import { RewardConfig } from '../../stages/2-reward.config.ts';
 import { PpoConfig } from '../../stages/3-ppo.config.ts';
 import { EvaluateConfig } from '../../stages/4-evaluate.config.ts';
+import { DistillConfig } from '../../stages/distill.config.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
 
 const schemas: Record<string, z.ZodType> = { pretrain: PretrainConfig, instruct: InstructConfig, reward: RewardConfig, ppo: PpoConfig, evaluate: EvaluateConfig, distill: DistillConfig }; // biome-ignore format: one line

@@ -1,12 +1,12 @@
 /** The preference pairs of a tiny world: whole prompts held out, gold truth kept, label noise as configured. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { preferences } from '../../scripts/preferences.ts';
 import { readPreferences } from '../../src/examples/preference.ts';
 import type { Summary } from '../../src/run/stage.ts';
 import { runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
 import { Interrupted } from '../../src/terminal/interrupts.ts';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { preferences } from '../../stages/preferences.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
 import { preferencesConfig } from '../helpers/tiny-configs.ts';
 import '../helpers/allclose.ts';

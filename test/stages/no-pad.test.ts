@@ -1,9 +1,6 @@
 /** Every program that lets a model answer or judge takes one whose tokenizer was given its PAD here. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { DistillConfig } from '../../scripts/distill.config.ts';
-import { distill } from '../../scripts/distill.ts';
 import { generateCommand } from '../../scripts/generate.ts';
-import { preferences } from '../../scripts/preferences.ts';
 import { checkModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { runStage } from '../../src/run/stage.ts';
 import { currentLane, type Lane } from '../../src/tensor/lane.ts';
@@ -11,6 +8,9 @@ import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { checkConfig } from '../../src/yaml/load-config.ts';
 import { instruct } from '../../stages/1-instruct.ts';
 import { evaluate } from '../../stages/4-evaluate.ts';
+import { DistillConfig } from '../../stages/distill.config.ts';
+import { distill } from '../../stages/distill.ts';
+import { preferences } from '../../stages/preferences.ts';
 import { takePadAway } from '../helpers/no-pad.ts';
 import { evaluateConfig, instructConfig, preferencesConfig, tinyRuns } from '../helpers/tiny-configs.ts';
 import { arrowRows, namesIn, useSharedFolder } from '../helpers/tiny-runs.ts';

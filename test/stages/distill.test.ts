@@ -2,8 +2,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { DistillConfig } from '../../scripts/distill.config.ts';
-import { distill, distillMetrics } from '../../scripts/distill.ts';
 import { readModelConfig } from '../../src/checkpoint/model-config.ts';
 import { loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { llamaStyle } from '../../src/model/dimensions.ts';
@@ -17,6 +15,8 @@ import { Interrupted } from '../../src/terminal/interrupts.ts';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { checkConfig } from '../../src/yaml/load-config.ts';
 import { instruct } from '../../stages/1-instruct.ts';
+import { DistillConfig } from '../../stages/distill.config.ts';
+import { distill, distillMetrics } from '../../stages/distill.ts';
 import { refusal } from '../helpers/refusals.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
 import type { Changes } from '../helpers/tiny-configs.ts';

@@ -3,15 +3,18 @@
  *
  *   Reads   a language model (the teacher), a stage-1 run's instruct.arrow, data/seed and data/templates for validation
  *   Writes  <run.folder>/{config.yaml, metrics.arrow, samples.arrow, checkpoints/, best/, manifest.json}
- *   Run     node --import tsx scripts/distill.ts configs/distill/tiny.yaml
+ *   Run     node --import tsx stages/distill.ts configs/distill/tiny.yaml
  *   After   Hinton et al. 2015 (arXiv:1503.02531); the mix of losses as in DistilBERT (arXiv:1910.01108)
  */
 
 import { splitRows } from '../src/batch/packing.ts';
-import { checkModelFolder, loadModelFolder } from '../src/checkpoint/model-folder.ts';
+import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
+import { distillCard } from '../src/checkpoint/stage-cards.ts';
+import { trainedHash } from '../src/checkpoint/trained-hash.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { ConfigError } from '../src/errors.ts';
-import { measureValidation } from '../src/evaluation/validation.ts';
+import { type ExampleValidation, exampleValidation } from '../src/evaluation/example-validation.ts';
+import { measureValidation, type ValidationSet } from '../src/evaluation/validation.ts';
 import type { CursorState } from '../src/examples/cursor.ts';
 import { createCursor } from '../src/examples/cursor.ts';
 import { readAhead } from '../src/examples/read-ahead.ts';
@@ -19,6 +22,7 @@ import type { TrainingData } from '../src/examples/tokenized-examples.ts';
 import { openPacked } from '../src/examples/tokenized-packed.ts';
 import { disposeAdamW } from '../src/execution/adamw.ts';
 import { learningRateAt, shortenedWarmups } from '../src/execution/schedule.ts';
+import { atomicFolder } from '../src/files/atomic-write.ts';
 import { GRAPHS_MADE, graphsMade } from '../src/graph/mode.ts';
 import type { ModelDimensions } from '../src/model/dimensions.ts';
 import { checkDimensions, parameterCount } from '../src/model/dimensions.ts';
@@ -26,10 +30,10 @@ import type { Model } from '../src/model/model.ts';
 import { disposeModel, newModel, trainNothing } from '../src/model/model.ts';
 import { distillBatches, distillUpdate } from '../src/objectives/distill-update.ts';
 import { seededRandom } from '../src/random.ts';
-import type { Scores } from '../src/report/validation-log.ts';
-import { describeScores, shownScores, validationMetrics } from '../src/report/validation-log.ts';
+import type { Scores, ValidationLog } from '../src/report/validation-log.ts';
+import { describeScores, openValidationLog, shownScores, validationMetrics } from '../src/report/validation-log.ts';
 import { endStep } from '../src/run/end-step.ts';
-import type { BestState } from '../src/run/keep-best.ts';
+import type { BestState, KeptStep } from '../src/run/keep-best.ts';
 import { openMetrics } from '../src/run/metrics.ts';
 import { openParent, type Parent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
@@ -39,8 +43,6 @@ import type { RunContext, Stage } from '../src/run/stage.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { DistillConfig } from './distill.config.ts';
-import type { DistillValidation } from './distill-validation.ts';
-import { openValidation, prepareValidation } from './distill-validation.ts';
 
 /** Every metric this program writes. */
 export const distillMetrics = {
@@ -77,7 +79,7 @@ async function prepare(config: DistillConfig) {
     student === undefined
       ? studentDimensions(dimensions, config)
       : checkModelFolder(student.folder, { where: `student ${checkpoint}`, head: 'tokens', tokenizer, length });
-  const validation = prepareValidation(config, tokenizer, Math.min(dimensions.context, sizes.context));
+  const validation = exampleValidation(config, tokenizer, Math.min(dimensions.context, sizes.context));
   return { teacher, student, tokenizer, dimensions, sizes, validation };
 }
 
@@ -125,7 +127,7 @@ async function check(config: DistillConfig): Promise<readonly string[]> {
   ];
 }
 
-function openData({ data, sequence, training }: DistillConfig, tokenizer: Tokenizer, { leftOut }: DistillValidation) {
+function openData({ data, sequence, training }: DistillConfig, tokenizer: Tokenizer, { leftOut }: ExampleValidation) {
   return openPacked(data.examples, tokenizer, sequence.length, training.rows, leftOut);
 }
 
@@ -222,6 +224,24 @@ function openBatches(
   return readAhead(cursor, data.perUpdate, count, (units) =>
     distillBatches(models, splitRows(data.take(units), training.accumulate), padId),
   );
+}
+
+/** Measures the student, writes its answers down, and keeps the best model in `best/`. */
+function openValidation(
+  config: DistillConfig,
+  folder: RunFolder,
+  parts: { model: Model; tokenizer: Tokenizer; set: ValidationSet; state: State | undefined },
+): ValidationLog {
+  const { model, tokenizer, set, state } = parts;
+  const student = {
+    measure: () => measureValidation(model, tokenizer, set),
+    weights: () => trainedHash(model),
+    write: async ({ step, measured }: KeptStep<Scores>, beatsStart: boolean | null): Promise<void> => {
+      const card = distillCard(config, { step, ...measured, beatsStart });
+      await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer, card }));
+    },
+  };
+  return openValidationLog('distill', folder, config.evaluation, student, state);
 }
 
 async function record(

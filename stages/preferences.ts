@@ -3,7 +3,7 @@
  *
  *   Reads   a stage-1 checkpoint, data/seed/chat.jsonl
  *   Writes  <run.folder>/{config.yaml, train.arrow, held-out.arrow, responses.arrow, manifest.json}
- *   Run     node --import tsx scripts/preferences.ts configs/preferences/tiny.yaml
+ *   Run     node --import tsx stages/preferences.ts configs/preferences/tiny.yaml
  *
  * The label noise is that of the Bradley–Terry model, P(label right) = σ(|gold difference| / noise), so that the truth
  * is known and a well-fitted reward model is calibrated. The synthetic-gold set-up follows Gao et al. 2022, arXiv:2210.10760.
