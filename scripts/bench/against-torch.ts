@@ -46,6 +46,12 @@ const flags = {
   ours: { kind: 'text', default: Object.keys(ourVariants).join(','), description: 'Our variants.' },
   torch: { kind: 'text', default: allTorchVariants.join(','), description: 'PyTorch’s variants.' },
   repetitions: { kind: 'integer', default: 7, min: 2, description: 'Timed repetitions, after two that are not.' },
+  patience: {
+    kind: 'integer',
+    default: 3,
+    min: 1,
+    description: 'Turns made at most while other programs disturb, as a multiple of the repetitions.',
+  },
   threads: { kind: 'integer', default: availableParallelism(), min: 1, description: 'Threads of each side.' },
   python: { kind: 'text', default: 'python3', description: 'Python with PyTorch and transformers.' },
   to: { kind: 'path', description: 'File for the numbers as JSON.' },
@@ -57,7 +63,7 @@ export async function againstTorch(argv: readonly string[]): Promise<void> {
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   if (help) return say(['Usage: npm run bench -- --against torch [options]', ...flagHelp(flags)].join('\n'));
   if (positionals.length > 0) throw new ConfigError(`bench: expected options only, received "${positionals[0]}".`);
-  const { threads, repetitions } = values;
+  const { threads, repetitions, patience } = values;
   const [device, float32] = [values.device as 'cpu' | 'gpu', values.float32 as Float32];
   const python = values.against === 'nothing' ? null : values.python;
   const cases = casesNamed(split(values.cases));
@@ -73,7 +79,17 @@ export async function againstTorch(argv: readonly string[]): Promise<void> {
 
   const results: CaseResult[] = [];
   for (const given of cases) {
-    const result = await measureCase(given, { python, device, float32, threads, repetitions, ours, torch, say });
+    const result = await measureCase(given, {
+      python,
+      device,
+      float32,
+      threads,
+      repetitions,
+      patience,
+      ours,
+      torch,
+      say,
+    });
     for (const { side, variant, why } of result.failed) say(`  ${side} ${variant} is left out: ${why}`);
     const most = Math.max(...result.others);
     if (most > QUIET) {

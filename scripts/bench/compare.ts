@@ -56,6 +56,8 @@ export interface TimingOptions {
   readonly warmUps: number;
   /** Turns that are. */
   readonly repetitions: number;
+  /** Turns made at most while waiting for calm ones, as a multiple of the repetitions. */
+  readonly patience: number;
   /** Processor time that everything on the machine has taken so far. */
   readonly busyMs: () => number;
   /** Called when a program's first warm-up begins: compiling may take a minute. */
@@ -64,8 +66,6 @@ export interface TimingOptions {
 
 /** A turn in which other programs took more than this share of a core says little: threads wait for each other. */
 const CALM = 0.1;
-/** Turns made in the hope of calm ones, as a multiple of the repetitions. */
-const PATIENCE = 3;
 
 /**
  * Runs all programs in turn, again and again, until enough turns were calm or patience ends; keeps the calmest. The
@@ -74,12 +74,12 @@ const PATIENCE = 3;
  */
 export async function timeInTurn(
   programs: readonly Program[],
-  { warmUps, repetitions, busyMs, onFirst }: TimingOptions,
+  { warmUps, repetitions, patience, busyMs, onFirst }: TimingOptions,
 ): Promise<{ timed: Timed[]; failed: Failed[]; others: number[] }> {
   const running = programs.map((program) => ({ program, ms: [] as number[], firstValue: Number.NaN, why: '' }));
   const others: number[] = [];
   const isCalm = (share: number): boolean => share <= CALM;
-  for (let turn = 0; turn < warmUps + PATIENCE * repetitions; turn++) {
+  for (let turn = 0; turn < warmUps + patience * repetitions; turn++) {
     let most = 0;
     for (const state of running) {
       if (state.why !== '') continue;

@@ -31,6 +31,8 @@ export interface MeasureOptions {
   readonly float32: Float32;
   readonly threads: number;
   readonly repetitions: number;
+  /** As in `TimingOptions`. */
+  readonly patience: number;
   /** Names of our variants and of PyTorch's; those that a task does not have are left out. */
   readonly ours: readonly string[];
   readonly torch: readonly string[];
@@ -59,7 +61,7 @@ export interface CaseResult {
  * @throws InvariantError where the two sides are not the same model, or do not start from the same loss
  */
 export async function measureCase(given: Case, options: MeasureOptions): Promise<CaseResult> {
-  const { repetitions, say, float32, torch } = options;
+  const { repetitions, patience, say, float32, torch } = options;
   const folder = mkdtempSync(join(tmpdir(), 'bench-torch-'));
   const closing: (() => void | Promise<void>)[] = [() => rmSync(folder, { recursive: true })];
   try {
@@ -74,7 +76,7 @@ export async function measureCase(given: Case, options: MeasureOptions): Promise
     const theirs = present.map((name) => torchProgram(name, float32, twin as Twin));
     say(`${given.name}: ${parameters.toLocaleString('en-US')} parameters, ${given.shapes}`);
     const { timed, failed, others } = await timeInTurn([...ours, ...theirs], {
-      ...{ warmUps: WARM_UPS, repetitions, busyMs },
+      ...{ warmUps: WARM_UPS, repetitions, patience, busyMs },
       onFirst: ({ side, variant }) => say(`  ${side} ${variant}`),
     });
     checkFirstValues(given, timed);

@@ -66,7 +66,7 @@ describe('programs in turn', () => {
     ];
     const begun: string[] = [];
     const result = await timeInTurn(programs, {
-      ...{ warmUps: 1, repetitions: 3, busyMs: () => clock.busy },
+      ...{ warmUps: 1, repetitions: 3, patience: 3, busyMs: () => clock.busy },
       onFirst: ({ side }) => begun.push(side),
     });
     expect(begun).toEqual(['ours', 'torch']);
@@ -84,7 +84,7 @@ describe('programs in turn', () => {
       program('torch', 'compile', [20, -1], clock, []),
     ];
     const result = await timeInTurn(programs, {
-      ...{ warmUps: 0, repetitions: 2, busyMs: () => clock.busy },
+      ...{ warmUps: 0, repetitions: 2, patience: 3, busyMs: () => clock.busy },
       onFirst: () => undefined,
     });
     expect(result.failed).toEqual([{ side: 'torch', variant: 'compile', precision: 'f32', why: 'no compiler' }]);
@@ -150,6 +150,8 @@ describe('the command', () => {
       'eager,compile,bf16',
       '--repetitions',
       '2',
+      '--patience',
+      '1',
     ];
     const { stdout, stderr, status } = bench('--python', python, ...options, '--to', path('numbers.json'));
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
@@ -166,7 +168,8 @@ describe('the command', () => {
 
   it('stops where the other side is another model, or draws another number of tokens', () => {
     const ready = (parameters: number) => `{ ready: true, parameters: ${parameters}, versions: {}, skipped: {} }`;
-    const options = ['--cases', 'generate-1m', '--ours', 'eager', '--torch', 'eager', '--repetitions', '2', '--python'];
+    const short = ['--cases', 'generate-1m', '--ours', 'eager', '--torch', 'eager', '--repetitions', '2'];
+    const options = [...short, '--patience', '1', '--python'];
     expect(bench(...options, standIn(ready(7))).stderr).toBe(
       "generate-1m: our model has 875264 parameters and PyTorch's 7; expected the same model on both sides.\n",
     );
@@ -177,7 +180,18 @@ describe('the command', () => {
   });
 
   it('times ours alone, and names the precision of float32', () => {
-    const options = ['--cases', 'generate-1m', '--ours', 'eager', '--repetitions', '2', '--float32', 'tf32'];
+    const options = [
+      '--cases',
+      'generate-1m',
+      '--ours',
+      'eager',
+      '--repetitions',
+      '2',
+      '--patience',
+      '1',
+      '--float32',
+      'tf32',
+    ];
     const { stdout, stderr, status } = against('nothing', ...options, '--python', path('none'));
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
     expect(stdout).toMatch(/^generate-1m {2}ours {2}eager {4}tf32 /m);
