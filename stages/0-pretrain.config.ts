@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { bestKey, checkPatience, everyStepsKey, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
 import { Checkpoints, filePath, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
-import { accumulateKey } from '../src/run/training-section.ts';
+import { checkMicroBatch, microBatchKey } from '../src/run/training-section.ts';
 
 /** Sizes of a new decoder. */
 const NewModel = z.strictObject({
@@ -36,7 +36,7 @@ export const PretrainConfig = z
         steps: z.int().positive().default(1500).describe('Updates.').meta({ resume: 'length' }),
         rows: z.int().positive().default(16).describe('Packed rows an update.'),
         length: z.int().positive().default(128).describe('Tokens a row.'),
-        accumulate: accumulateKey('a batch of rows'),
+        microBatch: microBatchKey('Rows', 'all rows of an update'),
       })
       .prefault({}),
     optimizer: withDefaults(Optimizer, {
@@ -69,7 +69,6 @@ export const PretrainConfig = z
       add(['model', 'kvHeads'], `expected ${model.heads}, as gpt2 has no grouped heads, received ${model.kvHeads}`);
     if (training.length > model.context)
       add(['training', 'length'], `expected at most model.context ${model.context}, received ${training.length}`);
-    if (training.rows % training.accumulate !== 0)
-      add(['training', 'accumulate'], `expected a divisor of rows ${training.rows}, received ${training.accumulate}`);
+    checkMicroBatch(training, context);
   });
 export type PretrainConfig = z.infer<typeof PretrainConfig>;

@@ -8,7 +8,7 @@
  */
 import { join } from 'node:path';
 import type { PackedRows } from '../src/batch/packing.ts';
-import { packSequences, rowBatches, splitRows, takeRows } from '../src/batch/packing.ts';
+import { packSequences, rowBatches, takeRows } from '../src/batch/packing.ts';
 import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { keptFacts } from '../src/checkpoint/stage-cards.ts';
@@ -120,12 +120,12 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
   const { model, adam, state } = startOrResume<State>(folder, config.optimizer, () =>
     freshModel(config, tokenizer.vocabSize),
   );
-  const { steps, accumulate } = config.training;
+  const { steps, rows: batch, microBatch } = config.training;
   await recordLength(context, steps, { optimizer: config.optimizer });
   const first = state?.step ?? 0;
   const cursor = createCursor(rows.rows, state?.cursor ?? config.run.seed);
-  const batches = readAhead(cursor, config.training.rows, steps - first, (items) =>
-    nextTokenBatches(model, splitRows(takeRows(rows, items), accumulate), tokenizer.padId),
+  const batches = readAhead(cursor, batch, steps - first, (items) =>
+    nextTokenBatches(model, rowBatches(takeRows(rows, items), microBatch ?? batch), tokenizer.padId),
   );
   const parameters = parameterCount(model.dimensions, 'tokens');
   progress.say(`pretrain  ${parameters} parameters, ${rows.rows} rows of ${rows.length} tokens; ${corpora.note}`);
@@ -154,10 +154,10 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
   let scores = state?.best.last?.measured ?? (await measureHeldOut(0));
   if (state === undefined) await metrics.add({ step: 0, 'loss/held_out': scores.loss });
   for (let step = first + 1; step <= steps && !best.hasStopped(); step++) {
-    const batch = batches.next();
+    const pieces = batches.next();
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
-    const update = await nextTokenUpdate(model, adam, batch, {
+    const update = await nextTokenUpdate(model, adam, pieces, {
       learningRate,
       clipNorm: config.optimizer.clipNorm,
       where: `pretrain step ${step}`,

@@ -13,7 +13,7 @@ import {
   Tuning,
   withDefaults,
 } from '../src/run/sections.ts';
-import { accumulateKey, epochsKey } from '../src/run/training-section.ts';
+import { checkMicroBatch, epochsKey, microBatchKey } from '../src/run/training-section.ts';
 import { templateChoices } from '../src/tasks/mixture.ts';
 import { mixtureRules } from '../src/tasks/mixture-rates.ts';
 import { templateKinds } from '../src/tasks/template-schema.ts';
@@ -136,7 +136,7 @@ export const InstructConfig = z
     training: z
       .strictObject({
         rows: z.int().positive().default(8).describe('Packed rows an update.'),
-        accumulate: accumulateKey('an update'),
+        microBatch: microBatchKey('Rows', 'all rows of an update'),
         epochs: epochsKey('the packed rows'),
       })
       .prefault({}),
@@ -162,13 +162,7 @@ export const InstructConfig = z
   })
   .superRefine(({ training, sequence, evaluation }, context) => {
     checkPatience(evaluation, context);
-    if (training.rows % training.accumulate !== 0) {
-      context.addIssue({
-        code: 'custom',
-        path: ['training', 'accumulate'],
-        message: `expected a divisor of training.rows ${training.rows}, received ${training.accumulate}`,
-      });
-    }
+    checkMicroBatch(training, context);
     if (sequence.buckets !== null && Math.max(...sequence.buckets) !== sequence.length) {
       context.addIssue({
         code: 'custom',

@@ -7,7 +7,7 @@
  *   After   Wei et al. 2022 (FLAN, arXiv:2109.01652)
  */
 import { join } from 'node:path';
-import { splitRows } from '../src/batch/packing.ts';
+import { rowBatches } from '../src/batch/packing.ts';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { instructCard } from '../src/checkpoint/stage-cards.ts';
 import { trainedHash } from '../src/checkpoint/trained-hash.ts';
@@ -83,7 +83,7 @@ async function prepare(config: InstructConfig) {
   const validation = validationSet(plan.trained, tokenizer, {
     ...{ rowsPerTask: evaluation.rowsPerTask, seed: run.seed, context: dimensions.context, ...sequence },
     kinds: Object.values(mixture.parts).flatMap(({ kinds }) => kinds),
-    batch: config.training.rows / config.training.accumulate,
+    batch: config.training.microBatch ?? config.training.rows,
   });
   requireMeasure(evaluation.best, validation, { path: config.data.seed, notes: plan.validation.notes });
   return { parent, tokenizer, dimensions, training, plan, validation };
@@ -111,7 +111,7 @@ function openData(config: InstructConfig, path: string, tokenizer: Tokenizer): T
 /** The largest batches of the run; the learned share of rows varies by about a third. */
 function memoryShapes(config: InstructConfig, { statistics }: InstructDataset, tasks: number): RunShapes {
   const { training, sequence, evaluation } = config;
-  const rows = training.rows / training.accumulate;
+  const rows = training.microBatch ?? training.rows;
   const share = Math.min(1, (1.3 * statistics.trainableTokens) / statistics.tokens);
   const logits = Math.ceil(rows * sequence.length * share);
   const asked = Math.min(64, evaluation.rowsPerTask * tasks);
@@ -163,13 +163,13 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
     config.memory.recompute,
   );
   const data = openData(config, folder.file('instruct.arrow'), tokenizer);
-  const { accumulate } = config.training;
+  const { microBatch } = config.training;
   const steps = await recordLength(context, stepCount(config, data), { optimizer: config.optimizer });
   const first = state?.step ?? 0;
   const cursor = createCursor(data.units, state?.cursor ?? config.run.seed);
   const batches = readAhead(cursor, data.perUpdate, steps - first, (units) => {
     const rows = data.take(units);
-    const microBatches = nextTokenBatches(model, splitRows(rows, accumulate), tokenizer.padId);
+    const microBatches = nextTokenBatches(model, rowBatches(rows, microBatch ?? rows.rows), tokenizer.padId);
     return { microBatches, size: rows.inputIds.length };
   });
   const metrics = openMetrics(folder.file('metrics.arrow'), instructMetrics, {

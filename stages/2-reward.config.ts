@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { pairOverlongPolicies } from '../src/examples/preference.ts';
 import { bestKey, checkPatience, everyStepsKey, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
 import { Checkpoints, filePath, Memory, Optimizer, Run, Runtime, Tuning, withDefaults } from '../src/run/sections.ts';
-import { epochsKey } from '../src/run/training-section.ts';
+import { epochsKey, microBatchKey } from '../src/run/training-section.ts';
 
 export const RewardConfig = z
   .strictObject({
@@ -74,12 +74,7 @@ export const RewardConfig = z
     training: z
       .strictObject({
         pairs: z.int().positive().default(32).describe('Pairs an update.'),
-        microBatchPairs: z
-          .int()
-          .positive()
-          .default(16)
-          .describe('Pairs of one forward and backward pass; bounds memory.')
-          .meta({ resume: 'split' }),
+        microBatch: microBatchKey('Pairs', 'all pairs of an update', 16),
         epochs: epochsKey('the pairs'),
       })
       .prefault({}),

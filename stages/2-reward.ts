@@ -160,7 +160,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const cursor = createCursor(pairs.length, state?.cursor ?? config.run.seed);
   const batches = readAhead(cursor, config.training.pairs, steps - first, (items) => {
     const batch = items.map((index) => pairs[index] as (typeof pairs)[number]);
-    return pairBatches(model, batch, tokenizer.padId, config.training.microBatchPairs);
+    return pairBatches(model, batch, tokenizer.padId, config.training.microBatch ?? batch.length);
   });
   const metrics = openMetrics(folder.file('metrics.arrow'), rewardMetrics, { resumeFromStep: state?.step });
   const held = openHeldOut(config, folder, { model, state, pairs: heldOut, steps, padId: tokenizer.padId });
@@ -275,7 +275,7 @@ function heldOutMetrics({ loss, accuracy, labelAccuracy, calibrationError }: Sco
 /** The largest batches of the run. */
 function memoryShapes({ training }: RewardConfig, { train, heldOut }: PreferenceSets): RunShapes {
   const seq = roundedLength(Math.max(train.statistics.longest, heldOut.statistics.longest));
-  const rows = 2 * Math.min(training.pairs, training.microBatchPairs);
+  const rows = 2 * Math.min(training.pairs, training.microBatch ?? training.pairs);
   return { train: { rows, seq, logits: rows }, score: { rows: SCORE_BATCH, seq, logits: SCORE_BATCH } };
 }
 

@@ -1,6 +1,6 @@
 /** Configuration of stage 3: PPO against the reward model. Defaults: reference/decision table in ARCHITECTURE.md. */
 import { z } from 'zod';
-import { bestKey, checkPatience, patienceKey } from '../src/run/evaluation-section.ts';
+import { bestKey, checkPatience, everyStepsKey, patienceKey } from '../src/run/evaluation-section.ts';
 import {
   Checkpoints,
   filePath,
@@ -13,6 +13,7 @@ import {
   Tuning,
   withDefaults,
 } from '../src/run/sections.ts';
+import { microBatchKey } from '../src/run/training-section.ts';
 
 export const PpoConfig = z
   .strictObject({
@@ -75,12 +76,7 @@ export const PpoConfig = z
       .strictObject({
         epochs: z.int().positive().default(4).describe('Passes over a rollout.'),
         minibatches: z.int().positive().default(1).describe('Updates a pass; divides rollout.batch.'),
-        microBatchRows: z
-          .int()
-          .positive()
-          .default(64)
-          .describe('Rows of one forward and backward pass; bounds memory.')
-          .meta({ resume: 'split' }),
+        microBatch: microBatchKey('Responses', 'all responses of an update', 64),
         clipRange: z.number().gt(0).lt(1).default(0.2).describe('ε of the policy ratio.'),
         valueClipRange: z.number().positive().default(0.2).describe('ε of the value change.'),
         whitenAdvantages: z.boolean().default(true).describe('Advantages to mean 0 and variance 1 over the rollout.'),
@@ -99,13 +95,7 @@ export const PpoConfig = z
     valueOptimizer: withDefaults(Optimizer, { learningRate: 3e-4, epsilon: 1e-5 }).prefault({}),
     evaluation: z
       .strictObject({
-        everyIterations: z
-          .int()
-          .positive()
-          .default(5)
-          .describe(
-            'Iterations between evaluations on held-out prompts; before the first and after the last in any case.',
-          ),
+        everySteps: everyStepsKey(5, 'evaluations on held-out prompts (a step is a rollout and its updates)'),
         prompts: z.int().positive().default(64).describe('Held-out prompts.'),
         best: bestKey(['reward', 'last'], 'last'),
         patience: patienceKey,

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { bestKey, checkPatience, everyStepsKey, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
 import { Checkpoints, filePath, ignoreFields, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
-import { accumulateKey, epochsKey } from '../src/run/training-section.ts';
+import { checkMicroBatch, epochsKey, microBatchKey } from '../src/run/training-section.ts';
 
 function size(description: string) {
   return z.int().positive().nullable().default(null).describe(`${description} null: as the teacher.`);
@@ -64,7 +64,7 @@ export const DistillConfig = z
     training: z
       .strictObject({
         rows: z.int().positive().default(8).describe('Packed rows an update.'),
-        accumulate: accumulateKey('an update'),
+        microBatch: microBatchKey('Rows', 'all rows of an update'),
         epochs: epochsKey('the packed rows'),
       })
       .prefault({}),
@@ -88,8 +88,6 @@ export const DistillConfig = z
   })
   .superRefine(({ training, evaluation }, context) => {
     checkPatience(evaluation, context);
-    if (training.rows % training.accumulate === 0) return;
-    const message = `expected a divisor of training.rows ${training.rows}, received ${training.accumulate}`;
-    context.addIssue({ code: 'custom', path: ['training', 'accumulate'], message });
+    checkMicroBatch(training, context);
   });
 export type DistillConfig = z.infer<typeof DistillConfig>;

@@ -65,7 +65,7 @@ async function makeTinyRun(): Promise<string> {
     reward: ['evaluation.everySteps=10'],
     ppo: [
       ...[`prompts.seed=${seed}`, `heldOut.seed=${seed}`, 'rollout.iterations=5', 'rollout.batch=32'],
-      ...['evaluation.everyIterations=2', 'evaluation.prompts=24'],
+      ...['evaluation.everySteps=2', 'evaluation.prompts=24'],
     ],
     evaluate: [`data.seed=${seed}`, `prompts.seed=${seed}`, 'rowsPerTask=4', 'promptCount=24', 'bootstrap.samples=200'],
   };

@@ -20,7 +20,7 @@ export interface PpoSizes {
   readonly prompt: number;
   readonly sampling: { readonly maxNewTokens: number; readonly batchSize: number };
   readonly rollout: { readonly batch: number };
-  readonly updates: { readonly minibatches: number; readonly microBatchRows: number };
+  readonly updates: { readonly minibatches: number; readonly microBatch: number | null };
 }
 
 /**
@@ -45,13 +45,14 @@ export async function announcePpoMemory(
       ];
   const { sampling, rollout, updates } = sizes;
   const seq = sizes.prompt + sampling.maxNewTokens;
+  const minibatch = rollout.batch / updates.minibatches;
   const batch = (rows: number) => ({ rows, seq, logits: rows * sampling.maxNewTokens });
   await announceMemory(
     say,
     limitGb,
     { trained: [first, second], others },
     {
-      train: batch(Math.min(updates.microBatchRows, rollout.batch / updates.minibatches)),
+      train: batch(Math.min(updates.microBatch ?? minibatch, minibatch)),
       score: batch(rollout.batch),
       generate: { rows: Math.min(sampling.batchSize, rollout.batch), seq },
     },

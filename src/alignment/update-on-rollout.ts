@@ -15,7 +15,8 @@ import { checkFirstUpdate } from './invariants.ts';
 export interface InnerLoopOptions {
   readonly epochs: number;
   readonly minibatches: number;
-  readonly microBatchRows: number;
+  /** Responses of one forward and backward pass; null for all of a minibatch. */
+  readonly microBatch: number | null;
   readonly clipRange: number;
   readonly valueClipRange: number;
   readonly targetKl: number | null;
@@ -101,7 +102,7 @@ export async function updateOnRollout(
   for (let epoch = 0; epoch < options.epochs && !isFar(); epoch++) {
     const order = random.shuffle(Array.from({ length: rowCount }, (_, row) => row));
     for (let at = 0; at < rowCount && !isFar(); at += size) {
-      const microBatches = chunk(order.slice(at, at + size), options.microBatchRows).map((rows) =>
+      const microBatches = chunk(order.slice(at, at + size), options.microBatch ?? size).map((rows) =>
         takeRows(rollout, targets, rows, offset),
       );
       const { clipRange, temperature, valueClipRange, where } = options;

@@ -151,10 +151,3 @@ export function rowBatches(packed: PackedRows, size: number): PackedRows[] {
     takeRows(packed, rows.slice(i * size, (i + 1) * size)),
   );
 }
-
-/** Rows as micro-batches of equal size: an update whose gradients are added up piece by piece. */
-export function splitRows(packed: PackedRows, pieces: number): PackedRows[] {
-  const size = packed.rows / pieces;
-  const row = Array.from({ length: packed.rows }, (_, i) => i);
-  return Array.from({ length: pieces }, (_, i) => takeRows(packed, row.slice(i * size, (i + 1) * size)));
-}

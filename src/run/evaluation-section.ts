@@ -4,7 +4,11 @@ import { z } from 'zod';
 
 /** How often a stage measures; `what` it measures, as "evaluations". */
 export function everyStepsKey(standard: number, what: string) {
-  return z.int().positive().default(standard).describe(`Steps between ${what}; one is made at the end in any case.`);
+  return z
+    .int()
+    .positive()
+    .default(standard)
+    .describe(`Steps between ${what}; one is made before the first step and one at the end in any case.`);
 }
 
 /** What chooses the step to keep: the measures a stage has, and last. */

@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { CheckpointError } from '../errors.ts';
+import { underNewKeys } from '../yaml/renamed-keys.ts';
 import { flatten, schemaFields } from '../yaml/schema-fields.ts';
 import { readYaml } from '../yaml/yaml-source.ts';
 import type { Manifest } from './manifest.ts';
@@ -24,7 +25,7 @@ export interface ResumeRules {
 export interface ResumeChanges {
   /** Every setting that is not as config.yaml has it, paths too: for the manifest. */
   readonly changed: Readonly<Record<string, unknown>>;
-  /** "updates.microBatchRows 4 (64 before)": differences from the last start, paths aside, for people. */
+  /** "updates.microBatch 4 (64 before)": differences from the last start, paths aside, for people. */
   readonly lines: readonly string[];
   /** True where the run is to become longer than it was. */
   readonly isLonger: boolean;
@@ -49,9 +50,11 @@ export function resumeRules(schema: z.ZodType): ResumeRules {
  */
 export function compareSettings(path: string, config: unknown, rules: ResumeRules, manifest: Manifest): ResumeChanges {
   const source = readYaml(join(path, 'config.yaml'));
-  const begun = flatten(source.data);
   const now = flatten(config);
-  const last = new Map([...begun, ...Object.entries(manifest.sessions.at(-1)?.changed ?? {})]);
+  const stored = flatten(source.data);
+  const changedLast = Object.entries(manifest.sessions.at(-1)?.changed ?? {});
+  const begun = underNewKeys(stored, [...now.keys()]);
+  const last = underNewKeys(new Map([...stored, ...changedLast]), [...now.keys()]);
   const at = (key: string): string => `${source.locate(key.split('.'))} ${key}`;
   const problems: string[] = [];
   const changed: Record<string, unknown> = {};

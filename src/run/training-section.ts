@@ -1,10 +1,26 @@
-/** Keys of `training` that the training stages share: how an update is split, how long a run is. */
+/** Keys of `training` that the training stages share: how much goes through the model at once, how long a run is. */
 
 import { z } from 'zod';
 
-/** Micro-batches of an update. */
-export function accumulateKey(what: string) {
-  return z.int().positive().default(1).describe(`Micro-batches that ${what} is split into.`).meta({ resume: 'split' });
+/** The size of a micro-batch; `what` an update consists of, as "Pairs", and what the whole of it is. */
+export function microBatchKey(what: string, whole: string, standard: number | null = null) {
+  return z
+    .int()
+    .positive()
+    .nullable()
+    .default(standard)
+    .describe(`${what} that go through one forward and backward pass, which bounds memory; null for ${whole}.`)
+    .meta({ resume: 'split' });
+}
+
+/** Adds the problem of rows that do not make micro-batches of equal size. */
+export function checkMicroBatch(
+  { rows, microBatch }: { readonly rows: number; readonly microBatch: number | null },
+  context: { addIssue(issue: { code: 'custom'; path: string[]; message: string }): void },
+): void {
+  if (microBatch === null || rows % microBatch === 0) return;
+  const message = `expected a divisor of training.rows ${rows}, received ${microBatch}`;
+  context.addIssue({ code: 'custom', path: ['training', 'microBatch'], message });
 }
 
 /** Passes over the data; `what` is passed over, as "the pairs". */

@@ -2,7 +2,7 @@
 
 import type { z } from 'zod';
 import type { Override } from './overrides.ts';
-import { newNameOf } from './renamed-keys.ts';
+import { renamedKey } from './renamed-keys.ts';
 import { type Field, isRecord } from './schema-fields.ts';
 import { closest } from './suggest.ts';
 import type { Source } from './yaml-source.ts';
@@ -30,15 +30,8 @@ function describeIssue(issue: Issue, origin: Origin): string[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
       const full = [...path, key];
-      const renamed = newNameOf(
-        dotted(full),
-        origin.fields.map((field) => field.path),
-      );
-      if (renamed !== undefined) {
-        const value = show(valueAt(origin.data, full));
-        return `${whereKey(full, origin)} ${dotted(full)}: is called ${renamed} by now. Write ${renamed} instead, here with ${value}.`;
-      }
-      return `${whereKey(full, origin)} ${dotted(full)}: unknown key. ${suggestion(key, path, origin)}`;
+      const remedy = renaming(full, origin) ?? `unknown key. ${suggestion(key, path, origin)}`;
+      return `${whereKey(full, origin)} ${dotted(full)}: ${remedy}`;
     });
   }
   const received = valueAt(origin.data, path);
@@ -49,6 +42,18 @@ function describeIssue(issue: Issue, origin: Origin): string[] {
   const home = isPath ? ' In YAML ~ is null; the home folder is ~/.' : '';
   const hint = issue.code === 'invalid_value' ? nearValue(received, issue.values) : home;
   return [`${where(path, origin)}${name}: expected ${expected(issue)}, received ${show(received)}.${hint}`];
+}
+
+/** What a key is called now, where this one is an old name. */
+function renaming(path: Path, origin: Origin): string | undefined {
+  const given = valueAt(origin.data, path);
+  const read = (key: string): unknown =>
+    valueAt(origin.data, key.split('.')) ?? origin.fields.find((field) => field.path === key)?.default;
+  const known = origin.fields.map((field) => field.path);
+  const renamed = renamedKey(dotted(path), given, known, read);
+  if (renamed === undefined) return undefined;
+  const { key, value } = renamed;
+  return `is now ${key}. Write ${key}${value === undefined ? '' : `: ${show(value)}`} instead.`;
 }
 
 /** A whole missing section is reported as the required keys in it. */

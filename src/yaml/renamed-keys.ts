@@ -1,12 +1,49 @@
-/** Keys that configurations had under other names: the old one is an error that tells the new one. */
+/** Keys that configurations had under other names: the old one is an error that names the new one and its value. */
+
+/** Reads a setting by its key, with dots. */
+type Read = (key: string) => unknown;
+
+/** What a key is called now, and what its value becomes where that is not the value itself. */
+interface Renamed {
+  readonly key: string;
+  /** The value under the new key; undefined where the settings give none. */
+  readonly value?: (old: unknown, read: Read) => unknown;
+}
 
 /** Old key → new key, both with dots from the top of a configuration. */
-const RENAMED: Readonly<Record<string, string>> = {
-  evaluateEverySteps: 'evaluation.everySteps',
+const RENAMED: Readonly<Record<string, Renamed>> = {
+  evaluateEverySteps: { key: 'evaluation.everySteps' },
+  'evaluation.everyIterations': { key: 'evaluation.everySteps' },
+  'training.accumulate': { key: 'training.microBatch', value: rowsOfPiece },
+  'training.microBatchPairs': { key: 'training.microBatch' },
+  'updates.microBatchRows': { key: 'updates.microBatch' },
 };
 
-/** The name by which a configuration with these keys has an old one, where it has it. */
-export function newNameOf(key: string, known: readonly string[]): string | undefined {
-  const name = Object.hasOwn(RENAMED, key) ? RENAMED[key] : undefined;
-  return name !== undefined && known.includes(name) ? name : undefined;
+/** `accumulate` counted the pieces of a batch, `microBatch` counts the rows of a piece. */
+function rowsOfPiece(pieces: unknown, read: Read): unknown {
+  if (pieces === 1) return null;
+  const rows = Number(read('training.rows')) / Number(pieces);
+  return Number.isInteger(rows) && rows > 0 ? rows : undefined;
+}
+
+/** The key that a configuration with the keys `known` has in place of `key`, and its value; undefined where it has none. */
+export function renamedKey(
+  key: string,
+  old: unknown,
+  known: readonly string[],
+  read: Read,
+): { readonly key: string; readonly value: unknown } | undefined {
+  const renamed = Object.hasOwn(RENAMED, key) ? RENAMED[key] : undefined;
+  if (renamed === undefined || !known.includes(renamed.key)) return undefined;
+  return { key: renamed.key, value: renamed.value === undefined ? old : renamed.value(old, read) };
+}
+
+/** Settings as "a.b.c" → value, those with old keys under the new ones; a run that was begun with old keys has such. */
+export function underNewKeys(settings: ReadonlyMap<string, unknown>, known: readonly string[]): Map<string, unknown> {
+  return new Map(
+    [...settings].map(([key, old]) => {
+      const renamed = renamedKey(key, old, known, (other) => settings.get(other));
+      return renamed === undefined ? [key, old] : [renamed.key, renamed.value];
+    }),
+  );
 }

@@ -17,7 +17,7 @@ import { ppoWorld } from './ppo-world.ts';
 const options: InnerLoopOptions = {
   epochs: 2,
   minibatches: 2,
-  microBatchRows: 1,
+  microBatch: 1,
   clipRange: 0.2,
   valueClipRange: 0.2,
   targetKl: null,
@@ -68,7 +68,7 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
   });
 
   it('reports the numbers of the updates: of one, its own', async () => {
-    const found = await withWorld((world) => learn(world, { epochs: 1, minibatches: 1, microBatchRows: 4 }));
+    const found = await withWorld((world) => learn(world, { epochs: 1, minibatches: 1, microBatch: 4 }));
     const [policy, value] = await withWorld(async (world) => {
       const { batch, logProbs, values } = world.rollout();
       const { advantages, returns } = targetsOf(world.rollout());
@@ -123,9 +123,9 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
   });
 
   it('does not depend on the size of micro-batches', async () => {
-    const values = (microBatchRows: number) =>
+    const values = (microBatch: number) =>
       withWorld(async (world) => {
-        const result = await learn(world, { microBatchRows, minibatches: 1 });
+        const result = await learn(world, { microBatch, minibatches: 1 });
         return [result.policyLoss, result.valueLoss, result.approxKl, result.gradientNorm, result.valueGradientNorm];
       });
     const whole = await values(4);

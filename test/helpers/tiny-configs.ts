@@ -96,7 +96,7 @@ export function ppoSettings(world: TinyWorld, runs: TinyRuns, folder: string, ch
     rollout: { iterations: 2, batch: 6 },
     updates: { epochs: 2, minibatches: 2 },
     optimizer: { learningRate: 1e-3 },
-    evaluation: { everyIterations: 2, prompts: 4 },
+    evaluation: { everySteps: 2, prompts: 4 },
   };
   return merge(settings, changes);
 }

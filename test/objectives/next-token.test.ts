@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { EncodedExample, PackedRows } from '../../src/batch/packing.ts';
-import { packSequences, splitRows, takeRows } from '../../src/batch/packing.ts';
+import { packSequences, rowBatches, takeRows } from '../../src/batch/packing.ts';
 import { InvariantError } from '../../src/errors.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import { disposeModel, modelFrom } from '../../src/model/model.ts';
@@ -101,7 +101,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const rows = packSequences(examples, 7, 0);
     expect(rows.rows).toBe(4);
     const whole = await updated([rows]);
-    const split = await updated(splitRows(takeRows(rows, [3, 1, 0, 2]), 4));
+    const split = await updated(rowBatches(takeRows(rows, [3, 1, 0, 2]), 1));
     expect([split.loss, split.gradientNorm]).toBeAllclose([whole.loss, whole.gradientNorm], tolerance.forward);
     expect(split.tokens).toBe(whole.tokens);
     expect(split.values).toBeAllclose(whole.values, { rtol: 1e-4, atol: 1e-5 });

@@ -53,11 +53,7 @@ test('the schemas say what may change', () => {
   const splits = [PretrainConfig, InstructConfig, DistillConfig, RewardConfig, PpoConfig].map(
     (schema) => resumeRules(schema).splits,
   );
-  expect(splits).toEqual([
-    ...Array.from({ length: 3 }, () => ['training.accumulate']),
-    ['training.microBatchPairs'],
-    ['updates.microBatchRows'],
-  ]);
+  expect(splits).toEqual([...Array.from({ length: 4 }, () => ['training.microBatch']), ['updates.microBatch']]);
   expect(resumeRules(PpoConfig).paths).toContain('prompts.file');
 });
 
@@ -65,7 +61,7 @@ describe('what changes no result', () => {
   test('may change, and is recorded and said', () => {
     const manifest = begun();
     const changes = {
-      updates: { microBatchRows: 4 },
+      updates: { microBatch: 4 },
       runtime: { precision: 'bf16' },
       checkpoints: { keepLast: 9 },
       memory: { limitGb: 3 },
@@ -73,13 +69,13 @@ describe('what changes no result', () => {
     expect(compare(changes, manifest)).toEqual({
       changed: {
         'runtime.precision': 'bf16',
-        'updates.microBatchRows': 4,
+        'updates.microBatch': 4,
         'memory.limitGb': 3,
         'checkpoints.keepLast': 9,
       },
       lines: [
         'runtime.precision bf16 (f32 before)',
-        'updates.microBatchRows 4 (64 before)',
+        'updates.microBatch 4 (64 before)',
         'memory.limitGb 3 (null before)',
         'checkpoints.keepLast 9 (2 before)',
       ],
@@ -89,13 +85,13 @@ describe('what changes no result', () => {
   });
 
   test('a start after that is told what it takes back; moved paths are recorded without a word', () => {
-    const manifest = nextSession(begun(), lane, { 'updates.microBatchRows': 4 });
+    const manifest = nextSession(begun(), lane, { 'updates.microBatch': 4 });
     expect(compare({}, manifest)).toEqual({
       changed: {},
-      lines: ['updates.microBatchRows 64 (4 before)'],
+      lines: ['updates.microBatch 64 (4 before)'],
       isLonger: false,
     });
-    expect(compare({ updates: { microBatchRows: 4 } }, manifest).lines).toEqual([]);
+    expect(compare({ updates: { microBatch: 4 } }, manifest).lines).toEqual([]);
     expect(compare({ policy: 'moved' }, begun())).toEqual({ changed: { policy: 'moved' }, lines: [], isLonger: false });
   });
 
@@ -107,18 +103,63 @@ describe('what changes no result', () => {
     writeFileSync(path('config.yaml'), stringifyConfig(settings({ tuning })));
     const compareTo = (changes: Changes) =>
       problemsOf(() => compareSettings(path(), settings(changes), resumeRules(InstructConfig), manifest), path());
-    expect(await compareTo({ tuning, training: { accumulate: 2 } })).toEqual([
+    expect(await compareTo({ tuning, training: { microBatch: 2 } })).toEqual([
       expect.stringMatching(
-        /training\.accumulate: the run to resume has 1, received 2\. With tuning\.lora\.dropout every micro-batch draws its own noise\.$/,
+        /training\.microBatch: the run to resume has null, received 2\. With tuning\.lora\.dropout every micro-batch draws its own noise\.$/,
       ),
       expect.stringMatching(/^Resume with/),
     ]);
     expect(await compareTo({ tuning })).toEqual([]);
   });
 
+  test('settings under old keys are compared with those under the new ones', async () => {
+    const { updates, evaluation, ...rest } = ppoConfig({ evaluation: { everySteps: 3 } });
+    const { microBatch, ...otherUpdates } = updates;
+    const { everySteps, ...otherEvaluation } = evaluation;
+    const old = (everyIterations: number) => ({
+      ...rest,
+      updates: { ...otherUpdates, microBatchRows: microBatch },
+      evaluation: { ...otherEvaluation, everyIterations },
+    });
+    const manifest = nextSession(begun(), lane, { 'updates.microBatchRows': 4 });
+    writeFileSync(path('config.yaml'), stringifyConfig(old(everySteps)));
+    const changed = { evaluation: { everySteps: 3 }, updates: { microBatch: 2 } };
+    expect(compare(changed, manifest)).toEqual({
+      changed: { 'updates.microBatch': 2 },
+      lines: ['updates.microBatch 2 (4 before)'],
+      isLonger: false,
+    });
+    writeFileSync(path('config.yaml'), stringifyConfig(old(7)));
+    expect(await problems(changed, manifest)).toEqual([
+      'evaluation.everySteps: the run to resume has 7, received 3.',
+      last,
+    ]);
+  });
+
+  test('pieces of a batch are compared with the rows of a piece', async () => {
+    const settings = (changes: Changes) =>
+      checkConfig(InstructConfig, instructSettings(world, path(), changes) as never, 'test');
+    const noise = { tuning: { method: 'lora', lora: { dropout: 0.1 } } };
+    const { training, ...rest } = settings(noise);
+    const { microBatch, ...others } = training;
+    const compareTo = (accumulate: number, now: number | null) => {
+      writeFileSync(path('config.yaml'), stringifyConfig({ ...rest, training: { ...others, accumulate } }));
+      const changed = settings({ ...noise, training: { microBatch: now } });
+      return problemsOf(() => compareSettings(path(), changed, resumeRules(InstructConfig), manifest), path());
+    };
+    const manifest = begun();
+    expect(microBatch).toBe(null);
+    expect(await compareTo(1, null)).toEqual([]);
+    expect(await compareTo(4, 1)).toEqual([]);
+    expect(await compareTo(2, 1)).toEqual([
+      expect.stringMatching(/training\.microBatch: the run to resume has 2, received 1\. With tuning/),
+      expect.stringMatching(/^Resume with/),
+    ]);
+  });
+
   test('anything else is refused', async () => {
     const changes = {
-      updates: { epochs: 3, microBatchRows: 4 },
+      updates: { epochs: 3, microBatch: 4 },
       memory: { frozen: 'bfloat16' },
       tuning: { method: 'lora' },
       run: { seed: 2 },

@@ -70,15 +70,63 @@ describe('a misspelt key is named with its line and the key that was meant', () 
   });
 });
 
+describe('an old key names the new one with its value', () => {
+  it.each([
+    [
+      PretrainConfig,
+      pretrainSettings(nowhere, 'run', { training: { accumulate: 2 } }),
+      'training.accumulate: is now training.microBatch. Write training.microBatch: 2 instead.',
+    ],
+    [
+      InstructConfig,
+      instructSettings(nowhere, 'run', { training: { accumulate: 1 } }),
+      'training.accumulate: is now training.microBatch. Write training.microBatch: null instead.',
+    ],
+    [
+      InstructConfig,
+      instructSettings(nowhere, 'run', { training: { rows: undefined, accumulate: 4 } }),
+      'training.accumulate: is now training.microBatch. Write training.microBatch: 2 instead.',
+    ],
+    [
+      InstructConfig,
+      instructSettings(nowhere, 'run', { training: { accumulate: 3 } }),
+      'training.accumulate: is now training.microBatch. Write training.microBatch instead.',
+    ],
+    [
+      RewardConfig,
+      rewardSettings(nowhere, 'b', 'run', { training: { microBatchPairs: 8 } }),
+      'training.microBatchPairs: is now training.microBatch. Write training.microBatch: 8 instead.',
+    ],
+    [
+      PpoConfig,
+      ppoSettings(nowhere, tinyRuns('r'), 'run', { updates: { microBatchRows: 5 } }),
+      'updates.microBatchRows: is now updates.microBatch. Write updates.microBatch: 5 instead.',
+    ],
+    [
+      PpoConfig,
+      ppoSettings(nowhere, tinyRuns('r'), 'run', { evaluation: { everyIterations: 4 } }),
+      'evaluation.everyIterations: is now evaluation.everySteps. Write evaluation.everySteps: 4 instead.',
+    ],
+  ])('%#', async (schema, settings, expected) => {
+    expect((await problems(schema, settings)).map((line) => line.replace(/^\S+ /, ''))).toEqual([expected]);
+  });
+
+  it('in an argument', async () => {
+    expect(await problems(PretrainConfig, pretrainSettings(nowhere, 'run'), ['training.accumulate=4'])).toEqual([
+      'argument "training.accumulate=4": training.accumulate: is now training.microBatch. Write training.microBatch: 1 instead.',
+    ]);
+  });
+});
+
 describe('values that do not fit each other', () => {
   it('in stage 0', async () => {
-    const changes = { model: { heads: 5, kvHeads: 2 }, training: { length: 65, accumulate: 3 } };
+    const changes = { model: { heads: 5, kvHeads: 2 }, training: { length: 65, microBatch: 3 } };
     expect(await problems(PretrainConfig, pretrainSettings(nowhere, 'run', changes))).toMatchInlineSnapshot(`
       [
         "config.yaml:5:28 model.heads: expected a divisor of dModel 32, received 5.",
         "config.yaml:5:40 model.kvHeads: expected a divisor of heads 5, received 2.",
         "config.yaml:6:40 training.length: expected at most model.context 64, received 65.",
-        "config.yaml:6:56 training.accumulate: expected a divisor of rows 4, received 3.",
+        "config.yaml:6:56 training.microBatch: expected a divisor of training.rows 4, received 3.",
       ]
     `);
     const gpt2 = { model: { style: 'gpt2' } };
@@ -90,10 +138,10 @@ describe('values that do not fit each other', () => {
   });
 
   it('in stage 1', async () => {
-    const changes = { training: { accumulate: 3 } };
+    const changes = { training: { microBatch: 3 } };
     expect(await problems(InstructConfig, instructSettings(nowhere, 'run', changes))).toMatchInlineSnapshot(`
       [
-        "config.yaml:6:45 training.accumulate: expected a divisor of training.rows 4, received 3.",
+        "config.yaml:6:45 training.microBatch: expected a divisor of training.rows 4, received 3.",
       ]
     `);
   });

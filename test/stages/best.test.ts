@@ -207,7 +207,7 @@ describe('stage 2', () => {
     const { evaluation, ...rest } = rewardSettings(world, world.base, path('moved'));
     writeFileSync(path('moved.yaml'), `${JSON.stringify(rest).slice(0, -1)},\n  "evaluateEverySteps": 7}`);
     expect(await problemsOf(() => loadConfig(reward.schema, path('moved.yaml')), path())).toEqual([
-      'moved.yaml:2:3 evaluateEverySteps: is called evaluation.everySteps by now. Write evaluation.everySteps instead, here with 7.',
+      'moved.yaml:2:3 evaluateEverySteps: is now evaluation.everySteps. Write evaluation.everySteps: 7 instead.',
     ]);
   });
 });

@@ -202,9 +202,9 @@ describe('before anything is trained, distill', () => {
     expect(await problemsOf(() => checkConfig(DistillConfig, both as never, 'test'), path())).toEqual([
       expect.stringContaining('student.checkpoint: expected null beside sizes'),
     ]);
-    const uneven = settings(path('refused'), { training: { rows: 4, accumulate: 3 } });
+    const uneven = settings(path('refused'), { training: { rows: 4, microBatch: 3 } });
     expect(await problemsOf(() => checkConfig(DistillConfig, uneven as never, 'test'), path())).toEqual([
-      expect.stringContaining('training.accumulate: expected a divisor of training.rows 4, received 3'),
+      expect.stringContaining('training.microBatch: expected a divisor of training.rows 4, received 3'),
     ]);
   });
 

@@ -98,13 +98,13 @@ it('a run of stage 2 that was stopped, by passes', async () => {
 
 it('a run of stage 3 of one rollout of two responses, to more rollouts in smaller micro-batches', async () => {
   const runs = await makeParents(world, path('parents'), lane);
-  const config = (iterations: number, microBatchRows: number) =>
+  const config = (iterations: number, microBatch: number) =>
     ppoConfig(world, runs, path('ppo'), {
-      ...{ rollout: { iterations, batch: 2 }, updates: { microBatchRows, minibatches: 1 } },
+      ...{ rollout: { iterations, batch: 2 }, updates: { microBatch, minibatches: 1 } },
       ...{ optimizer: constant, valueOptimizer: constant },
     });
   await run(ppo, config(1, 64));
   expect(seriesOf(readMetrics(path('ppo'), ppoMetrics), 'optimizer/learning_rate')).toEqual([1e-3]);
   expect(await run(ppo, config(3, 1), { resume: true })).toMatchObject({ iterations: 3 });
-  expect(said).toContain('ppo: goes on with rollout.iterations 3 (1 before), updates.microBatchRows 1 (64 before)');
+  expect(said).toContain('ppo: goes on with rollout.iterations 3 (1 before), updates.microBatch 1 (64 before)');
 });

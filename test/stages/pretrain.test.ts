@@ -119,7 +119,7 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
   });
 
   it('makes the same updates of whole batches and of micro-batches', async () => {
-    await run('accumulated', { training: { accumulate: 4 } });
+    await run('accumulated', { training: { microBatch: 1 } });
     const [whole, split] = ['run', 'accumulated'].map((folder) => readMetrics(at(folder), pretrainMetrics));
     for (const metric of ['loss/train', 'loss/held_out', 'optimizer/gradient_norm']) {
       expect(seriesOf(split!, metric)).toBeAllclose(seriesOf(whole!, metric), tolerance.trajectory);

@@ -154,7 +154,7 @@ describe.each(lanesToTest())('resuming on the %s lane', (name) => {
 
 describe('stopping', () => {
   const settings = (folder: string, changes: Changes = {}): Changes =>
-    pretrainSettings(world, folder, { checkpoints, training: { steps: 20, accumulate: 4 }, ...changes });
+    pretrainSettings(world, folder, { checkpoints, training: { steps: 20, microBatch: 1 }, ...changes });
 
   it('a real SIGINT is obeyed after the step it came in, and the run goes on from there', async () => {
     const lane = await useLane();
@@ -193,7 +193,7 @@ describe('stopping', () => {
     const configure = (folder: string) =>
       pretrainConfig(world, folder, {
         checkpoints,
-        training: { steps: 20, accumulate: 4 },
+        training: { steps: 20, microBatch: 1 },
         runtime: { backend: 'wasm' },
       });
     const said: string[] = [];

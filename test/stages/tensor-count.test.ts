@@ -56,7 +56,7 @@ describe.each(lanesToTest())('tensor count on the %s lane', (name) => {
     [
       'pretrain in micro-batches',
       3,
-      () => countTensors(pretrain, pretrainConfig(world, at('micro'), { training: { steps: 3, accumulate: 2 } })),
+      () => countTensors(pretrain, pretrainConfig(world, at('micro'), { training: { steps: 3, microBatch: 2 } })),
     ],
     ['instruct', 4, () => countTensors(instruct, instructConfig(world, at('tuned'), { training: { epochs: 2 } }))],
     ['reward', 4, () => countTensors(reward, rewardConfig(world, world.base, at('judge')))],
