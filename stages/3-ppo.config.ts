@@ -1,4 +1,4 @@
-/** Configuration of stage 3: PPO against the reward model. Defaults: reference/decision table in ARCHITECTURE.md. */
+/** Configuration of stage 3: PPO against the reward model. Defaults and their sources: docs/decisions.md. */
 import { z } from 'zod';
 import { bestKey, checkPatience, everyStepsKey, patienceKey } from '../src/run/evaluation-section.ts';
 import {

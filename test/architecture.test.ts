@@ -1,5 +1,5 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
@@ -116,11 +116,19 @@ function findOffences(name: string, text: string): string[] {
 }
 
 describe('the documents', () => {
-  const documents = ['README.md', 'ARCHITECTURE.md', 'stages/README.md', 'data/README.md'];
+  const inDocs = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
+  const documents = [
+    ...['README.md', 'ARCHITECTURE.md', 'stages/README.md', 'data/README.md'],
+    ...inDocs.map((name) => `docs/${name}`),
+  ];
 
   test.each(documents)('%s names only files that exist', (document) => {
     const text = readFileSync(join(root, document), 'utf8');
     expect(pathsNamed(text).filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  });
+
+  test('README.md is read in one sitting', () => {
+    expect(statSync(join(root, 'README.md')).size).toBeLessThanOrEqual(8192);
   });
 
   test('README.md or ARCHITECTURE.md names every folder of src, and every stage', () => {
@@ -132,15 +140,23 @@ describe('the documents', () => {
     expect([...folders.map(({ name }) => name), ...stages].filter((name) => !isNamed(name))).toEqual([]);
   });
 
+  test.each(documents)('%s links only to files that exist', (document) => {
+    const text = readFileSync(join(root, document), 'utf8');
+    const links = [...text.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map((match) => match[1] ?? '');
+    const own = links.filter((link) => !/^[a-z]+:/.test(link));
+    expect(own.filter((link) => !existsSync(join(root, dirname(document), link)))).toEqual([]);
+  });
+
   test('would be found naming a file that does not exist', () => {
-    const text = 'See `src/tensor/tf.ts`, configs/<stage>/tiny.yaml, data/runs/x/, test/*.ts and (src/gone/file.ts).';
-    expect(pathsNamed(text)).toEqual(['src/tensor/tf.ts', 'src/gone/file.ts']);
+    const text =
+      'See `src/tensor/tf.ts`, configs/<stage>/tiny.yaml, data/runs/x/, test/*.ts, [log](docs/log.md) and (src/gone/file.ts).';
+    expect(pathsNamed(text)).toEqual(['src/tensor/tf.ts', 'docs/log.md', 'src/gone/file.ts']);
   });
 });
 
 /** Paths of this project in a text; patterns, placeholders and what programs make (data/build, data/models, data/runs) left out. */
 function pathsNamed(text: string): string[] {
-  const candidates = text.match(/(?<![\w/.:-])(?:src|stages|scripts|configs|test|data)\/[^\s`'"()[\],;|]*/g) ?? [];
+  const candidates = text.match(/(?<![\w/.:-])(?:src|stages|scripts|configs|test|data|docs)\/[^\s`'"()[\],;|]*/g) ?? [];
   return candidates
     .map((path) => path.replace(/[.:]+$/, '').replace(/:\d+$/, ''))
     .filter((path) => !/[<>*{}…$]|^data\/(build|models|runs)\b/.test(path));

@@ -48,7 +48,7 @@ function fileOf({ to, device, python }: Plan, given: string, float32: Float32): 
   return join(to, `${device}-${given}-${float32}${python === undefined ? '' : '-torch'}.json`);
 }
 
-/** The table for README.md, of all files that are there. */
+/** The table for docs/speed.md, of all files that are there. */
 export function markdownTable(plan: Plan): string[] {
   const rows = plan.cases.flatMap((given) => {
     const [f32, tf32] = (['f32', 'tf32'] as const).map((float32) => read(fileOf(plan, given, float32)));

@@ -1,6 +1,6 @@
 /**
  * What to run on a machine with a GPU: sets up TensorFlow, checks that it computes rightly there and in the precision
- * asked for, measures training and generation in float32, TensorFloat-32 and bfloat16, and prints a table for README.md.
+ * asked for, measures training and generation in float32, TensorFloat-32 and bfloat16, and prints a table for docs/speed.md.
  *
  *   Run      npm run gpu [-- check | measure] [--python .venv/bin/python] [--to folder]
  *            npm run gpu -- --device cpu --cases train-1m --repetitions 2, to try these scripts without a GPU

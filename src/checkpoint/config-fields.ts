@@ -6,7 +6,7 @@ const WITHOUT_EFFECT = [
   ...['id2label', 'label2id', 'num_labels', 'problem_type', 'finetuning_task', 'task_specific_params', 'summary_*'],
   ...['bos_token_id', 'eos_token_id', 'pad_token_id', 'sep_token_id', 'decoder_start_token_id', 'prefix', 'unsloth_*'],
   ...['initializer_range', 'init_std', 'gradient_checkpointing', 'return_dict*', 'output_*', 'tokenizer_class'],
-  // Dropout is for training; there is none here (ARCHITECTURE.md, section 6).
+  // Dropout is for training; there is none here (docs/decisions.md).
   ...['*_pdrop', '*dropout', 'dropout', 'layerdrop', 'pretraining_tp', 'is_encoder_decoder', 'is_decoder'],
   ...['chunk_size_feed_forward', 'cross_attention_hidden_size', 'attn_implementation', 'reorder_and_upcast_attn'],
   // In published files, read by nothing: GPT-2 medium, SmolLM2, OpenLLaMA, GPT-NeoX of old.

@@ -1,0 +1,59 @@
+/** What the documents show of a finished chain, taken from its run folder. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DataError } from '../../src/errors.ts';
+import { chainReport } from '../../src/report/chain-report.ts';
+import type { ChainSummary } from '../../src/report/chain-summary.ts';
+import { readManifest } from '../../src/run/manifest.ts';
+import { readTable } from '../../src/tables/arrow-file.ts';
+import { float32, int32, nullable, utf8 } from '../../src/tables/columns.ts';
+import type { RecordedChain } from './figures.ts';
+
+const curveColumns = {
+  step: int32('Rollouts.'),
+  'held_out/gold': nullable(float32('Gold on held-out prompts.')),
+  'held_out/reward': nullable(float32('Reward-model score on them.')),
+  'held_out/kl': nullable(float32('KL a response on them.')),
+};
+const answerColumns = {
+  model: utf8('Checkpoint.'),
+  prompt: utf8('Prompt.'),
+  response: utf8('Answer.'),
+  gold: float32('Gold score.'),
+};
+
+/**
+ * @param folder run folder of `npm run align`
+ * @param machine the machine it ran on, in words
+ * @param prompt the held-out prompt whose answers are shown
+ * @throws DataError where the chain has no summary, or no model answered the prompt
+ */
+export function recordChain(folder: string, machine: string, prompt: string): RecordedChain {
+  const summary = JSON.parse(readFileSync(join(folder, 'summary.json'), 'utf8')) as ChainSummary;
+  const manifest = readManifest(join(folder, 'ppo'));
+  const made = 'npm run align';
+  const metrics = readTable(join(folder, 'ppo', 'metrics.arrow'), curveColumns, made).rows;
+  const curve = metrics.flatMap((row) => {
+    const [gold, reward, kl] = [row['held_out/gold'], row['held_out/reward'], row['held_out/kl']];
+    return gold === null || reward === null || kl === null ? [] : [{ step: row.step, gold, reward, kl }];
+  });
+  const { rows } = readTable(join(folder, 'evaluate', 'answers.arrow'), answerColumns, made);
+  const answers = rows
+    .filter((row) => row.prompt === prompt)
+    .map(({ model, response, gold }) => ({ model, response, gold }));
+  if (answers.length === 0) {
+    const known = [...new Set(rows.map((row) => row.prompt))].slice(0, 3).join(' | ');
+    throw new DataError(`--prompt: nobody answered "${prompt}"; expected a prompt of answers.arrow, as ${known}.`);
+  }
+  const { terminal } = chainReport(folder, summary);
+  const table = terminal.slice(1, terminal.indexOf('', 1));
+  const date = manifest?.startedAt.slice(0, 10) ?? '';
+  const measured = {
+    commit: manifest?.gitCommit ?? 'unknown',
+    date,
+    machine,
+    lane: summary.lane,
+    note: `seed ${summary.seed}`,
+  };
+  return { measured, seconds: summary.seconds, printed: table, curve, prompt, answers };
+}
