@@ -13,7 +13,7 @@ import { readModelConfig } from '../../src/checkpoint/model-config.ts';
 import { ConfigError, errorMessage } from '../../src/errors.ts';
 import { atomicWrite } from '../../src/files/atomic-write.ts';
 import type { ModelDimensions } from '../../src/model/dimensions.ts';
-import { parameterCount } from '../../src/model/dimensions.ts';
+import { parameterCount } from '../../src/model/parameter-table.ts';
 import { formatNumber, formatTable } from '../../src/report/table.ts';
 import { codeVersion } from '../../src/run/manifest.ts';
 import { runMain } from '../../src/run/program.ts';

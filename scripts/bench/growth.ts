@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { ConfigError } from '../../src/errors.ts';
 import { atomicWrite } from '../../src/files/atomic-write.ts';
 import type { ModelDimensions } from '../../src/model/dimensions.ts';
-import { parameterCount } from '../../src/model/dimensions.ts';
+import { parameterCount } from '../../src/model/parameter-table.ts';
 import { formatTable } from '../../src/report/table.ts';
 import { codeVersion } from '../../src/run/manifest.ts';
 import { runMain } from '../../src/run/program.ts';

@@ -3,9 +3,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
-import { parameterSpecs } from '../model/dimensions.ts';
-import type { AdapterPlan, Model } from '../model/model.ts';
-import type { ParameterSpec } from '../tensor/parameters.ts';
+import type { Model } from '../model/model.ts';
+import type { Adapters, ParameterSpec } from '../tensor/parameters.ts';
 import { parameterValues, readParameters } from '../tensor/parameters.ts';
 import type { AdapterConfig } from './adapter-config.ts';
 import { readAdapterConfig } from './adapter-config.ts';
@@ -34,7 +33,7 @@ export function writeAdapterFolder(folder: string, model: Model, base: string): 
   const flat = readParameters(model.parameters);
   const places = new Set(adapters.places.map(({ name }) => name));
   const modules = linearModules(model.dimensions, model.head).filter(({ place }) => places.has(place.name));
-  const rank = layout.specs.find(({ name }) => name.endsWith('.lora.a'))?.shape[1] ?? 0;
+  const { rank } = adapters;
   const tensors = modules.flatMap(({ module, place, piece }): WrittenTensor[] => {
     const values = (part: 'a' | 'b'): Float32Array => parameterValues(layout, flat, `${place.name}.${part}`);
     const input = values('a').length / rank;
@@ -56,18 +55,17 @@ export function writeAdapterFolder(folder: string, model: Model, base: string): 
     tensors.push({ name: `${PEFT_PREFIX}score.weight`, shape: [1, model.dimensions.dModel], values });
   }
   writeSafetensors(join(folder, WEIGHTS), tensors, 'F32');
-  const config = peftConfig(model, base, modules, rank);
+  const config = peftConfig(model, adapters, base, modules);
   writeFileSync(join(folder, CONFIG), `${JSON.stringify(config, null, 2)}\n`);
 }
 
 /** The fields PEFT needs; α is chosen so that its α / r is our scale. */
 function peftConfig(
   model: Model,
+  { rank, scale, dropout }: Adapters,
   base: string,
   modules: readonly LinearModule[],
-  rank: number,
 ): Record<string, unknown> {
-  const { scale = 1, dropout = 0 } = model.parameters.adapters ?? {};
   return {
     peft_type: 'LORA',
     task_type: model.head === 'score' ? 'SEQ_CLS' : 'CAUSAL_LM',
@@ -110,7 +108,7 @@ function turned(
 
 /** An adapter folder that fits a model. */
 export interface SavedAdapter {
-  readonly plan: AdapterPlan;
+  readonly plan: Adapters;
   /** The model's kind with the adapter: score where it brings a score head. */
   readonly head: HeadKind;
   /** Where the frozen model is said to be. */
@@ -191,7 +189,6 @@ function matchModules(
   path: string,
   problems: string[],
 ): Match[] {
-  const inputs = new Map(parameterSpecs(dimensions, head).map(({ name, shape }) => [name, shape[0]]));
   const used = new Set<string>();
   const check = (name: string, shape: readonly unknown[]): void => {
     used.add(name);
@@ -205,7 +202,7 @@ function matchModules(
     const prefix = PEFT_PREFIX + module.module;
     if (!file.entries.has(`${prefix}.lora_A.weight`)) return [];
     const { from, to, matrix } = module.place;
-    const shapes = { A: [rank, inputs.get(matrix)], B: [to - from, rank] };
+    const shapes = { A: [rank, matrix.fanIn], B: [to - from, rank] };
     for (const [part, shape] of Object.entries(shapes)) check(`${prefix}.lora_${part}.weight`, shape);
     return [{ module, prefix }];
   });

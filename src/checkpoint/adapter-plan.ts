@@ -1,8 +1,7 @@
 /** Which matrices get low-rank changes: module names of Hugging Face files → columns of our parameters. */
 import { ConfigError } from '../errors.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
-import type { AdapterPlan } from '../model/model.ts';
-import type { AdapterPlace } from '../tensor/parameters.ts';
+import type { AdapterPlace, Adapters, ParameterRole } from '../tensor/parameters.ts';
 import type { Piece } from './families/pieces.ts';
 import { piecesOf } from './tensor-match.ts';
 
@@ -25,13 +24,16 @@ export interface LinearModule {
   readonly place: AdapterPlace;
 }
 
+/** What can have low-rank changes: the matrices of linear layers within blocks. */
+const ADAPTABLE: ReadonlySet<ParameterRole> = new Set(['attention.qkv', 'attention.output', 'mlp.input', 'mlp.output']);
+
 /** The linear layers of a model's blocks, in the order of their columns. */
 export function linearModules(dimensions: ModelDimensions, head: HeadKind): LinearModule[] {
   return piecesOf(dimensions, head).flatMap((piece) => {
     const { parameter, name, from, to } = piece;
-    if (!/^blocks\.\d+\.(attention|mlp)\.\w+\.weight$/.test(parameter)) return [];
+    if (!ADAPTABLE.has(parameter.role)) return [];
     const module = name.replace(/\.weight$/, '');
-    const own = `${parameter.replace(/\.weight$/, '')}.${module.split('.').at(-1)}.lora`;
+    const own = `${parameter.name.replace(/\.weight$/, '')}.${module.split('.').at(-1)}.lora`;
     return [{ piece, module, place: { name: own, matrix: parameter, from, to } }];
   });
 }
@@ -40,7 +42,7 @@ export function linearModules(dimensions: ModelDimensions, head: HeadKind): Line
  * The plan of adapters on a model.
  * @throws ConfigError naming each target that no linear layer matches, with those there are
  */
-export function adapterPlan(dimensions: ModelDimensions, head: HeadKind, settings: LoraSettings): AdapterPlan {
+export function adapterPlan(dimensions: ModelDimensions, head: HeadKind, settings: LoraSettings): Adapters {
   const { rank, alpha, dropout, targets, rankStabilized } = settings;
   const modules = linearModules(dimensions, head);
   const matches = (module: string, target: string): boolean =>

@@ -13,7 +13,7 @@ import { finite, mergeBias, mergeChange, mergeProblems, replaceRows } from './ad
 import { sortTensors } from './adapter-tensors.ts';
 import { readModelConfig } from './model-config.ts';
 import { grown, tokenizerProblems } from './model-folder.ts';
-import { matchTensors, piecesOf } from './tensor-match.ts';
+import { fileShape, matchTensors, piecesOf } from './tensor-match.ts';
 import { TOKEN_HEADS } from './unread-tensors.ts';
 import type { TensorEntry, WeightFiles } from './weight-files.ts';
 import { openWeightFiles, weightPaths } from './weight-files.ts';
@@ -98,15 +98,17 @@ function openBase(
   const entryOf = (name: string): TensorEntry | undefined => files.entries.get(inFiles.get(name) ?? '');
   // With a head of its own, as an adapter may bring one.
   const pieces = piecesOf({ ...dimensions, tiedHead: false }, head);
-  const embedding = pieces.find(({ parameter }) => parameter === 'embedding.tokens')?.name as string;
+  const embedding = pieces.find(({ parameter }) => parameter.role === 'embedding.tokens')?.name as string;
   if (match.tiedHead !== undefined) checkTied(files, match.tiedHead, read(embedding), where);
   const all = new Set(pieces.map(({ name }) => name));
   const modules = pieces
     .filter(({ name }) => name.endsWith('.weight'))
     .map((piece): BaseModule => {
       const module = piece.name.replace(/\.weight$/, '');
-      const shape = entryOf(piece.name)?.shape ?? headShape(piece.name, dimensions);
-      const isHead = piece.parameter === 'head.weight' || piece.parameter === 'score.weight';
+      const { role } = piece.parameter;
+      // A head may be missing in the base's files.
+      const shape = entryOf(piece.name)?.shape ?? fileShape(piece, 0);
+      const isHead = role === 'head.tokens' || role === 'head.score';
       return {
         module,
         piece,
@@ -124,11 +126,6 @@ function openBase(
 
 function isThere(pair: readonly [string, TensorEntry | undefined]): pair is readonly [string, TensorEntry] {
   return pair[1] !== undefined;
-}
-
-/** Of a head that the base's files do not have. */
-function headShape(name: string, { vocab, dModel }: ModelDimensions): number[] {
-  return name === 'score.weight' ? [1, dModel] : [vocab, dModel];
 }
 
 /** Low-rank changes to either end of tied weights: PEFT's merge changes the tensor both share. */

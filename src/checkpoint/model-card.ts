@@ -1,6 +1,6 @@
 /** The README.md beside a checkpoint: what it is, how it was made, and how to use it. */
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
-import { parameterCount } from '../model/dimensions.ts';
+import { parameterCount } from '../model/parameter-table.ts';
 
 /** What a card tells beyond the model itself. */
 export interface CardFacts {

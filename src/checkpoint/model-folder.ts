@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
 import { hostValues } from '../model/host-values.ts';
-import { scoreHeadValues } from '../model/initialize.ts';
+import { initialValuesOf } from '../model/initialize.ts';
 import type { Model, TrainingPlan } from '../model/model.ts';
 import { assembleModel, TRAIN_ALL } from '../model/model.ts';
 import type { Random } from '../random.ts';
@@ -115,7 +115,7 @@ export function loadModelFolder(folder: string, options: LoadOptions): LoadedMod
     for (const note of reader.notes) options.say?.(note);
     const isNew = config.head === 'tokens' && newHead !== undefined;
     const read = (spec: ParameterSpec): Float32Array =>
-      isNew && spec.name === 'score.weight' ? scoreHeadValues(dimensions, newHead) : reader.read(spec);
+      isNew && spec.role === 'head.score' ? initialValuesOf(spec, dimensions, newHead) : reader.read(spec);
     const model = assembleModel(dimensions, isNew ? 'score' : config.head, read, plan, random);
     return { model, normalisation: config.normalisation };
   } finally {

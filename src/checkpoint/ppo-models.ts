@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelDimensions } from '../model/dimensions.ts';
-import { initialAdapters } from '../model/initialize.ts';
+import { initialValuesOf } from '../model/initialize.ts';
 import type { Model, TrainingPlan } from '../model/model.ts';
 import { adaptModel, scaleScores, trainNothing, withoutAdapters } from '../model/model.ts';
 import type { Random } from '../random.ts';
@@ -82,10 +82,8 @@ export function planOfCritic(
 /** A line for people on what models under adapters share. */
 export function describeTrunks({ trunks, critic }: PpoStart): string {
   if (trunks > 1) return 'the reward model has a trunk of its own: two models in memory, not one';
-  const { adapters, layout } = critic.parameters;
-  const rank = layout.specs.find(({ name }) => name.endsWith('.lora.a'))?.shape[1];
-  const matrices = adapters?.places.length;
-  return `one trunk in memory; the critic goes on with the reward model's adapters: rank ${rank} on ${matrices} matrices`;
+  const { adapters } = critic.parameters;
+  return `one trunk in memory; the critic goes on with the reward model's adapters: rank ${adapters?.rank} on ${adapters?.places.length} matrices`;
 }
 
 /** Loads the four models: sharing a trunk where the plans have adapters, else each whole. */
@@ -111,7 +109,7 @@ function loadAdapted(sources: PpoSources, plans: PpoPlans, random: Random): PpoS
     ? rewardOnTrunk(base, join(rewardFolder, ADAPTER_FOLDER))
     : loadModelFolder(rewardFolder, { plan: plans.critic, random, ...heard }).model;
   return {
-    policy: adaptModel(base, 'tokens', adapters, (spec) => initialAdapters(spec, random)),
+    policy: adaptModel(base, 'tokens', adapters, (spec) => initialValuesOf(spec, base.dimensions, random)),
     reference: withoutAdapters(base),
     critic: scaleScores(reward, 1 / normalisation.deviation),
     reward,

@@ -1,8 +1,6 @@
 /** The tensors of a file against those a model is made of: each found, of the right shape and type, and none left over. */
 import { CheckpointError } from '../errors.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
-import { parameterSpecs } from '../model/dimensions.ts';
-import type { ParameterSpec } from '../tensor/parameters.ts';
 import { formatOf } from './families/format-of.ts';
 import type { Piece } from './families/pieces.ts';
 import { isReadable, READABLE } from './safetensors.ts';
@@ -56,19 +54,17 @@ export function matchTensors(
   const prefix = matchNames({ family: dimensions.family, trunk, prefixes }, entries.keys(), where);
   const isTied = head === 'tokens' && dimensions.tiedHead;
   const tiedHead = isTied ? TOKEN_HEADS.map(prefix.find).find((name) => name !== undefined) : undefined;
-  const specs = new Map(parameterSpecs(dimensions, head).map((spec) => [spec.name, spec]));
   const missing: string[] = [];
   const misfits: Misfit[] = [];
   const found = pieces.flatMap((piece): FoundPiece[] => {
-    const spec = specs.get(piece.parameter) as ParameterSpec;
-    const lacking = missingRows(spec, dimensions, growFrom);
+    const lacking = missingRows(piece, dimensions, growFrom);
     // Of two names for one tensor some files keep that of the head.
-    const name = prefix.find(piece.name) ?? (piece.parameter === 'embedding.tokens' ? tiedHead : undefined);
+    const name = prefix.find(piece.name) ?? (piece.parameter.role === 'embedding.tokens' ? tiedHead : undefined);
     if (name === undefined) {
       missing.push(piece.name);
       return [];
     }
-    misfits.push(...misfit(name, entries.get(name) as TensorEntry, fileShape(piece, spec, lacking), spec));
+    misfits.push(...misfit(name, entries.get(name) as TensorEntry, fileShape(piece, lacking), piece));
     return [{ piece, name, missing: lacking }];
   });
   const unread = unreadTensors(entries, [...found.map(({ name }) => name), tiedHead], prefix);
@@ -109,12 +105,12 @@ function misfit(
   name: string,
   { shape, dtype }: TensorEntry,
   expected: readonly number[],
-  spec: ParameterSpec,
+  { parameter }: Piece,
 ): Misfit[] {
   const list = (sizes: readonly number[]): string => `[${sizes.join(', ')}]`;
   const problems: Misfit[] = [];
   if (shape.join() !== expected.join()) {
-    const isTable = spec.name === 'embedding.tokens' && shape.length === 2 && shape[1] === expected[1];
+    const isTable = parameter.role === 'embedding.tokens' && shape.length === 2 && shape[1] === expected[1];
     const remedy = isTable ? ` Set vocab_size to ${shape[0]} in config.json where the table was resized.` : '';
     const problem = `expected shape ${list(expected)} by config.json, received ${list(shape)}.${remedy}`;
     problems.push({ name, problem });
@@ -133,15 +129,16 @@ function misfitProblems(misfits: readonly Misfit[], where: string): string[] {
 }
 
 /** Rows (columns of a head) that a token table of the model has and the file's has not. */
-function missingRows(spec: ParameterSpec, dimensions: ModelDimensions, growFrom: number): number {
-  return spec.name === 'embedding.tokens' || spec.name === 'head.weight' ? dimensions.vocab - growFrom : 0;
+function missingRows({ parameter: { role } }: Piece, dimensions: ModelDimensions, growFrom: number): number {
+  return role === 'embedding.tokens' || role === 'head.tokens' ? dimensions.vocab - growFrom : 0;
 }
 
 /** The shape of a piece in a file whose token tables lack `missing` rows. */
-export function fileShape(piece: Piece, spec: ParameterSpec, missing: number): number[] {
+export function fileShape(piece: Piece, missing: number): number[] {
+  const { role, shape } = piece.parameter;
   const columns = piece.to - piece.from;
-  if (spec.shape.length === 1) return [columns];
-  const rows = spec.shape[0] as number;
-  if (piece.transposed) return [columns - (spec.name === 'head.weight' ? missing : 0), rows];
+  if (shape.length === 1) return [columns];
+  const rows = shape[0] as number;
+  if (piece.transposed) return [columns - (role === 'head.tokens' ? missing : 0), rows];
   return [rows + (piece.skipRows ?? 0) - missing, columns];
 }

@@ -14,10 +14,12 @@ export function trainedHash({ parameters }: Model): string {
   const { layout, adapters } = parameters;
   const values = readParameters(parameters);
   const idle = new Set<string>();
-  for (const { name } of adapters?.places ?? []) {
-    const [a, b] = [`${name}.a`, `${name}.b`].map((part) => largest(parameterValues(layout, values, part)));
-    const rank = layout.specs.find((spec) => spec.name === `${name}.a`)?.shape[1] ?? 1;
-    if ((adapters?.scale ?? 1) * rank * (a ?? 0) * (b ?? 0) < IDLE) idle.add(`${name}.a`).add(`${name}.b`);
+  if (adapters !== null) {
+    const largestOf = (name: string): number => largest(parameterValues(layout, values, name));
+    for (const { name } of adapters.places) {
+      const [a, b] = [`${name}.a`, `${name}.b`] as const;
+      if (adapters.scale * adapters.rank * largestOf(a) * largestOf(b) < IDLE) idle.add(a).add(b);
+    }
   }
   const hash = createHash('sha256');
   for (const { name } of layout.specs) {

@@ -2,6 +2,7 @@
 import { ConfigError } from '../errors.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
 import type { TrainingPlan } from '../model/model.ts';
+import type { ParameterSpec } from '../tensor/parameters.ts';
 import type { LoraSettings } from './adapter-plan.ts';
 import { adapterPlan } from './adapter-plan.ts';
 
@@ -35,7 +36,11 @@ export function trainingPlan(
   const rest = { frozenPrecision: memory.frozen, recompute: memory.recompute };
   if (tuning.method === 'lora') {
     // A new score head has nothing to be adapted: it is trained itself.
-    return { ...rest, trains: (name) => name === 'score.weight', adapters: adapterPlan(dimensions, head, tuning.lora) };
+    return {
+      ...rest,
+      trains: ({ role }) => role === 'head.score',
+      adapters: adapterPlan(dimensions, head, tuning.lora),
+    };
   }
   const { embeddings, layers } = tuning.freeze;
   if (layers > dimensions.layers) {
@@ -49,18 +54,13 @@ export function trainingPlan(
         'Use tuning.method=lora or tuning.freeze, or leave it out.',
     );
   }
-  const isFrozen = (name: string): boolean =>
-    name.startsWith('embedding.')
-      ? embeddings
-      : depthOf(name, dimensions.layers) <= layers && name.startsWith('blocks.');
-  return { ...rest, trains: (name) => !isFrozen(name), adapters: null };
+  const isFrozen = (spec: ParameterSpec): boolean =>
+    isEmbedding(spec) ? embeddings : spec.layer !== null && spec.layer < layers;
+  return { ...rest, trains: (spec) => !isFrozen(spec), adapters: null };
 }
 
-/** 0 for embeddings, 1 … for the layers, one more for what comes after them. */
-function depthOf(name: string, layers: number): number {
-  const layer = /^blocks\.(\d+)\./.exec(name)?.[1];
-  if (layer !== undefined) return Number(layer) + 1;
-  return name.startsWith('embedding.') ? 0 : layers + 1;
+function isEmbedding({ role }: ParameterSpec): boolean {
+  return role === 'embedding.tokens' || role === 'embedding.positions';
 }
 
 /**
@@ -70,10 +70,11 @@ function depthOf(name: string, layers: number): number {
 export function rateOf(
   { layers }: ModelDimensions,
   { rates: { layerDecay, embeddings, head } }: TuningSettings,
-): (name: string) => number {
-  return (name) => {
-    const decay = layerDecay ** (layers + 1 - depthOf(name, layers));
-    if (name.startsWith('embedding.')) return decay * embeddings;
-    return name === 'score.weight' || name === 'head.weight' ? decay * head : decay;
+): (spec: ParameterSpec) => number {
+  return (spec) => {
+    // Embeddings are below the first layer; the final norm and heads are the top.
+    if (isEmbedding(spec)) return layerDecay ** (layers + 1) * embeddings;
+    const decay = spec.layer === null ? 1 : layerDecay ** (layers - spec.layer);
+    return spec.role === 'head.tokens' || spec.role === 'head.score' ? decay * head : decay;
   };
 }

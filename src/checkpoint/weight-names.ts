@@ -1,7 +1,6 @@
 /** The decoder's parameters as the tensors of a Hugging Face file, one parameter at a time. */
 import { CheckpointError } from '../errors.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
-import { parameterSpecs } from '../model/dimensions.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
 import type { Piece } from './families/pieces.ts';
 import { groupBy } from './tensor-groups.ts';
@@ -31,7 +30,7 @@ export function parameterReader(
   growFrom = dimensions.vocab,
 ): ParameterReader {
   const { found, tiedHead, notes } = matchTensors(dimensions, head, files, where, growFrom);
-  const byParameter = groupBy(found, ({ piece }) => piece.parameter);
+  const byParameter = groupBy(found, ({ piece }) => piece.parameter.name);
   return {
     notes,
     read: (spec) => {
@@ -39,10 +38,10 @@ export function parameterReader(
       for (const { piece, name, missing } of byParameter.get(spec.name) ?? []) {
         const source = files.read(name);
         checkFinite(source, `${where}: tensor "${name}"`);
-        const isBeside = spec.name === 'embedding.tokens' && tiedHead !== undefined && tiedHead !== name;
+        const isBeside = spec.role === 'embedding.tokens' && tiedHead !== undefined && tiedHead !== name;
         if (isBeside) checkTied(files, tiedHead, source, where);
-        if (source.length === values.length && liesAsOurs(piece, spec)) return source;
-        place(piece, spec, source, values, missing);
+        if (source.length === values.length && liesAsOurs(piece)) return source;
+        place(piece, source, values, missing);
       }
       return values;
     },
@@ -70,15 +69,15 @@ function checkFinite(values: Float32Array, where: string): void {
 }
 
 /** True where the tensor of the file is our parameter as it is. */
-function liesAsOurs({ from, to, transposed, order, skipRows }: Piece, spec: ParameterSpec): boolean {
-  const isWhole = from === 0 && to === spec.shape.at(-1);
+function liesAsOurs({ parameter, from, to, transposed, order, skipRows }: Piece): boolean {
+  const isWhole = from === 0 && to === parameter.shape.at(-1);
   return isWhole && !transposed && order === undefined && skipRows === undefined;
 }
 
 /** Copies a tensor of the file to its columns; the rows it lacks become the mean of those it has. */
-function place(piece: Piece, spec: ParameterSpec, source: Float32Array, target: Float32Array, missing: number): void {
-  const { from, transposed, order, skipRows = 0 } = piece;
-  const width = spec.shape.at(-1) as number;
+function place(piece: Piece, source: Float32Array, target: Float32Array, missing: number): void {
+  const { parameter, from, transposed, order, skipRows = 0 } = piece;
+  const width = parameter.shape.at(-1) as number;
   const rows = target.length / width;
   const columns = piece.to - from;
   if (columns === width && order === undefined && !transposed) target.set(source.subarray(skipRows * columns));
@@ -120,20 +119,21 @@ export function fileTensors(
   head: HeadKind,
   valuesOf: (parameter: string) => Float32Array,
 ): WrittenTensor[] {
-  const specs = new Map(parameterSpecs(dimensions, head).map((spec) => [spec.name, spec]));
   return piecesOf(dimensions, head).map((piece) => {
-    const spec = specs.get(piece.parameter) as ParameterSpec;
-    const shape = fileShape(piece, spec, 0);
-    return { name: piece.name, shape, values: () => extract(piece, spec, valuesOf(piece.parameter)) };
+    return {
+      name: piece.name,
+      shape: fileShape(piece, 0),
+      values: () => extract(piece, valuesOf(piece.parameter.name)),
+    };
   });
 }
 
-function extract(piece: Piece, spec: ParameterSpec, source: Float32Array): Float32Array {
-  const { from, transposed, order, skipRows = 0 } = piece;
-  const width = spec.shape.at(-1) as number;
+function extract(piece: Piece, source: Float32Array): Float32Array {
+  const { parameter, from, transposed, order, skipRows = 0 } = piece;
+  const width = parameter.shape.at(-1) as number;
   const rows = source.length / width;
   const columns = piece.to - from;
-  if (liesAsOurs(piece, spec)) return source;
+  if (liesAsOurs(piece)) return source;
   const values = new Float32Array((rows + skipRows) * columns);
   for (let column = 0; column < columns; column++) {
     const there = order === undefined ? column : order(column);

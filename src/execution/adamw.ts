@@ -3,7 +3,7 @@
 import type { Cell } from '../tensor/cell.ts';
 import { createCell } from '../tensor/cell.ts';
 import { sharableFloat32 } from '../tensor/host-memory.ts';
-import type { ParameterLayout, Parameters } from '../tensor/parameters.ts';
+import type { ParameterLayout, ParameterSpec, Parameters } from '../tensor/parameters.ts';
 import type { Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 
@@ -20,7 +20,7 @@ export interface AdamWOptions {
   /** Multiplied with the learning rate; applied to matrices only (tensors of two or more axes). */
   readonly weightDecay: number;
   /** The learning rate of a parameter as a factor of the step's; 1 for all where left out. */
-  readonly rateOf?: (name: string) => number;
+  readonly rateOf?: (spec: ParameterSpec) => number;
 }
 
 /** Moments with a lifetime. `step` counts the updates made. */
@@ -57,7 +57,7 @@ export function createAdamW(
     first: upload(saved?.firstMoment),
     second: upload(saved?.secondMoment),
     decays: layout.specs.map(({ shape }) => weightDecay !== 0 && shape.length >= 2),
-    rates: layout.specs.map(({ name }) => rateOf?.(name) ?? 1),
+    rates: layout.specs.map((spec) => rateOf?.(spec) ?? 1),
     spread: null,
   };
 }

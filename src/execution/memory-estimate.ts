@@ -4,11 +4,13 @@ import { CheckpointError } from '../errors.ts';
 import { compiles } from '../graph/mode.ts';
 import { decode, selectPositions } from '../model/decoder.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
-import { parameterSpecs } from '../model/dimensions.ts';
 import { decoderInputs, disposeInputs } from '../model/inputs.ts';
 import type { Model, TrainingPlan } from '../model/model.ts';
 import { assembleModel, disposeModel, modelWeights } from '../model/model.ts';
+import { parameterSpecs } from '../model/parameter-table.ts';
 import { seededRandom } from '../random.ts';
+import type { ParameterSpec } from '../tensor/parameters.ts';
+import { adapterSpecs } from '../tensor/parameters.ts';
 import { rowsPerChunk } from '../tensor/projected-cross-entropy.ts';
 import type { Scalar, Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
@@ -86,18 +88,18 @@ export async function estimateMemory(
 
 /** Bytes of what is frozen and of what is trained. */
 function parameterBytes({ dimensions, head, plan }: PlannedModel): { frozen: number; trained: number } {
-  const specs = parameterSpecs(dimensions, head);
   let [frozen, trained] = [0, 0];
-  for (const { name, shape } of specs) {
-    const size = shape.reduce((product, length) => product * length, 4);
-    if (plan.trains(name)) trained += size;
-    else frozen += plan.frozenPrecision === 'bfloat16' && shape.length === 2 ? size / 2 : size;
+  for (const spec of parameterSpecs(dimensions, head)) {
+    const size = bytesOf(spec);
+    if (plan.trains(spec)) trained += size;
+    else frozen += plan.frozenPrecision === 'bfloat16' && spec.shape.length === 2 ? size / 2 : size;
   }
-  for (const { from, to, matrix } of plan.adapters?.places ?? []) {
-    const input = specs.find(({ name }) => name === matrix)?.shape[0] ?? 0;
-    trained += 4 * (plan.adapters?.rank ?? 0) * (input + to - from);
-  }
+  for (const spec of plan.adapters === null ? [] : adapterSpecs(plan.adapters)) trained += bytesOf(spec);
   return { frozen, trained };
+}
+
+function bytesOf({ shape }: ParameterSpec): number {
+  return shape.reduce((product, size) => product * size, 4);
 }
 
 type Batch = RunShapes['train'];
@@ -119,16 +121,17 @@ async function backwardBytes({ dimensions, head, plan }: PlannedModel, batch: Ba
   const layers =
     (one + (dimensions.layers - 1) * Math.max(0, two - one)) * (plan.recompute ? shares().recomputed : shares().kept);
   const tables = parameterSpecs(dimensions, head).filter(
-    ({ name }) => /^(embedding\.tokens|head)/.test(name) && plan.trains(name),
+    (spec) => (spec.role === 'embedding.tokens' || spec.role === 'head.tokens') && plan.trains(spec),
   );
-  const tableBytes = tables.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 4), 0);
+  const tableBytes = tables.reduce((sum, spec) => sum + bytesOf(spec), 0);
   // Views of the tables, and two gradients of each where it is tied.
-  return layers + 4 * tableBytes + logitBytes(dimensions, head, batch.logits) + widenedTable(dimensions, plan);
+  return layers + 4 * tableBytes + logitBytes(dimensions, head, batch.logits) + widenedTable(dimensions, head, plan);
 }
 
 /** Frozen tables in bfloat16 are widened while they are multiplied with. */
-function widenedTable({ vocab, dModel }: ModelDimensions, plan: TrainingPlan): number {
-  return plan.frozenPrecision === 'bfloat16' && !plan.trains('embedding.tokens') ? 4 * vocab * dModel : 0;
+function widenedTable(dimensions: ModelDimensions, head: HeadKind, plan: TrainingPlan): number {
+  const table = parameterSpecs(dimensions, head).find(({ role }) => role === 'embedding.tokens') as ParameterSpec;
+  return plan.frozenPrecision === 'bfloat16' && !plan.trains(table) ? bytesOf(table) : 0;
 }
 
 function logitBytes({ vocab }: ModelDimensions, head: HeadKind, rows: number): number {
@@ -147,7 +150,7 @@ async function forwardBytes({ dimensions, head, plan }: PlannedModel, batch: Bat
   };
   const [one, two] = await peaks(dimensions, head, plan, trial);
   const layers = one + (dimensions.layers - 1) * Math.max(0, two - one);
-  return layers + logitBytes(dimensions, head, batch.logits) + widenedTable(dimensions, plan);
+  return layers + logitBytes(dimensions, head, batch.logits) + widenedTable(dimensions, head, plan);
 }
 
 /** Keys and values, old and new, and the logits of one column. */
@@ -175,10 +178,9 @@ async function peaks(
   for (const layers of [1, 2]) {
     const windows = dimensions.windows.slice(0, layers);
     const small = { ...dimensions, layers, vocab: Math.min(TRIAL_VOCAB, dimensions.vocab), windows };
-    const places = plan.adapters?.places.filter(({ matrix }) => Number(matrix.split('.')[1]) < layers) ?? [];
+    const places = plan.adapters?.places.filter(({ matrix }) => (matrix.layer as number) < layers) ?? [];
     const adapters = plan.adapters && { ...plan.adapters, places };
-    const zeros = ({ shape }: { shape: readonly number[] }): Float32Array =>
-      new Float32Array(shape.reduce((a, b) => a * b, 1));
+    const zeros = (spec: ParameterSpec): Float32Array => new Float32Array(bytesOf(spec) / 4);
     const model = assembleModel(small, head, zeros, { ...plan, adapters }, seededRandom(0));
     const before = tf.memory().numBytes;
     const { peakBytes } = await tf.profile(() => {

@@ -14,6 +14,7 @@ import { attentionScale } from './dimensions.ts';
 import type { DecoderInputs } from './inputs.ts';
 import { biasOf } from './inputs.ts';
 import { feedForward, linear, normalize } from './layers.ts';
+import { blockSpecs } from './parameter-table.ts';
 
 /** Keys (already rotated) and values of one layer, each [batch, kv_heads, keys, head_dim]. */
 export interface KeyValues {
@@ -47,8 +48,8 @@ export function decode(
   }
   const present: KeyValues[] = [];
   for (let layer = 0; layer < dimensions.layers; layer++) {
-    const own = ofLayer(weights, layer);
     if (options.recompute) {
+      const own = ofLayer(dimensions, weights, layer);
       x = recompute([x, ...trainedOf(own)], ([input, ...trained]) => {
         return block(dimensions, withTrained(own, trained), inputs, layer, input as Tensor2D).x;
       });
@@ -57,7 +58,7 @@ export function decode(
     // What a layer leaves behind is freed when it is done; gradients keep what they need.
     const done = tf.tidy(() => {
       const join = (fresh: KeyValues): KeyValues => options.join?.(layer, fresh) ?? append(past[layer], fresh);
-      const { x: next, keys, values } = block(dimensions, own, inputs, layer, x, join);
+      const { x: next, keys, values } = block(dimensions, weights, inputs, layer, x, join);
       return [next, keys, values] as Tensor[];
     });
     x = done[0] as Tensor2D;
@@ -67,9 +68,8 @@ export function decode(
 }
 
 /** The weights of one layer, under their full names. */
-function ofLayer(weights: Weights, layer: number): Weights {
-  const prefix = `blocks.${layer}.`;
-  return Object.fromEntries(Object.entries(weights).filter(([name]) => name.startsWith(prefix)));
+function ofLayer(dimensions: ModelDimensions, weights: Weights, layer: number): Weights {
+  return Object.fromEntries(blockSpecs(dimensions, layer).map(({ name }) => [name, entry(weights, name)]));
 }
 
 function append(past: KeyValues | undefined, fresh: KeyValues): KeyValues {

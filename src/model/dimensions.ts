@@ -1,6 +1,5 @@
 /** The sizes and choices that define a decoder, and the parameters that follow from them. */
 import { ConfigError } from '../errors.ts';
-import type { ParameterSpec } from '../tensor/parameters.ts';
 import type { RopeScaling } from '../tensor/rope-frequencies.ts';
 
 /** The Hugging Face architecture that a decoder is read from and written as (`model_type` in config.json). */
@@ -154,44 +153,4 @@ export function attentionScale({ headDim, scaledAttention }: ModelDimensions): n
 /** Values of a head that rotary positions turn: a multiple of the head's width, rounded down as transformers does. */
 export function rotaryWidth({ headDim, ropeFraction }: Pick<ModelDimensions, 'headDim' | 'ropeFraction'>): number {
   return Math.floor(headDim * ropeFraction);
-}
-
-/** Every parameter of a decoder with its head, in the order of the flat tensor. Linear weights are [in, out]. */
-export function parameterSpecs(dimensions: ModelDimensions, head: HeadKind): ParameterSpec[] {
-  const { vocab, context, layers, heads, kvHeads, headDim, dModel, dFf } = dimensions;
-  const specs: ParameterSpec[] = [{ name: 'embedding.tokens', shape: [vocab, dModel] }];
-  if (dimensions.positions === 'learned') specs.push({ name: 'embedding.positions', shape: [context, dModel] });
-  const { biases } = dimensions;
-  const linear = (name: string, input: number, output: number, hasBias: boolean): void => {
-    specs.push({ name: `${name}.weight`, shape: [input, output] });
-    if (hasBias) specs.push({ name: `${name}.bias`, shape: [output] });
-  };
-  const norm = (name: string): void => {
-    specs.push({ name: `${name}.gain`, shape: [dModel] });
-    if (dimensions.norm === 'layer') specs.push({ name: `${name}.bias`, shape: [dModel] });
-  };
-  for (let layer = 0; layer < layers; layer++) {
-    norm(`blocks.${layer}.attention.norm`);
-    linear(`blocks.${layer}.attention.qkv`, dModel, (heads + 2 * kvHeads) * headDim, biases.qkv);
-    if (dimensions.headNorm) {
-      specs.push({ name: `blocks.${layer}.attention.query_norm.gain`, shape: [headDim] });
-      specs.push({ name: `blocks.${layer}.attention.key_norm.gain`, shape: [headDim] });
-    }
-    linear(`blocks.${layer}.attention.output`, heads * headDim, dModel, biases.attentionOutput);
-    norm(`blocks.${layer}.mlp.norm`);
-    linear(`blocks.${layer}.mlp.input`, dModel, dimensions.activation === 'swiglu' ? 2 * dFf : dFf, biases.mlp);
-    linear(`blocks.${layer}.mlp.output`, dFf, dModel, biases.mlp);
-  }
-  norm('final_norm');
-  if (head === 'score') specs.push({ name: 'score.weight', shape: [dModel, 1] });
-  else if (!dimensions.tiedHead) specs.push({ name: 'head.weight', shape: [dModel, vocab] });
-  return specs;
-}
-
-/** Number of trained values. */
-export function parameterCount(dimensions: ModelDimensions, head: HeadKind): number {
-  return parameterSpecs(dimensions, head).reduce(
-    (total, spec) => total + spec.shape.reduce((product, size) => product * size, 1),
-    0,
-  );
 }

@@ -2,13 +2,20 @@
 import type { Random } from '../random.ts';
 import { hostSlabs, sharableFloat32 } from '../tensor/host-memory.ts';
 import type { Adapters, ParameterSpec, Parameters } from '../tensor/parameters.ts';
-import { layoutOf, ownedParameters, parameterValues, readParameters, weightsOf } from '../tensor/parameters.ts';
+import {
+  adapterSpecs,
+  layoutOf,
+  ownedParameters,
+  parameterValues,
+  readParameters,
+  weightsOf,
+} from '../tensor/parameters.ts';
 import { tf } from '../tensor/tf.ts';
 import type { Frozen, Weights } from '../tensor/weights.ts';
 import { freeze } from '../tensor/weights.ts';
 import type { HeadKind, ModelDimensions } from './dimensions.ts';
-import { parameterSpecs } from './dimensions.ts';
-import { adapterSpecs, initialAdapters, initialValues } from './initialize.ts';
+import { initialValues, initialValuesOf } from './initialize.ts';
+import { parameterSpecs } from './parameter-table.ts';
 
 /** Whoever made a model disposes it; models may share frozen parameters. */
 export interface Model {
@@ -19,15 +26,12 @@ export interface Model {
   readonly recompute?: boolean;
 }
 
-/** Low-rank changes and their rank. */
-export type AdapterPlan = Adapters & { readonly rank: number };
-
 /** Which parameters are trained, and how the others are kept. */
 export interface TrainingPlan {
   /** Whether a parameter of the decoder is trained itself. */
-  readonly trains: (name: string) => boolean;
+  readonly trains: (spec: ParameterSpec) => boolean;
   /** Low-rank changes that are trained on top of frozen matrices. */
-  readonly adapters: AdapterPlan | null;
+  readonly adapters: Adapters | null;
   readonly frozenPrecision: Frozen['precision'];
   readonly recompute: boolean;
 }
@@ -70,17 +74,17 @@ export function assembleModel(
 ): Model {
   const { adapters } = plan;
   const specs = parameterSpecs(dimensions, head);
-  const changes = adapters === null ? [] : adapterSpecs(adapters.places, specs, adapters.rank);
-  const layout = layoutOf([...specs.filter(({ name }) => plan.trains(name)), ...changes]);
+  const changes = adapters === null ? [] : adapterSpecs(adapters);
+  const layout = layoutOf([...specs.filter(plan.trains), ...changes]);
   const values = sharableFloat32(layout.total);
   const frozen: Record<string, Frozen> = {};
   const allocate = hostSlabs();
   for (const spec of specs) {
     const given = read(spec);
-    if (plan.trains(spec.name)) parameterValues(layout, values, spec.name).set(given);
+    if (plan.trains(spec)) parameterValues(layout, values, spec.name).set(given);
     else frozen[spec.name] = freeze(given, spec.shape, plan.frozenPrecision, allocate);
   }
-  for (const spec of changes) parameterValues(layout, values, spec.name).set(initialAdapters(spec, random));
+  for (const spec of changes) parameterValues(layout, values, spec.name).set(initialValuesOf(spec, dimensions, random));
   const parameters = ownedParameters(layout, values, { frozen, adapters });
   return { dimensions, head, parameters, recompute: plan.recompute };
 }
@@ -92,12 +96,11 @@ export function assembleModel(
 export function adaptModel(
   base: Model,
   head: HeadKind,
-  adapters: AdapterPlan,
+  adapters: Adapters,
   read: (spec: ParameterSpec) => Float32Array,
 ): Model {
-  const specs = parameterSpecs(base.dimensions, head);
-  const isNew = specs.filter(({ name }) => name === 'score.weight');
-  const layout = layoutOf([...isNew, ...adapterSpecs(adapters.places, specs, adapters.rank)]);
+  const scoreHead = parameterSpecs(base.dimensions, head).filter(({ role }) => role === 'head.score');
+  const layout = layoutOf([...scoreHead, ...adapterSpecs(adapters)]);
   const values = new Float32Array(layout.total);
   for (const spec of layout.specs) parameterValues(layout, values, spec.name).set(read(spec));
   return { ...base, head, parameters: ownedParameters(layout, values, { frozen: base.parameters.frozen, adapters }) };

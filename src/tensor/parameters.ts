@@ -9,10 +9,30 @@ import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
 import type { Frozen, LowRank, Weight, Weights } from './weights.ts';
 
-/** Name and shape of one parameter. */
+/** What a parameter does. A gain is that of a norm; a bias that of a norm or a linear layer. */
+export type ParameterRole =
+  | 'embedding.tokens'
+  | 'embedding.positions'
+  | 'gain'
+  | 'bias'
+  | 'attention.qkv'
+  | 'attention.output'
+  | 'mlp.input'
+  | 'mlp.output'
+  | 'head.tokens'
+  | 'head.score'
+  | 'adapter.a'
+  | 'adapter.b';
+
+/** One parameter. */
 export interface ParameterSpec {
   readonly name: string;
+  readonly role: ParameterRole;
+  /** The layer it belongs to, from 0; null for embeddings, the final norm and heads. */
+  readonly layer: number | null;
   readonly shape: readonly number[];
+  /** Inputs of each output of a linear layer; null for what multiplies nothing: tables, gains, biases. */
+  readonly fanIn: number | null;
 }
 
 /** Where each parameter lies in the flat tensor, in order. */
@@ -29,8 +49,7 @@ export interface ParameterLayout {
 /** Where a low-rank change applies: columns [from, to) of a matrix; its two parameters are `name`.a and `name`.b. */
 export interface AdapterPlace {
   readonly name: string;
-  /** Name of the matrix, "blocks.0.attention.qkv.weight". */
-  readonly matrix: string;
+  readonly matrix: ParameterSpec;
   readonly from: number;
   readonly to: number;
 }
@@ -38,6 +57,7 @@ export interface AdapterPlace {
 /** Low-rank changes to frozen matrices, in order of matrix and columns. */
 export interface Adapters {
   readonly places: readonly AdapterPlace[];
+  readonly rank: number;
   /** α / rank, or α / √rank. */
   readonly scale: number;
   /** Share of the inputs of a change that is dropped in training. */
@@ -109,9 +129,11 @@ export function assembleWeights(
     const drops = seed !== undefined && adapters.dropout > 0;
     const drop = (x: Tensor2D): Tensor2D => dropout(x, adapters.dropout, seed as DropoutSeed, index);
     const change: LowRank = { a, b, from, to, scale: adapters.scale, ...(drops && { drop }) };
-    const before = weights[matrix];
-    if (before === undefined) throw new ShapeError(`parameters: an adapter changes "${matrix}", which is not frozen.`);
-    weights[matrix] =
+    const before = weights[matrix.name];
+    if (before === undefined) {
+      throw new ShapeError(`parameters: an adapter changes "${matrix.name}", which is not frozen.`);
+    }
+    weights[matrix.name] =
       'kind' in before && before.kind === 'adapted'
         ? { ...before, changes: [...before.changes, change] }
         : { kind: 'adapted', base: before, changes: [change] };
@@ -120,13 +142,19 @@ export function assembleWeights(
   return weights;
 }
 
-/** Uploads host values [total] as a parameter set that is trained whole. */
-export function parametersFrom(layout: ParameterLayout, values: Float32Array): Parameters {
-  // A copy, because the backend may go on reading the array after this call.
-  return ownedParameters(layout, values.slice());
+/** The parameters of low-rank changes, two a place: `name`.a [in, rank] and `name`.b [rank, to − from]. */
+export function adapterSpecs({ places, rank }: Pick<Adapters, 'places' | 'rank'>): ParameterSpec[] {
+  return places.flatMap(({ name, matrix, from, to }): ParameterSpec[] => {
+    const { layer } = matrix;
+    const input = matrix.shape[0] as number;
+    return [
+      { name: `${name}.a`, role: 'adapter.a', layer, shape: [input, rank], fanIn: input },
+      { name: `${name}.b`, role: 'adapter.b', layer, shape: [rank, to - from], fanIn: rank },
+    ];
+  });
 }
 
-/** The same without a copy: the array is given away. */
+/** Uploads trained values [total] as a parameter set; the array is given away. */
 export function ownedParameters(
   layout: ParameterLayout,
   values: Float32Array,

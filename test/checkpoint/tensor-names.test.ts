@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { matchTensors } from '../../src/checkpoint/tensor-match.ts';
 import { parameterReader } from '../../src/checkpoint/weight-names.ts';
 import type { HeadKind, ModelDimensions } from '../../src/model/dimensions.ts';
-import { parameterSpecs } from '../../src/model/dimensions.ts';
+import { parameterSpecs } from '../../src/model/parameter-table.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
 import type { HostTensor } from '../helpers/tensors.ts';
 import { toHuggingFace } from '../helpers/tensors.ts';

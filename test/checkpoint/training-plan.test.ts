@@ -4,7 +4,10 @@ import { rateOf, trainingPlan } from '../../src/checkpoint/training-plan.ts';
 import { CheckpointError, ConfigError } from '../../src/errors.ts';
 import { announceMemory, checkMemory, estimateMemory } from '../../src/execution/memory-estimate.ts';
 import { setCompilation } from '../../src/graph/mode.ts';
-import { llamaStyle, parameterSpecs } from '../../src/model/dimensions.ts';
+import { llamaStyle } from '../../src/model/dimensions.ts';
+import { parameterSpecs } from '../../src/model/parameter-table.ts';
+import type { ParameterSpec } from '../../src/tensor/parameters.ts';
+import { adapterSpecs } from '../../src/tensor/parameters.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 
@@ -16,14 +19,15 @@ const tuning = {
   rates: { layerDecay: 1, embeddings: 1, head: 1 },
 } as const;
 const memory = { recompute: false, frozen: 'float32' } as const;
-const names = parameterSpecs(dimensions, 'tokens').map(({ name }) => name);
+const specs = parameterSpecs(dimensions, 'tokens');
+const namesOf = (some: readonly ParameterSpec[]): string[] => some.map(({ name }) => name);
 
 describe('a plan', () => {
   it('trains everything, or leaves out embeddings and the first layers', () => {
     const all = trainingPlan(dimensions, 'tokens', tuning, memory);
-    expect(names.every((name) => all.trains(name))).toBe(true);
+    expect(specs.every(all.trains)).toBe(true);
     const part = trainingPlan(dimensions, 'tokens', { ...tuning, freeze: { embeddings: true, layers: 2 } }, memory);
-    const left = names.filter((name) => part.trains(name));
+    const left = namesOf(specs.filter(part.trains));
     expect(left.every((name) => name.startsWith('blocks.2.') || /^(final_norm|head)/.test(name))).toBe(true);
     expect(left).toContain('head.weight');
     expect(left).toContain('blocks.2.mlp.output.weight');
@@ -51,13 +55,13 @@ describe('a plan', () => {
     const plan = (targets: string[]) =>
       trainingPlan(dimensions, 'score', { ...tuning, method: 'lora', lora: { ...tuning.lora, targets } }, memory);
     const query = plan(['q_proj', 'v_proj']);
-    expect(query.adapters?.places.map(({ matrix, from, to }) => [matrix, from, to])).toEqual(
+    expect(query.adapters?.places.map(({ matrix, from, to }) => [matrix.name, from, to])).toEqual(
       [0, 1, 2].flatMap((layer) => [
         [`blocks.${layer}.attention.qkv.weight`, 0, 8],
         [`blocks.${layer}.attention.qkv.weight`, 16, 24],
       ]),
     );
-    expect(['score.weight', ...names].filter((name) => query.trains(name))).toEqual(['score.weight']);
+    expect(namesOf(parameterSpecs(dimensions, 'score').filter(query.trains))).toEqual(['score.weight']);
     expect(() => plan(['c_attn', 'q_proj'])).toThrow(
       new ConfigError(
         'tuning.lora.targets: c_attn: no linear layer of a llama model is called so; expected all-linear or some of ' +
@@ -67,7 +71,10 @@ describe('a plan', () => {
   });
 
   it('slows layers down by their depth below the top, and groups by their factors', () => {
-    const rate = rateOf(dimensions, { ...tuning, rates: { layerDecay: 0.5, embeddings: 0.1, head: 3 } });
+    const ofSpec = rateOf(dimensions, { ...tuning, rates: { layerDecay: 0.5, embeddings: 0.1, head: 3 } });
+    const adapters = trainingPlan(dimensions, 'tokens', { ...tuning, method: 'lora' }, memory).adapters!;
+    const all = [...specs, ...adapterSpecs(adapters)];
+    const rate = (name: string): number => ofSpec(all.find((spec) => spec.name === name)!);
     expect(rate('head.weight')).toBe(3);
     expect(rate('final_norm.gain')).toBe(1);
     expect([0, 1, 2].map((layer) => rate(`blocks.${layer}.mlp.input.weight`))).toEqual([0.125, 0.25, 0.5]);

@@ -3,16 +3,14 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { readOptimizer, readState, writeOptimizer, writeState } from '../../src/checkpoint/training-state.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import { layoutOf } from '../../src/tensor/parameters.ts';
+import { specOf } from '../helpers/parameters.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { rewriteTensors } from '../helpers/tensors.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 
 const inFolder = useTemporaryFolder();
 const options = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, epsilonStyle: 'pytorch', weightDecay: 0.1 } as const;
-const specs = [
-  { name: 'matrix', shape: [1, 2] },
-  { name: 'vector', shape: [2] },
-];
+const specs = [specOf('matrix', [1, 2]), specOf('vector', [2])];
 const saved = { step: 7, firstMoment: Float32Array.of(1, 2, 3, 4), secondMoment: Float32Array.of(5, 6, 7, 1e-30) };
 
 describe.each(lanesToTest())('optimizer moments on the %s lane', (lane) => {

@@ -3,16 +3,17 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { InvariantError } from '../../src/errors.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import { updateParameters } from '../../src/execution/eager-update.ts';
-import { layoutOf, parametersFrom, readParameters } from '../../src/tensor/parameters.ts';
+import { layoutOf, readParameters } from '../../src/tensor/parameters.ts';
 import type { Scalar } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import type { Weights } from '../../src/tensor/weights.ts';
+import { parametersOf, specOf } from '../helpers/parameters.ts';
 import '../helpers/allclose.ts';
 import { asTensors } from '../helpers/tensors.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
 
-const layout = layoutOf([{ name: 'w', shape: [2] }]);
+const layout = layoutOf([specOf('w', [2])]);
 const adamOptions = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, epsilonStyle: 'pytorch', weightDecay: 0 } as const;
 const options = { learningRate: 0.1, clipNorm: null, where: 'instruct step 120' };
 
@@ -24,7 +25,7 @@ const slope = (x: number, y: number) => (weights: Weights) => ({
 
 /** A fresh model of two parameters, [1, 1]. */
 function make() {
-  const parameters = parametersFrom(layout, Float32Array.of(1, 1));
+  const parameters = parametersOf(layout, Float32Array.of(1, 1));
   const adam = createAdamW(layout, adamOptions);
   return {
     parameters,

@@ -1,16 +1,14 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { lossAndGradient } from '../../src/execution/gradient.ts';
-import { layoutOf, parametersFrom } from '../../src/tensor/parameters.ts';
+import { layoutOf } from '../../src/tensor/parameters.ts';
 import type { Scalar } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
+import { parametersOf, specOf } from '../helpers/parameters.ts';
 import { asTensors } from '../helpers/tensors.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
 
-const layout = layoutOf([
-  { name: 'a', shape: [2] },
-  { name: 'b', shape: [1, 2] },
-]);
+const layout = layoutOf([specOf('a', [2]), specOf('b', [1, 2])]);
 
 describe.each(lanesToTest())('on the %s lane', (lane) => {
   beforeAll(async () => {
@@ -18,7 +16,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 
   it('gives the loss, its gradient in the order of the layout, and the other numbers by name', () => {
-    const parameters = parametersFrom(layout, Float32Array.of(1, 2, 3, 4));
+    const parameters = parametersOf(layout, Float32Array.of(1, 2, 3, 4));
     const found = lossAndGradient(parameters, (weights) => {
       const { a, b } = asTensors(weights);
       return {
@@ -32,7 +30,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 
   it('leaves nothing behind but the gradient', () => {
-    const parameters = parametersFrom(layout, Float32Array.of(1, 2, 3, 4));
+    const parameters = parametersOf(layout, Float32Array.of(1, 2, 3, 4));
     expectNeutral(() => {
       const { gradient } = lossAndGradient(parameters, (weights) => {
         const { a } = asTensors(weights);

@@ -9,9 +9,9 @@ import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import { engine } from '../../src/graph/engine.ts';
 import type { CompileSettings } from '../../src/graph/mode.ts';
 import { setCompilation } from '../../src/graph/mode.ts';
-import { parameterSpecs } from '../../src/model/dimensions.ts';
 import type { Model } from '../../src/model/model.ts';
 import { assembleModel, disposeModel, modelFrom } from '../../src/model/model.ts';
+import { parameterSpecs } from '../../src/model/parameter-table.ts';
 import { distillBatches, distillUpdate } from '../../src/objectives/distill-update.ts';
 import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../../src/objectives/next-token.ts';
 import type { PpoRows } from '../../src/objectives/ppo-update.ts';
@@ -29,7 +29,7 @@ const adamOptions: AdamWOptions = {
   epsilon: 1e-6,
   epsilonStyle: 'pytorch',
   weightDecay: 0.1,
-  rateOf: (name) => (name.startsWith('embedding') ? 0.5 : 1),
+  rateOf: ({ role }) => (role === 'embedding.tokens' || role === 'embedding.positions' ? 0.5 : 1),
 };
 const update = { learningRate: 3e-3, clipNorm: 1, where: 'step' };
 
@@ -166,12 +166,9 @@ function adapted(): Model {
   const dimensions = tinyDimensions.llama;
   const layout = layoutOf(parameterSpecs(dimensions, 'tokens'));
   const values = tinyValues(dimensions, 'tokens');
-  const places = [0, 1].map((layer) => ({
-    name: `blocks.${layer}.attention.output.weight.0`,
-    matrix: `blocks.${layer}.attention.output.weight`,
-    from: 0,
-    to: 16,
-  }));
+  const places = layout.specs
+    .filter(({ role }) => role === 'attention.output')
+    .map((matrix) => ({ name: `${matrix.name}.0`, matrix, from: 0, to: 16 }));
   const plan = {
     trains: () => false,
     adapters: { places, scale: 2, dropout: 0.3, rank: 2 },

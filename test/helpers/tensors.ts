@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { openSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { fileTensors, parameterReader } from '../../src/checkpoint/weight-names.ts';
 import type { HeadKind, ModelDimensions } from '../../src/model/dimensions.ts';
-import { parameterSpecs } from '../../src/model/dimensions.ts';
+import { parameterSpecs } from '../../src/model/parameter-table.ts';
 import { layoutOf, parameterValues } from '../../src/tensor/parameters.ts';
 import type { Tensor } from '../../src/tensor/tf.ts';
 import type { Weights } from '../../src/tensor/weights.ts';

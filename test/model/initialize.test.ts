@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { gpt2Style, parameterSpecs } from '../../src/model/dimensions.ts';
-import { initialValues, scoreDeviation } from '../../src/model/initialize.ts';
+import { gpt2Style } from '../../src/model/dimensions.ts';
+import { initialValues, initialValuesOf } from '../../src/model/initialize.ts';
+import { parameterSpecs } from '../../src/model/parameter-table.ts';
 import { seededRandom } from '../../src/random.ts';
 import { layoutOf, parameterValues } from '../../src/tensor/parameters.ts';
+import { specOf } from '../helpers/parameters.ts';
 
 const dimensions = gpt2Style({ vocab: 200, context: 64, layers: 8, heads: 4, dModel: 128 });
 const layout = layoutOf(parameterSpecs(dimensions, 'score'));
@@ -43,6 +45,19 @@ describe('initial values', () => {
   });
 
   it('take 1 / √(d_model + 1) as the deviation of a score head', () => {
-    expect(scoreDeviation({ ...dimensions, dModel: 15 })).toBe(0.25);
+    const head = { ...specOf('score.weight', [15, 1]), role: 'head.score', fanIn: 15 } as const;
+    const ones = { ...seededRandom(1), normal: () => 1 };
+    expect(initialValuesOf(head, dimensions, ones)).toEqual(new Float32Array(15).fill(0.25));
+  });
+
+  it('of adapters are even in ±1/√in, and 0 for b', () => {
+    const a = { ...specOf('x.a', [16, 400]), role: 'adapter.a', fanIn: 16 } as const;
+    const drawn = [...initialValuesOf(a, dimensions, seededRandom(1))];
+    expect(Math.max(...drawn.map(Math.abs))).toBeLessThan(0.25);
+    // The variance of the uniform distribution is bound² / 3; the relative standard error of its estimate √(4/5/n).
+    const square = drawn.reduce((sum, x) => sum + x * x, 0) / drawn.length;
+    expect(Math.abs((square * 3) / 0.25 ** 2 - 1)).toBeLessThan(4 * Math.sqrt(0.8 / drawn.length));
+    const b = { ...specOf('x.b', [2, 3]), role: 'adapter.b', fanIn: 2 } as const;
+    expect([...initialValuesOf(b, dimensions, seededRandom(1))]).toEqual([0, 0, 0, 0, 0, 0]);
   });
 });

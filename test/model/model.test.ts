@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ShapeError } from '../../src/errors.ts';
-import { parameterSpecs } from '../../src/model/dimensions.ts';
 import { initialValues } from '../../src/model/initialize.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, modelFrom, modelWeights, newModel, scaleScores } from '../../src/model/model.ts';
+import { parameterSpecs } from '../../src/model/parameter-table.ts';
 import { seededRandom } from '../../src/random.ts';
 import { parameterValues, readParameters } from '../../src/tensor/parameters.ts';
 import { tf } from '../../src/tensor/tf.ts';
@@ -36,7 +36,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const model = tinyModel('gpt2');
     tf.tidy(() => {
       const weights = modelWeights(model);
-      const specs = parameterSpecs(model.dimensions, 'tokens');
+      const specs = parameterSpecs(model.dimensions, 'tokens').map(({ name, shape }) => ({ name, shape }));
       expect(Object.entries(asTensors(weights)).map(([name, { shape }]) => ({ name, shape }))).toEqual(specs);
     });
     disposeModel(model);

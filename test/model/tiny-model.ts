@@ -1,8 +1,9 @@
 /** Decoders of a few thousand parameters whose weights are large enough that every part of them matters. */
 import type { HeadKind, ModelDimensions } from '../../src/model/dimensions.ts';
-import { gpt2Style, llamaStyle, parameterSpecs } from '../../src/model/dimensions.ts';
+import { gpt2Style, llamaStyle } from '../../src/model/dimensions.ts';
 import type { Model } from '../../src/model/model.ts';
 import { modelFrom } from '../../src/model/model.ts';
+import { parameterSpecs } from '../../src/model/parameter-table.ts';
 import { seededRandom } from '../../src/random.ts';
 import { layoutOf } from '../../src/tensor/parameters.ts';
 

@@ -3,12 +3,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import { updateParameters } from '../../src/execution/eager-update.ts';
 import { learningRateAt } from '../../src/execution/schedule.ts';
-import { layoutOf, parametersFrom, parameterValues, readParameters } from '../../src/tensor/parameters.ts';
+import { layoutOf, parameterValues, readParameters } from '../../src/tensor/parameters.ts';
 import type { Scalar } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, upload } from '../helpers/fixtures.ts';
+import { parametersOf, specOf } from '../helpers/parameters.ts';
 import { asTensors } from '../helpers/tensors.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 
@@ -31,7 +32,7 @@ interface Optimizers {
 
 const { adamw, schedules } = fixture<Optimizers>('optimizers.json');
 const names = Object.keys(adamw.parameters) as (keyof Named)[];
-const layout = layoutOf(names.map((name) => ({ name, shape: adamw.parameters[name].shape })));
+const layout = layoutOf(names.map((name) => specOf(name, adamw.parameters[name].shape)));
 const concatenated = (from: Named): Float32Array => Float32Array.from(names.flatMap((name) => from[name].data));
 
 describe.each(lanesToTest())('AdamW on the %s lane', (lane) => {
@@ -42,7 +43,7 @@ describe.each(lanesToTest())('AdamW on the %s lane', (lane) => {
   it.each(adamw.cases)('makes ten clipped steps in $epsilonStyle style with epsilon $epsilon', (from) => {
     const { beta1, beta2, weightDecay, learningRate, maximumNorm } = adamw;
     const { epsilon, epsilonStyle } = from;
-    const parameters = parametersFrom(layout, concatenated(adamw.parameters));
+    const parameters = parametersOf(layout, concatenated(adamw.parameters));
     const adam = createAdamW(layout, { beta1, beta2, weightDecay, epsilon, epsilonStyle });
     adamw.gradients.forEach((gradients, step) => {
       // The gradient of Σ g · p with respect to p is g.

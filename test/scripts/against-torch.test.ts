@@ -8,7 +8,7 @@ import type { Program, Timed } from '../../scripts/bench/compare.ts';
 import { ratiosOf, spreadOf, timeInTurn } from '../../scripts/bench/compare.ts';
 import { ourVariants } from '../../scripts/bench/our-cases.ts';
 import { hasGpuHint } from '../../src/lanes/hardware.ts';
-import { parameterCount } from '../../src/model/dimensions.ts';
+import { parameterCount } from '../../src/model/parameter-table.ts';
 import { writeExecutable } from '../helpers/executable.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
 

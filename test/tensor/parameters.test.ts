@@ -1,17 +1,14 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ShapeError } from '../../src/errors.ts';
-import { layoutOf, parametersFrom, parameterValues, readParameters, unflatten } from '../../src/tensor/parameters.ts';
+import { layoutOf, parameterValues, readParameters, unflatten } from '../../src/tensor/parameters.ts';
 import type { Tensor1D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import { weight } from '../../src/tensor/weights.ts';
+import { parametersOf, specOf } from '../helpers/parameters.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { expectNeutral } from './neutral.ts';
 
-const layout = layoutOf([
-  { name: 'matrix', shape: [2, 3] },
-  { name: 'scalar', shape: [] },
-  { name: 'vector', shape: [4] },
-]);
+const layout = layoutOf([specOf('matrix', [2, 3]), specOf('scalar', []), specOf('vector', [4])]);
 const values = Float32Array.from({ length: 11 }, (_, i) => i);
 
 describe('a layout', () => {
@@ -36,7 +33,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 
   it('gives views by name, of the right shapes', () => {
-    const parameters = parametersFrom(layout, values);
+    const parameters = parametersOf(layout, values);
     const weights = unflatten(layout, parameters.flat);
     expect(Object.entries(weights).map(([name, x]) => [name, x.shape, [...x.dataSync()]])).toEqual([
       ['matrix', [2, 3], [0, 1, 2, 3, 4, 5]],
@@ -47,9 +44,9 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 
   it('gives one gradient for all views, also where there is a single parameter', () => {
-    for (const specs of [layout.specs, [{ name: 'vector', shape: [11] }]]) {
+    for (const specs of [layout.specs, [specOf('vector', [11])]]) {
       const one = layoutOf(specs);
-      const parameters = parametersFrom(one, values);
+      const parameters = parametersOf(one, values);
       const gradient = tf.grad((flat) => {
         const found = unflatten(one, flat as Tensor1D).vector!;
         return tf.sum(tf.square(found));
@@ -62,14 +59,14 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
 
   it('keeps its own copy of the values it was made from', () => {
     const given = values.slice();
-    const parameters = parametersFrom(layout, given);
+    const parameters = parametersOf(layout, given);
     given.fill(-1);
     expect([...readParameters(parameters)]).toEqual([...values]);
     parameters.cell.dispose();
   });
 
   it('refuses another number of values', () => {
-    expect(() => parametersFrom(layout, new Float32Array(10))).toThrow(
+    expect(() => parametersOf(layout, new Float32Array(10))).toThrow(
       new ShapeError('parameters: expected 11 values, received 10.'),
     );
   });
@@ -81,8 +78,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 
   it('leaves no tensors behind', () => {
-    expectNeutral(() => parametersFrom(layout, values).flat);
-    const parameters = parametersFrom(layout, values);
+    expectNeutral(() => parametersOf(layout, values).flat);
+    const parameters = parametersOf(layout, values);
     expectNeutral(() => Object.values(tf.tidy(() => unflatten(layout, parameters.flat))));
     parameters.cell.dispose();
   });

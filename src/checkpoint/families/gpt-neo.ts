@@ -96,7 +96,7 @@ function write(dimensions: ModelDimensions): Record<string, unknown> {
 function pieces(dimensions: ModelDimensions, head: HeadKind): Piece[] {
   const { dModel, dFf, heads, headDim } = dimensions;
   const width = heads * headDim;
-  const list = pieceList();
+  const list = pieceList(dimensions, head);
   list.whole('embedding.tokens', 'transformer.wte.weight', dModel);
   list.whole('embedding.positions', 'transformer.wpe.weight', dModel);
   for (let layer = 0; layer < dimensions.layers; layer++) {

@@ -69,7 +69,7 @@ function pieces(dimensions: ModelDimensions, head: HeadKind): Piece[] {
     const [which, value] = [Math.floor(within / headDim), within % headDim];
     return (3 * which + part) * headDim + value;
   };
-  const list = pieceList();
+  const list = pieceList(dimensions, head);
   list.whole('embedding.tokens', 'gpt_neox.embed_in.weight', dModel);
   for (let layer = 0; layer < dimensions.layers; layer++) {
     const [ours, theirs] = [`blocks.${layer}`, `gpt_neox.layers.${layer}`];

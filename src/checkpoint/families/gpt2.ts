@@ -71,7 +71,7 @@ function write(dimensions: ModelDimensions): Record<string, unknown> {
 
 function pieces(dimensions: ModelDimensions, head: HeadKind): Piece[] {
   const { dModel, dFf, heads, headDim } = dimensions;
-  const list = pieceList(true);
+  const list = pieceList(dimensions, head, true);
   list.whole('embedding.tokens', 'transformer.wte.weight', dModel);
   list.whole('embedding.positions', 'transformer.wpe.weight', dModel);
   for (let layer = 0; layer < dimensions.layers; layer++) {
@@ -84,7 +84,7 @@ function pieces(dimensions: ModelDimensions, head: HeadKind): Piece[] {
     list.linear(`${ours}.mlp.output`, `${theirs}.mlp.c_proj`, [0, dModel], true);
   }
   addNorm(list, 'final_norm', 'transformer.ln_f', dimensions);
-  const headList = pieceList();
+  const headList = pieceList(dimensions, head);
   addHead(headList, dimensions, head, 'lm_head');
   return [...list.pieces, ...headList.pieces];
 }

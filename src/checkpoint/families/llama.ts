@@ -124,7 +124,7 @@ function write(dimensions: ModelDimensions, family: LlamaFamily): Record<string,
 function pieces(dimensions: ModelDimensions, head: HeadKind): Piece[] {
   const { heads, kvHeads, headDim, dModel, dFf, biases } = dimensions;
   const [query, key] = [heads * headDim, kvHeads * headDim];
-  const list = pieceList();
+  const list = pieceList(dimensions, head);
   list.whole('embedding.tokens', 'model.embed_tokens.weight', dModel);
   for (let layer = 0; layer < dimensions.layers; layer++) {
     const [ours, theirs] = [`blocks.${layer}`, `model.layers.${layer}`];

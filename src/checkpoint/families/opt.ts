@@ -65,7 +65,7 @@ function write(dimensions: ModelDimensions): Record<string, unknown> {
 function pieces(dimensions: ModelDimensions, head: HeadKind): Piece[] {
   const { dModel, dFf, heads, headDim, biases } = dimensions;
   const width = heads * headDim;
-  const list = pieceList();
+  const list = pieceList(dimensions, head);
   list.whole('embedding.tokens', 'model.decoder.embed_tokens.weight', dModel);
   const positions = 'model.decoder.embed_positions.weight';
   list.whole('embedding.positions', positions, dModel, { skipRows: PADDING_ROWS });

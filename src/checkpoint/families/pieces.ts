@@ -1,11 +1,14 @@
 /** Where the tensors of a Hugging Face file lie in the decoder's parameters. */
+import { ShapeError } from '../../errors.ts';
 import type { HeadKind, ModelDimensions } from '../../model/dimensions.ts';
+import { parameterSpecs } from '../../model/parameter-table.ts';
+import type { ParameterSpec } from '../../tensor/parameters.ts';
 import type { ConfigFields } from '../config-fields.ts';
 
 /** Columns [from, to) of one of our parameters, as one tensor of the file. */
 export interface Piece {
   /** Our parameter: a matrix [rows, width] or a vector [width]. */
-  readonly parameter: string;
+  readonly parameter: ParameterSpec;
   /** Name in the file. */
   readonly name: string;
   readonly from: number;
@@ -48,17 +51,22 @@ export interface PieceList {
 }
 
 /** @param conv true where linear weights are [in, out] in the file (GPT-2) */
-export function pieceList(conv = false): PieceList {
+export function pieceList(dimensions: ModelDimensions, head: HeadKind, conv = false): PieceList {
+  const specs = new Map(parameterSpecs(dimensions, head).map((spec) => [spec.name, spec]));
   const pieces: Piece[] = [];
+  const add = (parameter: string, piece: Omit<Piece, 'parameter'>): void => {
+    const spec = specs.get(parameter);
+    if (spec === undefined) throw new ShapeError(`${dimensions.family}: a model has no parameter "${parameter}".`);
+    pieces.push({ parameter: spec, ...piece });
+  };
   return {
     pieces,
     whole: (parameter, name, width, more = {}) => {
-      pieces.push({ parameter, name, from: 0, to: width, transposed: false, ...more });
+      add(parameter, { name, from: 0, to: width, transposed: false, ...more });
     },
     linear: (parameter, name, [from, to], bias, more = {}) => {
-      pieces.push({ parameter: `${parameter}.weight`, name: `${name}.weight`, from, to, transposed: !conv, ...more });
-      if (bias)
-        pieces.push({ parameter: `${parameter}.bias`, name: `${name}.bias`, from, to, transposed: false, ...more });
+      add(`${parameter}.weight`, { name: `${name}.weight`, from, to, transposed: !conv, ...more });
+      if (bias) add(`${parameter}.bias`, { name: `${name}.bias`, from, to, transposed: false, ...more });
     },
   };
 }
