@@ -2,20 +2,21 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DataError } from '../../src/errors.ts';
-import { chainReport } from '../../src/report/chain-report.ts';
-import type { ChainSummary } from '../../src/report/chain-summary.ts';
+import { formatTable } from '../../src/report/table.ts';
 import { readManifest } from '../../src/run/manifest.ts';
 import { readTable } from '../../src/tables/arrow-file.ts';
 import { float32, int32, nullable, utf8 } from '../../src/tables/columns.ts';
 import type { RecordedChain } from './figures.ts';
 
-const curveColumns = {
+/** What is read of `ppo/metrics.arrow`. */
+export const curveColumns = {
   step: int32('Rollouts.'),
   'held_out/gold': nullable(float32('Gold on held-out prompts.')),
   'held_out/reward': nullable(float32('Reward-model score on them.')),
   'held_out/kl': nullable(float32('KL a response on them.')),
 };
-const answerColumns = {
+/** What is read of `evaluate/answers.arrow`. */
+export const answerColumns = {
   model: utf8('Checkpoint.'),
   prompt: utf8('Prompt.'),
   response: utf8('Answer.'),
@@ -26,11 +27,17 @@ const answerColumns = {
  * @param folder run folder of `npm run align`
  * @param machine the machine it ran on, in words
  * @param prompt the held-out prompt whose answers are shown
- * @throws DataError where the chain has no summary, or no model answered the prompt
+ * @throws DataError where the chain has no summary or report, or no model answered the prompt
  */
 export function recordChain(folder: string, machine: string, prompt: string): RecordedChain {
-  const summary = JSON.parse(readFileSync(join(folder, 'summary.json'), 'utf8')) as ChainSummary;
+  const summary = JSON.parse(readFileSync(join(folder, 'summary.json'), 'utf8')) as {
+    lane: string;
+    seed: number;
+    seconds: number;
+  };
   const manifest = readManifest(join(folder, 'ppo'));
+  if (manifest?.gitCommit === undefined || manifest.gitCommit === null)
+    throw new DataError(`${folder}/ppo: its manifest names no commit; expected a run of a git checkout. Run it there.`);
   const made = 'npm run align';
   const metrics = readTable(join(folder, 'ppo', 'metrics.arrow'), curveColumns, made).rows;
   const curve = metrics.flatMap((row) => {
@@ -45,15 +52,23 @@ export function recordChain(folder: string, machine: string, prompt: string): Re
     const known = [...new Set(rows.map((row) => row.prompt))].slice(0, 3).join(' | ');
     throw new DataError(`--prompt: nobody answered "${prompt}"; expected a prompt of answers.arrow, as ${known}.`);
   }
-  const { terminal } = chainReport(folder, summary);
-  const table = terminal.slice(1, terminal.indexOf('', 1));
-  const date = manifest?.startedAt.slice(0, 10) ?? '';
+  const printed = firstTable(readFileSync(join(folder, 'report.md'), 'utf8'));
+  const date = manifest.startedAt.slice(0, 10);
   const measured = {
-    commit: manifest?.gitCommit ?? 'unknown',
+    commit: manifest.gitCommit,
     date,
     machine,
     lane: summary.lane,
     note: `seed ${summary.seed}`,
   };
-  return { measured, seconds: summary.seconds, printed: table, curve, prompt, answers };
+  return { measured, seconds: summary.seconds, printed, curve, prompt, answers };
+}
+
+/** The first table of report.md, as the chain printed it. */
+function firstTable(report: string): string[] {
+  const lines = report.split('\n');
+  const first = lines.findIndex((line) => line.startsWith('| '));
+  const end = lines.findIndex((line, index) => index > first && !line.startsWith('|'));
+  const [headers = [], , ...rows] = lines.slice(first, end).map((line) => line.slice(2, -2).split(' | '));
+  return formatTable(headers, rows, { align: ['left', 'left', 'right', 'right'] });
 }
