@@ -7,8 +7,9 @@
  *   After   Radford et al. 2019 (GPT-2); Touvron et al. 2023 (arXiv:2302.13971)
  */
 import { join } from 'node:path';
-import type { PackedRows } from '../src/batch/packing.ts';
-import { packSequences, rowBatches, takeRows } from '../src/batch/packing.ts';
+import { packSequences } from '../src/batch/packing.ts';
+import type { TokenBatch } from '../src/batch/token-batch.ts';
+import { rowBatches, takeRows } from '../src/batch/token-batch.ts';
 import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { keptFacts } from '../src/checkpoint/stage-cards.ts';
@@ -78,17 +79,17 @@ function readCorpora(config: PretrainConfig, tokenizer: Tokenizer) {
         'Name heldOut, raise evaluation.share, give at least two different documents, or set evaluation.best to last.',
     );
   }
-  const pack = (texts: readonly string[]): PackedRows => {
+  const pack = (texts: readonly string[]): TokenBatch => {
     const { length } = training;
     const documents = texts.flatMap((text) => encodeDocument(text, tokenizer, length));
-    const unknown = documents.reduce((sum, one) => sum + countUnknown(one.inputIds, one.lossMask, tokenizer), 0);
-    const learned = documents.reduce((sum, { inputIds }) => sum + inputIds.length - 1, 0);
+    const unknown = documents.reduce((sum, one) => sum + countUnknown(one.ids, one.learned, tokenizer), 0);
+    const learned = documents.reduce((sum, { ids }) => sum + ids.length - 1, 0);
     checkUnknown(config.corpus, unknown, learned, tokenizer);
     return packSequences(documents, length, tokenizer.padId);
   };
   const heldOut = pack(divided.heldOut);
   const held = `${divided.heldOut.length} of ${divided.heldOut.length + divided.trained.length} documents`;
-  const note = `held out  ${heldOut.rows} rows${config.heldOut === null ? `: ${held}, by run.seed (evaluation.share)` : ''}`;
+  const note = `held out  ${heldOut.batch} rows${config.heldOut === null ? `: ${held}, by run.seed (evaluation.share)` : ''}`;
   return { rows: pack(divided.trained), heldOut, note };
 }
 
@@ -96,9 +97,9 @@ async function check(config: PretrainConfig): Promise<readonly string[]> {
   const { rows, note } = readCorpora(config, loadTokenizer(config.tokenizer));
   const { steps, rows: batch } = config.training;
   return [
-    `corpus    ${rows.rows} rows of ${rows.length} tokens`,
+    `corpus    ${rows.batch} rows of ${rows.seq} tokens`,
     note,
-    `${steps} steps of ${batch} rows: ${((steps * batch) / rows.rows).toFixed(1)} passes`,
+    `${steps} steps of ${batch} rows: ${((steps * batch) / rows.batch).toFixed(1)} passes`,
     ...shortenedWarmups({ optimizer: config.optimizer }, steps),
   ];
 }
@@ -124,12 +125,12 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
   const { steps, rows: batch, microBatch } = config.training;
   await recordLength(context, steps, { optimizer: config.optimizer });
   const first = state?.step ?? 0;
-  const cursor = createCursor(rows.rows, state?.cursor ?? config.run.seed);
+  const cursor = createCursor(rows.batch, state?.cursor ?? config.run.seed);
   const batches = readAhead(cursor, batch, steps - first, (items) =>
     nextTokenBatches(model, rowBatches(takeRows(rows, items), microBatch ?? batch), tokenizer.padId),
   );
   const parameters = parameterCount(model.dimensions, 'tokens');
-  progress.say(`pretrain  ${parameters} parameters, ${rows.rows} rows of ${rows.length} tokens; ${corpora.note}`);
+  progress.say(`pretrain  ${parameters} parameters, ${rows.batch} rows of ${rows.seq} tokens; ${corpora.note}`);
   const metrics = openMetrics(folder.file('metrics.arrow'), pretrainMetrics, { resumeFromStep: state?.step });
   const rule = { ...measures, by: config.evaluation.best, patience: config.evaluation.patience };
   const write = async (kept: KeptStep<Scores>, beatsStart: boolean | null): Promise<void> => {

@@ -7,7 +7,7 @@
  *   After   Wei et al. 2022 (FLAN, arXiv:2109.01652)
  */
 import { join } from 'node:path';
-import { rowBatches } from '../src/batch/packing.ts';
+import { rowBatches } from '../src/batch/token-batch.ts';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { instructCard } from '../src/checkpoint/stage-cards.ts';
 import { trainedHash } from '../src/checkpoint/trained-hash.ts';
@@ -169,8 +169,8 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   const cursor = createCursor(data.units, state?.cursor ?? config.run.seed);
   const batches = readAhead(cursor, data.perUpdate, steps - first, (units) => {
     const rows = data.take(units);
-    const microBatches = nextTokenBatches(model, rowBatches(rows, microBatch ?? rows.rows), tokenizer.padId);
-    return { microBatches, size: rows.inputIds.length };
+    const microBatches = nextTokenBatches(model, rowBatches(rows, microBatch ?? rows.batch), tokenizer.padId);
+    return { microBatches, size: rows.ids.length };
   });
   const metrics = openMetrics(folder.file('metrics.arrow'), instructMetrics, {
     resumeFromStep: state?.step,

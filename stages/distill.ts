@@ -7,7 +7,7 @@
  *   After   Hinton et al. 2015 (arXiv:1503.02531); the mix of losses as in DistilBERT (arXiv:1910.01108)
  */
 
-import { rowBatches } from '../src/batch/packing.ts';
+import { rowBatches } from '../src/batch/token-batch.ts';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { distillCard } from '../src/checkpoint/stage-cards.ts';
 import { trainedHash } from '../src/checkpoint/trained-hash.ts';

@@ -50,8 +50,8 @@ export function instructStep(dimensions: ModelDimensions, config: InstructConfig
   const { rows } = config.training;
   // Four sequences to a row.
   const examples = Array.from({ length: 4 * rows }, () => ({
-    inputIds: randomIds(length / 4, dimensions.vocab, random),
-    lossMask: Int32Array.from({ length: length / 4 }, (_, t) => (t < length / 8 ? 0 : 1)),
+    ids: randomIds(length / 4, dimensions.vocab, random),
+    learned: Int32Array.from({ length: length / 4 }, (_, t) => (t < length / 8 ? 0 : 1)),
   }));
   const packed = packSequences(examples, length, PAD);
   const model = newModel(dimensions, 'tokens', random);
@@ -65,7 +65,7 @@ export function instructStep(dimensions: ModelDimensions, config: InstructConfig
     run: async () => {
       const batch = nextTokenBatches(model, [packed], PAD);
       await nextTokenUpdate(model, adam, batch, { learningRate, clipNorm, where: 'bench' });
-      return packed.rows * packed.length;
+      return packed.batch * packed.seq;
     },
     close: () => free([model], [adam]),
   };

@@ -63,12 +63,12 @@ async function measure(folder: string, given: Case): Promise<Measured> {
   const fill = (value: (i: number) => number): Int32Array =>
     Int32Array.from({ length: rows * length }, (_, i) => value(i));
   const batch = {
-    rows,
-    length,
-    inputIds: fill((i) => (7 * i) % dimensions.vocab),
-    segmentIds: fill(() => 1),
+    batch: rows,
+    seq: length,
+    ids: fill((i) => (7 * i) % dimensions.vocab),
+    segments: fill(() => 1),
     positions: fill((i) => i % length),
-    lossMask: fill((i) => (i % length < learned ? 1 : 0)),
+    learned: fill((i) => (i % length < learned ? 1 : 0)),
   };
   let seconds = 0;
   for (let step = 0; step < 3; step++) {

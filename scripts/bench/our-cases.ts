@@ -93,11 +93,11 @@ function train(given: TrainCase): OurCase {
     Int32Array.from(rows.flatMap((row) => row.map((_, column) => value(column))));
   // One sequence a row, and all of it is learned.
   const packed = {
-    rows: rows.length,
-    length,
-    inputIds: Int32Array.from(rows.flat()),
-    lossMask: every(() => 1),
-    segmentIds: every(() => 1),
+    batch: rows.length,
+    seq: length,
+    ids: Int32Array.from(rows.flat()),
+    learned: every(() => 1),
+    segments: every(() => 1),
     positions: every((column) => column),
   };
   return {

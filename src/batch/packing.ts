@@ -1,28 +1,9 @@
 /** Packing: several short sequences in one row of fixed length, kept apart by segment ids. */
 import { DataError } from '../errors.ts';
+import type { TokenBatch, TokenSequence } from './token-batch.ts';
+import { layOut } from './token-batch.ts';
 
-/** Token ids and loss mask of one sequence, of equal length. */
-export interface EncodedExample {
-  readonly inputIds: Int32Array;
-  /** 1 on the tokens that are learned: every response and its EOS. */
-  readonly lossMask: Int32Array;
-}
-
-/** Packed rows, each array flat [rows, length]. */
-export interface PackedRows {
-  rows: number;
-  length: number;
-  /** Token ids; `padId` where nothing stands. */
-  inputIds: Int32Array;
-  /** 1 on tokens that are learned. */
-  lossMask: Int32Array;
-  /** 1, 2, … per sequence within its row; 0 where nothing stands. A token attends within its own segment only. */
-  segmentIds: Int32Array;
-  /** Position within the sequence, from 0. */
-  positions: Int32Array;
-}
-
-/** Packed rows lined up for next-token prediction; each array flat [rows, length]. */
+/** Packed rows lined up for next-token prediction; each array flat [batch · seq]. */
 export interface AlignedRows {
   inputs: Int32Array;
   /** `targets[t]` is the token after `inputs[t]` in the same segment; `padId` where there is none. */
@@ -66,88 +47,38 @@ export function planPacking(lengths: readonly number[], length: number): number[
 }
 
 /**
- * Packs sequences into rows of `length` tokens; the layout of seqio's feature converters
+ * Packs sequences into rows of `seq` tokens; the layout of seqio's feature converters
  * (https://github.com/google/seqio/blob/main/seqio/feature_converters.py, `PrefixLMFeatureConverter`).
  *
- * [7, 8, 5], [4, 1] with length 6  ->  ids [7, 8, 5, 4, 1, 0], segments [1, 1, 1, 2, 2, 0], positions [0, 1, 2, 0, 1, 0]
+ * [7, 8, 5], [4, 1] with seq 6  ->  ids [7, 8, 5, 4, 1, 0], segments [1, 1, 1, 2, 2, 0], positions [0, 1, 2, 0, 1, 0]
  *
  * @throws DataError as `planPacking`
  */
-export function packSequences(sequences: readonly EncodedExample[], length: number, padId: number): PackedRows {
+export function packSequences(sequences: readonly TokenSequence[], seq: number, padId: number): TokenBatch {
   const plan = planPacking(
-    sequences.map(({ inputIds }) => inputIds.length),
-    length,
+    sequences.map(({ ids }) => ids.length),
+    seq,
   );
-  return fillRows(
-    plan.map((indices) => indices.map((index) => sequences[index] as EncodedExample)),
-    length,
+  return layOut(
+    plan.map((indices) => indices.map((index) => sequences[index] as TokenSequence)),
+    seq,
     padId,
   );
-}
-
-/** Lays sequences out in rows of `length` tokens, one list of sequences a row, each list no longer than a row. */
-export function fillRows(rows: readonly (readonly EncodedExample[])[], length: number, padId: number): PackedRows {
-  const size = rows.length * length;
-  const packed: PackedRows = {
-    rows: rows.length,
-    length,
-    inputIds: new Int32Array(size).fill(padId),
-    lossMask: new Int32Array(size),
-    segmentIds: new Int32Array(size),
-    positions: new Int32Array(size),
-  };
-  for (const [row, sequences] of rows.entries()) {
-    let at = row * length;
-    for (const [segment, { inputIds, lossMask }] of sequences.entries()) {
-      packed.inputIds.set(inputIds, at);
-      packed.lossMask.set(lossMask, at);
-      packed.segmentIds.fill(segment + 1, at, at + inputIds.length);
-      for (let i = 0; i < inputIds.length; i++) packed.positions[at + i] = i;
-      at += inputIds.length;
-    }
-  }
-  return packed;
 }
 
 /**
  * Lines packed rows up for next-token prediction: the token at t predicts the one at t + 1, never across segments.
  * Row length stays as it is, so the last column has no target.
  */
-export function alignNextToken(packed: PackedRows, padId: number): AlignedRows {
-  const { length, inputIds, lossMask, segmentIds } = packed;
-  const targets = new Int32Array(inputIds.length).fill(padId);
-  const targetMask = new Int32Array(inputIds.length);
-  for (let at = 0; at < inputIds.length; at++) {
-    const hasNext = (at + 1) % length !== 0 && segmentIds[at] !== 0 && segmentIds[at] === segmentIds[at + 1];
+export function alignNextToken(packed: TokenBatch, padId: number): AlignedRows {
+  const { seq, ids, learned, segments } = packed;
+  const targets = new Int32Array(ids.length).fill(padId);
+  const targetMask = new Int32Array(ids.length);
+  for (let at = 0; at < ids.length; at++) {
+    const hasNext = (at + 1) % seq !== 0 && segments[at] !== 0 && segments[at] === segments[at + 1];
     if (!hasNext) continue;
-    targets[at] = inputIds[at + 1] ?? padId;
-    targetMask[at] = lossMask[at + 1] ?? 0;
+    targets[at] = ids[at + 1] ?? padId;
+    targetMask[at] = learned[at + 1] ?? 0;
   }
-  return { inputs: inputIds, targets, targetMask };
-}
-
-/** The chosen rows, in the order given: one training batch. */
-export function takeRows(packed: PackedRows, indices: readonly number[]): PackedRows {
-  const { length } = packed;
-  const take = (source: Int32Array): Int32Array => {
-    const result = new Int32Array(indices.length * length);
-    for (const [i, row] of indices.entries()) result.set(source.subarray(row * length, (row + 1) * length), i * length);
-    return result;
-  };
-  return {
-    rows: indices.length,
-    length,
-    inputIds: take(packed.inputIds),
-    lossMask: take(packed.lossMask),
-    segmentIds: take(packed.segmentIds),
-    positions: take(packed.positions),
-  };
-}
-
-/** All rows, in batches of at most `size`. */
-export function rowBatches(packed: PackedRows, size: number): PackedRows[] {
-  const rows = Array.from({ length: packed.rows }, (_, row) => row);
-  return Array.from({ length: Math.ceil(packed.rows / size) }, (_, i) =>
-    takeRows(packed, rows.slice(i * size, (i + 1) * size)),
-  );
+  return { inputs: ids, targets, targetMask };
 }

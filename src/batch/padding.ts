@@ -1,32 +1,22 @@
-/** Batches: sequences padded to one length, on the right for training and on the left for generation. */
+/** Padding: sequences brought to one length, and lengths brought to few. */
 import { DataError } from '../errors.ts';
+import type { TokenBatch } from './token-batch.ts';
+import { layOut } from './token-batch.ts';
 
-/** Padded sequences, each array flat [batch, length]. */
-export interface PaddedBatch {
-  batch: number;
-  length: number;
-  ids: Int32Array;
-  /** 1 on real tokens. */
-  attentionMask: Int32Array;
-  /** Number of real tokens before this one; 0 on padding. The same for a sequence however it is padded. */
-  positionIds: Int32Array;
-}
-
-/** Training: sequences first, padding after. `length` is the longest sequence unless given. */
-export function padRight(sequences: readonly Int32Array[], padId: number, length = longest(sequences)): PaddedBatch {
-  return pad(sequences, padId, length, () => 0);
-}
-
-/** Generation: padding first, so that every sequence ends in the last column, where the next token is sampled. */
-export function padLeft(sequences: readonly Int32Array[], padId: number, length = longest(sequences)): PaddedBatch {
-  return pad(sequences, padId, length, (sequence) => length - sequence.length);
-}
-
-/** The sequences of a batch without their padding, wherever it stands. */
-export function unpad({ batch, length, ids, attentionMask }: PaddedBatch): Int32Array[] {
-  return Array.from({ length: batch }, (_, row) => {
-    return ids.subarray(row * length, (row + 1) * length).filter((_, i) => attentionMask[row * length + i] === 1);
-  });
+/**
+ * For generation: padding first, so that every sequence ends in the last column, where the next token is sampled. Nothing
+ * of it is learned.
+ * @param seq the longest sequence unless given
+ * @throws DataError where a sequence is longer than `seq`
+ */
+export function padLeft(sequences: readonly Int32Array[], padId: number, seq = longest(sequences)): TokenBatch {
+  if (longest(sequences) > seq) {
+    throw new DataError(
+      `padding: expected sequences of at most ${seq} tokens, received ${longest(sequences)}. Raise the length.`,
+    );
+  }
+  const rows = sequences.map((ids) => [{ ids, learned: new Int32Array(ids.length) }]);
+  return layOut(rows, seq, padId, 'left');
 }
 
 /**
@@ -69,27 +59,4 @@ export function roundedLength(size: number): number {
 
 function longest(sequences: readonly Int32Array[]): number {
   return sequences.reduce((most, sequence) => Math.max(most, sequence.length), 0);
-}
-
-function pad(
-  sequences: readonly Int32Array[],
-  padId: number,
-  length: number,
-  offset: (sequence: Int32Array) => number,
-): PaddedBatch {
-  if (longest(sequences) > length) {
-    throw new DataError(
-      `padding: expected sequences of at most ${length} tokens, received ${longest(sequences)}. Raise the length.`,
-    );
-  }
-  const ids = new Int32Array(sequences.length * length).fill(padId);
-  const attentionMask = new Int32Array(ids.length);
-  const positionIds = new Int32Array(ids.length);
-  for (const [row, sequence] of sequences.entries()) {
-    const start = row * length + offset(sequence);
-    ids.set(sequence, start);
-    attentionMask.fill(1, start, start + sequence.length);
-    for (let i = 0; i < sequence.length; i++) positionIds[start + i] = i;
-  }
-  return { batch: sequences.length, length, ids, attentionMask, positionIds };
 }

@@ -1,10 +1,10 @@
 /** Prompts with their responses as one batch, and where in it the response tokens are predicted. Host only. */
 
 import { DataError } from '../errors.ts';
-import type { EncodedExample } from './packing.ts';
-import { fillRows, planPacking } from './packing.ts';
+import { planPacking } from './packing.ts';
 import { roundedLength } from './padding.ts';
-import type { TokenBatch } from './token-batch.ts';
+import type { TokenBatch, TokenSequence } from './token-batch.ts';
+import { layOut } from './token-batch.ts';
 
 /** A prompt and what was answered, as ids; the response includes EOS where it ended. */
 export interface PromptResponse {
@@ -44,7 +44,7 @@ export function responseBatch(
   const seq = sizes.seq ?? longest(sequences.map(lengthOf));
   const plan = sequences.map((_, index) => [index]);
   const response = sizes.response ?? longest(sequences.map(({ responseIds }) => responseIds.length));
-  return layOut(sequences, padId, { plan, rows: plan.length, seq, response });
+  return layOutResponses(sequences, padId, { plan, rows: plan.length, seq, response });
 }
 
 /**
@@ -61,7 +61,7 @@ export function packedResponseBatch(
   const lengths = sequences.map(lengthOf);
   const seq = roundedLength(longest(lengths));
   const plan = planPacking(lengths, seq);
-  return layOut(sequences, padId, { plan, rows: roundedRows(plan.length), seq, response });
+  return layOutResponses(sequences, padId, { plan, rows: roundedRows(plan.length), seq, response });
 }
 
 /** At most an eighth more. */
@@ -79,11 +79,11 @@ interface Layout {
   readonly response: number;
 }
 
-function layOut(sequences: readonly PromptResponse[], padId: number, layout: Layout): ResponseBatch {
+function layOutResponses(sequences: readonly PromptResponse[], padId: number, layout: Layout): ResponseBatch {
   const { plan, rows, seq, response } = layout;
   checkLengths(sequences, layout);
   const all = Array.from({ length: rows }, (_, row) => (plan[row] ?? []).map((index) => wholeOf(sequences, index)));
-  const { inputIds: ids, segmentIds: segments, positions } = fillRows(all, seq, padId);
+  const tokens = layOut(all, seq, padId);
   const count = sequences.length * response;
   const grid = {
     ids: new Int32Array(count).fill(padId),
@@ -103,14 +103,14 @@ function layOut(sequences: readonly PromptResponse[], padId: number, layout: Lay
       last[index] = at - 1;
     }
   }
-  return { tokens: { batch: rows, seq, ids, segments, positions }, response, ...grid, last };
+  return { tokens, response, ...grid, last };
 }
 
-/** Prompt and response as packing takes them; what is learned is in the arrays of the response. */
-function wholeOf(sequences: readonly PromptResponse[], index: number): EncodedExample {
+/** Prompt and response as one sequence whose response is learned. */
+function wholeOf(sequences: readonly PromptResponse[], index: number): TokenSequence {
   const { promptIds, responseIds } = sequences[index] as PromptResponse;
-  const inputIds = Int32Array.of(...promptIds, ...responseIds);
-  return { inputIds, lossMask: new Int32Array(inputIds.length) };
+  const ids = Int32Array.of(...promptIds, ...responseIds);
+  return { ids, learned: new Int32Array(ids.length).fill(1, promptIds.length) };
 }
 
 /** The cells of the response arrays that hold tokens. */

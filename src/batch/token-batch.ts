@@ -1,12 +1,86 @@
-/** Rows of token ids on the host, as models, objectives and decoding read them. */
+/** Sequences of token ids and the batches they are laid out in: what models, objectives and decoding read. Host only. */
 
-/** A batch of token rows on the host; all arrays are [batch · seq]. */
-export interface TokenBatch {
-  readonly batch: number;
-  readonly seq: number;
+/** Ids of one sequence, and which of them are learned; of equal length. */
+export interface TokenSequence {
   readonly ids: Int32Array;
-  /** Which example a token belongs to: 1, 2, … in a packed row, 0 for padding. Attention never crosses segments. */
+  /** 1 on the tokens a loss is taken over: every response and its EOS. 0 on prompts. */
+  readonly learned: Int32Array;
+}
+
+/** Rows of tokens, one or several sequences in a row; each array is flat [batch · seq]. */
+export interface TokenBatch {
+  /** Rows. */
+  readonly batch: number;
+  /** Columns: every row has as many, padding included. */
+  readonly seq: number;
+  /** `padId` where nothing stands. */
+  readonly ids: Int32Array;
+  /** 1, 2, … per sequence within its row; 0 on padding. Attention never crosses segments. */
   readonly segments: Int32Array;
-  /** Position within the segment. */
+  /** Position within the sequence, from 0; 0 on padding. */
   readonly positions: Int32Array;
+  /** 1 on the tokens a loss is taken over; 0 on prompts and padding. */
+  readonly learned: Int32Array;
+}
+
+/**
+ * Lays sequences out, one list of them a row, each list no longer than a row.
+ *
+ * [[[7, 8, 5], [4, 1]]], seq 6  ->  ids [7, 8, 5, 4, 1, 0], segments [1, 1, 1, 2, 2, 0], positions [0, 1, 2, 0, 1, 0]
+ *
+ * @param padding the side of each row's padding
+ */
+export function layOut(
+  rows: readonly (readonly TokenSequence[])[],
+  seq: number,
+  padId: number,
+  padding: 'left' | 'right' = 'right',
+): TokenBatch {
+  const size = rows.length * seq;
+  const laid = {
+    batch: rows.length,
+    seq,
+    ids: new Int32Array(size).fill(padId),
+    segments: new Int32Array(size),
+    positions: new Int32Array(size),
+    learned: new Int32Array(size),
+  };
+  for (const [row, sequences] of rows.entries()) {
+    let at = row * seq;
+    if (padding === 'left') at += seq - sequences.reduce((sum, { ids }) => sum + ids.length, 0);
+    for (const [segment, { ids, learned }] of sequences.entries()) {
+      laid.ids.set(ids, at);
+      laid.learned.set(learned, at);
+      laid.segments.fill(segment + 1, at, at + ids.length);
+      for (let i = 0; i < ids.length; i++) laid.positions[at + i] = i;
+      at += ids.length;
+    }
+  }
+  return laid;
+}
+
+/** The chosen rows, in the order given. */
+export function takeRows(tokens: TokenBatch, rows: readonly number[]): TokenBatch {
+  const { seq } = tokens;
+  const take = (source: Int32Array): Int32Array => {
+    const result = new Int32Array(rows.length * seq);
+    for (const [i, row] of rows.entries()) result.set(source.subarray(row * seq, (row + 1) * seq), i * seq);
+    return result;
+  };
+  return {
+    batch: rows.length,
+    seq,
+    ids: take(tokens.ids),
+    segments: take(tokens.segments),
+    positions: take(tokens.positions),
+    learned: take(tokens.learned),
+  };
+}
+
+/** All rows, in batches of at most `size`. */
+export function rowBatches(tokens: TokenBatch, size: number): TokenBatch[] {
+  const rows = Array.from({ length: tokens.batch }, (_, row) => row);
+  return Array.from({ length: Math.ceil(tokens.batch / size) }, (_, i) =>
+    takeRows(tokens, rows.slice(i * size, (i + 1) * size)),
+  );
 }

@@ -64,19 +64,15 @@ export function compiledDecoding(engine: Engine, options: DecodingOptions): Deco
     fill: (prompts) => {
       const filled = fillUp(prompts, rows);
       const longest = roundedLength(Math.max(...prompts.map(({ ids }) => ids.length)));
-      const {
-        batch,
-        length: seq,
-        ...padded
-      } = padLeft(
+      const padded = padLeft(
         filled.map(({ ids }) => ids),
         0,
         longest,
       );
+      const { batch, seq } = padded;
       for (const { row, ids } of prompts) places[row] = { first: seq - ids.length, next: seq };
-      const tokens = { batch, seq, ids: padded.ids, segments: padded.attentionMask, positions: padded.positionIds };
       const arrays = {
-        ...inputArrays(model.dimensions, tokens),
+        ...inputArrays(model.dimensions, padded),
         cells: vector(Int32Array.from(filled.flatMap(({ row }) => cells(row, 0, seq)))),
       };
       const drawn = prompts.map(({ row }, line) => ({ row, line }));

@@ -33,12 +33,12 @@ export function eagerDecoding({ model, drawing }: DecodingOptions): Decoding {
       disposeCache(cache);
       cache = [];
       const ids = prompts.map((prompt) => prompt.ids);
-      const { batch, length: seq, ...padded } = padLeft(ids, 0);
+      const padded = padLeft(ids, 0);
+      const { batch, seq } = padded;
       lines = prompts.map(({ row }) => row);
       visible = ids.map((own) => Array.from({ length: seq }, (_, t) => (t < seq - own.length ? 0 : 1)));
-      const tokens = { batch, seq, ids: padded.ids, segments: padded.attentionMask, positions: padded.positionIds };
       const last = Int32Array.from({ length: batch }, (_, line) => (line + 1) * seq - 1);
-      return forward(decoderInputs(dimensions, tokens), last, lines);
+      return forward(decoderInputs(dimensions, padded), last, lines);
     },
     advance: (tokens) => {
       // A row that rests must still see its own column, or its softmax would have nothing to sum over.

@@ -1,6 +1,7 @@
 /** What language models are measured on while they are trained: the loss on the targets of held-out rows, and their answers. */
-import type { EncodedExample } from '../batch/packing.ts';
-import { type PackedRows, packSequences, rowBatches } from '../batch/packing.ts';
+import { packSequences } from '../batch/packing.ts';
+import type { TokenBatch, TokenSequence } from '../batch/token-batch.ts';
+import { rowBatches } from '../batch/token-batch.ts';
 import { ConfigError } from '../errors.ts';
 import { encodeExample, encodePrompt, encodeTarget, type OverlongPolicy } from '../examples/instruction.ts';
 import type { Model } from '../model/model.ts';
@@ -16,7 +17,7 @@ import { type TaskItem, taskItems } from './task-items.ts';
 /** Held-out rows, ready to be measured. */
 export interface ValidationSet {
   /** Rows whose loss is measured, packed, in batches. */
-  readonly batches: readonly PackedRows[];
+  readonly batches: readonly TokenBatch[];
   /** How many rows that are. */
   readonly rows: number;
   /** Questions with right answers, whose accuracy is measured. */
@@ -57,7 +58,7 @@ export interface ValidationResult {
  */
 export function validationSet(tasks: readonly Task[], tokenizer: Tokenizer, choice: ValidationChoice): ValidationSet {
   const { length, overlong, rowsPerTask, seed } = choice;
-  const sequences: EncodedExample[] = [];
+  const sequences: TokenSequence[] = [];
   let dropped = 0;
   const silent: string[] = [];
   for (const task of tasks) {

@@ -1,6 +1,6 @@
 /** Plain text for pre-training: documents as token sequences, long ones in pieces. */
 
-import type { EncodedExample } from '../batch/packing.ts';
+import type { TokenSequence } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
 import type { Random } from '../random.ts';
 import { type JsonLine, readJsonLines } from '../tables/jsonl.ts';
@@ -73,13 +73,13 @@ export function divideCorpus(
  *
  * "abc" in byte tokens, length 3  ->  [BOS, a, b], [b, c, EOS], each with mask [0, 1, 1]
  */
-export function encodeDocument(text: string, tokenizer: Tokenizer, length: number): EncodedExample[] {
+export function encodeDocument(text: string, tokenizer: Tokenizer, length: number): TokenSequence[] {
   const start = tokenizer.bosId ?? tokenizer.eosId;
   const ids = Int32Array.of(start, ...tokenizer.encode(text), tokenizer.eosId);
-  const pieces: EncodedExample[] = [];
+  const pieces: TokenSequence[] = [];
   for (let at = 0; at < ids.length - 1; at += length - 1) {
-    const inputIds = ids.slice(at, at + length);
-    pieces.push({ inputIds, lossMask: new Int32Array(inputIds.length).fill(1, 1) });
+    const piece = ids.slice(at, at + length);
+    pieces.push({ ids: piece, learned: new Int32Array(piece.length).fill(1, 1) });
   }
   return pieces;
 }

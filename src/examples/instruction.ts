@@ -1,5 +1,5 @@
 /** Instruction examples: rendered prompts and targets as token ids with a loss mask. */
-import type { EncodedExample } from '../batch/packing.ts';
+import type { TokenSequence } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
 import type { Turn } from '../tasks/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -12,7 +12,7 @@ export const overlongPolicies = ['error', 'drop', 'left', 'right'] as const;
 export type OverlongPolicy = (typeof overlongPolicies)[number];
 
 /** An example that was made to fit. */
-export interface FittedExample extends EncodedExample {
+export interface FittedExample extends TokenSequence {
   /** Tokens that were cut off. */
   readonly cutTokens: number;
   /** False where the end of the target was cut, and EOS with it. */
@@ -42,28 +42,28 @@ export interface EncodeOptions {
  */
 export function encodePrompt(prompt: string, tokenizer: Tokenizer, history: readonly Turn[] = []): Int32Array {
   if (tokenizer.chat !== null) return tokenizer.chat.ask(history, prompt);
-  return encodeTurns(history, prompt, tokenizer).inputIds;
+  return encodeTurns(history, prompt, tokenizer).ids;
 }
 
 /** BOS, every turn as prompt, line break, space + response, EOS; then the last prompt. Or what the template writes. */
-function encodeTurns(history: readonly Turn[], prompt: string, tokenizer: Tokenizer, where?: string): EncodedExample {
+function encodeTurns(history: readonly Turn[], prompt: string, tokenizer: Tokenizer, where?: string): TokenSequence {
   if (tokenizer.chat !== null) return tokenizer.chat.prompt(history, prompt, where);
-  const given = (ids: Int32Array): EncodedExample => ({ inputIds: ids, lossMask: new Int32Array(ids.length) });
+  const given = (ids: Int32Array): TokenSequence => ({ ids, learned: new Int32Array(ids.length) });
   const parts = tokenizer.bosId === null ? [] : [given(Int32Array.of(tokenizer.bosId))];
-  const ask = (text: string, i: number): EncodedExample => {
+  const ask = (text: string, i: number): TokenSequence => {
     return given(i === 0 ? tokenizer.encode(`${text}\n`) : tokenizer.encodeSection(`${text}\n`));
   };
   for (const [i, turn] of history.entries()) {
-    parts.push(ask(turn.prompt, i), learned(encodeTarget(turn.target, tokenizer), tokenizer));
+    parts.push(ask(turn.prompt, i), learnedResponse(encodeTarget(turn.target, tokenizer), tokenizer));
   }
   return joinParts([...parts, ask(prompt, history.length)]);
 }
 
 /** A response and the EOS after it, all of it learned. */
-function learned(response: Int32Array, { eosId }: Tokenizer): EncodedExample {
-  const inputIds = new Int32Array(response.length + 1).fill(eosId);
-  inputIds.set(response);
-  return { inputIds, lossMask: new Int32Array(inputIds.length).fill(1) };
+function learnedResponse(response: Int32Array, { eosId }: Tokenizer): TokenSequence {
+  const ids = new Int32Array(response.length + 1).fill(eosId);
+  ids.set(response);
+  return { ids, learned: new Int32Array(ids.length).fill(1) };
 }
 
 /**
@@ -109,22 +109,22 @@ export function encodeExample(
       `${where}: the target is empty, so nothing would be learned; expected text. Mend or remove the row.`,
     );
   }
-  const whole = joinParts([before, learned(targetIds, tokenizer)]);
-  const excess = whole.inputIds.length - maxLength;
+  const whole = joinParts([before, learnedResponse(targetIds, tokenizer)]);
+  const excess = whole.ids.length - maxLength;
   if (excess <= 0) return { ...whole, cutTokens: 0, endsInEos: true };
   if (overlong === 'drop') return null;
   if (overlong === 'left' && tokenizer.chat !== null && history.length > 0) {
     const rest = { history: history.slice(1), prompt, target };
     const fitted = encodeExample(rest, tokenizer, { maxLength, overlong, where });
-    return fitted && { ...fitted, cutTokens: whole.inputIds.length - fitted.inputIds.length };
+    return fitted && { ...fitted, cutTokens: whole.ids.length - fitted.ids.length };
   }
   const fixed = tokenizer.bosId === null ? 0 : 1;
-  const canCutLeft = tokenizer.chat === null ? before.inputIds.length - fixed : 0;
+  const canCutLeft = tokenizer.chat === null ? before.ids.length - fixed : 0;
   const canCut = overlong === 'left' ? canCutLeft : targetIds.length;
   if (overlong === 'error' || excess > canCut) {
     throw new DataError(
       `${where}: the example is too long; expected at most ${maxLength} tokens, received ` +
-        `${before.inputIds.length} of prompt and ${targetIds.length + 1} of target and EOS. ` +
+        `${before.ids.length} of prompt and ${targetIds.length + 1} of target and EOS. ` +
         'Raise the sequence length, shorten the row, or choose overlong: drop.',
     );
   }
@@ -133,18 +133,18 @@ export function encodeExample(
   return { ...kept, cutTokens: excess, endsInEos: true };
 }
 
-function slice({ inputIds, lossMask }: EncodedExample, start: number, end?: number): EncodedExample {
-  return { inputIds: inputIds.slice(start, end), lossMask: lossMask.slice(start, end) };
+function slice({ ids, learned }: TokenSequence, start: number, end?: number): TokenSequence {
+  return { ids: ids.slice(start, end), learned: learned.slice(start, end) };
 }
 
-function joinParts(parts: readonly EncodedExample[]): EncodedExample {
-  const length = parts.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
-  const joined = { inputIds: new Int32Array(length), lossMask: new Int32Array(length) };
+function joinParts(parts: readonly TokenSequence[]): TokenSequence {
+  const length = parts.reduce((sum, { ids }) => sum + ids.length, 0);
+  const joined = { ids: new Int32Array(length), learned: new Int32Array(length) };
   let at = 0;
-  for (const { inputIds, lossMask } of parts) {
-    joined.inputIds.set(inputIds, at);
-    joined.lossMask.set(lossMask, at);
-    at += inputIds.length;
+  for (const { ids, learned } of parts) {
+    joined.ids.set(ids, at);
+    joined.learned.set(learned, at);
+    at += ids.length;
   }
   return joined;
 }

@@ -94,8 +94,8 @@ function renderItem(item: MixtureItem, tokenizer: Tokenizer, { maxLength, overlo
   const encoded = encodeExample({ history, prompt, target }, tokenizer, { maxLength, overlong, where: row.where });
   if (encoded === null) return null;
   return {
-    input_ids: encoded.inputIds,
-    loss_mask: encoded.lossMask,
+    input_ids: encoded.ids,
+    loss_mask: encoded.learned,
     part,
     task: task.name,
     cluster: task.cluster,

@@ -1,6 +1,6 @@
 /** The examples of a tokenized table, read from its file one by one and checked when they are read. */
 
-import type { EncodedExample, PackedRows } from '../batch/packing.ts';
+import type { TokenBatch, TokenSequence } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
 import { openRandomAccess, type RandomAccessTable } from '../tables/arrow-random-access.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -20,7 +20,7 @@ export interface TrainingData {
    * The rows of the chosen units, in the order given.
    * @throws DataError naming the example whose mask learns nothing or whose ids are not in the vocabulary
    */
-  take(units: readonly number[]): PackedRows;
+  take(units: readonly number[]): TokenBatch;
   close(): void;
 }
 
@@ -29,7 +29,7 @@ export interface TokenizedExamples {
   /** Tokens of each example. */
   readonly lengths: readonly number[];
   /** @throws DataError where its mask learns nothing or its ids are not in the vocabulary */
-  read(row: number): EncodedExample;
+  read(row: number): TokenSequence;
   close(): void;
 }
 
@@ -55,30 +55,30 @@ export function openExamples(path: string, tokenizer: Tokenizer): TokenizedExamp
 }
 
 function exampleReader(path: string, table: RandomAccessTable, tokenizer: Tokenizer) {
-  const ids = table.listColumn('input_ids');
-  const masks = table.listColumn('loss_mask');
-  const uneven = ids.lengths.findIndex((count, row) => count !== masks.lengths[row]);
+  const idColumn = table.listColumn('input_ids');
+  const maskColumn = table.listColumn('loss_mask');
+  const uneven = idColumn.lengths.findIndex((count, row) => count !== maskColumn.lengths[row]);
   if (uneven >= 0) {
     throw new DataError(
-      `${path}: row ${uneven}: loss_mask: expected ${ids.lengths[uneven]} entries as input_ids, ` +
-        `received ${masks.lengths[uneven]}. Run ${writtenBy}.`,
+      `${path}: row ${uneven}: loss_mask: expected ${idColumn.lengths[uneven]} entries as input_ids, ` +
+        `received ${maskColumn.lengths[uneven]}. Run ${writtenBy}.`,
     );
   }
-  const read = (row: number): EncodedExample => {
-    const inputIds = ids.read(row);
-    const lossMask = masks.read(row);
-    if (!lossMask.includes(1)) {
+  const read = (row: number): TokenSequence => {
+    const ids = idColumn.read(row);
+    const learned = maskColumn.read(row);
+    if (!learned.includes(1)) {
       throw new DataError(
         `${path}: row ${row}: loss_mask is 0 everywhere, so nothing would be learned; expected a 1. Remove the row.`,
       );
     }
-    const outside = inputIds.find((id) => id < 0 || id >= tokenizer.vocabSize);
+    const outside = ids.find((id) => id < 0 || id >= tokenizer.vocabSize);
     if (outside !== undefined) {
       throw new DataError(
         `${path}: row ${row}: input_ids: expected ids below ${tokenizer.vocabSize}, received ${outside}. Run ${writtenBy}.`,
       );
     }
-    return { inputIds, lossMask };
+    return { ids, learned };
   };
-  return { lengths: Array.from(ids.lengths), read };
+  return { lengths: Array.from(idColumn.lengths), read };
 }

@@ -1,6 +1,7 @@
 /** A tokenized table as packed training rows, read from its file batch by batch. */
 
-import { fillRows, planPacking } from '../batch/packing.ts';
+import { planPacking } from '../batch/packing.ts';
+import { layOut } from '../batch/token-batch.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { openExamples, type TrainingData } from './tokenized-examples.ts';
 
@@ -29,7 +30,7 @@ export function openPacked(
     );
     const take = (rows: readonly number[]) => {
       const examples = rows.map((row) => (plan[row] ?? []).map((position) => read(used[position] as number)));
-      return fillRows(examples, length, tokenizer.padId);
+      return layOut(examples, length, tokenizer.padId);
     };
     return { examples: used.length, units: plan.length, perUpdate: rowsPerUpdate, length, take, close };
   } catch (error) {

@@ -1,7 +1,7 @@
 /** A tokenized table as batches of examples of like length, one example a row, padded to one of a few lengths. */
 
-import { fillRows } from '../batch/packing.ts';
 import { groupByBucket } from '../batch/padding.ts';
+import { layOut } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
 import { type Random, seededRandom } from '../random.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -47,7 +47,7 @@ export function openPadded(
     take: (units) => {
       const chosen = units.flatMap((unit) => batches[unit] ?? []);
       const examples = chosen.flatMap(({ rows }) => rows.map((row) => [read(row)]));
-      return fillRows(examples, Math.max(...chosen.map((batch) => batch.length)), tokenizer.padId);
+      return layOut(examples, Math.max(...chosen.map((batch) => batch.length)), tokenizer.padId);
     },
     close,
   };

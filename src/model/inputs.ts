@@ -11,6 +11,9 @@ import { tf } from '../tensor/tf.ts';
 import type { ModelDimensions } from './dimensions.ts';
 import { rotaryWidth } from './dimensions.ts';
 
+/** What of a batch a model reads: all but which tokens a loss is taken over. */
+type ReadTokens = Omit<TokenBatch, 'learned'>;
+
 /** Tensors the decoder reads. */
 export interface DecoderInputs {
   readonly batch: number;
@@ -30,7 +33,7 @@ export function biasOf(inputs: DecoderInputs, window: number | null): Tensor4D {
 }
 
 /** What a full forward pass reads, causal within each segment. */
-export function inputArrays(dimensions: ModelDimensions, tokens: TokenBatch): HostArrays {
+export function inputArrays(dimensions: ModelDimensions, tokens: ReadTokens): HostArrays {
   const { batch, seq, segments } = tokens;
   return arraysOf(dimensions, tokens, (window) => {
     const bias = new Float32Array(batch * seq * seq).fill(MASKED_SCORE);
@@ -76,7 +79,7 @@ export function stepArrays(dimensions: ModelDimensions, step: TokenStep): HostAr
 
 function arraysOf(
   dimensions: ModelDimensions,
-  { batch, seq, ids, positions }: TokenBatch,
+  { batch, seq, ids, positions }: ReadTokens,
   biasFor: (window: number | null) => HostArray,
 ): HostArrays {
   const { ropeTheta: theta, ropeScaling: scaling } = dimensions;
@@ -116,7 +119,7 @@ export function inputsFrom(dimensions: ModelDimensions, tensors: Tensors): Decod
 }
 
 /** Uploads a batch for a full forward pass. The caller disposes the tensors. */
-export function decoderInputs(dimensions: ModelDimensions, tokens: TokenBatch): DecoderInputs {
+export function decoderInputs(dimensions: ModelDimensions, tokens: ReadTokens): DecoderInputs {
   return inputsFrom(dimensions, uploadArrays(inputArrays(dimensions, tokens)));
 }
 

@@ -1,5 +1,5 @@
 /** One update of a student on packed rows, with the logits of a teacher on the same tokens. */
-import type { PackedRows } from '../batch/packing.ts';
+import type { TokenBatch } from '../batch/token-batch.ts';
 import { InvariantError } from '../errors.ts';
 import type { AdamW } from '../execution/adamw.ts';
 import type { UpdateOptions, UpdateResult } from '../execution/eager-update.ts';
@@ -32,7 +32,7 @@ export interface DistillBatch {
 /** Micro-batches of packed rows laid out for both; made of host arrays alone, so it may be done while a step runs. */
 export function distillBatches(
   { student, teacher }: Models,
-  microBatches: readonly PackedRows[],
+  microBatches: readonly TokenBatch[],
   padId: number,
 ): DistillBatch[] {
   const taught = nextTokenBatches(teacher, microBatches, padId);

@@ -1,7 +1,7 @@
 /** Next-token training and evaluation on packed rows: the step of pre-training and of instruction tuning. */
 
-import type { PackedRows } from '../batch/packing.ts';
 import { alignNextToken } from '../batch/packing.ts';
+import type { TokenBatch } from '../batch/token-batch.ts';
 import { InvariantError } from '../errors.ts';
 import type { AdamW } from '../execution/adamw.ts';
 import type { UpdateOptions, UpdateResult } from '../execution/eager-update.ts';
@@ -35,14 +35,14 @@ const POSITION_BUCKET = 128;
 /** Micro-batches of packed rows laid out; made of host arrays alone, so it may be done while a step runs. */
 export function nextTokenBatches(
   { dimensions }: Model,
-  microBatches: readonly PackedRows[],
+  microBatches: readonly TokenBatch[],
   padId: number,
 ): NextTokenBatch[] {
   return microBatches.map((rows) => nextTokenBatch(dimensions, rows, padId));
 }
 
 /** Lays packed rows out, with the positions that are learned. */
-function nextTokenBatch(dimensions: ModelDimensions, rows: PackedRows, padId: number): NextTokenBatch {
+function nextTokenBatch(dimensions: ModelDimensions, rows: TokenBatch, padId: number): NextTokenBatch {
   const { targets, targetMask } = alignNextToken(rows, padId);
   const learned: number[] = [];
   targetMask.forEach((flag, at) => {
@@ -57,15 +57,8 @@ function nextTokenBatch(dimensions: ModelDimensions, rows: PackedRows, padId: nu
     labels[i] = targets[at] as number;
     mask[i] = 1;
   });
-  const tokens = {
-    batch: rows.rows,
-    seq: rows.length,
-    ids: rows.inputIds,
-    segments: rows.segmentIds,
-    positions: rows.positions,
-  };
   const arrays = {
-    ...inputArrays(dimensions, tokens),
+    ...inputArrays(dimensions, rows),
     learned: vector(positions),
     labels: vector(labels),
     mask: vector(mask),
@@ -108,7 +101,7 @@ export async function nextTokenUpdate(
 }
 
 /** Mean loss over the learned tokens of packed rows, in nats a token; no update. */
-export function nextTokenLoss(model: Model, batches: readonly PackedRows[], padId: number): number {
+export function nextTokenLoss(model: Model, batches: readonly TokenBatch[], padId: number): number {
   let sum = 0;
   let tokens = 0;
   for (const rows of batches) {

@@ -1,4 +1,5 @@
 /** Conversations as ids with a mask of what the assistant wrote, in the format of a model's own chat template. */
+import type { TokenSequence } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
 import type { ChatMessage, RenderChat } from './chat-template.ts';
 import type { RenderedEncoder } from './rendered-text.ts';
@@ -7,12 +8,6 @@ import type { RenderedEncoder } from './rendered-text.ts';
 export interface ChatTurn {
   readonly prompt: string;
   readonly target: string;
-}
-
-/** Ids, and 1 where the assistant wrote them: its text and the token that ends it. */
-export interface ChatIds {
-  readonly inputIds: Int32Array;
-  readonly lossMask: Int32Array;
 }
 
 /** How a chat model speaks. */
@@ -24,7 +19,7 @@ export interface ChatFormat {
    * @param where names the example in errors
    * @throws DataError where a message holds a special token's text, or the template rewrites earlier turns
    */
-  prompt(history: readonly ChatTurn[], prompt: string, where?: string): ChatIds;
+  prompt(history: readonly ChatTurn[], prompt: string, where?: string): TokenSequence;
   /**
    * The ids of `prompt` where the template writes the earlier turns as they are; where it rewrites them (Qwen3 takes the
    * thinking out of earlier answers) what it makes of them: to be answered, not learned.
@@ -94,7 +89,7 @@ export function chatFormat(render: RenderChat, encoder: RenderedEncoder, where: 
       const isRewritten = pieces instanceof DataError;
       return isRewritten
         ? Int32Array.from(encoder.encode(render(messages, true) + around.header, ''))
-        : joined(encoder, pieces).inputIds;
+        : joined(encoder, pieces).ids;
     },
     answer: (decoded) => {
       // A beginning of what stands before an answer is nothing of it yet.
@@ -215,16 +210,16 @@ function piecesOf(
   return [...pieces, { text: whole.slice(at), isLearned: false }];
 }
 
-function joined(encoder: RenderedEncoder, pieces: readonly Piece[]): ChatIds {
+function joined(encoder: RenderedEncoder, pieces: readonly Piece[]): TokenSequence {
   const ids: number[] = [];
-  const mask: number[] = [];
+  const learned: number[] = [];
   let before = '';
   for (const { text, isLearned } of pieces) {
     for (const id of encoder.encode(text, before)) {
       ids.push(id);
-      mask.push(isLearned ? 1 : 0);
+      learned.push(isLearned ? 1 : 0);
     }
     before += text;
   }
-  return { inputIds: Int32Array.from(ids), lossMask: Int32Array.from(mask) };
+  return { ids: Int32Array.from(ids), learned: Int32Array.from(learned) };
 }

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { EncodedExample } from '../../src/batch/packing.ts';
-import { alignNextToken, packSequences, planPacking, takeRows } from '../../src/batch/packing.ts';
+import { alignNextToken, packSequences, planPacking } from '../../src/batch/packing.ts';
+import type { TokenSequence } from '../../src/batch/token-batch.ts';
 
-const sequence = (ids: number[], mask = ids.map(() => 1)): EncodedExample => ({
-  inputIds: Int32Array.from(ids),
-  lossMask: Int32Array.from(mask),
+const sequence = (ids: number[], mask = ids.map(() => 1)): TokenSequence => ({
+  ids: Int32Array.from(ids),
+  learned: Int32Array.from(mask),
 });
 const lengths = fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 60 });
 
@@ -19,9 +19,9 @@ const seqioExamples = [
 describe('packSequences', () => {
   it("reproduces seqio's packing example", () => {
     const packed = packSequences(seqioExamples, 15, 0);
-    expect([...packed.inputIds]).toEqual([7, 8, 5, 1, 3, 9, 1, 8, 4, 9, 3, 1, 4, 1, 0]);
-    expect([...packed.lossMask]).toEqual([0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 0]);
-    expect([...packed.segmentIds]).toEqual([1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 0]);
+    expect([...packed.ids]).toEqual([7, 8, 5, 1, 3, 9, 1, 8, 4, 9, 3, 1, 4, 1, 0]);
+    expect([...packed.learned]).toEqual([0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 0]);
+    expect([...packed.segments]).toEqual([1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 0]);
     expect([...packed.positions]).toEqual([0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 5, 6, 0]);
   });
 
@@ -31,17 +31,17 @@ describe('packSequences', () => {
         const sequences = sizes.map((size, i) => sequence(Array.from({ length: size }, (_, t) => 100 * (i + 1) + t)));
         const packed = packSequences(sequences, 12, 0);
         const found: number[][] = [];
-        for (let at = 0; at < packed.inputIds.length; at++) {
-          if (packed.segmentIds[at] === 0) {
-            expect([packed.inputIds[at], packed.lossMask[at], packed.positions[at]]).toEqual([0, 0, 0]);
+        for (let at = 0; at < packed.ids.length; at++) {
+          if (packed.segments[at] === 0) {
+            expect([packed.ids[at], packed.learned[at], packed.positions[at]]).toEqual([0, 0, 0]);
             continue;
           }
           if (packed.positions[at] === 0) found.push([]);
           expect(packed.positions[at]).toBe(found.at(-1)!.length);
-          found.at(-1)!.push(packed.inputIds[at]!);
+          found.at(-1)!.push(packed.ids[at]!);
         }
         const byFirst = (a: number[], b: number[]) => a[0]! - b[0]!;
-        expect(found.sort(byFirst)).toEqual(sequences.map(({ inputIds }) => [...inputIds]).sort(byFirst));
+        expect(found.sort(byFirst)).toEqual(sequences.map(({ ids }) => [...ids]).sort(byFirst));
       }),
       { seed: 1 },
     );
@@ -91,7 +91,7 @@ describe('alignNextToken', () => {
   it("pairs each token with the next of its own segment, as seqio's shifted inputs do", () => {
     // seqio shifts right within each segment and starts it with 0; with that 0 written as a token, its (input, target,
     // weight) triples are ours.
-    const withStart = seqioExamples.map(({ inputIds, lossMask }) => sequence([0, ...inputIds], [0, ...lossMask]));
+    const withStart = seqioExamples.map(({ ids, learned }) => sequence([0, ...ids], [0, ...learned]));
     const packed = packSequences(withStart, 17, -1);
     const { inputs, targets, targetMask } = alignNextToken(packed, -1);
     const pairs = [...inputs].flatMap((input, t) => (targets[t] === -1 ? [] : [[input, targets[t], targetMask[t]]]));
@@ -114,14 +114,4 @@ describe('alignNextToken', () => {
       { seed: 3 },
     );
   });
-});
-
-it('takeRows gives the chosen rows in order', () => {
-  const packed = packSequences([sequence([1, 2, 3]), sequence([4, 5, 6]), sequence([7, 8])], 3, 0);
-  const batch = takeRows(packed, [2, 0]);
-  expect([batch.rows, batch.length]).toEqual([2, 3]);
-  expect([...batch.inputIds]).toEqual([7, 8, 0, 1, 2, 3]);
-  expect([...batch.lossMask]).toEqual([1, 1, 0, 1, 1, 1]);
-  expect([...batch.segmentIds]).toEqual([1, 1, 0, 1, 1, 1]);
-  expect([...batch.positions]).toEqual([0, 1, 0, 0, 1, 2]);
 });

@@ -18,6 +18,7 @@ describe('responseBatch', () => {
         ids: i(5, 6, 7, 2, 0, 0),
         segments: i(1, 1, 1, 1, 0, 0),
         positions: i(0, 1, 2, 3, 0, 0),
+        learned: i(0, 0, 1, 1, 0, 0),
       },
       response: 3,
       ids: i(7, 2, 0),
@@ -76,6 +77,7 @@ describe('packedResponseBatch', () => {
       ids: line(5, 6, 7, 2, 8, 9),
       segments: line(1, 1, 1, 1, 2, 2),
       positions: line(0, 1, 2, 3, 0, 1),
+      learned: line(0, 0, 1, 1, 0, 1),
     });
     expect([response, grid, predictors, mask, last]).toEqual([
       ...[3, i(7, 2, 0, 9, 0, 0), i(1, 2, 0, 4, 0, 0), Float32Array.of(1, 1, 0, 1, 0, 0), i(3, 5)],

@@ -11,22 +11,22 @@ const bytes = byteTokenizer();
 describe('encodeDocument', () => {
   it('is BOS, text and EOS, with loss on all but BOS', () => {
     const [piece, ...rest] = encodeDocument('ab', bytes, 8);
-    expect([...piece!.inputIds]).toEqual([1, ...bytes.encode('ab'), 2]);
-    expect([...piece!.lossMask]).toEqual([0, 1, 1, 1]);
+    expect([...piece!.ids]).toEqual([1, ...bytes.encode('ab'), 2]);
+    expect([...piece!.learned]).toEqual([0, 1, 1, 1]);
     expect(rest).toEqual([]);
   });
 
   it('starts with EOS where the tokenizer has no BOS, as GPT-2 does', () => {
-    expect(encodeDocument('a', { ...bytes, bosId: null }, 8)[0]!.inputIds[0]).toBe(2);
+    expect(encodeDocument('a', { ...bytes, bosId: null }, 8)[0]!.ids[0]).toBe(2);
   });
 
   it('cuts long documents so that every token is predicted once', () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 40 }), fc.integer({ min: 2, max: 9 }), (text, length) => {
         const pieces = encodeDocument(text, bytes, length);
-        const predicted = pieces.flatMap(({ inputIds, lossMask }) => [...inputIds].filter((_, i) => lossMask[i] === 1));
+        const predicted = pieces.flatMap(({ ids, learned }) => [...ids].filter((_, i) => learned[i] === 1));
         expect(predicted).toEqual([...bytes.encode(text), 2]);
-        for (const { inputIds } of pieces) expect(inputIds.length).toBeLessThanOrEqual(length);
+        for (const { ids } of pieces) expect(ids.length).toBeLessThanOrEqual(length);
       }),
       { seed: 1 },
     );

@@ -10,8 +10,8 @@ const options = { maxLength: 64, overlong: 'error' as const, where: 'rows.jsonl:
 describe('encodeExample', () => {
   it('puts BOS, prompt and line break before target and EOS, and learns the latter', () => {
     const example = encodeExample({ prompt: 'a', target: 'b' }, bytes, options);
-    expect([...example!.inputIds]).toEqual([1, id('a'), id('\n'), id(' '), id('b'), 2]);
-    expect([...example!.lossMask]).toEqual([0, 0, 0, 1, 1, 1]);
+    expect([...example!.ids]).toEqual([1, id('a'), id('\n'), id(' '), id('b'), 2]);
+    expect([...example!.learned]).toEqual([0, 0, 0, 1, 1, 1]);
   });
 
   it('learns exactly target and EOS, whatever the texts', () => {
@@ -20,7 +20,10 @@ describe('encodeExample', () => {
     fc.assert(
       fc.property(text, text, (prompt, target) => {
         fc.pre(target !== '');
-        const { inputIds, lossMask } = encodeExample({ prompt, target }, merged, { ...options, maxLength: 999 })!;
+        const { ids: inputIds, learned: lossMask } = encodeExample({ prompt, target }, merged, {
+          ...options,
+          maxLength: 999,
+        })!;
         const learned = inputIds.filter((_, i) => lossMask[i] === 1);
         const given = inputIds.filter((_, i) => lossMask[i] === 0);
         expect(learned.at(-1)).toBe(merged.eosId);
@@ -35,19 +38,19 @@ describe('encodeExample', () => {
   it('has the same ids at the boundary as generation sees, even where a token could span it', () => {
     const merged = trainedTokenizer(['x\n\n\ny', 'x\n\n\ny'], 270); // "\n\n" is one token here
     expect(merged.encode('x\n\n\ny').length).toBeLessThan(merged.encode('x\n').length + merged.encode('\n\ny').length);
-    const { inputIds } = encodeExample({ prompt: 'x', target: '\n\ny' }, merged, options)!;
+    const { ids: inputIds } = encodeExample({ prompt: 'x', target: '\n\ny' }, merged, options)!;
     const promptIds = encodePrompt('x', merged);
     expect([...inputIds.subarray(0, promptIds.length)]).toEqual([...promptIds]);
   });
 
   it('needs no BOS', () => {
-    const { inputIds } = encodeExample({ prompt: 'a', target: 'b' }, { ...bytes, bosId: null }, options)!;
+    const { ids: inputIds } = encodeExample({ prompt: 'a', target: 'b' }, { ...bytes, bosId: null }, options)!;
     expect([...inputIds]).toEqual([id('a'), id('\n'), id(' '), id('b'), 2]);
   });
 
   it('writes earlier turns of a dialogue in the same way, each with EOS, and learns all responses', () => {
     const history = [{ prompt: 'a', target: 'b' }];
-    const { inputIds, lossMask } = encodeExample({ history, prompt: 'c', target: 'd' }, bytes, options)!;
+    const { ids: inputIds, learned: lossMask } = encodeExample({ history, prompt: 'c', target: 'd' }, bytes, options)!;
     expect([...inputIds]).toEqual([1, ...bytes.encode('a\n b'), 2, ...bytes.encode('c\n d'), 2]);
     expect([...lossMask]).toEqual([0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1]);
     expect([...inputIds.subarray(0, 8)]).toEqual([...encodePrompt('c', bytes, history)]);
@@ -60,18 +63,14 @@ describe('encodeExample', () => {
       fc.property(turns, text, text, fc.integer({ min: 4, max: 60 }), (history, prompt, target, maxLength) => {
         const whole = encodeExample({ history, prompt, target }, bytes, { ...options, maxLength: 999 })!;
         const last = bytes.encode(` ${target}`).length + 1;
-        fc.pre(whole.inputIds.length > maxLength && last + 1 <= maxLength);
+        fc.pre(whole.ids.length > maxLength && last + 1 <= maxLength);
         const cut = encodeExample({ history, prompt, target }, bytes, { ...options, maxLength, overlong: 'left' })!;
-        expect(cut.inputIds.length).toBe(maxLength);
-        expect(cut.inputIds[0]).toBe(1);
-        expect([...cut.inputIds.subarray(1)]).toEqual([
-          ...whole.inputIds.subarray(whole.inputIds.length - maxLength + 1),
-        ]);
-        expect([...cut.lossMask.subarray(1)]).toEqual([
-          ...whole.lossMask.subarray(whole.inputIds.length - maxLength + 1),
-        ]);
-        expect([...cut.lossMask.subarray(-last)]).toEqual(Array(last).fill(1));
-        expect(cut).toMatchObject({ cutTokens: whole.inputIds.length - maxLength, endsInEos: true });
+        expect(cut.ids.length).toBe(maxLength);
+        expect(cut.ids[0]).toBe(1);
+        expect([...cut.ids.subarray(1)]).toEqual([...whole.ids.subarray(whole.ids.length - maxLength + 1)]);
+        expect([...cut.learned.subarray(1)]).toEqual([...whole.learned.subarray(whole.ids.length - maxLength + 1)]);
+        expect([...cut.learned.subarray(-last)]).toEqual(Array(last).fill(1));
+        expect(cut).toMatchObject({ cutTokens: whole.ids.length - maxLength, endsInEos: true });
       }),
       { seed: 3 },
     );
@@ -80,8 +79,8 @@ describe('encodeExample', () => {
   it('cuts the end of the target where that is asked for, says that EOS is gone, and leaves the prompt whole', () => {
     const long = { prompt: 'ab', target: 'wxyz' }; // 1 + 3 + 5 + 1 = 10 tokens
     const cut = encodeExample(long, bytes, { ...options, maxLength: 7, overlong: 'right' })!;
-    expect([...cut.inputIds]).toEqual([1, ...bytes.encode('ab\n wx')]);
-    expect([...cut.lossMask]).toEqual([0, 0, 0, 0, 1, 1, 1]);
+    expect([...cut.ids]).toEqual([1, ...bytes.encode('ab\n wx')]);
+    expect([...cut.learned]).toEqual([0, 0, 0, 0, 1, 1, 1]);
     expect(cut).toMatchObject({ cutTokens: 3, endsInEos: false });
     expect(encodeExample(long, bytes, { ...options, maxLength: 10, overlong: 'right' })!.endsInEos).toBe(true);
     expect(() => encodeExample(long, bytes, { ...options, maxLength: 4, overlong: 'right' })).toThrow(
@@ -91,17 +90,17 @@ describe('encodeExample', () => {
 
   it('drops, cuts the beginning of the prompt, or refuses what is too long', () => {
     const long = { prompt: 'abcdef', target: 'yz' }; // 1 + 7 + 3 + 1 = 12 tokens: the target starts with a space
-    expect(encodeExample(long, bytes, { ...options, maxLength: 12 })!.inputIds.length).toBe(12);
+    expect(encodeExample(long, bytes, { ...options, maxLength: 12 })!.ids.length).toBe(12);
     expect(encodeExample(long, bytes, { ...options, maxLength: 11, overlong: 'drop' })).toBeNull();
     const cut = encodeExample(long, bytes, { ...options, maxLength: 8, overlong: 'left' })!;
-    expect([...cut.inputIds]).toEqual([1, ...bytes.encode('ef\n yz'), 2]);
-    expect([...cut.lossMask]).toEqual([0, 0, 0, 0, 1, 1, 1, 1]);
+    expect([...cut.ids]).toEqual([1, ...bytes.encode('ef\n yz'), 2]);
+    expect([...cut.learned]).toEqual([0, 0, 0, 0, 1, 1, 1, 1]);
     expect(() => encodeExample(long, bytes, { ...options, maxLength: 11 })).toThrowErrorMatchingInlineSnapshot(
       `[DataError: rows.jsonl:3: the example is too long; expected at most 11 tokens, received 8 of prompt and 4 of target and EOS. Raise the sequence length, shorten the row, or choose overlong: drop.]`,
     );
     const tight = { ...options, maxLength: 4, overlong: 'left' as const };
     expect(() => encodeExample(long, bytes, tight)).toThrow('the example is too long; expected at most 4 tokens');
-    expect(encodeExample(long, bytes, { ...tight, maxLength: 5 })!.inputIds.at(-1)).toBe(2);
+    expect(encodeExample(long, bytes, { ...tight, maxLength: 5 })!.ids.at(-1)).toBe(2);
   });
 
   it('refuses an empty target', () => {

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { packSequences, takeRows } from '../../src/batch/packing.ts';
+import { packSequences } from '../../src/batch/packing.ts';
+import { takeRows } from '../../src/batch/token-batch.ts';
 import { DataError } from '../../src/errors.ts';
 import {
   describeStatistics,
@@ -175,11 +176,11 @@ describe('openPacked', () => {
     await writeInstruct(path, rows, bytes);
     const data = openPacked(path, bytes, 12, 2);
     const memory = packSequences(
-      rows.map((each) => ({ inputIds: each.input_ids, lossMask: each.loss_mask })),
+      rows.map((each) => ({ ids: each.input_ids, learned: each.loss_mask })),
       12,
       0,
     );
-    expect([data.examples, data.units, data.perUpdate]).toEqual([8, memory.rows, 2]);
+    expect([data.examples, data.units, data.perUpdate]).toEqual([8, memory.batch, 2]);
     const order = [2, 0, 1];
     expect(data.take(order)).toEqual(takeRows(memory, order));
     data.close();
@@ -242,12 +243,12 @@ describe('openPadded', () => {
     // Up to 4 tokens: 3, 4, 4, 2, 4; up to 8: 7, 5; up to 16: 9, 12.
     expect([data.examples, data.units, data.perUpdate, data.length]).toEqual([9, 5, 1, 16]);
     const batches = Array.from({ length: data.units }, (_, unit) => data.take([unit]));
-    expect(batches.map(({ length }) => length)).toEqual([4, 4, 4, 8, 16]);
-    expect(batches.map(({ rows }) => rows)).toEqual([2, 2, 2, 2, 2]);
-    const firsts = batches.flatMap(({ inputIds, length }) => [inputIds[0], inputIds[length]]);
+    expect(batches.map(({ seq }) => seq)).toEqual([4, 4, 4, 8, 16]);
+    expect(batches.map(({ batch }) => batch)).toEqual([2, 2, 2, 2, 2]);
+    const firsts = batches.flatMap(({ ids, seq }) => [ids[0], ids[seq]]);
     expect(new Set(firsts)).toEqual(new Set(sizes.map((_, i) => 10 * i + 3)));
-    for (const { segmentIds, inputIds } of batches) {
-      expect([...segmentIds]).toEqual([...inputIds].map((id) => (id === 0 ? 0 : 1)));
+    for (const { segments, ids } of batches) {
+      expect([...segments]).toEqual([...ids].map((id) => (id === 0 ? 0 : 1)));
     }
     data.close();
   });
@@ -255,7 +256,7 @@ describe('openPadded', () => {
   it('draws which examples share a batch from the seed', async () => {
     const firsts = async (seed: number) => {
       const data = await open([16], 3, seed);
-      const found = [0, 1, 2].map((unit) => [...data.take([unit]).inputIds].filter((_, i) => i % 16 === 0));
+      const found = [0, 1, 2].map((unit) => [...data.take([unit]).ids].filter((_, i) => i % 16 === 0));
       data.close();
       return found;
     };

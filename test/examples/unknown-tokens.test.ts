@@ -34,8 +34,8 @@ function row(prompt: string, target: string): InstructRow {
   const options = { maxLength: 4000, overlong: 'error', where: 'here' } as const;
   const encoded = encodeExample({ prompt, target }, tokenizer, options);
   return {
-    input_ids: encoded?.inputIds ?? new Int32Array(),
-    loss_mask: encoded?.lossMask ?? new Int32Array(),
+    input_ids: encoded?.ids ?? new Int32Array(),
+    loss_mask: encoded?.learned ?? new Int32Array(),
     ...{ part: 'p', task: 't', cluster: 'c', template_id: 'x', kind: 'direct', shots: 0, row_id: 'r7', split: 'train' },
     ...{ prompt, target, options: [], cut_tokens: 0 },
   };

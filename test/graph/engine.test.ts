@@ -24,7 +24,7 @@ import { tinyIds, tinyModel, tinyStop, tinyStyles } from '../model/tiny-model.ts
 
 const adamOptions = { beta1: 0.9, beta2: 0.99, epsilon: 1e-6, epsilonStyle: 'pytorch', weightDecay: 0 } as const;
 const update = { learningRate: 1e-2, clipNorm: 1, where: 'step' };
-const rows = packSequences([{ inputIds: tinyIds(10, 1), lossMask: new Int32Array(10).fill(1) }], 12, 0);
+const rows = packSequences([{ ids: tinyIds(10, 1), learned: new Int32Array(10).fill(1) }], 12, 0);
 const prompts = [5, 2, 9].map((length, seed) => tinyIds(length, seed));
 const sampling = { temperature: 0.8, topK: 0, topP: 1, maxNewTokens: 12, batchSize: 3 };
 

@@ -35,8 +35,8 @@ const update = { learningRate: 3e-3, clipNorm: 1, where: 'step' };
 
 const rows = packSequences(
   [1, 2, 3, 4].map((seed) => ({
-    inputIds: tinyIds(5 + seed, seed),
-    lossMask: Int32Array.from({ length: 5 + seed }, (_, t) => (t < 2 ? 0 : 1)),
+    ids: tinyIds(5 + seed, seed),
+    learned: Int32Array.from({ length: 5 + seed }, (_, t) => (t < 2 ? 0 : 1)),
   })),
   12,
   0,

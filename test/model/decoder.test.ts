@@ -1,8 +1,8 @@
 /** What must hold of any decoder: causality, padding, packing, the cache, and gradients of the whole loss. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { padLeft, padRight } from '../../src/batch/padding.ts';
 import type { TokenBatch } from '../../src/batch/token-batch.ts';
+import { layOut } from '../../src/batch/token-batch.ts';
 import type { KeyValues } from '../../src/model/decoder.ts';
 import { decode, selectPositions } from '../../src/model/decoder.ts';
 import { tokenLogits } from '../../src/model/heads.ts';
@@ -24,18 +24,12 @@ import { tinyIds, tinyModel, tinyStyles } from './tiny-model.ts';
 
 /** Sequences as a batch padded on one side. */
 function padded(sequences: Int32Array[], side: 'left' | 'right', length: number): TokenBatch {
-  const {
-    batch,
-    length: seq,
-    ids,
-    attentionMask,
-    positionIds,
-  } = (side === 'left' ? padLeft : padRight)(sequences, 0, length);
-  return { batch, seq, ids, segments: attentionMask, positions: positionIds };
+  const rows = sequences.map((ids) => [{ ids, learned: new Int32Array(ids.length) }]);
+  return layOut(rows, length, 0, side);
 }
 
 /** Hidden states of every position, a list of numbers each. */
-function hiddenStates(model: Model, tokens: TokenBatch): Float32Array[] {
+function hiddenStates(model: Model, tokens: Omit<TokenBatch, 'learned'>): Float32Array[] {
   const inputs = decoderInputs(model.dimensions, tokens);
   const flat = take(tf.tidy(() => decode(model.dimensions, modelWeights(model), inputs).hidden));
   disposeInputs(inputs);

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { packSequences, rowBatches } from '../../src/batch/packing.ts';
+import { packSequences } from '../../src/batch/packing.ts';
+import { rowBatches } from '../../src/batch/token-batch.ts';
 import { InvariantError } from '../../src/errors.ts';
 import type { AdamW } from '../../src/execution/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
@@ -15,8 +16,8 @@ import { tinyIds, tinyModel } from '../model/tiny-model.ts';
 import { expectNeutralAfter } from '../tensor/neutral.ts';
 
 const sequences = [9, 7, 12, 5].map((length, seed) => ({
-  inputIds: tinyIds(length, seed),
-  lossMask: Int32Array.from({ length }, (_, i) => (i > 2 ? 1 : 0)),
+  ids: tinyIds(length, seed),
+  learned: Int32Array.from({ length }, (_, i) => (i > 2 ? 1 : 0)),
 }));
 const rows = packSequences(sequences, 12, 0);
 const rate = { learningRate: 0.01, clipNorm: null, where: 'test' };
@@ -71,7 +72,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
         );
         return [loss, stats.kl, stats.crossEntropy];
       });
-    expect(await update(1)).toBeAllclose(await update(rows.rows), { rtol: 1e-5, atol: 1e-6 });
+    expect(await update(rows.batch)).toBeAllclose(await update(1), { rtol: 1e-5, atol: 1e-6 });
   });
 
   it('with alpha 1 brings the student to the teacher', async () => {
@@ -105,7 +106,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const sizes = { vocab, context: 24, layers: 1, heads: 2, dModel: 8 };
     const other = newModel(gpt2Style(sizes), 'tokens', seededRandom(1));
     // Ids that every embedding has.
-    const low = { ...rows, inputIds: rows.inputIds.map((id) => id % 28) };
+    const low = { ...rows, ids: rows.ids.map((id) => id % 28) };
     await withStudent(async (student, adam) => {
       const { loss } = await distillUpdate(
         { student, teacher: other },
@@ -124,7 +125,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 
   it('refuses rows without a learned token, and frees its tensors', async () => {
-    const nothing = { ...rows, lossMask: new Int32Array(rows.lossMask.length) };
+    const nothing = { ...rows, learned: new Int32Array(rows.learned.length) };
     const options = { ...rate, alpha: 0.5, temperature: 2 };
     await withStudent(async (student, adam) => {
       await distillUpdate({ student, teacher }, adam, distillBatches({ student, teacher }, [rows], 0), options);

@@ -1,8 +1,9 @@
 /** The next-token step: what is learned, that splitting a batch changes nothing, and that it learns. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { EncodedExample, PackedRows } from '../../src/batch/packing.ts';
-import { packSequences, rowBatches, takeRows } from '../../src/batch/packing.ts';
+import { packSequences } from '../../src/batch/packing.ts';
+import type { TokenBatch, TokenSequence } from '../../src/batch/token-batch.ts';
+import { rowBatches, takeRows } from '../../src/batch/token-batch.ts';
 import { InvariantError } from '../../src/errors.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import { disposeModel, modelFrom } from '../../src/model/model.ts';
@@ -17,14 +18,14 @@ const adamOptions = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, epsilonStyle: 'pyt
 const options = { learningRate: 0.01, clipNorm: 1, where: 'instruct step 3' };
 
 /** A sequence whose first `prompt` tokens are not learned. */
-function example(length: number, prompt: number, seed: number): EncodedExample {
-  const lossMask = Int32Array.from({ length }, (_, t) => (t < prompt ? 0 : 1));
-  return { inputIds: tinyIds(length, seed), lossMask };
+function example(length: number, prompt: number, seed: number): TokenSequence {
+  const learned = Int32Array.from({ length }, (_, t) => (t < prompt ? 0 : 1));
+  return { ids: tinyIds(length, seed), learned };
 }
 
 const examples = [example(6, 2, 1), example(5, 3, 2), example(7, 1, 3), example(4, 2, 4)];
 const packed = packSequences(examples, 12, 0);
-const single = (one: EncodedExample): PackedRows => packSequences([one], one.inputIds.length, 0);
+const single = (one: TokenSequence): TokenBatch => packSequences([one], one.ids.length, 0);
 
 describe.each(lanesToTest())('on the %s lane', (lane) => {
   beforeAll(async () => {
@@ -33,11 +34,11 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
 
   it.each(tinyStyles)('%s has the same loss packed as one by one, over learned tokens', (style) => {
     const model = tinyModel(style);
-    const tokens = examples.map(({ lossMask }) => lossMask.reduce((sum, flag) => sum + flag, 0));
+    const tokens = examples.map(({ learned }) => learned.reduce((sum, flag) => sum + flag, 0));
     const sums = examples.map((one, i) => nextTokenLoss(model, [single(one)], 0) * tokens[i]!);
     const expected = sums.reduce((sum, x) => sum + x, 0) / tokens.reduce((sum, x) => sum + x, 0);
     expect([nextTokenLoss(model, [packed], 0)]).toBeAllclose([expected], tolerance.forward);
-    const rows = Array.from({ length: packed.rows }, (_, row) => takeRows(packed, [row]));
+    const rows = Array.from({ length: packed.batch }, (_, row) => takeRows(packed, [row]));
     expect([nextTokenLoss(model, rows, 0)]).toBeAllclose([expected], tolerance.forward);
     disposeModel(model);
   });
@@ -51,8 +52,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
         // One token of one sequence is learned: its loss is the whole loss.
         const at = 1 + (token % (lengths[chosen]! - 1));
         const sequences = lengths.map((length, i) => {
-          const lossMask = Int32Array.from({ length }, (_, t) => (i === chosen && t === at ? 1 : 0));
-          return { inputIds: tinyIds(length, i + 1), lossMask };
+          const learned = Int32Array.from({ length }, (_, t) => (i === chosen && t === at ? 1 : 0));
+          return { ids: tinyIds(length, i + 1), learned };
         });
         const together = nextTokenLoss(model, [packSequences(sequences, 12, 0)], 0);
         const alone = nextTokenLoss(model, [single(sequences[chosen]!)], 0);
@@ -73,18 +74,18 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   it('learns the tokens of the mask alone, and never the first of a sequence', () => {
     const model = tinyModel();
     const one = example(6, 5, 1);
-    const all = { ...one, lossMask: one.lossMask.map(() => 1) };
+    const all = { ...one, learned: one.learned.map(() => 1) };
     expect([nextTokenLoss(model, [single(one)], 0)]).not.toBeAllclose([nextTokenLoss(model, [single(all)], 0)], {
       rtol: 1e-2,
     });
     // The first token of a sequence has nothing before it to predict it from.
-    const fromSecond = { ...one, lossMask: Int32Array.of(0, 1, 1, 1, 1, 1) };
+    const fromSecond = { ...one, learned: Int32Array.of(0, 1, 1, 1, 1, 1) };
     expect(nextTokenLoss(model, [single(all)], 0)).toBe(nextTokenLoss(model, [single(fromSecond)], 0));
     disposeModel(model);
   });
 
   it('makes the same update of a batch whole or in micro-batches', async () => {
-    const updated = async (microBatches: readonly PackedRows[]) => {
+    const updated = async (microBatches: readonly TokenBatch[]) => {
       const model = tinyModel();
       const adam = createAdamW(model.parameters.layout, { ...adamOptions, epsilon: 1e-3 });
       const { loss, gradientNorm, tokens } = await nextTokenUpdate(
@@ -99,7 +100,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       return { loss, gradientNorm, tokens, values };
     };
     const rows = packSequences(examples, 7, 0);
-    expect(rows.rows).toBe(4);
+    expect(rows.batch).toBe(4);
     const whole = await updated([rows]);
     const split = await updated(rowBatches(takeRows(rows, [3, 1, 0, 2]), 1));
     expect([split.loss, split.gradientNorm]).toBeAllclose([whole.loss, whole.gradientNorm], tolerance.forward);
@@ -124,7 +125,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   it('refuses a batch in which nothing is learned, and leaves the model alone', async () => {
     const model = tinyModel();
     const adam = createAdamW(model.parameters.layout, adamOptions);
-    const nothing = single({ inputIds: tinyIds(4, 1), lossMask: new Int32Array(4) });
+    const nothing = single({ ids: tinyIds(4, 1), learned: new Int32Array(4) });
     await expectNeutralAfter(async () => {
       await expect(nextTokenUpdate(model, adam, nextTokenBatches(model, [nothing], 0), options)).rejects.toThrow(
         new InvariantError(

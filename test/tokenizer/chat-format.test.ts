@@ -58,7 +58,7 @@ describe.each(Object.entries(golden.formats))('%s', (name, { family, cases }) =>
 
   it('writes the ids that transformers writes, up to the end of the answer', () => {
     for (const { turns, ids } of cases) {
-      const { inputIds } = encodeExample(example(turns), tokenizer, options)!;
+      const { ids: inputIds } = encodeExample(example(turns), tokenizer, options)!;
       expect([...inputIds]).toEqual(ids.slice(0, ids.lastIndexOf(tokenizer.eosId) + 1));
     }
   });
@@ -72,7 +72,7 @@ describe.each(Object.entries(golden.formats))('%s', (name, { family, cases }) =>
 
   it('learns what the assistant wrote, and the token that ends it', () => {
     for (const { turns, mask } of cases) {
-      const { inputIds, lossMask } = encodeExample(example(turns), tokenizer, options)!;
+      const { ids: inputIds, learned: lossMask } = encodeExample(example(turns), tokenizer, options)!;
       if (mask !== undefined) expect([...lossMask]).toEqual(mask.slice(0, inputIds.length));
       const ends = inputIds.filter((id, i) => lossMask[i] === 1 && id === tokenizer.eosId);
       expect(ends).toHaveLength(turns.length / 2);
@@ -162,7 +162,7 @@ describe('the plain format', () => {
   it('as a template gives transformers our ids and our mask', () => {
     expect(golden.plainTemplate).toBe(PLAIN_TEMPLATE);
     for (const { turns, ids, mask } of golden.plain) {
-      const { inputIds, lossMask } = encodeExample(example(turns), base, options)!;
+      const { ids: inputIds, learned: lossMask } = encodeExample(example(turns), base, options)!;
       expect([[...inputIds], [...lossMask]]).toEqual([ids, mask]);
     }
   });
@@ -191,7 +191,7 @@ describe('a chat format', () => {
     const turns = fc.array(fc.record({ prompt: text, target: text }), { maxLength: 3 });
     fc.assert(
       fc.property(turns, text, text, (history, prompt, target) => {
-        const { inputIds, lossMask } = encodeExample({ history, prompt, target }, chatml, options)!;
+        const { ids: inputIds, learned: lossMask } = encodeExample({ history, prompt, target }, chatml, options)!;
         const asked = encodePrompt(prompt, chatml, history);
         expect([...inputIds.subarray(0, asked.length)]).toEqual([...asked]);
         expect([...inputIds.subarray(asked.length)]).toEqual([...encodeTarget(target, chatml), chatml.eosId]);
@@ -248,7 +248,11 @@ describe('a chat format', () => {
       expect(read(tokenizer, encodePrompt('Hi', tokenizer))).toBe(asked);
       expect(read(tokenizer, encodeTarget('Yes', tokenizer))).toBe(answered);
       expect(decodeResponse(encodeTarget('Yes', tokenizer), tokenizer).trim()).toBe('Yes');
-      const { inputIds, lossMask } = encodeExample({ history: [turn], prompt: 'c', target: 'd' }, tokenizer, options)!;
+      const { ids: inputIds, learned: lossMask } = encodeExample(
+        { history: [turn], prompt: 'c', target: 'd' },
+        tokenizer,
+        options,
+      )!;
       const learned = inputIds.filter((_, i) => lossMask[i] === 1);
       expect(read(tokenizer, learned)).toBe(`${answered}<|eos|>`.repeat(2).replace('Yes', 'b').replace('Yes', 'd'));
     }
@@ -258,10 +262,10 @@ describe('a chat format', () => {
     const turn = { prompt: 'aaaa', target: 'bbbb' };
     const whole = encodeExample({ history: [turn, turn], prompt: 'c', target: 'd' }, chatml, options)!;
     const shorter = encodeExample({ history: [turn], prompt: 'c', target: 'd' }, chatml, options)!;
-    const maxLength = whole.inputIds.length - 1;
+    const maxLength = whole.ids.length - 1;
     const left = { ...options, maxLength, overlong: 'left' as const };
     const cut = encodeExample({ history: [turn, turn], prompt: 'c', target: 'd' }, chatml, left)!;
-    expect(cut).toEqual({ ...shorter, cutTokens: whole.inputIds.length - shorter.inputIds.length });
+    expect(cut).toEqual({ ...shorter, cutTokens: whole.ids.length - shorter.ids.length });
     expect(() => encodeExample({ prompt: 'c', target: 'd' }, chatml, { ...left, maxLength: 5 })).toThrow('too long');
   });
 

@@ -114,7 +114,7 @@ describe.each(Object.entries(spoken))('a chat format of %s', (_, { template, ans
           { role: 'assistant', content: turn.target },
         ]);
         const options = { maxLength: 9999, overlong: 'error' as const, where: 'row' };
-        const { inputIds, lossMask } = encodeExample({ history, prompt, target }, tokenizer, options)!;
+        const { ids: inputIds, learned: lossMask } = encodeExample({ history, prompt, target }, tokenizer, options)!;
         const whole = render(messages, false);
         const written = read(inputIds);
         expect(whole.startsWith(written)).toBe(true);

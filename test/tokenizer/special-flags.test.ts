@@ -47,7 +47,7 @@ describe('special tokens', () => {
     expect([tokenizer.eosId, ...tokenizer.stopIds]).toEqual([260, 260, 2]);
     const written = encodeTarget('b', tokenizer);
     expect(decodeResponse([...written, 260], tokenizer)).toBe('b');
-    const { inputIds } = encodeExample(
+    const { ids: inputIds } = encodeExample(
       { history: [{ prompt: 'a', target: 'b' }], prompt: 'c', target: 'd' },
       tokenizer,
       {
