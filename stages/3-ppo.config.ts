@@ -6,7 +6,6 @@ import {
   filePath,
   Memory,
   Optimizer,
-  PolicyPrompts,
   Run,
   Runtime,
   SamplingSection,
@@ -14,6 +13,7 @@ import {
   withDefaults,
 } from '../src/run/sections.ts';
 import { microBatchKey } from '../src/run/training-section.ts';
+import { PolicyPrompts } from '../src/worlds/prompts-section.ts';
 
 export const PpoConfig = z
   .strictObject({

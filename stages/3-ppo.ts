@@ -24,8 +24,7 @@ import { keptFacts } from '../src/checkpoint/stage-cards.ts';
 import { trainedHash } from '../src/checkpoint/trained-hash.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import type { ChatPrompt } from '../src/evaluation/chat-prompts.ts';
-import { describePrompts, loadPolicyPrompts } from '../src/evaluation/chat-prompts.ts';
-import { goldScore } from '../src/evaluation/gold.ts';
+import { describePrompts } from '../src/evaluation/chat-prompts.ts';
 import type { HeldOutMeans } from '../src/evaluation/held-out-answers.ts';
 import { answerColumns, heldOutMeasures, measureAnswers } from '../src/evaluation/held-out-answers.ts';
 import type { CursorState } from '../src/examples/cursor.ts';
@@ -51,6 +50,7 @@ import { openSamples } from '../src/run/samples.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
+import { loadPolicyPrompts } from '../src/worlds/load-prompts.ts';
 import { PpoConfig } from './3-ppo.config.ts';
 
 interface State {
@@ -143,9 +143,9 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     const inner = await updateOnRollout(models, optimizers, rollout, targets, settings, random);
     const seconds = (performance.now() - began) / 1000;
 
-    // 5. Steer β, and write down what happened. Gold is looked at, never used.
+    // 5. Steer β, and write down what happened. The judge is heard, never used.
     const answers = rollout.responses.map((ids) => decodeResponse(ids, tokenizer));
-    const gold = asked.map(({ gold: request }, row) => request && goldScore(request, answers[row] as string).total);
+    const gold = asked.map(({ judge }, row) => judge?.score(answers[row] as string).total ?? null);
     const { learningRate } = settings.policy;
     const { scores, kl: responseKl } = shaped;
     const speed = { seconds, graphs: graphsMade() };

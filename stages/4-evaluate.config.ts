@@ -1,7 +1,8 @@
 /** Configuration of stage 4: base, instruct and PPO checkpoints on the same held-out rows and prompts. */
 import { z } from 'zod';
 import { rankingRules } from '../src/evaluation/rank-options.ts';
-import { filePath, ignoreFields, PromptsSection, Run, Runtime, SamplingSection } from '../src/run/sections.ts';
+import { filePath, ignoreFields, Run, Runtime, SamplingSection } from '../src/run/sections.ts';
+import { JudgedPrompts } from '../src/worlds/prompts-section.ts';
 
 export const EvaluateConfig = z
   .strictObject({
@@ -75,7 +76,7 @@ export const EvaluateConfig = z
       .positive()
       .default(8)
       .describe('Words in a row that count as an overlap of held-out rows with training examples (GPT-3: 13).'),
-    prompts: PromptsSection.optional().describe('Conversation prompts; needs ppo and reward.'),
+    prompts: JudgedPrompts.optional().describe('Conversation prompts; needs ppo and reward.'),
     promptCount: z.int().positive().default(150).describe('Conversation prompts.').meta({ readWhen: 'prompts!=null' }),
     sampling: SamplingSection.prefault({}).meta({ readWhen: 'prompts!=null' }),
   })

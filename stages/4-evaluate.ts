@@ -13,13 +13,13 @@ import type { JudgedAnswer } from '../src/evaluation/answer-prompts.ts';
 import { answerPrompts, judged } from '../src/evaluation/answer-prompts.ts';
 import type { TaskAnswer } from '../src/evaluation/answer-tasks.ts';
 import { answerTasks } from '../src/evaluation/answer-tasks.ts';
-import { loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
 import type { Overlap } from '../src/evaluation/contamination.ts';
 import { ngramOverlap } from '../src/evaluation/contamination.ts';
 import {
   answerColumns,
   answerRow,
   contaminationColumns,
+  partColumns,
   protocolColumns,
   protocolRow,
   tableColumns,
@@ -47,6 +47,7 @@ import { describeLosses, loadTasks, rowsOf } from '../src/tasks/tasks.ts';
 import { breathe, Interrupted } from '../src/terminal/interrupts.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
+import { loadJudgedPrompts } from '../src/worlds/load-prompts.ts';
 import { EvaluateConfig } from './4-evaluate.config.ts';
 
 type ModelName = 'base' | 'instruct' | 'ppo';
@@ -71,7 +72,7 @@ async function prepare(config: EvaluateConfig) {
   // Every model reads the answers of every other.
   const { prompts: source, promptCount } = config;
   const free = context - config.sampling.maxNewTokens;
-  const prompts = source === undefined ? [] : loadChatPrompts(source, tokenizer, free).slice(0, promptCount);
+  const prompts = source === undefined ? [] : loadJudgedPrompts(source, tokenizer, free).slice(0, promptCount);
   const tasks = loadTasks(config.data.seed, config.data.templates, config.data.tasks, config.data.ignoreFields);
   const seen = readSeen(config.instruct);
   const { samples, maxNewTokens: chain } = config.chainOfThought;
@@ -151,10 +152,10 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
   const overlaps = contamination(config, tasks);
 
   // 4. Everything into Arrow, the summary as tables.
-  const instructGold = (answers.get('instruct') ?? []).map(({ gold }) => gold.total);
+  const instructTotals = (answers.get('instruct') ?? []).map(({ judgement }) => judgement.total);
   const table = names.map((name) => {
     const own = results.filter(({ model }) => model === name);
-    return tableRow(name, own, answers.get(name) ?? [], instructGold);
+    return tableRow(name, own, answers.get(name) ?? [], instructTotals);
   });
   const write = async (name: string, work: (path: string) => Promise<void>): Promise<void> => {
     await work(folder.file(`${name}.arrow`));
@@ -163,7 +164,10 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
   const about = { tokenizer: tokenizer.hash };
   await write('tasks', (path) => writeTable(path, taskColumns, taskRows(answerSets, config.split, seen), about));
   const answerRows = [...answers].flatMap(([name, list]) => list.map((answer) => answerRow(name, answer)));
-  if (judges !== undefined) await write('answers', (path) => writeTable(path, answerColumns, answerRows, about));
+  if (judges !== undefined)
+    await write('answers', (path) =>
+      writeTable(path, { ...answerColumns, ...partColumns(prompts) }, answerRows, about),
+    );
   await write('protocol', (path) => writeTable(path, protocolColumns, results.map(protocolRow)));
   await write('contamination', (path) => writeTable(path, contaminationColumns, overlaps.map(overlapRow)));
   await write('table', (path) => writeTable(path, tableColumns, table));

@@ -1,13 +1,14 @@
-/** Configuration of the preference pairs: sampled answers, labelled by the gold scorer with noise. */
+/** Configuration of the preference pairs: sampled answers, labelled by a judge with noise. */
 import { z } from 'zod';
-import { filePath, PromptsSection, Run, Runtime, SamplingSection } from '../src/run/sections.ts';
+import { filePath, Run, Runtime, SamplingSection } from '../src/run/sections.ts';
+import { JudgedPrompts } from '../src/worlds/prompts-section.ts';
 
 export const PreferencesConfig = z
   .strictObject({
     run: Run,
     runtime: Runtime.prefault({}),
     model: filePath('Instruction-tuned checkpoint whose answers are compared: a run folder or a Hugging Face folder.'),
-    prompts: PromptsSection,
+    prompts: JudgedPrompts,
     sampling: SamplingSection.prefault({}),
     responsesPerPrompt: z.int().min(2).default(4).describe('Answers drawn for each prompt.'),
     pairsPerPrompt: z
@@ -27,12 +28,14 @@ export const PreferencesConfig = z
           .number()
           .nonnegative()
           .default(0.1)
-          .describe('Gold difference at which the label is right with probability σ(1) = 0.73; 0 for no noise.'),
+          .describe(
+            'Difference of the judge’s totals at which the label is right with probability σ(1) = 0.73; 0 for no noise.',
+          ),
         tie: z
           .number()
           .nonnegative()
           .default(0.1)
-          .describe('Pairs whose gold scores differ by no more than this are dropped.'),
+          .describe('Pairs whose totals by the judge differ by no more than this are dropped.'),
       })
       .prefault({}),
   })

@@ -1,5 +1,5 @@
 /**
- * Makes the preference pairs of stage 2: answers sampled from the instruction-tuned model, compared by the gold scorer.
+ * Makes the preference pairs of stage 2: answers sampled from the instruction-tuned model, compared by the judge of the prompt.
  *
  *   Reads   a stage-1 checkpoint, data/seed/chat.jsonl
  *   Writes  <run.folder>/{config.yaml, train.arrow, held-out.arrow, responses.arrow, manifest.json}
@@ -12,8 +12,7 @@ import { checkModelFolder, loadModelFolder } from '../src/checkpoint/model-folde
 import { generateEach } from '../src/decoding/generate.ts';
 import { DataError } from '../src/errors.ts';
 import type { JudgedPrompt } from '../src/evaluation/chat-prompts.ts';
-import { describePrompts, loadChatPrompts } from '../src/evaluation/chat-prompts.ts';
-import { goldScore } from '../src/evaluation/gold.ts';
+import { describePrompts } from '../src/evaluation/chat-prompts.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { decodeResponse } from '../src/examples/instruction.ts';
 import type { PreferenceRow } from '../src/examples/preference.ts';
@@ -30,9 +29,10 @@ import { bool, float32, int32List, utf8 } from '../src/tables/columns.ts';
 import { countAt, describeTally, type Tally, tallyEntry } from '../src/tables/tally.ts';
 import { breathe, Interrupted } from '../src/terminal/interrupts.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
+import { loadJudgedPrompts } from '../src/worlds/load-prompts.ts';
 import { PreferencesConfig } from './preferences.config.ts';
 
-/** A sampled answer with its gold score. */
+/** A sampled answer with its total by the judge, in [0, 1]. */
 interface Answer {
   readonly prompt: JudgedPrompt;
   readonly ids: Int32Array;
@@ -42,12 +42,12 @@ interface Answer {
 }
 
 const responseColumns = {
-  prompt_id: utf8('Row of chat.jsonl.'),
+  prompt_id: utf8('Row of the prompt.'),
   prompt: utf8('Rendered prompt.'),
   response: utf8('Sampled answer.'),
   response_ids: int32List('Token ids of the answer, EOS included where it was drawn.'),
   ended: bool('Whether EOS was drawn.'),
-  gold: float32('Gold score in [0, 1].'),
+  gold: float32('Total of the judge in [0, 1].'),
 };
 
 export const preferences: Stage<PreferencesConfig> = { name: 'preferences', schema: PreferencesConfig, check, run };
@@ -59,7 +59,7 @@ async function prepare(config: PreferencesConfig, record: (parent: Parent) => Pr
   const tokenizer = loadTokenizer(parent.folder);
   const where = `instruct model ${config.model}`;
   const { context } = checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer });
-  const prompts = loadChatPrompts(config.prompts, tokenizer, context - config.sampling.maxNewTokens);
+  const prompts = loadJudgedPrompts(config.prompts, tokenizer, context - config.sampling.maxNewTokens);
   return { parent, tokenizer, prompts };
 }
 
@@ -81,7 +81,7 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
   });
   const { model } = loadModelFolder(parent.folder, { plan: trainNothing(), tokenizer, say: progress.say });
 
-  // 1. Several answers to every prompt, each with its gold score.
+  // 1. Several answers to every prompt, each with the total of its judge.
   const random = seededRandom(config.run.seed, 'preferences');
   const jobs = prompts.flatMap((prompt) => Array.from({ length: config.responsesPerPrompt }, () => prompt));
   const bar = progress.phase('preferences', jobs.length, { unit: 'answers' });
@@ -92,7 +92,7 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
   for (const { prompt: job, response } of generateEach(model, asked, config.sampling, tokenizer, random)) {
     const prompt = jobs[job] as JudgedPrompt;
     const text = decodeResponse(response.ids, tokenizer);
-    const gold = goldScore(prompt.gold, text).total;
+    const gold = prompt.judge.score(text).total;
     answers[job] = { prompt, ids: response.ids, text, ended: response.ended, gold };
     written += 1;
     sum += gold;
@@ -182,5 +182,5 @@ function toRow({ better, worse, flipped }: LabelledPair, split: string): Prefere
 await program(
   import.meta.url,
   preferences,
-  'Samples answers of a model and labels pairs of them by the gold scorer, with noise.',
+  'Samples answers of a model and labels pairs of them by the judge of their prompts, with noise.',
 );

@@ -8,7 +8,7 @@ import type { InnerLoopResult } from './update-on-rollout.ts';
 export const ppoMetrics = {
   'reward/score': 'Mean normalised reward-model score of the rollout, missing-EOS score put in.',
   'reward/rlhf': 'Mean over responses of score − β · Σ_t (log π − log π_ref): the objective with the k1 penalty.',
-  'reward/gold': 'Mean gold score of the rollout. Never trained on, never selected by.',
+  'reward/gold': 'Mean total of the judge over the rollout. Never trained on, never selected by.',
   'kl/response': 'Mean over responses of Σ_t log π − log π_ref (k1), in nats.',
   'kl/weight': 'β of the rollout.',
   'loss/policy': 'Mean over updates of max(−A·ρ, −A·clip(ρ)).',
@@ -27,7 +27,7 @@ export const ppoMetrics = {
   'response/length': 'Mean tokens of a response, EOS included.',
   'response/eos_fraction': 'Fraction of responses that ended with EOS.',
   'optimizer/learning_rate': 'Learning rate of the policy.',
-  'held_out/gold': 'Mean gold score on held-out prompts.',
+  'held_out/gold': 'Mean total of the judge on held-out prompts.',
   'held_out/reward': 'Mean normalised reward-model score on held-out prompts, as it is.',
   'held_out/kl': 'Mean KL a response on held-out prompts, in nats.',
   'held_out/objective': 'held_out/reward − β · held_out/kl, with β as configured (kl.weight) throughout.',
@@ -44,7 +44,7 @@ export interface RolloutNumbers {
   readonly klWeight: number;
   /** [batch · response] */
   readonly returns: Float32Array;
-  /** [batch] */
+  /** [batch], total of the judge; null where the prompt has none. */
   readonly gold: readonly (number | null)[];
   readonly learningRate: number;
   readonly seconds: number;

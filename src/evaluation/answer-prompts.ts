@@ -1,4 +1,4 @@
-/** Answers conversation prompts with a model and scores the answers by gold, reward model and KL to a reference. */
+/** Answers prompts with a model and scores the answers by the prompt's judge, reward model and KL to a reference. */
 
 import { responseLogProbs, responseScores } from '../alignment/score-responses.ts';
 import { likeLengths } from '../batch/like-lengths.ts';
@@ -10,8 +10,7 @@ import type { Model } from '../model/model.ts';
 import type { Random } from '../random.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { ChatPrompt } from './chat-prompts.ts';
-import type { GoldScore } from './gold.ts';
-import { goldScore } from './gold.ts';
+import type { Judgement } from './judge.ts';
 import { meanAndDeviation } from './statistics.ts';
 
 /** One answer with its scores. */
@@ -21,8 +20,8 @@ export interface ScoredAnswer {
   readonly ended: boolean;
   /** Tokens, EOS included. */
   readonly length: number;
-  /** Null where the prompt has no gold. */
-  readonly gold: GoldScore | null;
+  /** Null where the prompt has no judge. */
+  readonly judgement: Judgement | null;
   /** Normalised reward-model score; missing EOS is not replaced here. */
   readonly reward: number;
   /** Σ_t log π − log π_ref over the response, in nats, at the sampling temperature. */
@@ -69,25 +68,25 @@ export function answerPrompts(
       }
       const { mean, deviation } = judges.normalisation;
       const reward = ((scores[row] as number) - mean) / deviation;
-      const gold = prompt.gold && goldScore(prompt.gold, response);
-      answers[index] = { prompt, response, ended, length: ids.length, gold, reward, kl };
+      const judgement = prompt.judge?.score(response) ?? null;
+      answers[index] = { prompt, response, ended, length: ids.length, judgement, reward, kl };
     });
   }
   return answers;
 }
 
-/** An answer that gold has judged. */
-export type JudgedAnswer = ScoredAnswer & { readonly gold: GoldScore };
+/** An answer whose prompt has a judge. */
+export type JudgedAnswer = ScoredAnswer & { readonly judgement: Judgement };
 
-/** The same answers where every prompt has gold. */
+/** The answers whose prompts have a judge. */
 export function judged(answers: readonly ScoredAnswer[]): JudgedAnswer[] {
-  return answers.flatMap((answer) => (answer.gold === null ? [] : [{ ...answer, gold: answer.gold }]));
+  return answers.filter((answer): answer is JudgedAnswer => answer.judgement !== null);
 }
 
-/** Means over answers; gold is null where there is none. */
+/** Means over answers; `gold`, the total of the judge, is null where no prompt has one. */
 export function meanAnswer(answers: readonly ScoredAnswer[]): { gold: number | null; reward: number; kl: number } {
   const mean = (values: number[]): number => meanAndDeviation(values).mean;
-  const gold = answers.flatMap((answer) => (answer.gold === null ? [] : [answer.gold.total]));
+  const gold = judged(answers).map(({ judgement }) => judgement.total);
   return {
     gold: gold.length === 0 ? null : mean(gold),
     reward: mean(answers.map(({ reward }) => reward)),

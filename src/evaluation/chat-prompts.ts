@@ -1,16 +1,13 @@
-/** Conversation prompts with what the gold scorer needs to judge an answer. */
-import { join } from 'node:path';
-import { DataError, hasCode } from '../errors.ts';
+/** Prompts that are answered, each with the judge of its answers where it has one. */
+import { DataError } from '../errors.ts';
 import { encodePrompt } from '../examples/instruction.ts';
-import { readText } from '../files/text-file.ts';
 import { readJsonLines } from '../tables/jsonl.ts';
-import type { Task } from '../tasks/tasks.ts';
-import { loadTasks, rowsOf } from '../tasks/tasks.ts';
+import type { Task, TaskRow } from '../tasks/tasks.ts';
+import { rowsOf } from '../tasks/tasks.ts';
 import { renderTemplate } from '../tasks/template.ts';
 import { findUnread, unreadProblems } from '../tasks/unread-fields.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import type { GoldRequest } from './gold.ts';
-import { goldRequest, parseGoldLexicon } from './gold.ts';
+import type { Judge } from './judge.ts';
 
 /** One prompt. */
 export interface ChatPrompt {
@@ -18,35 +15,33 @@ export interface ChatPrompt {
   readonly prompt: string;
   /** BOS, prompt, line break. */
   readonly promptIds: Int32Array;
-  /** Read by the gold scorer alone: nothing that is trained sees it. Null where there is no gold. */
-  readonly gold: GoldRequest | null;
+  /** Judges the answers; nothing that is trained sees it. Null where the prompt has no judge. */
+  readonly judge: Judge | null;
 }
 
-/** A prompt whose answers the gold scorer can judge. */
+/** A prompt that has a judge. */
 export interface JudgedPrompt extends ChatPrompt {
-  readonly gold: GoldRequest;
-}
-
-/** Where prompts come from. */
-export interface PromptSource {
-  /** Folder with `chat.jsonl` and `lexicon.json`. */
-  readonly seed: string;
-  /** Folder with `chat.yaml`. */
-  readonly templates: string;
-  readonly split: string;
+  readonly judge: Judge;
 }
 
 /**
- * Loads the prompts of a split, rendered with the trained templates in turn.
+ * The prompts of a split of a task, rendered with the trained templates in turn.
+ * @param judgeOf the judge of a row's answers; throws DataError for a row that it cannot read
  * @param limit most tokens a prompt may have
- * @throws DataError for missing or wrong files, a split without rows, or naming every prompt that is too long
+ * @throws DataError for a split without rows, or naming every prompt that is too long
  */
-export function loadChatPrompts(source: PromptSource, tokenizer: Tokenizer, limit: number): JudgedPrompt[] {
-  const task = loadTasks(source.seed, source.templates, ['chat'])[0] as Task;
-  const lexicon = readLexicon(join(source.seed, 'lexicon.json'));
-  const templates = task.templates.templates.filter(({ kind, split }) => kind === 'direct' && split === 'train');
-  const rows = rowsOf(task, source.split);
-  if (rows.length === 0) throw new DataError(`${task.path}: no rows of split "${source.split}"; expected prompts.`);
+export function taskPrompts(
+  task: Task,
+  split: string,
+  judgeOf: (row: TaskRow) => Judge,
+  tokenizer: Tokenizer,
+  limit: number,
+): JudgedPrompt[] {
+  const templates = task.templates.templates.filter(
+    (template) => template.kind === 'direct' && template.split === 'train',
+  );
+  const rows = rowsOf(task, split);
+  if (rows.length === 0) throw new DataError(`${task.path}: no rows of split "${split}"; expected prompts.`);
   const problems: string[] = [];
   const prompts = rows.map((row, index): JudgedPrompt => {
     const template = templates[index % templates.length];
@@ -59,7 +54,7 @@ export function loadChatPrompts(source: PromptSource, tokenizer: Tokenizer, limi
           'Lower sampling.maxNewTokens or use a model with a longer context.',
       );
     }
-    return { id: row.id, prompt, promptIds, gold: goldRequest(row.fields, lexicon, row.where) };
+    return { id: row.id, prompt, promptIds, judge: judgeOf(row) };
   });
   if (problems.length > 0) throw new DataError(firstOf(problems, task.path));
   return prompts;
@@ -96,7 +91,7 @@ export function loadPromptFile(source: PromptFile, tokenizer: Tokenizer, limit: 
       const promptIds = raw ? Int32Array.of(...begin, ...tokenizer.encode(prompt)) : encodePrompt(prompt, tokenizer);
       if (promptIds.length > limit)
         problems.push(`${where}: the prompt has ${promptIds.length} tokens; expected at most ${limit}. Shorten it.`);
-      prompts.push({ id: String(id ?? where), prompt, promptIds, gold: null });
+      prompts.push({ id: String(id ?? where), prompt, promptIds, judge: null });
     }
   }
   if (problems.length > 0) throw new DataError(firstOf(problems, file));
@@ -118,35 +113,8 @@ function show(value: unknown): string {
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
-/**
- * Loads the prompts of PPO: of a file, or conversations of the valley with what the gold scorer needs.
- * @throws DataError as `loadPromptFile` and `loadChatPrompts`
- */
-export function loadPolicyPrompts(
-  source: { readonly [Key in keyof (PromptSource & PromptFile)]?: (PromptSource & PromptFile)[Key] | undefined } & {
-    readonly split: string;
-  },
-  tokenizer: Tokenizer,
-  limit: number,
-): ChatPrompt[] {
-  const { file, seed = '', templates = '', split, raw = false } = source;
-  if (file !== undefined) return loadPromptFile({ file, split, raw }, tokenizer, limit);
-  return loadChatPrompts({ seed, templates, split }, tokenizer, limit);
-}
-
 /** A line of figures: "held out  150 prompts, longest 31 tokens". */
 export function describePrompts(name: string, prompts: readonly ChatPrompt[]): string {
   const longest = prompts.reduce((most, { promptIds }) => Math.max(most, promptIds.length), 0);
   return `${name}  ${prompts.length} prompts, longest ${longest} tokens`;
-}
-
-function readLexicon(path: string): ReturnType<typeof parseGoldLexicon> {
-  try {
-    return parseGoldLexicon(readText(path), path);
-  } catch (error) {
-    if (!hasCode(error, 'ENOENT')) throw error;
-    throw new DataError(
-      `${path}: there is no such file; expected the words of the world. Run node --import tsx scripts/build-seed.ts.`,
-    );
-  }
 }

@@ -1,8 +1,9 @@
 /** The Arrow tables of an evaluation: every question, every conversation, results by protocol, overlap, one line a model. */
-import type { Row } from '../tables/columns.ts';
+import type { Column, Row } from '../tables/columns.ts';
 import { bool, float32, float32List, float64, int32, nullable, utf8, utf8List } from '../tables/columns.ts';
 import type { JudgedAnswer } from './answer-prompts.ts';
 import type { TaskAnswer } from './answer-tasks.ts';
+import type { ChatPrompt } from './chat-prompts.ts';
 import type { ProtocolResult } from './protocol.ts';
 import { protocolOf, type Seen } from './protocol.ts';
 import { bestOption, type RankingRule } from './rank-options.ts';
@@ -39,22 +40,23 @@ export const taskColumns = {
   by_mutual_information: utf8('Best option by mutual information.'),
 };
 
-/** Columns of `answers.arrow`. */
+/** Columns of `answers.arrow`, beside those of `partColumns`. */
 export const answerColumns = {
   model: utf8('Which checkpoint answered: base, instruct or ppo.'),
   prompt: utf8('Rendered prompt.'),
   response: utf8('Sampled answer.'),
-  gold: float32('Gold score, the mean of its five parts.'),
-  gold_answered: float32('Answers what was asked.'),
-  gold_friendly: float32('Friendly tone.'),
-  gold_sentences: float32('Complete sentences.'),
-  gold_repetition: float32('1 without repetition.'),
-  gold_length: float32('1 for the right length.'),
+  gold: float32('Total of the judge in [0, 1].'),
   reward: float32('Normalised reward-model score.'),
   kl: float32('Σ_t log π − log π_instruct over the answer, in nats.'),
   length: int32('Tokens of the answer, EOS included.'),
   ended: bool('Whether EOS was drawn.'),
 };
+
+/** The columns of the parts of a judgement, as "gold_friendly"; none where no prompt has a judge. */
+export function partColumns(prompts: readonly ChatPrompt[]): Record<`gold_${string}`, Column<number>> {
+  const parts = prompts.find(({ judge }) => judge !== null)?.judge?.parts ?? {};
+  return Object.fromEntries(Object.entries(parts).map(([name, says]) => [`gold_${name}`, float32(says)]));
+}
 
 /** Columns of `protocol.arrow`. */
 export const protocolColumns = {
@@ -93,12 +95,14 @@ export const tableColumns = {
   accuracy_unseen_templates: nullable(float64('The same tasks with templates that were never trained.')),
   accuracy_unseen_datasets: nullable(float64('Tasks that were not trained, of clusters that were.')),
   accuracy_unseen_clusters: nullable(float64('Tasks of clusters that were not trained.')),
-  gold: nullable(float64('Mean gold score of the answers to conversation prompts.')),
-  gold_sd: nullable(float64('Standard deviation of the gold score.')),
+  gold: nullable(float64('Mean total of the judge over the answers to conversation prompts.')),
+  gold_sd: nullable(float64('Standard deviation of that total.')),
   reward: nullable(float64('Mean normalised reward-model score.')),
   kl: nullable(float64('Mean KL to the instruct model a response, in nats.')),
   length: nullable(float64('Mean tokens of an answer.')),
-  win_rate: nullable(float64('Fraction of prompts whose answer beats the instruct model’s by gold; ties count half.')),
+  win_rate: nullable(
+    float64('Fraction of prompts whose answer beats the instruct model’s by the judge; ties count half.'),
+  ),
 };
 export type TableRow = Row<typeof tableColumns>;
 
@@ -142,22 +146,21 @@ export function taskRow(
 }
 
 /** A line of `answers.arrow`. */
-export function answerRow(model: string, answer: JudgedAnswer): Row<typeof answerColumns> {
-  const { prompt, response, gold, reward, kl, length, ended } = answer;
+export function answerRow(
+  model: string,
+  answer: JudgedAnswer,
+): Row<typeof answerColumns & ReturnType<typeof partColumns>> {
+  const { prompt, response, judgement, reward, kl, length, ended } = answer;
   return {
     model,
     prompt: prompt.prompt,
     response,
-    gold: gold.total,
-    gold_answered: gold.answered,
-    gold_friendly: gold.friendly,
-    gold_sentences: gold.sentences,
-    gold_repetition: gold.repetition,
-    gold_length: gold.length,
+    gold: judgement.total,
     reward,
     kl,
     length,
     ended,
+    ...Object.fromEntries(Object.entries(judgement.parts).map(([name, value]) => [`gold_${name}`, value])),
   };
 }
 
@@ -173,12 +176,15 @@ export function protocolRow(result: ProtocolResult): Row<typeof protocolColumns>
   };
 }
 
-/** The line of a model: its questions without examples in front, and its conversations where there are any. */
+/**
+ * The line of a model: its questions without examples in front, and its conversations where there are any.
+ * @param instructTotals what the judge says of the instruct model's answers to the same prompts
+ */
 export function tableRow(
   model: string,
   results: readonly ProtocolResult[],
   answers: readonly JudgedAnswer[],
-  instructGold: readonly number[],
+  instructTotals: readonly number[],
 ): TableRow {
   const overall = (...wanted: string[]): number | null => {
     const found = results.find(
@@ -187,7 +193,7 @@ export function tableRow(
     );
     return found?.mean ?? null;
   };
-  const own = answers.map(({ gold }) => gold.total);
+  const own = answers.map(({ judgement }) => judgement.total);
   const mean = (values: readonly number[]): number | null =>
     values.length === 0 ? null : meanAndDeviation(values).mean;
   return {
@@ -201,6 +207,6 @@ export function tableRow(
     reward: mean(answers.map(({ reward }) => reward)),
     kl: mean(answers.map(({ kl }) => kl)),
     length: mean(answers.map(({ length }) => length)),
-    win_rate: own.length === 0 ? null : winRate(own, instructGold),
+    win_rate: own.length === 0 ? null : winRate(own, instructTotals),
   };
 }

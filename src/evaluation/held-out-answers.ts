@@ -13,7 +13,7 @@ import type { ChatPrompt } from './chat-prompts.ts';
 export const answerColumns = {
   prompt: utf8('Rendered prompt.'),
   response: utf8('Sampled answer.'),
-  gold: nullable(float32('Gold score in [0, 1]; never trained on; null where the prompts have none.')),
+  gold: nullable(float32('Total of the judge in [0, 1]; never trained on; null where the prompt has no judge.')),
   reward: float32('Normalised reward-model score.'),
   kl: float32('Σ_t log π − log π_ref over the answer, in nats.'),
   length: int32('Tokens of the answer, EOS included.'),
@@ -48,8 +48,8 @@ export function measureAnswers(
   tokenizer: Tokenizer,
 ) {
   const answers = answerPrompts(policy, judges, prompts, sampling, tokenizer, seededRandom(seed, 'held-out'));
-  const rows = answers.map(({ prompt, response, gold, reward, kl, length }) => {
-    return { prompt: prompt.prompt, response, gold: gold?.total ?? null, reward, kl, length };
+  const rows = answers.map(({ prompt, response, judgement, reward, kl, length }) => {
+    return { prompt: prompt.prompt, response, gold: judgement?.total ?? null, reward, kl, length };
   });
   const means = meanAnswer(answers);
   const measured: HeldOutMeans = { ...means, objective: means.reward - klWeight * means.kl };

@@ -1,4 +1,4 @@
-/** How well a reward model judges preference pairs, against the labels and against gold. */
+/** How well a reward model judges preference pairs, against the labels and against the judge. */
 
 import { responseScores } from '../alignment/score-responses.ts';
 import { likeLengths } from '../batch/like-lengths.ts';
@@ -24,7 +24,7 @@ export interface PairQuality {
   readonly loss: number;
   /** Raw scores, in the order of the pairs. */
   readonly scores: { chosen: number; rejected: number }[];
-  /** Against gold where a pair has gold scores, else against its label; pairs with equal gold are not counted. */
+  /** Against the judge where a pair has its totals, else against its label; pairs with equal totals are not counted. */
   readonly accuracy: number;
   /** Against the labels, noise included. */
   readonly labelAccuracy: number;
@@ -81,7 +81,7 @@ export function judgePairs(
   const sequences = rows.map(pairIds).flatMap(({ chosen, rejected }) => [chosen, rejected]);
   const all = scoreSequences(model, sequences, padId);
   const scores = rows.map((_, i) => ({ chosen: all[2 * i] as number, rejected: all[2 * i + 1] as number }));
-  const byGold = rows.flatMap((row, i) => {
+  const byJudge = rows.flatMap((row, i) => {
     const better = betterResponse(row);
     if (better === null) return [];
     const { chosen, rejected } = scores[i] as { chosen: number; rejected: number };
@@ -89,18 +89,18 @@ export function judgePairs(
     const pair = better === 'chosen' ? { chosen, rejected } : { chosen: rejected, rejected: chosen };
     return [{ ...pair, group: row.group, betterIsShorter: better === 'chosen' ? difference < 0 : difference > 0 }];
   });
-  const shorter = byGold.filter(({ betterIsShorter }) => betterIsShorter);
+  const shorter = byJudge.filter(({ betterIsShorter }) => betterIsShorter);
   const { bins, error } = calibration(scores);
   const withMargins = scores.map((pair, i) => ({ ...pair, margin: useMargin ? (rows[i]?.margin ?? 0) : 0 }));
   return {
     loss: bradleyTerryLoss(withMargins, centring),
     scores,
-    accuracy: pairAccuracy(byGold),
+    accuracy: pairAccuracy(byJudge),
     labelAccuracy: pairAccuracy(scores),
     shorterAccuracy: shorter.length === 0 ? null : pairAccuracy(shorter),
     calibrationError: error,
     bins,
-    groups: accuracyByGroup(byGold),
+    groups: accuracyByGroup(byJudge),
   };
 }
 

@@ -13,8 +13,8 @@ const sampleColumns = {
   rejected: utf8('The other response.'),
   score_chosen: float32('Raw score of the labelled choice.'),
   score_rejected: float32('Raw score of the other response.'),
-  gold_chosen: nullable(float32('Gold score of the labelled choice; null where there is none.')),
-  gold_rejected: nullable(float32('Gold score of the other response; null where there is none.')),
+  gold_chosen: nullable(float32('Total of the judge for the labelled choice; null where there is none.')),
+  gold_rejected: nullable(float32('Total of the judge for the other response; null where there is none.')),
   flipped: nullable(bool('Whether label noise swapped the two; null where that is unknown.')),
 };
 

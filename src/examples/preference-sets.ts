@@ -37,7 +37,7 @@ const writtenBy = 'node --import tsx stages/preferences.ts or npm run import';
  *
  * @param reader `groupBy` is asked of the held-out pairs alone
  * @throws DataError as `readPreferences`; or for prompts of held-out pairs that are also trained on (the first five),
- *   margins that are to be used and are all 0, and held-out pairs of which gold prefers neither response
+ *   margins that are to be used and are all 0, and held-out pairs of which the judge prefers neither response
  */
 export function readPreferenceSets(sources: PreferenceSources, reader: PreferenceReader): PreferenceSets {
   const { pairs, share } = sources;
@@ -109,7 +109,7 @@ function linkedBy(pairs: readonly PreferencePair[]): string[] {
   return pairs.map(({ chosen }) => rootOf(chosen));
 }
 
-/** Which response is the better one: by gold where there is gold, else by the label; null where gold is equal. */
+/** Which response is the better one: by the judge where there is one, else by the label; null where it prefers neither. */
 export function betterResponse(pair: {
   readonly gold_chosen: number | null;
   readonly gold_rejected: number | null;

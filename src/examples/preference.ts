@@ -21,8 +21,8 @@ const tokenColumns = {
 
 const labelColumns = {
   margin: float32('How much better the chosen response is, in units of the label; 0 where unknown.'),
-  gold_chosen: float32('Score of the chosen response by the hidden gold scorer.'),
-  gold_rejected: float32('Score of the rejected response by the hidden gold scorer.'),
+  gold_chosen: float32('Total of the judge for the chosen response.'),
+  gold_rejected: float32('Total of the judge for the rejected response.'),
   flipped: bool('True where label noise made the worse response the chosen one.'),
 };
 
@@ -40,7 +40,7 @@ export type PreferenceRow = Row<typeof preferenceColumns>;
 export interface PreferencePair extends Row<typeof textColumns>, Row<typeof tokenColumns> {
   /** 0 where unknown. */
   readonly margin: number;
-  /** null where there is no gold score. */
+  /** What a judge says of each; null where there is none. */
   readonly gold_chosen: number | null;
   readonly gold_rejected: number | null;
   readonly flipped: boolean | null;

@@ -37,13 +37,13 @@ export interface ChainSummary {
   readonly ppo: {
     readonly goldBefore: number;
     readonly goldAfter: number;
-    /** Standard deviation of the instruct model's gold scores over the held-out prompts. */
+    /** Standard deviation of the instruct model's totals by the judge over the held-out prompts. */
     readonly goldSdBefore: number;
     readonly proxyBefore: number;
     readonly proxyAfter: number;
     /** Nats, to the instruct model, on held-out prompts. */
     readonly klPerResponse: number;
-    /** Against the instruct model, by gold. */
+    /** Against the instruct model, by the judge. */
     readonly winRate: number;
   };
   readonly table: readonly EvaluationRow[];

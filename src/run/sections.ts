@@ -223,34 +223,3 @@ export const SamplingSection = z.strictObject({
   maxNewTokens: z.int().positive().default(48).describe('Longest response, EOS included.'),
   batchSize: z.int().positive().default(64).describe('Prompts decoded side by side.'),
 });
-
-/** Where the prompts of PPO come from: conversations of the valley, or a file of one's own. */
-export const PolicyPrompts = z
-  .strictObject({
-    file: filePath(
-      'JSONL with prompt and split, in place of seed and templates; there is no gold score then.',
-    ).optional(),
-    raw: z
-      .boolean()
-      .default(false)
-      .describe(
-        'The response goes on with the text of the file as it is, instead of answering it as the model was trained.',
-      ),
-    seed: filePath('Folder with chat.jsonl and lexicon.json.').optional(),
-    templates: filePath('Folder with chat.yaml.').optional(),
-    split: z.string().describe('Split to take the prompts from.'),
-  })
-  .superRefine(({ file, seed, templates }, context) => {
-    const given = Object.entries({ file, seed, templates }).flatMap(([key, value]) => (value === undefined ? [] : key));
-    if (['file', 'seed templates'].includes(given.join(' '))) return;
-    const message = `expected either file, or seed and templates, received ${given.join(', ') || 'none of them'}. On the command line key=null takes a key out, as prompts.seed=null`;
-    context.addIssue({ code: 'custom', message });
-  })
-  .refine(({ file, raw }) => !raw || file !== undefined, { path: ['raw'], message: 'expected false without a file' });
-
-/** Where conversation prompts come from. */
-export const PromptsSection = z.strictObject({
-  seed: filePath('Folder with chat.jsonl and lexicon.json.'),
-  templates: filePath('Folder with chat.yaml.'),
-  split: z.string().describe('Split of chat.jsonl to take the prompts from.'),
-});

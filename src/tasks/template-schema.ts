@@ -5,7 +5,7 @@ import { z } from 'zod';
 export const templateKinds = ['direct', 'inverted', 'chain_of_thought', 'dialogue'] as const;
 export type TemplateKind = (typeof templateKinds)[number];
 
-/** How the answers of a dataset are judged; "gold" are conversations, scored by the gold scorer. */
+/** How the answers of a dataset are judged; "gold" has no right answer: a judge scores it. */
 export const taskMetrics = ['accuracy', 'exact_match', 'token_f1', 'rouge_l', 'chrf', 'gold'] as const;
 export type TaskMetric = (typeof taskMetrics)[number];
 

@@ -2,9 +2,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { responseLogProbs, responseScores } from '../../src/alignment/score-responses.ts';
 import { responseBatch } from '../../src/batch/response-batch.ts';
 import { generate } from '../../src/decoding/generate.ts';
-import { answerPrompts } from '../../src/evaluation/answer-prompts.ts';
+import { answerPrompts, judged, meanAnswer } from '../../src/evaluation/answer-prompts.ts';
 import type { ChatPrompt } from '../../src/evaluation/chat-prompts.ts';
-import { goldScore } from '../../src/evaluation/gold.ts';
+import type { Judge } from '../../src/evaluation/judge.ts';
 import { decodeResponse, encodePrompt } from '../../src/examples/instruction.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
@@ -15,9 +15,17 @@ import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 import { byteModel } from './byte-model.ts';
 
 const tokenizer = byteTokenizer();
-const gold = { answerKey: [['7']], rivals: ['7', '8'], knownWords: new Set(['a', 'hat']) };
+/** A judge that tells both the prompt and the answer it was given apart. */
+const judgeOf = (i: number): Judge => ({
+  parts: { place: 'Place of the prompt.', size: 'Characters of the answer.' },
+  score: (answer) => ({
+    total: ((7 * answer.length + i) % 10) / 10,
+    parts: { place: i / 10, size: answer.length / 99 },
+  }),
+});
 const prompts: ChatPrompt[] = ['What?', 'How much is a hat?', 'Hm', 'Who asks?', 'And now?'].map((prompt, i) => ({
-  ...{ id: `p${i}`, prompt, promptIds: encodePrompt(prompt, tokenizer), gold },
+  ...{ id: `p${i}`, prompt, promptIds: encodePrompt(prompt, tokenizer) },
+  judge: i === 4 ? null : judgeOf(i),
 }));
 const options = { temperature: 0.7, topK: 0, topP: 1, maxNewTokens: 6, batchSize: 2 };
 
@@ -26,7 +34,7 @@ describe.each(lanesToTest())('answerPrompts on the %s lane', (lane) => {
     await useLane(lane);
   });
 
-  it('gives each prompt the answer drawn for it, with gold, normalised reward and KL of its own', () => {
+  it('gives each prompt the answer drawn for it, with judgement, normalised reward and KL of its own', () => {
     const [policy, reference, reward] = [byteModel('tokens', 1), byteModel('tokens', 2), byteModel('score', 3)];
     const judges = { reference, reward, normalisation: { mean: 0.5, deviation: 4 } };
     const answers = answerPrompts(policy, judges, prompts, options, tokenizer, seededRandom(1));
@@ -36,7 +44,7 @@ describe.each(lanesToTest())('answerPrompts on the %s lane', (lane) => {
       const { ids, ended } = drawn[i]!;
       const response = decodeResponse(ids, tokenizer);
       expect(answer).toMatchObject({ prompt: prompts[i], response, ended, length: ids.length });
-      expect(answer.gold).toEqual(goldScore(gold, response));
+      expect(answer.judgement).toEqual(i === 4 ? null : judgeOf(i).score(response));
       const alone = responseBatch([{ promptIds: promptIds[i]!, responseIds: ids }], tokenizer.padId);
       const sum = (values: Float32Array): number => values.reduce((total, x) => total + x, 0);
       const [p, q] = [policy, reference].map((model) => sum(responseLogProbs(model, alone, options.temperature)));
@@ -45,6 +53,10 @@ describe.each(lanesToTest())('answerPrompts on the %s lane', (lane) => {
         atol: 1e-3,
       });
     });
+    expect(judged(answers)).toEqual(answers.slice(0, 4));
+    const totals = answers.slice(0, 4).map(({ response }, i) => judgeOf(i).score(response).total);
+    expect([meanAnswer(answers).gold]).toBeAllclose([totals.reduce((sum, total) => sum + total, 0) / 4]);
+    expect(meanAnswer(answers.slice(4)).gold).toBeNull();
     for (const model of [policy, reference, reward]) disposeModel(model);
   });
 

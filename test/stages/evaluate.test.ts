@@ -135,6 +135,9 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
       }
     }
     expect(arrowRows(join(folder(), 'table.arrow'))).toEqual(summary.table);
+    const parts = ['answered', 'friendly', 'sentences', 'repetition', 'length'];
+    const judged = answers.map((each) => mean(parts.map((part) => Number(each[`gold_${part}`]))));
+    expect(answers.map(({ gold }) => Number(gold))).toBeAllclose(judged);
   });
 
   it('measures the gain over base on the same questions, and none for base itself', () => {

@@ -1,0 +1,30 @@
+/** The prompts that a configuration names: the one file that says whose judge comes with them. */
+
+import type { ChatPrompt, JudgedPrompt } from '../evaluation/chat-prompts.ts';
+import { loadPromptFile } from '../evaluation/chat-prompts.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { JudgedPrompts, PolicyPrompts } from './prompts-section.ts';
+import { loadValleyPrompts } from './valley/prompts.ts';
+
+/**
+ * Loads prompts that all have a judge.
+ * @param limit most tokens a prompt may have
+ * @throws DataError as `loadValleyPrompts`
+ */
+export function loadJudgedPrompts(source: JudgedPrompts, tokenizer: Tokenizer, limit: number): JudgedPrompt[] {
+  return loadValleyPrompts(source, tokenizer, limit);
+}
+
+/**
+ * Loads the prompts of PPO: of a file, without a judge, or those of `loadJudgedPrompts`.
+ * @param limit most tokens a prompt may have
+ * @throws DataError as `loadPromptFile` and `loadJudgedPrompts`
+ */
+export function loadPolicyPrompts(
+  { file, raw, seed = '', templates = '', split }: PolicyPrompts,
+  tokenizer: Tokenizer,
+  limit: number,
+): ChatPrompt[] {
+  if (file !== undefined) return loadPromptFile({ file, split, raw }, tokenizer, limit);
+  return loadJudgedPrompts({ seed, templates, split }, tokenizer, limit);
+}

@@ -1,0 +1,35 @@
+/** The conversation prompts of the valley, each with the gold scorer as its judge. */
+
+import { join } from 'node:path';
+import type { JudgedPrompt } from '../../evaluation/chat-prompts.ts';
+import { taskPrompts } from '../../evaluation/chat-prompts.ts';
+import type { Task, TaskRow } from '../../tasks/tasks.ts';
+import { loadTasks } from '../../tasks/tasks.ts';
+import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
+import { goldJudge, goldRequest } from './gold.ts';
+import { readLexicon } from './lexicon.ts';
+
+/** Where the conversations are. */
+export interface ValleyPrompts {
+  /** Folder with `chat.jsonl` and `lexicon.json`. */
+  readonly seed: string;
+  /** Folder with `chat.yaml`. */
+  readonly templates: string;
+  readonly split: string;
+}
+
+/**
+ * Loads the prompts of a split of chat.jsonl.
+ * @param limit most tokens a prompt may have
+ * @throws DataError for missing or wrong files, rows that the gold scorer cannot read, and as `taskPrompts`
+ */
+export function loadValleyPrompts(
+  { seed, templates, split }: ValleyPrompts,
+  tokenizer: Tokenizer,
+  limit: number,
+): JudgedPrompt[] {
+  const task = loadTasks(seed, templates, ['chat'])[0] as Task;
+  const lexicon = readLexicon(join(seed, 'lexicon.json'));
+  const judgeOf = ({ fields, where }: TaskRow) => goldJudge(goldRequest(fields, lexicon, where));
+  return taskPrompts(task, split, judgeOf, tokenizer, limit);
+}
