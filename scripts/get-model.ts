@@ -59,7 +59,7 @@ function parse(argv: readonly string[]): { values: { to?: string; help?: boolean
 }
 
 /** Fetches a model and shows how far it is. */
-export async function fetchModel(
+async function fetchModel(
   { model, folder }: GetModelArguments,
   hub: Hub,
   progress: Progress,

@@ -27,7 +27,7 @@ const flags = {
 const usage = 'Usage: npm run docs [-- <run folder of a chain> --machine <text> --prompt <text>]';
 
 /** The documents that may show figures. */
-export function documentsWithFigures(): string[] {
+function documentsWithFigures(): string[] {
   const inDocs = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
   return ['README.md', ...inDocs.sort().map((name) => `docs/${name}`)];
 }

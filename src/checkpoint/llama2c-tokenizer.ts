@@ -48,15 +48,6 @@ export function readLlama2cTokenizer(bytes: Uint8Array, vocab: number, where: st
   };
 }
 
-/**
- * The pieces of a llama2.c tokenizer file with their scores, as `llama2cTokenizerFiles` takes them.
- * @throws CheckpointError as `readLlama2cTokenizer`
- */
-export function readLlama2cPieces(bytes: Uint8Array, vocab: number, where: string): { text: string; score: number }[] {
-  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  return readPieces(bytes, vocab, where).map(({ bytes: piece, score }) => ({ text: decoder.decode(piece), score }));
-}
-
 function readPieces(bytes: Uint8Array, vocab: number, where: string): Piece[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const pieces: Piece[] = [];

@@ -48,13 +48,6 @@ export function sampleToken(
   return { id, logProb: (logits[id] as number) / temperature - model.top - Math.log(model.total) };
 }
 
-/** The ids a token may be drawn from, most likely first; null for all of them. For tests and for people who look. */
-export function allowedTokens(logits: Float32Array, sampling: Sampling, seen: Iterable<number> = []): number[] | null {
-  const penalized = penalizeRepetition(logits, seen, sampling.repetitionPenalty ?? 1);
-  const { weights, total } = distribution(penalized, sampling.temperature === 0 ? 1 : sampling.temperature);
-  return candidates(weights, total, sampling);
-}
-
 /**
  * Logits of the ids seen divided by the penalty where positive, multiplied where negative; each id once.
  * @returns a copy, or `logits` itself where the penalty is 1
@@ -79,7 +72,8 @@ interface Distribution {
   readonly top: number;
 }
 
-function distribution(logits: Float32Array, temperature: number): Distribution {
+/** The likeliest token is found beside the weights. logits [vocab] */
+export function distribution(logits: Float32Array, temperature: number): Distribution {
   let best = 0;
   for (let i = 1; i < logits.length; i++) if ((logits[i] as number) > (logits[best] as number)) best = i;
   const top = (logits[best] as number) / temperature;
@@ -94,7 +88,7 @@ function distribution(logits: Float32Array, temperature: number): Distribution {
 }
 
 /** The ids that top-k, top-p and min-p leave, most likely first; null for all. */
-function candidates(weights: Float64Array, total: number, sampling: Sampling): number[] | null {
+export function candidates(weights: Float64Array, total: number, sampling: Sampling): number[] | null {
   const { topK, topP, minP = 0 } = sampling;
   if ((topK === 0 || topK >= weights.length) && topP >= 1 && minP === 0) return null;
   const order = Array.from(weights.keys()).sort((a, b) => (weights[b] as number) - (weights[a] as number) || a - b);

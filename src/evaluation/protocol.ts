@@ -14,7 +14,7 @@ import { meanAndDeviation } from './statistics.ts';
  * way; unseen_dataset: a task that was not trained, of a cluster that was; unseen_cluster: no task of the cluster was
  * trained (FLAN, arXiv:2109.01652 section 2.2); unknown: nothing is known of the training data.
  */
-export const protocols = ['seen_task', 'unseen_template', 'unseen_dataset', 'unseen_cluster', 'unknown'] as const;
+const protocols = ['seen_task', 'unseen_template', 'unseen_dataset', 'unseen_cluster', 'unknown'] as const;
 export type Protocol = (typeof protocols)[number];
 
 /** What was trained. */

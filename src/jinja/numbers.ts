@@ -31,7 +31,7 @@ export function parseFloatText(text: string): number | undefined {
 }
 
 /** Decimal digits of |value| with `places` after the point; of two as near the even one, by the exact binary value. */
-export function fixed(value: number, places: number): string {
+function fixed(value: number, places: number): string {
   const size = Math.abs(value);
   if (!Number.isFinite(size)) return Number.isNaN(size) ? 'nan' : 'inf';
   if (size >= 1e21) return `${BigInt(size)}${places > 0 ? `.${'0'.repeat(places)}` : ''}`;

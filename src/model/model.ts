@@ -112,13 +112,6 @@ export function withoutAdapters(model: Model): Model {
   return { ...model, parameters: ownedParameters(layoutOf([]), new Float32Array(0), rest) };
 }
 
-/** A copy of what is trained; shares what is frozen. */
-export function copyTrained(model: Model): Model {
-  const { layout, frozen, adapters } = model.parameters;
-  const values = readParameters(model.parameters).slice();
-  return { ...model, parameters: ownedParameters(layout, values, { frozen, adapters }) };
-}
-
 /**
  * The same score model with every score multiplied by `factor`. The head has no bias, so scaling it scales the scores;
  * the model given is not freed. Its head has to be trained.

@@ -105,7 +105,7 @@ export function peakRssMb(): number {
   return Math.round(process.resourceUsage().maxRSS / 1024);
 }
 
-export function manifestPath(folder: string): string {
+function manifestPath(folder: string): string {
   return join(folder, 'manifest.json');
 }
 

@@ -17,8 +17,6 @@ export interface Metrics<D extends MetricDescriptions> {
   add(row: MetricRow<D>): Promise<void>;
   /** Saves all rows now. */
   flush(): Promise<void>;
-  /** One metric's measured values with their steps, earlier sessions included. */
-  series(name: keyof D): { step: number; value: number }[];
 }
 
 const STEP = 'Steps done when the row was written: updates of the parameters, or, in PPO, rollouts with their updates.';
@@ -45,11 +43,6 @@ export function openMetrics<const D extends MetricDescriptions>(
       return log.add({ step: row.step, ...Object.fromEntries(names.map((name) => [name, values[name] ?? null])) });
     },
     flush: log.flush,
-    series: (name) =>
-      log.rows().flatMap((row) => {
-        const value = row[String(name)];
-        return value === null || value === undefined ? [] : [{ step: row.step ?? 0, value }];
-      }),
   };
 }
 

@@ -10,8 +10,6 @@ export interface RowLog<R> {
   add(row: R): Promise<void>;
   /** Saves all rows now. Call it before a checkpoint is saved and at the end. */
   flush(): Promise<void>;
-  /** The rows so far, those of resumed sessions included. */
-  rows(): readonly R[];
 }
 
 export interface RowLogOptions {
@@ -48,6 +46,5 @@ export function openRowLog<C extends Columns>(path: string, columns: C, options:
       if (performance.now() - savedAt >= saveEverySeconds * 1000) await flush();
     },
     flush,
-    rows: () => rows,
   };
 }

@@ -4,8 +4,6 @@ import { templateProblems } from './template-problems.ts';
 import { type RawTemplateFile, TemplateEntry, TemplateFileSchema, type TemplateKind } from './template-schema.ts';
 import { readContent } from './template-yaml.ts';
 
-export { type TaskMetric, type TemplateKind, templateKinds } from './template-schema.ts';
-
 /** One pattern of a dataset. */
 export interface Template {
   readonly id: string;

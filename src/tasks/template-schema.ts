@@ -6,7 +6,7 @@ export const templateKinds = ['direct', 'inverted', 'chain_of_thought', 'dialogu
 export type TemplateKind = (typeof templateKinds)[number];
 
 /** How the answers of a dataset are judged; "gold" has no right answer: a judge scores it. */
-export const taskMetrics = ['accuracy', 'exact_match', 'token_f1', 'rouge_l', 'chrf', 'gold'] as const;
+const taskMetrics = ['accuracy', 'exact_match', 'token_f1', 'rouge_l', 'chrf', 'gold'] as const;
 export type TaskMetric = (typeof taskMetrics)[number];
 
 const Turn = z.strictObject({

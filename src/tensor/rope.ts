@@ -1,6 +1,5 @@
 /** Rotary position embedding in the rotate-half convention of Hugging Face's Llama. */
 import type { HostArray } from './host-arrays.ts';
-import { uploadArrays } from './host-arrays.ts';
 import type { RopeScaling } from './rope-frequencies.ts';
 import { rotaryAmplitude, rotaryFrequencies } from './rope-frequencies.ts';
 import type { Tensor, Tensor4D } from './tf.ts';
@@ -47,11 +46,6 @@ export function rotaryArrays(positions: Int32Array, size: RotarySize): { cos: Ho
   }
   const shape = [batch, 1, seq, width];
   return { cos: { shape, values: cos }, sin: { shape, values: sin } };
-}
-
-/** The same as tensors; the caller disposes them. */
-export function rotaryAngles(positions: Int32Array, size: RotarySize): RotaryAngles {
-  return uploadArrays(rotaryArrays(positions, size)) as unknown as RotaryAngles;
 }
 
 /** (a, b) → (−b, a) over the two halves of the last axis. */

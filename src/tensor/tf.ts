@@ -35,10 +35,5 @@ export function requireBackend(name: string): unknown {
 export type Tensor<R extends TF.Rank = TF.Rank> = TF.Tensor<R>;
 export type Tensor1D = TF.Tensor1D;
 export type Tensor2D = TF.Tensor2D;
-export type Tensor3D = TF.Tensor3D;
 export type Tensor4D = TF.Tensor4D;
 export type Scalar = TF.Scalar;
-export type NamedTensorMap = TF.NamedTensorMap;
-export type TensorLike = TF.TensorLike;
-export type DataType = TF.DataType;
-export type Rank = TF.Rank;

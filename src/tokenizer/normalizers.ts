@@ -62,7 +62,7 @@ export function replaceMatches(text: string, matches: readonly (readonly [number
 }
 
 /** Without white space at the end. A regular expression would try every space of the text as the last. */
-export function trimEnd(text: string): string {
+function trimEnd(text: string): string {
   let end = text.length;
   while (end > 0 && /\p{White_Space}/u.test(text.charAt(end - 1))) end--;
   return text.slice(0, end);

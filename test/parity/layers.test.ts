@@ -3,11 +3,12 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { geluTanh, swiglu } from '../../src/tensor/activations.ts';
 import { attend, MASKED_SCORE } from '../../src/tensor/attention.ts';
 import { layerNorm, rmsNorm } from '../../src/tensor/norms.ts';
-import { applyRotary, rotaryAngles } from '../../src/tensor/rope.ts';
+import { applyRotary } from '../../src/tensor/rope.ts';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import { asRows, type FixtureTensor, fixture, upload } from '../helpers/fixtures.ts';
+import { rotaryAngles } from '../helpers/rotary-angles.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 
 type Case = Readonly<Record<string, FixtureTensor>>;

@@ -1,7 +1,7 @@
 /** Penalty and filters of sampling against transformers' logits processors. */
 import { describe, expect, it } from 'vitest';
 import type { Sampling } from '../../src/decoding/sample-token.ts';
-import { allowedTokens, penalizeRepetition } from '../../src/decoding/sample-token.ts';
+import { candidates, distribution, penalizeRepetition } from '../../src/decoding/sample-token.ts';
 import '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, floats } from '../helpers/fixtures.ts';
@@ -26,7 +26,8 @@ describe('sampling as in transformers', () => {
       const seen = row(expected.seen, index);
       const penalized = penalizeRepetition(logits, seen, from.repetitionPenalty);
       expect(penalized).toBeAllclose(row(from.penalized, index), { rtol: 1e-6, atol: 1e-6 });
-      const allowed = allowedTokens(logits, from, seen) ?? Array.from({ length: vocab }, (_, id) => id);
+      const { weights: all, total: sum } = distribution(penalized, from.temperature);
+      const allowed = candidates(all, sum, from) ?? Array.from({ length: vocab }, (_, id) => id);
       const weights = allowed.map((id) => Math.exp((penalized[id] as number) / from.temperature));
       const total = weights.reduce((sum, weight) => sum + weight, 0);
       const found = new Array<number>(vocab).fill(0);

@@ -1,9 +1,9 @@
 /** Exported folders against the rules of `datasets.load_from_disk`; `npm run notebooks` opens one with the library itself. */
+import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { RecordBatchReader, RecordBatchStreamWriter, type Table, tableFromArrays, tableFromIPC } from 'apache-arrow';
 import { describe, expect, it } from 'vitest';
 import { exportArguments, exportDataset } from '../../scripts/export-dataset.ts';
-import { hashBytes } from '../../src/files/hash.ts';
 import { encodeTable, writeTable } from '../../src/tables/arrow-file.ts';
 import { bool, float32, int32, int32List, nullable, utf8, utf8List } from '../../src/tables/columns.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
@@ -32,7 +32,7 @@ const json = (...parts: string[]): unknown => JSON.parse(readFileSync(path(...pa
 /** The state that `datasets` 5.0.1 writes: seven keys, all of which it requires when it reads. */
 const state = (source: string, names: string[], split: string | null) => ({
   _data_files: names.map((filename) => ({ filename })),
-  _fingerprint: hashBytes(readFileSync(source)).slice(7, 23),
+  _fingerprint: createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 16),
   _format_columns: null,
   _format_kwargs: {},
   _format_type: null,

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { applyRotary, rotaryAngles } from '../../src/tensor/rope.ts';
+import { applyRotary } from '../../src/tensor/rope.ts';
 import type { Tensor4D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import '../helpers/allclose.ts';
 import { take } from '../helpers/fixtures.ts';
+import { rotaryAngles } from '../helpers/rotary-angles.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { expectGradient, normalTensor } from './gradient-check.ts';
 import { expectNeutral } from './neutral.ts';

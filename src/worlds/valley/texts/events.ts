@@ -14,7 +14,7 @@ export interface Verb {
 
 const verb = (base: string, past: string, participle = past): Verb => ({ base, past, participle });
 
-export const verbs: readonly Verb[] = [
+const verbs: readonly Verb[] = [
   verb('buy', 'bought'),
   verb('lose', 'lost'),
   verb('find', 'found'),

@@ -164,7 +164,6 @@ export const foods: readonly string[] = [...new Set(people.map((each) => each.fo
 
 const townByName = new Map(towns.map((each) => [each.name, each]));
 const tradeByName = new Map(trades.map((each) => [each.name, each]));
-const goodByName = new Map(goods.map((each) => [each.name, each]));
 
 function found<T>(kind: string, table: ReadonlyMap<string, T>, name: string): T {
   const value = table.get(name);
@@ -179,8 +178,6 @@ function found<T>(kind: string, table: ReadonlyMap<string, T>, name: string): T 
 export const townNamed = (name: string): Town => found('town', townByName, name);
 /** The trade of that name. @throws DataError where there is none */
 export const tradeNamed = (name: string): Trade => found('trade', tradeByName, name);
-/** The good of that name. @throws DataError where there is none */
-export const goodNamed = (name: string): Good => found('good', goodByName, name);
 /** The goods a trade makes and sells. */
 export const goodsOf = (seller: string): Good[] => goods.filter((each) => each.seller === seller);
 /** "her" or "his". */

@@ -11,7 +11,7 @@ import { byTurns, drawRows, usualCounts } from './task-rows.ts';
 const townNames = towns.map((each) => each.name);
 
 /** Answers of three-way inference; a note that is silent about what a claim adds leaves it open. */
-export const inferenceAnswers = ['yes', 'no', 'can not tell'] as const;
+const inferenceAnswers = ['yes', 'no', 'can not tell'] as const;
 
 /** A claim that an event was in a place or on a day. */
 function claimOf(random: Random, { who, verb, good }: Event, detail: string): string {

@@ -18,7 +18,7 @@ import { buildTasks, heldOutTexts, knownBySplit } from './tasks.ts';
 export const worldSeed = 20260101;
 
 /** Documents for training and held out. */
-export const corpusSizes = { train: 10_000, heldOut: 300 } as const;
+const corpusSizes = { train: 10_000, heldOut: 300 } as const;
 
 const asLines = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 
