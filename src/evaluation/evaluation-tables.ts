@@ -52,7 +52,7 @@ export const answerColumns = {
   ended: bool('Whether EOS was drawn.'),
 };
 
-/** The columns of the parts of a judgement, as "gold_friendly"; none where no prompt has a judge. */
+/** The columns of the parts of a judgement, as "gold_<part>"; none where no prompt has a judge. */
 export function partColumns(prompts: readonly ChatPrompt[]): Record<`gold_${string}`, Column<number>> {
   const parts = prompts.find(({ judge }) => judge !== null)?.judge?.parts ?? {};
   return Object.fromEntries(Object.entries(parts).map(([name, says]) => [`gold_${name}`, float32(says)]));

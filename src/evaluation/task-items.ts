@@ -48,7 +48,7 @@ export interface ItemChoice {
 
 /**
  * Renders up to `rowsPerTask` rows of a split for each task, templates in turn or all of them. Conversations (scored by
- * gold) and prompts without an answer are left out.
+ * a judge) and prompts without an answer are left out.
  */
 export function taskItems(tasks: readonly Task[], choice: ItemChoice): TaskItem[] {
   return tasks.flatMap((task) => {
