@@ -1,13 +1,14 @@
 /** Decoder inputs made on the host from ids, segments and positions. */
 
 import type { TokenBatch } from '../batch/token-batch.ts';
-import { MASKED_SCORE } from '../tensor/attention.ts';
 import type { HostArray, HostArrays, Tensors } from '../tensor/host-arrays.ts';
 import { pick, uploadArrays, vector } from '../tensor/host-arrays.ts';
 import type { RotaryAngles } from '../tensor/rope.ts';
 import { rotaryArrays } from '../tensor/rope.ts';
 import type { Tensor1D, Tensor4D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import type { SelfAttention } from './attention-mask.ts';
+import { attentionBias, CAUSAL, stepBias } from './attention-mask.ts';
 import type { ModelDimensions } from './dimensions.ts';
 import { rotaryWidth } from './dimensions.ts';
 
@@ -32,25 +33,13 @@ export function biasOf(inputs: DecoderInputs, window: number | null): Tensor4D {
   return inputs.biases.get(window) as Tensor4D;
 }
 
-/** What a full forward pass reads, causal within each segment. */
-export function inputArrays(dimensions: ModelDimensions, tokens: ReadTokens): HostArrays {
-  const { batch, seq, segments } = tokens;
-  return arraysOf(dimensions, tokens, (window) => {
-    const bias = new Float32Array(batch * seq * seq).fill(MASKED_SCORE);
-    for (let row = 0; row < batch; row++) {
-      for (let to = 0; to < seq; to++) {
-        const segment = segments[row * seq + to];
-        // A padding row attends to itself alone, so that its softmax stays defined; nothing ever reads it.
-        const line = (row * seq + to) * seq;
-        bias[line + to] = 0;
-        const first = window === null ? 0 : Math.max(0, to - window + 1);
-        for (let from = first; segment !== 0 && from < to; from++) {
-          if (segments[row * seq + from] === segment) bias[line + from] = 0;
-        }
-      }
-    }
-    return { shape: [batch, 1, seq, seq], values: bias };
-  });
+/** What a full forward pass reads; `attention` says who may attend to whom, within the windows of the layers. */
+export function inputArrays(
+  dimensions: ModelDimensions,
+  tokens: ReadTokens,
+  attention: SelfAttention = CAUSAL,
+): HostArrays {
+  return arraysOf(dimensions, tokens, (window) => attentionBias(tokens, attention, window));
 }
 
 /** One new token a row. */
@@ -66,15 +55,8 @@ export interface TokenStep {
 /** What one new token a row reads, beside cached ones. */
 export function stepArrays(dimensions: ModelDimensions, step: TokenStep): HostArrays {
   const batch = step.ids.length;
-  const keys = step.visible.length / batch;
   const tokens = { batch, seq: 1, ids: step.ids, segments: step.ids, positions: step.positions };
-  return arraysOf(dimensions, tokens, (window) => {
-    // The columns of a row follow one another without gaps, so a distance in columns is one in positions.
-    const first = (row: number): number => (window === null ? 0 : (step.columns?.[row] ?? keys - 1) + 1 - window);
-    const isSeen = (flag: number, i: number): boolean => flag === 1 && i % keys >= first(Math.floor(i / keys));
-    const bias = Float32Array.from(step.visible, (flag, i) => (isSeen(flag, i) ? 0 : MASKED_SCORE));
-    return { shape: [batch, 1, 1, keys], values: bias };
-  });
+  return arraysOf(dimensions, tokens, (window) => stepBias(step.visible, batch, step.columns, window));
 }
 
 function arraysOf(
@@ -119,8 +101,12 @@ export function inputsFrom(dimensions: ModelDimensions, tensors: Tensors): Decod
 }
 
 /** Uploads a batch for a full forward pass. The caller disposes the tensors. */
-export function decoderInputs(dimensions: ModelDimensions, tokens: ReadTokens): DecoderInputs {
-  return inputsFrom(dimensions, uploadArrays(inputArrays(dimensions, tokens)));
+export function decoderInputs(
+  dimensions: ModelDimensions,
+  tokens: ReadTokens,
+  attention: SelfAttention = CAUSAL,
+): DecoderInputs {
+  return inputsFrom(dimensions, uploadArrays(inputArrays(dimensions, tokens, attention)));
 }
 
 /** Uploads one new token a row; see `stepArrays`. */
