@@ -15,7 +15,6 @@ import {
 } from '../src/run/sections.ts';
 import { checkMicroBatch, epochsKey, microBatchKey } from '../src/run/training-section.ts';
 import { templateChoices } from '../src/tasks/mixture.ts';
-import { mixtureRules } from '../src/tasks/mixture-rates.ts';
 import { templateKinds } from '../src/tasks/template-schema.ts';
 
 function names(description: string) {
@@ -43,6 +42,52 @@ const MixturePart = z
     message: 'expected [0] in a part with dialogues, which have no solved examples in front; make two parts',
   });
 
+const mixtureSizes = {
+  examples: z.int().positive().default(8000).describe('Examples drawn in all.'),
+  maximumRate: z
+    .number()
+    .positive()
+    .max(1)
+    .nullable()
+    .default(null)
+    .describe('Largest share of one task within a part; null for no limit.'),
+  rowCap: z
+    .int()
+    .positive()
+    .nullable()
+    .default(null)
+    .describe('First rows of a dataset that are used at all; null for all (FLAN: 30,000).'),
+  templateChoice: z
+    .enum(templateChoices)
+    .default('round_robin')
+    .describe('round_robin as FLAN’s code, random as its paper.'),
+  parts: z
+    .record(z.string(), MixturePart)
+    .refine((parts) => Object.keys(parts).length > 0, 'expected at least one part')
+    .default({ plain: { share: 1, kinds: ['direct', 'inverted'], shots: [0] } })
+    .describe('Mixtures of the mixture: zero-shot, few-shot, chain of thought, dialogue.'),
+};
+
+const rateRule =
+  'Shares of tasks: proportional to min(rows, cap)^(1 / temperature), or by weights that are written down.';
+
+/** How many examples of which tasks. */
+const Mixture = z.discriminatedUnion('rule', [
+  z.strictObject({
+    rule: z.literal('proportional').default('proportional').describe(rateRule),
+    cap: z.int().positive().default(400).describe('Rows of a task that count towards its share (FLAN: 3,000).'),
+    temperature: z.number().positive().default(1).describe('Above 1, shares of small tasks grow.'),
+    ...mixtureSizes,
+  }),
+  z.strictObject({
+    rule: z.literal('weights').describe(rateRule),
+    weights: z
+      .record(z.string(), z.number().nonnegative())
+      .describe('The share of each task; they need not add up to 1.'),
+    ...mixtureSizes,
+  }),
+]);
+
 export const InstructConfig = z
   .strictObject({
     run: Run,
@@ -68,54 +113,7 @@ export const InstructConfig = z
         templates: names('Templates that are not trained, as dataset/template, beside those marked unseen.'),
       })
       .prefault({}),
-    mixture: z
-      .strictObject({
-        examples: z.int().positive().default(8000).describe('Examples drawn in all.'),
-        rule: z
-          .enum(mixtureRules)
-          .default('proportional')
-          .describe('proportional to min(rows, cap)^(1 / temperature), or by the weights below.'),
-        cap: z
-          .int()
-          .positive()
-          .default(400)
-          .describe('Rows of a task that count towards its share (FLAN: 3,000).')
-          .meta({ readWhen: '.rule=proportional' }),
-        temperature: z
-          .number()
-          .positive()
-          .default(1)
-          .describe('Above 1, shares of small tasks grow.')
-          .meta({ readWhen: '.rule=proportional' }),
-        maximumRate: z
-          .number()
-          .positive()
-          .max(1)
-          .nullable()
-          .default(null)
-          .describe('Largest share of one task within a part; null for no limit.'),
-        weights: z
-          .record(z.string(), z.number().nonnegative())
-          .default({})
-          .describe('Shares by task, for rule: weights.')
-          .meta({ readWhen: '.rule=weights' }),
-        rowCap: z
-          .int()
-          .positive()
-          .nullable()
-          .default(null)
-          .describe('First rows of a dataset that are used at all; null for all (FLAN: 30,000).'),
-        templateChoice: z
-          .enum(templateChoices)
-          .default('round_robin')
-          .describe('round_robin as FLAN’s code, random as its paper.'),
-        parts: z
-          .record(z.string(), MixturePart)
-          .refine((parts) => Object.keys(parts).length > 0, 'expected at least one part')
-          .default({ plain: { share: 1, kinds: ['direct', 'inverted'], shots: [0] } })
-          .describe('Mixtures of the mixture: zero-shot, few-shot, chain of thought, dialogue.'),
-      })
-      .prefault({}),
+    mixture: Mixture.prefault({}),
     sequence: z
       .strictObject({
         length: z.int().positive().default(160).describe('Tokens of a packed row.'),

@@ -15,6 +15,29 @@ import {
 import { microBatchKey } from '../src/run/training-section.ts';
 import { PolicyPrompts } from '../src/worlds/prompts-section.ts';
 
+const control = 'β stays as it is (fixed), or steers the KL of a response to target (adaptive).';
+const estimator = z.enum(['k1', 'k2', 'k3']).default('k1').describe('Estimator of the penalty from the sampled token.');
+
+/** The KL penalty in each token's reward, and its weight β. */
+const Kl = z.discriminatedUnion('control', [
+  z.strictObject({
+    control: z.literal('fixed').default('fixed').describe(control),
+    weight: z.number().nonnegative().default(0.05).describe('β: weight of the KL penalty in each token’s reward.'),
+    estimator: estimator.meta({ readWhen: '.weight!=0' }),
+  }),
+  z.strictObject({
+    control: z.literal('adaptive').describe(control),
+    weight: z.number().positive().default(0.05).describe('β of the first rollout; a factor moves it after each.'),
+    estimator,
+    target: z.number().positive().default(6).describe('KL a response to steer to, in nats.'),
+    horizon: z
+      .number()
+      .positive()
+      .default(10_000)
+      .describe('Responses over which β may change by a factor of e^±0.2, at least rollout.batch.'),
+  }),
+]);
+
 export const PpoConfig = z
   .strictObject({
     run: Run,
@@ -40,32 +63,7 @@ export const PpoConfig = z
           .describe('Replaces the score of a response without EOS; null keeps it.'),
       })
       .prefault({}),
-    kl: z
-      .strictObject({
-        weight: z.number().nonnegative().default(0.05).describe('β: weight of the KL penalty in each token’s reward.'),
-        estimator: z
-          .enum(['k1', 'k2', 'k3'])
-          .default('k1')
-          .describe('Estimator of the penalty from the sampled token.')
-          .meta({ readWhen: '.weight!=0' }),
-        control: z
-          .enum(['fixed', 'adaptive'])
-          .default('fixed')
-          .describe('adaptive steers the KL of a response to target.'),
-        target: z
-          .number()
-          .positive()
-          .default(6)
-          .describe('KL a response to steer to, in nats.')
-          .meta({ readWhen: '.control=adaptive' }),
-        horizon: z
-          .number()
-          .positive()
-          .default(10_000)
-          .describe('Responses over which β may change by a factor of e^±0.2, at least rollout.batch.')
-          .meta({ readWhen: '.control=adaptive' }),
-      })
-      .prefault({}),
+    kl: Kl.prefault({}),
     gae: z
       .strictObject({
         gamma: z.number().min(0).max(1).default(1).describe('Discount γ.'),
@@ -105,11 +103,6 @@ export const PpoConfig = z
   })
   .superRefine(({ rollout, updates, prompts, heldOut, tuning, memory, kl, evaluation }, context) => {
     checkPatience(evaluation, context);
-    if (kl.control === 'adaptive' && kl.weight === 0) {
-      const message =
-        'expected above 0 with kl.control adaptive, which multiplies it after every rollout: 0 stays 0. Start from e.g. 0.05, or use fixed';
-      context.addIssue({ code: 'custom', path: ['kl', 'weight'], message });
-    }
     if (kl.control === 'adaptive' && kl.horizon < rollout.batch) {
       const message = `expected at least rollout.batch ${rollout.batch}: β moves once a rollout, and in a shorter horizon by more than it may, down to 0 and below; received ${kl.horizon}`;
       context.addIssue({ code: 'custom', path: ['kl', 'horizon'], message });
@@ -119,7 +112,7 @@ export const PpoConfig = z
         'expected float32 with tuning.method full: the reference would be rounded and the policy not, so that their KL would not start at 0. With tuning.method lora they share what is rounded';
       context.addIssue({ code: 'custom', path: ['memory', 'frozen'], message });
     }
-    if (tuning.lora.dropout !== 0) {
+    if (tuning.method === 'lora' && tuning.lora.dropout !== 0) {
       const message = `expected 0: with dropout the policy that learns is not the one that sampled; received ${tuning.lora.dropout}`;
       context.addIssue({ code: 'custom', path: ['tuning', 'lora', 'dropout'], message });
     }

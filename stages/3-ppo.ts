@@ -151,7 +151,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     const speed = { seconds, graphs: graphsMade() };
     const numbers = { scores, kl: responseKl, klWeight, returns: targets.returns, gold, learningRate, ...speed };
     const row = rolloutMetrics(rollout, numbers, inner);
-    klWeight = nextKlWeight(klWeight, { ...kl, kind: kl.control }, row['kl/response'], rows);
+    klWeight = nextKlWeight(klWeight, kl, row['kl/response'], rows);
     const measure = step % config.evaluation.everySteps === 0 || step === iterations;
     await log.rollout(step, asked, answers, rollout, { ...numbers, row });
     if (measure) await measureHeldOut(step);

@@ -14,25 +14,27 @@ export function klEstimate(estimator: KlEstimator, policyLogProb: number, refere
   return Math.expm1(-difference) + difference;
 }
 
-/** How the weight β of the KL penalty moves. */
-export interface KlControl {
-  readonly kind: 'fixed' | 'adaptive';
-  /** KL a response to steer to, in nats; read by `adaptive` only. */
-  readonly target: number;
-  /**
-   * Responses over which the weight may change by a factor of e^±0.2; read by `adaptive` only. At least those of a rollout:
-   * below a fifth of them the weight would change its sign.
-   */
-  readonly horizon: number;
-}
+/** How the weight β of the KL penalty moves: not at all, or towards a KL. */
+export type KlControl =
+  | { readonly control: 'fixed' }
+  | {
+      readonly control: 'adaptive';
+      /** KL a response to steer to, in nats. */
+      readonly target: number;
+      /**
+       * Responses over which the weight may change by a factor of e^±0.2. At least those of a rollout: below a fifth of
+       * them the weight would change its sign.
+       */
+      readonly horizon: number;
+    };
 
 /**
  * The weight for the next rollout: β · (1 + clip(KL/target − 1, ±0.2) · responses / horizon), or β where fixed.
  * @param kl mean KL a response of the last rollout, in nats
  * @see Ziegler et al. 2019, arXiv:1909.08593, section 2.2; openai/lm-human-preferences train_policy.py AdaptiveKLController
  */
-export function nextKlWeight(weight: number, control: KlControl, kl: number, responses: number): number {
-  if (control.kind === 'fixed') return weight;
-  const error = Math.min(0.2, Math.max(-0.2, kl / control.target - 1));
-  return weight * (1 + (error * responses) / control.horizon);
+export function nextKlWeight(weight: number, settings: KlControl, kl: number, responses: number): number {
+  if (settings.control === 'fixed') return weight;
+  const error = Math.min(0.2, Math.max(-0.2, kl / settings.target - 1));
+  return weight * (1 + (error * responses) / settings.horizon);
 }

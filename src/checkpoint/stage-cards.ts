@@ -1,4 +1,5 @@
 /** What the model cards of instruction tuning, distillation and reward models tell. */
+
 import type { CardFacts } from './model-card.ts';
 import type { TuningSettings } from './training-plan.ts';
 
@@ -22,12 +23,10 @@ interface KeptMeasures {
 export interface InstructSettings {
   readonly model: string;
   readonly data: { readonly seed: string; readonly templates: string };
-  readonly mixture: {
-    readonly rule: string;
-    readonly examples: number;
-    readonly cap: number;
-    readonly templateChoice: string;
-  };
+  readonly mixture: { readonly examples: number; readonly templateChoice: string } & (
+    | { readonly rule: 'proportional'; readonly cap: number }
+    | { readonly rule: 'weights' }
+  );
   readonly sequence: { readonly length: number; readonly buckets: readonly number[] | null; readonly overlong: string };
   readonly training: { readonly epochs: number; readonly rows: number };
   readonly optimizer: OptimizerSettings;
@@ -47,7 +46,12 @@ export function instructCard(
     data: { rows: data.seed, templates: data.templates },
     decisions: {
       'loss on': 'targets and their EOS, never prompts',
-      mixture: { rule: mixture.rule, examples: mixture.examples, cap: mixture.cap, templates: mixture.templateChoice },
+      mixture: {
+        rule: mixture.rule,
+        examples: mixture.examples,
+        ...(mixture.rule === 'proportional' && { cap: mixture.cap }),
+        templates: mixture.templateChoice,
+      },
       sequences: {
         length: sequence.length,
         padding: sequence.buckets === null ? 'packed' : 'bucketed',
@@ -147,6 +151,6 @@ export function rewardCard(
   };
 }
 
-function tuningFacts({ method, lora, freeze }: TuningSettings): unknown {
-  return method === 'lora' ? lora : { method: 'full', freeze };
+function tuningFacts(tuning: TuningSettings): unknown {
+  return tuning.method === 'lora' ? tuning.lora : { method: 'full', freeze: tuning.freeze };
 }

@@ -6,14 +6,19 @@ import type { ParameterSpec } from '../tensor/parameters.ts';
 import type { LoraSettings } from './adapter-plan.ts';
 import { adapterPlan } from './adapter-plan.ts';
 
-/** Which parameters learn. */
-export interface TuningSettings {
-  readonly method: 'full' | 'lora';
-  readonly lora: LoraSettings;
-  /** Parts that stay as they are under `full`. */
-  readonly freeze: { readonly embeddings: boolean; readonly layers: number };
-  /** Factors of the learning rate. */
-  readonly rates: { readonly layerDecay: number; readonly embeddings: number; readonly head: number };
+/** Which parameters learn: the model's own, or low-rank changes to them; `rates` are factors of the learning rate. */
+export type TuningSettings =
+  | {
+      readonly method: 'full';
+      /** Parts that stay as they are. */
+      readonly freeze: { readonly embeddings: boolean; readonly layers: number };
+      readonly rates: LayerRates & { readonly embeddings: number };
+    }
+  | { readonly method: 'lora'; readonly lora: LoraSettings; readonly rates: LayerRates };
+
+interface LayerRates {
+  readonly layerDecay: number;
+  readonly head: number;
 }
 
 /** How memory is spent. */
@@ -67,10 +72,9 @@ function isEmbedding({ role }: ParameterSpec): boolean {
  * The learning rate of each parameter as a factor: decay^(depth below the top), times that of its group.
  * @see Bao et al. 2022, arXiv:2106.08254, appendix (layer-wise decay); Howard and Ruder 2018, arXiv:1801.06146
  */
-export function rateOf(
-  { layers }: ModelDimensions,
-  { rates: { layerDecay, embeddings, head } }: TuningSettings,
-): (spec: ParameterSpec) => number {
+export function rateOf({ layers }: ModelDimensions, tuning: TuningSettings): (spec: ParameterSpec) => number {
+  const { layerDecay, head } = tuning.rates;
+  const embeddings = tuning.method === 'full' ? tuning.rates.embeddings : 1;
   return (spec) => {
     // Embeddings are below the first layer; the final norm and heads are the top.
     if (isEmbedding(spec)) return layerDecay ** (layers + 1) * embeddings;

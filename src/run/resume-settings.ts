@@ -17,6 +17,8 @@ export interface ResumeRules {
   readonly free: readonly string[];
   /** Keys that say into how many micro-batches an update is split: free, where nothing is drawn for each. */
   readonly splits: readonly string[];
+  /** Keys that only some variants of their section have; the key that chooses the variant is compared in any case. */
+  readonly variants: readonly string[];
   /** Keys that say how long the run is. */
   readonly lengths: readonly string[];
 }
@@ -40,6 +42,7 @@ export function resumeRules(schema: z.ZodType): ResumeRules {
     paths: where(({ isPath }) => isPath),
     free: where(({ resume }) => resume === 'free'),
     splits: where(({ resume }) => resume === 'split'),
+    variants: where(({ isOfVariant }) => isOfVariant),
     lengths: where(({ resume }) => resume === 'length'),
   };
 }
@@ -62,6 +65,8 @@ export function compareSettings(path: string, config: unknown, rules: ResumeRule
   let isLonger = false;
   for (const key of new Set([...begun.keys(), ...now.keys()])) {
     const [first, before, current] = [begun, last, now].map((settings) => JSON.stringify(settings.get(key)));
+    // Configurations of older runs name the keys of all variants.
+    if (rules.variants.includes(key) && !(begun.has(key) && now.has(key))) continue;
     const isPath = rules.paths.includes(key);
     const isLength = rules.lengths.includes(key);
     if (current !== first) {

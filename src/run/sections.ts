@@ -2,8 +2,9 @@
  * Schema sections that several stages share; the only home of their defaults.
  *
  * A key with `.meta({ resume: 'free' })` may be changed by a resumed run, since it changes no result, or no more than a lane
- * does; `resume: 'split'` are micro-batches; one with `resume: 'length'` may grow where the schedule of the rates allows it (resume-settings.ts). A key or section with
- * `readWhen: 'tuning.method=lora'` is refused where it is set and that does not hold (unread-keys.ts).
+ * does; `resume: 'split'` are micro-batches; one with `resume: 'length'` may grow where the schedule of the rates allows
+ * it (resume-settings.ts). A key with `readWhen: '.schedule=linear|cosine'` is refused where it is set and that does not
+ * hold (unread-keys.ts). Where one key decides which others there are, the section is a discriminated union.
  */
 
 import { z } from 'zod';
@@ -120,14 +121,32 @@ export const Optimizer = z.strictObject({
 });
 export type Optimizer = z.infer<typeof Optimizer>;
 
-/** Which parameters learn, and how fast. */
-export const Tuning = z.strictObject({
-  method: z
-    .enum(['full', 'lora'])
-    .default('full')
-    .describe(
-      'full trains the model’s own parameters; lora trains low-rank changes to frozen ones (arXiv:2106.09685).',
-    ),
+const rates = {
+  layerDecay: z.number().positive().max(1).default(1).describe('Each layer learns this much slower than the next.'),
+  head: z.number().nonnegative().default(1).describe('Factor of the rate for the head, where it has its own matrix.'),
+};
+
+const tuningMethod =
+  'full trains the model’s own parameters; lora trains low-rank changes to frozen ones (arXiv:2106.09685).';
+
+const FullTuning = z.strictObject({
+  method: z.literal('full').default('full').describe(tuningMethod),
+  freeze: z
+    .strictObject({
+      embeddings: z.boolean().default(false).describe('Token and position tables stay as they are.'),
+      layers: z.int().nonnegative().default(0).describe('First layers that stay as they are.'),
+    })
+    .prefault({}),
+  rates: z
+    .strictObject({
+      ...rates,
+      embeddings: z.number().nonnegative().default(1).describe('Factor of the rate for token and position tables.'),
+    })
+    .prefault({}),
+});
+
+const LoraTuning = z.strictObject({
+  method: z.literal('lora').describe(tuningMethod),
   lora: z
     .strictObject({
       rank: z.int().positive().default(8).describe('Rank of each change.'),
@@ -140,32 +159,12 @@ export const Tuning = z.strictObject({
         .describe('Linear layers by their names in Hugging Face files (q_proj, c_attn, …), or all-linear.'),
       rankStabilized: z.boolean().default(false).describe('α / √rank instead (rsLoRA, arXiv:2312.03732).'),
     })
-    .prefault({})
-    .meta({ readWhen: '.method=lora' }),
-  freeze: z
-    .strictObject({
-      embeddings: z.boolean().default(false).describe('Token and position tables stay as they are; read by full.'),
-      layers: z.int().nonnegative().default(0).describe('First layers that stay as they are; read by full.'),
-    })
-    .prefault({})
-    .meta({ readWhen: '.method=full' }),
-  rates: z
-    .strictObject({
-      layerDecay: z.number().positive().max(1).default(1).describe('Each layer learns this much slower than the next.'),
-      embeddings: z
-        .number()
-        .nonnegative()
-        .default(1)
-        .describe('Factor of the rate for token and position tables.')
-        .meta({ readWhen: 'tuning.method=full' }),
-      head: z
-        .number()
-        .nonnegative()
-        .default(1)
-        .describe('Factor of the rate for the head, where it has its own matrix.'),
-    })
     .prefault({}),
+  rates: z.strictObject(rates).prefault({}),
 });
+
+/** Which parameters learn, and how fast. */
+export const Tuning = z.discriminatedUnion('method', [FullTuning, LoraTuning]);
 export type Tuning = z.infer<typeof Tuning>;
 
 /** How memory is spent. */

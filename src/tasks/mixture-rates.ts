@@ -1,18 +1,23 @@
 /** How large a share of a mixture each task gets. */
 import { DataError } from '../errors.ts';
 
-/** How shares come about; examples-proportional as in T5 and FLAN, or written down. */
-export const mixtureRules = ['proportional', 'weights'] as const;
+/** How shares come about: examples-proportional as in T5 and FLAN, or written down. */
+export type RateRule = (ProportionalRates | WrittenRates) & {
+  /** Largest share of one task; null for no limit. What is cut off goes to the other tasks. */
+  readonly maximumRate: number | null;
+};
 
-export interface RateRule {
-  readonly rule: (typeof mixtureRules)[number];
+interface ProportionalRates {
+  readonly rule: 'proportional';
   /** Rows of a task that count towards its rate; larger tasks are not mixed in more often. */
   readonly cap: number;
   /** 1: in proportion to the capped rows; larger: flatter. */
   readonly temperature: number;
-  /** Largest share of one task; null for no limit. What is cut off goes to the other tasks. */
-  readonly maximumRate: number | null;
-  /** Shares by task, for the rule "weights"; they need not add up to 1. */
+}
+
+interface WrittenRates {
+  readonly rule: 'weights';
+  /** Shares by task; they need not add up to 1. */
   readonly weights: Readonly<Record<string, number>>;
 }
 

@@ -23,14 +23,14 @@ export interface MixturePart {
   readonly tasks?: readonly string[] | undefined;
 }
 
-export interface MixtureOptions extends RateRule {
+export type MixtureOptions = RateRule & {
   /** Examples in all. */
   readonly examples: number;
   /** First rows of a dataset that are used at all; null for all (FLAN: 30,000). */
   readonly rowCap: number | null;
   readonly templateChoice: TemplateChoice;
   readonly parts: Readonly<Record<string, MixturePart>>;
-}
+};
 
 /** One example to render. */
 export interface MixtureItem {
@@ -103,9 +103,10 @@ function rowProblems(tasks: readonly Task[], rows: ReadonlyMap<string, readonly 
     .map(({ path }) => `${path}: no rows of split "train"; expected at least one. Add rows or leave the task out.`);
 }
 
-function weightNameProblems(tasks: readonly Task[], { weights }: MixtureOptions): string[] {
+function weightNameProblems(tasks: readonly Task[], options: MixtureOptions): string[] {
+  if (options.rule !== 'weights') return [];
   const names = tasks.map(({ name }) => name);
-  return Object.keys(weights)
+  return Object.keys(options.weights)
     .filter((name) => !names.includes(name))
     .map((name) => `mixture.weights: "${name}" is not a task that is trained. ${suggestion(name, names)}`);
 }

@@ -2,9 +2,11 @@
 
 import type { z } from 'zod';
 import type { Override } from './overrides.ts';
+import { parseCondition } from './read-conditions.ts';
 import { renamedKey } from './renamed-keys.ts';
 import { type Field, isRecord } from './schema-fields.ts';
 import { closest } from './suggest.ts';
+import { noEffect } from './unread-keys.ts';
 import type { Source } from './yaml-source.ts';
 
 type Issue = z.core.$ZodIssue;
@@ -30,7 +32,8 @@ function describeIssue(issue: Issue, origin: Origin): string[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
       const full = [...path, key];
-      const remedy = renaming(full, origin) ?? `unknown key. ${suggestion(key, path, origin)}`;
+      const remedy =
+        ofOtherVariant(full, origin) ?? renaming(full, origin) ?? `unknown key. ${suggestion(key, path, origin)}`;
       return `${whereKey(full, origin)} ${dotted(full)}: ${remedy}`;
     });
   }
@@ -40,20 +43,36 @@ function describeIssue(issue: Issue, origin: Origin): string[] {
   if (issue.code === 'custom') return [`${where(path, origin)}${name}: ${sentence(issue.message)}`];
   const isPath = received === null && origin.fields.some((field) => field.isPath && field.path === dotted(path));
   const home = isPath ? ' In YAML ~ is null; the home folder is ~/.' : '';
-  const hint = issue.code === 'invalid_value' ? nearValue(received, issue.values) : home;
-  return [`${where(path, origin)}${name}: expected ${expected(issue)}, received ${show(received)}.${hint}`];
+  const choices = choicesOf(issue);
+  const wanted = choices === undefined ? expected(issue) : oneOf(choices);
+  const hint = choices === undefined ? home : nearValue(received, choices);
+  return [`${where(path, origin)}${name}: expected ${wanted}, received ${show(received)}.${hint}`];
 }
 
 /** What a key is called now, where this one is an old name. */
 function renaming(path: Path, origin: Origin): string | undefined {
-  const given = valueAt(origin.data, path);
-  const read = (key: string): unknown =>
-    valueAt(origin.data, key.split('.')) ?? origin.fields.find((field) => field.path === key)?.default;
   const known = origin.fields.map((field) => field.path);
-  const renamed = renamedKey(dotted(path), given, known, read);
+  const renamed = renamedKey(dotted(path), valueAt(origin.data, path), known, (key) => settingAt(key, origin));
   if (renamed === undefined) return undefined;
   const { key, value } = renamed;
   return `is now ${key}. Write ${key}${value === undefined ? '' : `: ${show(value)}`} instead.`;
+}
+
+/** Why a key is refused that only other variants of its section have. */
+function ofOtherVariant(path: Path, origin: Origin): string | undefined {
+  const name = dotted(path);
+  const field = origin.fields.find((one) => one.path === name || one.path.startsWith(`${name}.`));
+  const condition = field?.readWhen.find((text) => {
+    const { path: tag, values } = parseCondition(text);
+    return !values.includes(String(settingAt(tag, origin)));
+  });
+  if (condition === undefined) return undefined;
+  return sentence(noEffect(name, condition, settingAt(parseCondition(condition).path, origin)));
+}
+
+/** A setting as it was given, or its default. */
+function settingAt(key: string, { data, fields }: Origin): unknown {
+  return valueAt(data, key.split('.')) ?? fields.find(({ path }) => path === key)?.default;
 }
 
 /** A whole missing section is reported as the required keys in it. */
@@ -80,7 +99,7 @@ function expected(issue: Issue): string {
     case 'not_multiple_of':
       return `a multiple of ${issue.divisor}`;
     case 'invalid_value':
-      return issue.values.length === 1 ? show(issue.values[0]) : `one of ${issue.values.map(show).join(', ')}`;
+      return oneOf(issue.values);
     case 'invalid_format':
       return issue.format === 'regex' ? `text that matches ${issue.pattern}` : `text in the form "${issue.format}"`;
     case 'invalid_union': {
@@ -90,6 +109,17 @@ function expected(issue: Issue): string {
     default:
       return sentence(issue.message).replace(/\.$/, '');
   }
+}
+
+/** The values a key may have, where it is one of a list or chooses among the variants of its section. */
+function choicesOf(issue: Issue): readonly unknown[] | undefined {
+  if (issue.code === 'invalid_value') return issue.values;
+  if (issue.code !== 'invalid_union' || !('options' in issue)) return undefined;
+  return issue.options?.filter((option) => option !== undefined);
+}
+
+function oneOf(values: readonly unknown[]): string {
+  return values.length === 1 ? show(values[0]) : `one of ${values.map(show).join(', ')}`;
 }
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {

@@ -1,6 +1,8 @@
 /** Lists the keys of a configuration schema with their defaults and descriptions, for help, suggestions and comparisons. */
 
 import { z } from 'zod';
+import type { JsonSchema } from './json-schema.ts';
+import { mergeVariants } from './json-schema.ts';
 import { resolveCondition } from './read-conditions.ts';
 
 /** One settable key of a schema, e.g. "optimizer.learningRate". */
@@ -20,35 +22,17 @@ export interface Field {
   readonly isNullable: boolean;
   /** What a resumed run may do with it: change it, split updates otherwise, or grow by it. Absent where it must stay. */
   readonly resume?: 'free' | 'split' | 'length';
-  /** With which values of other keys it is read, as "tuning.method=lora"; all of them must hold. See unread-keys.ts. */
+  /** With which values of other keys it is read, as "distill.alpha!=0"; all of them must hold. See unread-keys.ts. */
   readonly readWhen: readonly string[];
-}
-
-/** The part of JSON Schema that zod writes and this file reads. */
-interface JsonSchema {
-  type?: string | string[];
-  properties?: Record<string, JsonSchema>;
-  required?: string[];
-  default?: unknown;
-  description?: string;
-  format?: string;
-  resume?: 'free' | 'split' | 'length';
-  readWhen?: string;
-  enum?: unknown[];
-  const?: unknown;
-  anyOf?: JsonSchema[];
-  items?: JsonSchema | false;
-  minimum?: number;
-  maximum?: number;
-  exclusiveMinimum?: number;
-  exclusiveMaximum?: number;
+  /** True where only some variants of its section have the key. */
+  readonly isOfVariant: boolean;
 }
 
 /** The leaf keys of an object schema in the order of their declaration. */
 export function schemaFields(schema: z.ZodType): Field[] {
   const root = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
   const fields: Field[] = [];
-  collect(root, { prefix: '', outerDefault: {}, present: true, readWhen: [] }, fields);
+  collect(root, { prefix: '', outerDefault: {}, present: true, readWhen: [], isOfVariant: false }, fields);
   return fields;
 }
 
@@ -58,14 +42,17 @@ interface Place {
   readonly outerDefault: unknown;
   readonly present: boolean;
   readonly readWhen: readonly string[];
+  readonly isOfVariant: boolean;
 }
 
 function collect(section: JsonSchema, { prefix, outerDefault, present, ...place }: Place, out: Field[]): void {
-  for (const [key, child] of Object.entries(section.properties ?? {})) {
+  for (const [key, declared] of Object.entries(section.properties ?? {})) {
     const path = prefix + key;
+    const child = mergeVariants(declared, path);
     const given = isRecord(outerDefault) && Object.hasOwn(outerDefault, key) ? outerDefault[key] : child.default;
     const own = child.readWhen === undefined ? [] : [resolveCondition(child.readWhen, prefix)];
-    const readWhen = [...place.readWhen, ...own];
+    const readWhen = [...place.readWhen, ...(child.variant === undefined ? [] : [child.variant]), ...own];
+    const isOfVariant = place.isOfVariant || child.variant !== undefined;
     const isRequired = present && (section.required ?? []).includes(key);
     if (child.properties !== undefined) {
       // An optional section's keys are required only once the section is there.
@@ -74,6 +61,7 @@ function collect(section: JsonSchema, { prefix, outerDefault, present, ...place 
         outerDefault: given ?? {},
         present: isRequired || given !== undefined,
         readWhen,
+        isOfVariant,
       };
       collect(child, inside, out);
       continue;
@@ -86,6 +74,7 @@ function collect(section: JsonSchema, { prefix, outerDefault, present, ...place 
       isPath: [child, ...alternatives(child)].some(({ format }) => format === 'path'),
       kind: kindOf(child),
       readWhen,
+      isOfVariant,
       isNullable: alternatives(child).some(({ type }) => type === 'null'),
       ...(child.resume === undefined ? {} : { resume: child.resume }),
       ...(given === undefined ? {} : { default: given }),

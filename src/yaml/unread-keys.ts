@@ -21,12 +21,20 @@ export function unreadKeys(config: unknown, fields: readonly Field[]): UnreadKey
     if (value === undefined || JSON.stringify(value) === JSON.stringify(field.default)) return [];
     const unmet = field.readWhen.find((text) => !holds(parseCondition(text), config));
     if (unmet === undefined) return [];
-    const other = parseCondition(unmet).path;
-    const found = valueAt(config, other);
-    const has = found === undefined || found === null ? `${other} is left out` : `${other} is ${String(found)}`;
-    const message = `has no effect: it is read only with ${describeCondition(unmet)}, and ${has}. Change one of the two; ${field.path}=null takes this key out on the command line`;
-    return [{ path: field.path.split('.'), message }];
+    return [
+      {
+        path: field.path.split('.'),
+        message: noEffect(field.path, unmet, valueAt(config, parseCondition(unmet).path)),
+      },
+    ];
   });
+}
+
+/** Why nothing reads the key at `path`: its condition does not hold, as `other`, the value it speaks of, is another. */
+export function noEffect(path: string, condition: string, other: unknown): string {
+  const { path: key } = parseCondition(condition);
+  const has = other === undefined || other === null ? `${key} is left out` : `${key} is ${String(other)}`;
+  return `has no effect: it is read only with ${describeCondition(condition)}, and ${has}. Change one of the two; ${path}=null takes this key out on the command line`;
 }
 
 function holds({ path, values, isRead }: Condition, config: unknown): boolean {

@@ -46,10 +46,10 @@ describe('klEstimate', () => {
 });
 
 describe('nextKlWeight', () => {
-  const control = { kind: 'adaptive', target: 6, horizon: 1000 } as const;
+  const control = { control: 'adaptive', target: 6, horizon: 1000 } as const;
 
   it('stays where it is when fixed or on target', () => {
-    expect(nextKlWeight(0.1, { ...control, kind: 'fixed' }, 60, 100)).toBe(0.1);
+    expect(nextKlWeight(0.1, { control: 'fixed' }, 60, 100)).toBe(0.1);
     expect(nextKlWeight(0.1, control, 6, 100)).toBe(0.1);
   });
 

@@ -14,10 +14,11 @@ import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 const dimensions = llamaStyle({ vocab: 9, context: 8, layers: 3, heads: 2, dModel: 8, tiedHead: false });
 const tuning = {
   method: 'full',
-  lora: { rank: 2, alpha: 4, dropout: 0, targets: ['all-linear'], rankStabilized: false },
   freeze: { embeddings: false, layers: 0 },
   rates: { layerDecay: 1, embeddings: 1, head: 1 },
 } as const;
+const lora = { rank: 2, alpha: 4, dropout: 0, targets: ['all-linear'], rankStabilized: false };
+const adapted = { method: 'lora', lora, rates: { layerDecay: 1, head: 1 } } as const;
 const memory = { recompute: false, frozen: 'float32' } as const;
 const specs = parameterSpecs(dimensions, 'tokens');
 const namesOf = (some: readonly ParameterSpec[]): string[] => some.map(({ name }) => name);
@@ -34,8 +35,8 @@ describe('a plan', () => {
   });
 
   it('is refused where more layers are to stay than there are, or nothing is frozen that could be kept otherwise', async () => {
-    const plan = (freeze: { embeddings: boolean; layers: number }, method: 'full' | 'lora' = 'full') =>
-      problemsOf(() => trainingPlan(dimensions, 'tokens', { ...tuning, method, freeze }, rounded), '');
+    const plan = (freeze: { embeddings: boolean; layers: number }) =>
+      problemsOf(() => trainingPlan(dimensions, 'tokens', { ...tuning, freeze }, rounded), '');
     const rounded = { ...memory, frozen: 'bfloat16' } as const;
     expect(await plan({ embeddings: false, layers: 0 })).toEqual([
       'memory.frozen: expected float32, as every matrix is trained and none is frozen; received bfloat16. Use tuning.method=lora or tuning.freeze, or leave it out.',
@@ -48,12 +49,12 @@ describe('a plan', () => {
       { embeddings: false, layers: 3 },
     ])
       expect(await plan(freeze)).toEqual([]);
-    expect(await plan({ embeddings: false, layers: 0 }, 'lora')).toEqual([]);
+    expect(trainingPlan(dimensions, 'tokens', adapted, rounded).frozenPrecision).toBe('bfloat16');
   });
 
   it('of adapters trains them and a score head, on the layers that are named', () => {
     const plan = (targets: string[]) =>
-      trainingPlan(dimensions, 'score', { ...tuning, method: 'lora', lora: { ...tuning.lora, targets } }, memory);
+      trainingPlan(dimensions, 'score', { ...adapted, lora: { ...lora, targets } }, memory);
     const query = plan(['q_proj', 'v_proj']);
     expect(query.adapters?.places.map(({ matrix, from, to }) => [matrix.name, from, to])).toEqual(
       [0, 1, 2].flatMap((layer) => [
@@ -72,7 +73,7 @@ describe('a plan', () => {
 
   it('slows layers down by their depth below the top, and groups by their factors', () => {
     const ofSpec = rateOf(dimensions, { ...tuning, rates: { layerDecay: 0.5, embeddings: 0.1, head: 3 } });
-    const adapters = trainingPlan(dimensions, 'tokens', { ...tuning, method: 'lora' }, memory).adapters!;
+    const adapters = trainingPlan(dimensions, 'tokens', adapted, memory).adapters!;
     const all = [...specs, ...adapterSpecs(adapters)];
     const rate = (name: string): number => ofSpec(all.find((spec) => spec.name === name)!);
     expect(rate('head.weight')).toBe(3);

@@ -22,7 +22,6 @@ function sourceOf({ seed, templates }: SampleFolder, examples = 4): InstructSour
       cap: 10,
       temperature: 1,
       maximumRate: null,
-      weights: {},
       rowCap: null,
       templateChoice: 'round_robin',
       parts: { plain: { share: 1, kinds: ['direct', 'inverted'], shots: [0] } },

@@ -101,7 +101,7 @@ describe('adaptive KL controller', () => {
     const { initial, target, horizon, batch, observed, coefficients } = expected.adaptiveKl;
     let weight = initial;
     const found = observed.map((kl) => {
-      weight = nextKlWeight(weight, { kind: 'adaptive', target, horizon }, kl, batch);
+      weight = nextKlWeight(weight, { control: 'adaptive', target, horizon }, kl, batch);
       return weight;
     });
     expect(found).toBeAllclose(coefficients, { rtol: 1e-9, atol: 0 });

@@ -29,7 +29,7 @@ async function makeRun(status: 'finished' | 'interrupted' = 'finished', withMode
     config: {},
     seed: 1,
     resume: false,
-    rules: { paths: [], free: [], splits: [], lengths: [] },
+    rules: { paths: [], free: [], splits: [], variants: [], lengths: [] },
   };
   const folder = await openRunFolder(path('run'), request, lane);
   writeFileSync(path('templates.yaml'), 'a');

@@ -157,6 +157,24 @@ describe('what changes no result', () => {
     ]);
   });
 
+  test('keys of other variants, which configurations once named too, are not compared; those of the variant are', async () => {
+    const all = { control: 'fixed', weight: 0.05, estimator: 'k1', target: 6, horizon: 10_000 };
+    const manifest = begun();
+    writeFileSync(path('config.yaml'), stringifyConfig({ ...ppoConfig({}), kl: all }));
+    expect(await problems({}, manifest)).toEqual([]);
+    const adaptive = { kl: { control: 'adaptive', target: 3 } };
+    expect(await problems(adaptive, manifest)).toEqual([
+      'kl.control: the run to resume has "fixed", received "adaptive".',
+      'kl.target: the run to resume has 6, received 3.',
+      last,
+    ]);
+    writeFileSync(path('config.yaml'), stringifyConfig(ppoConfig(adaptive)));
+    expect(await problems({ kl: { control: 'adaptive', target: 4 } }, manifest)).toEqual([
+      'kl.target: the run to resume has 3, received 4.',
+      last,
+    ]);
+  });
+
   test('anything else is refused', async () => {
     const changes = {
       updates: { epochs: 3, microBatch: 4 },

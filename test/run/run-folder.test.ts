@@ -8,7 +8,13 @@ import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 const path = useTemporaryFolder();
 const lane = { name: 'cpu', device: 'cpu', versions: { node: 'v20' } };
 
-const rules = { paths: ['run.folder', 'data'], free: ['runtime.backend'], splits: ['rows'], lengths: ['epochs'] };
+const rules = {
+  paths: ['run.folder', 'data'],
+  free: ['runtime.backend'],
+  splits: ['rows'],
+  variants: [],
+  lengths: ['epochs'],
+};
 
 function request(changes: Partial<RunRequest> = {}): RunRequest {
   const config = { run: { folder: path('run'), seed: 3 }, optimizer: { learningRate: 0.001 }, data: 'a.arrow' };

@@ -35,7 +35,7 @@ describe('staleProblems', () => {
       config: config(),
       seed: 1,
       resume: false,
-      rules: { paths: [], free: [], splits: [], lengths: [] },
+      rules: { paths: [], free: [], splits: [], variants: [], lengths: [] },
     };
     const folder = await openRunFolder(path('run'), request, lane);
     await folder.recordParent('model', await openParent(path('base'), { role: 'model' }));

@@ -2,10 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { apportion, mixtureRates, type RateRule } from '../../src/tasks/mixture-rates.ts';
 
-const plain: RateRule = { rule: 'proportional', cap: 3000, temperature: 1, maximumRate: null, weights: {} };
+type Proportional = RateRule & { rule: 'proportional' };
+
+const plain: Proportional = { rule: 'proportional', cap: 3000, temperature: 1, maximumRate: null };
 const tasksOf = (counts: readonly number[]) => counts.map((count, i) => ({ name: `task${i}`, count }));
-const rates = (counts: readonly number[], rule: Partial<RateRule> = {}) =>
+const rates = (counts: readonly number[], rule: Partial<Proportional> = {}) =>
   mixtureRates(tasksOf(counts), { ...plain, ...rule });
+const written = (counts: readonly number[], weights: Record<string, number>) =>
+  mixtureRates(tasksOf(counts), { rule: 'weights', weights, maximumRate: null });
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 const counts = fc.array(fc.integer({ min: 1, max: 5000 }), { minLength: 1, maxLength: 12 });
 
@@ -40,7 +44,7 @@ describe('mixtureRates', () => {
 
   it('are the weights written down, whatever the rows', () => {
     const weights = { task0: 3, task1: 1, task2: 0 };
-    expectClose(rates([10, 1000, 7], { rule: 'weights', weights }), [0.75, 0.25, 0]);
+    expectClose(written([10, 1000, 7], weights), [0.75, 0.25, 0]);
   });
 
   it('add up to one, none above the maximum rate, larger tasks never below smaller ones', () => {
@@ -71,10 +75,10 @@ describe('mixtureRates', () => {
   });
 
   it('name the task without a weight, and refuse weights that are all zero', () => {
-    expect(() => rates([10, 10], { rule: 'weights', weights: { task0: 1 } })).toThrow(
+    expect(() => written([10, 10], { task0: 1 })).toThrow(
       /^mixture: weights: no weight for task1; received weights for task0\. Add it\.$/,
     );
-    expect(() => rates([10], { rule: 'weights', weights: { task0: 0 } })).toThrow(
+    expect(() => written([10], { task0: 0 })).toThrow(
       /^mixture: weights: all weights of task0 are 0; expected one above 0\. Raise one\.$/,
     );
   });

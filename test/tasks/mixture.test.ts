@@ -22,21 +22,22 @@ function tasksOf(...sizes: number[]): Task[] {
   }));
 }
 
+type Proportional = MixtureOptions & { rule: 'proportional' };
+
 const plain: MixturePart = { share: 1, kinds: ['direct', 'inverted'], shots: [0] };
-const optionsOf = (changes: Partial<MixtureOptions> = {}): MixtureOptions => ({
+const optionsOf = (changes: Partial<Proportional> = {}): Proportional => ({
   examples: 120,
   rule: 'proportional',
   cap: 20,
   temperature: 1,
   maximumRate: null,
-  weights: {},
   rowCap: null,
   templateChoice: 'round_robin',
   parts: { plain },
   ...changes,
 });
 
-function draw(tasks: readonly Task[], changes: Partial<MixtureOptions> = {}, seed = 1): MixtureItem[] {
+function draw(tasks: readonly Task[], changes: Partial<Proportional> = {}, seed = 1): MixtureItem[] {
   const options = optionsOf(changes);
   return drawMixture(planMixture(tasks, options), options.templateChoice, seededRandom(seed));
 }
@@ -129,7 +130,7 @@ describe('what cannot be mixed', () => {
       thought: { share: 1, kinds: ['chain_of_thought'], shots: [0] },
       some: { ...plain, tasks: ['task0', 'task9'] },
     } satisfies Record<string, MixturePart>;
-    const act = () => planMixture(tasksOf(2, 0), optionsOf({ parts, rule: 'weights', weights: { taks0: 1 } }));
+    const act = () => planMixture(tasksOf(2, 0), { ...optionsOf({ parts }), rule: 'weights', weights: { taks0: 1 } });
     expect(act).toThrow(
       /trade\.jsonl: no rows of split "train"; expected at least one\. Add rows or leave the task out\.\n/,
     );

@@ -23,27 +23,20 @@ const tail = (key: string) => `Change one of the two; ${key}=null takes this key
 
 test('a key that nothing reads is refused with what would read it, all at once', async () => {
   expect(
-    await problems('instruct', ['tuning.lora.rank=4', 'optimizer.schedule=constant', 'optimizer.finalRate=0.1']),
+    await problems('distill', [
+      'distill.alpha=0',
+      'distill.temperature=4',
+      'optimizer.schedule=constant',
+      'optimizer.finalRate=0.1',
+    ]),
   ).toEqual([
-    `argument "tuning.lora.rank=4": tuning.lora.rank: has no effect: it is read only with tuning.method lora, and tuning.method is full. ${tail('tuning.lora.rank')}`,
+    `argument "distill.temperature=4": distill.temperature: has no effect: it is read only with distill.alpha other than 0, and distill.alpha is 0. ${tail('distill.temperature')}`,
     `argument "optimizer.finalRate=0.1": optimizer.finalRate: has no effect: it is read only with optimizer.schedule linear or cosine, and optimizer.schedule is constant. ${tail('optimizer.finalRate')}`,
   ]);
 });
 
 describe('refused', () => {
   test.each([
-    ['instruct', ['tuning.method=lora', 'tuning.freeze.layers=1'], 'tuning.freeze.layers', 'tuning.method full'],
-    ['instruct', ['tuning.method=lora', 'tuning.rates.embeddings=0'], 'tuning.rates.embeddings', 'tuning.method full'],
-    ['instruct', ['mixture.weights={chat: 1}'], 'mixture.weights', 'mixture.rule weights'],
-    [
-      'instruct',
-      ['mixture.rule=weights', 'mixture.temperature=2', 'mixture.cap=null'],
-      'mixture.temperature',
-      'mixture.rule proportional',
-    ],
-    ['reward', ['tuning.lora.alpha=3'], 'tuning.lora.alpha', 'tuning.method lora'],
-    ['ppo', ['kl.horizon=5000'], 'kl.horizon', 'kl.control adaptive'],
-    ['ppo', ['kl.target=3'], 'kl.target', 'kl.control adaptive'],
     ['ppo', ['kl.weight=0', 'kl.estimator=k3'], 'kl.estimator', 'kl.weight other than 0'],
     [
       'ppo',
@@ -75,11 +68,11 @@ describe('refused', () => {
 
 test('nothing is said of keys that are read, or at their defaults', async () => {
   expect(await problems('instruct', ['tuning.method=lora', 'tuning.lora.rank=4'])).toEqual([]);
-  expect(await problems('instruct', ['tuning.lora.rank=8', 'tuning.freeze.layers=0'])).toEqual([]);
+  expect(await problems('instruct', ['optimizer.finalRate=0', 'optimizer.schedule=constant'])).toEqual([]);
   expect(await problems('pretrain', ['optimizer.schedule=constant'], 'base')).toEqual([]);
   expect(await problems('ppo', ['kl.control=adaptive', 'kl.horizon=5000', 'kl.target=3'])).toEqual([]);
   // A file that sets the key can be made to forget it.
-  expect(await problems('instruct', ['tuning.method=full'], 'stories')).toHaveLength(2);
+  expect(await problems('instruct', ['tuning.method=full'], 'stories')).toHaveLength(1);
   expect(await problems('instruct', ['tuning=null'], 'stories')).toEqual([]);
   expect(await problems('instruct', ['tuning.method=full', 'tuning.lora=null'], 'stories')).toEqual([]);
 });
@@ -104,6 +97,9 @@ test('every condition of a schema names a key that is there and values that it c
 test('--help tells with which settings a key is read', () => {
   expect(configHelp(PpoConfig).filter((line) => line.startsWith('  kl.horizon'))).toEqual([
     '  kl.horizon  (number above 0; default 10000; read only with kl.control adaptive)',
+  ]);
+  expect(configHelp(PpoConfig).filter((line) => line.startsWith('  kl.control'))).toEqual([
+    '  kl.control  (one of fixed, adaptive; default fixed)',
   ]);
 });
 
