@@ -147,6 +147,13 @@ describe('the documents', () => {
     expect(own.filter((link) => !existsSync(join(root, dirname(document), link)))).toEqual([]);
   });
 
+  test.each(documents)('%s names only npm scripts that exist', (document) => {
+    const text = readFileSync(join(root, document), 'utf8');
+    const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object };
+    const named = [...text.matchAll(/\bnpm run ([\w-]+)/g)].map((match) => match[1] ?? '');
+    expect(named.filter((name) => !Object.hasOwn(scripts, name))).toEqual([]);
+  });
+
   test('would be found naming a file that does not exist', () => {
     const text =
       'See `src/tensor/tf.ts`, configs/<stage>/tiny.yaml, data/runs/x/, test/*.ts, [log](docs/log.md) and (src/gone/file.ts).';
