@@ -22,6 +22,7 @@ import { createCursor } from '../src/examples/cursor.ts';
 import { readAhead } from '../src/examples/read-ahead.ts';
 import { checkUnknown, countUnknown } from '../src/examples/unknown-tokens.ts';
 import { disposeAdamW } from '../src/execution/adamw.ts';
+import { learn } from '../src/execution/learn.ts';
 import { learningRateAt, shortenedWarmups } from '../src/execution/schedule.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { GRAPHS_MADE, graphsMade } from '../src/graph/mode.ts';
@@ -29,7 +30,7 @@ import { gpt2Style, llamaStyle } from '../src/model/dimensions.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel, newModel } from '../src/model/model.ts';
 import { parameterCount } from '../src/model/parameter-table.ts';
-import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../src/objectives/next-token.ts';
+import { nextToken, nextTokenLoss } from '../src/objectives/next-token.ts';
 import { seededRandom } from '../src/random.ts';
 import { endStep } from '../src/run/end-step.ts';
 import type { BestState, KeptStep } from '../src/run/keep-best.ts';
@@ -127,7 +128,7 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
   const first = state?.step ?? 0;
   const cursor = createCursor(rows.batch, state?.cursor ?? config.run.seed);
   const batches = readAhead(cursor, batch, steps - first, (items) =>
-    nextTokenBatches(model, rowBatches(takeRows(rows, items), microBatch ?? batch), tokenizer.padId),
+    rowBatches(takeRows(rows, items), microBatch ?? batch).map((part) => nextToken.layOut(model, part)),
   );
   const parameters = parameterCount(model.dimensions, 'tokens');
   progress.say(`pretrain  ${parameters} parameters, ${rows.batch} rows of ${rows.seq} tokens; ${corpora.note}`);
@@ -140,7 +141,7 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
   };
   const best = keepBest<Scores>('pretrain', rule, { weights: () => trainedHash(model), write }, state?.best);
   const measureHeldOut = async (step: number): Promise<Scores> => {
-    const scores = { loss: heldOut.length === 0 ? null : nextTokenLoss(model, heldOut, tokenizer.padId) };
+    const scores = { loss: heldOut.length === 0 ? null : nextTokenLoss(model, heldOut) };
     await best.add(step, scores, step === steps);
     return scores;
   };
@@ -159,13 +160,13 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
     const pieces = batches.next();
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
-    const update = await nextTokenUpdate(model, adam, pieces, {
+    const update = await learn(model, adam, nextToken, pieces, {
       learningRate,
       clipNorm: config.optimizer.clipNorm,
       where: `pretrain step ${step}`,
     });
-    const speed = update.tokens / ((performance.now() - began) / 1000);
-    seen += update.tokens;
+    const speed = update.count / ((performance.now() - began) / 1000);
+    seen += update.count;
 
     const measure = step % config.evaluation.everySteps === 0 || step === steps;
     if (measure) scores = await measureHeldOut(step);

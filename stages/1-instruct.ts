@@ -25,6 +25,7 @@ import type { TrainingData } from '../src/examples/tokenized-examples.ts';
 import { openPacked } from '../src/examples/tokenized-packed.ts';
 import { openPadded } from '../src/examples/tokenized-padded.ts';
 import { disposeAdamW } from '../src/execution/adamw.ts';
+import { learn } from '../src/execution/learn.ts';
 import type { RunShapes } from '../src/execution/memory-estimate.ts';
 import { announceMemory } from '../src/execution/memory-estimate.ts';
 import { learningRateAt, shortenedWarmups } from '../src/execution/schedule.ts';
@@ -32,7 +33,7 @@ import { atomicCopy } from '../src/files/atomic-copy.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { GRAPHS_MADE, graphsMade } from '../src/graph/mode.ts';
 import { disposeModel } from '../src/model/model.ts';
-import { nextTokenBatches, nextTokenUpdate } from '../src/objectives/next-token.ts';
+import { nextToken } from '../src/objectives/next-token.ts';
 import { seededRandom, stepSeed } from '../src/random.ts';
 import { mixtureLines } from '../src/report/mixture-table.ts';
 import type { Scores } from '../src/report/validation-log.ts';
@@ -169,7 +170,7 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   const cursor = createCursor(data.units, state?.cursor ?? config.run.seed);
   const batches = readAhead(cursor, data.perUpdate, steps - first, (units) => {
     const rows = data.take(units);
-    const microBatches = nextTokenBatches(model, rowBatches(rows, microBatch ?? rows.batch), tokenizer.padId);
+    const microBatches = rowBatches(rows, microBatch ?? rows.batch).map((part) => nextToken.layOut(model, part));
     return { microBatches, size: rows.ids.length };
   });
   const metrics = openMetrics(folder.file('metrics.arrow'), instructMetrics, {
@@ -208,7 +209,7 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
     const { microBatches, size } = batches.next();
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
-    const update = await nextTokenUpdate(model, adam, microBatches, {
+    const update = await learn(model, adam, nextToken, microBatches, {
       learningRate,
       clipNorm,
       where: `instruct step ${step}`,

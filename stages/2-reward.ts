@@ -8,6 +8,7 @@
  *   After   Christiano et al. 2017 (arXiv:1706.03741); Stiennon et al. 2020 (arXiv:2009.01325)
  */
 
+import { chunks } from '../src/batch/chunks.ts';
 import { roundedLength } from '../src/batch/padding.ts';
 import { openKeptWeights } from '../src/checkpoint/kept-weights.ts';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
@@ -26,6 +27,7 @@ import type { PreferenceSets } from '../src/examples/preference-sets.ts';
 import { describePairs, readPreferenceSets } from '../src/examples/preference-sets.ts';
 import { readAhead } from '../src/examples/read-ahead.ts';
 import { disposeAdamW } from '../src/execution/adamw.ts';
+import { learn } from '../src/execution/learn.ts';
 import type { RunShapes } from '../src/execution/memory-estimate.ts';
 import { announceMemory } from '../src/execution/memory-estimate.ts';
 import { learningRateAt, shortenedWarmups } from '../src/execution/schedule.ts';
@@ -33,7 +35,7 @@ import { atomicFolder } from '../src/files/atomic-write.ts';
 import { GRAPHS_MADE, graphsMade } from '../src/graph/mode.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel } from '../src/model/model.ts';
-import { pairBatches, rewardUpdate } from '../src/objectives/reward-update.ts';
+import { preferences } from '../src/objectives/bradley-terry.ts';
 import { seededRandom, stepSeed } from '../src/random.ts';
 import { endStep } from '../src/run/end-step.ts';
 import type { BestState, KeptStep } from '../src/run/keep-best.ts';
@@ -158,9 +160,11 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const steps = await recordLength(context, stepCount(config, pairs.length), { optimizer: config.optimizer });
   const first = state?.step ?? 0;
   const cursor = createCursor(pairs.length, state?.cursor ?? config.run.seed);
+  const objective = preferences({ centring: config.loss.centring, padId: tokenizer.padId });
   const batches = readAhead(cursor, config.training.pairs, steps - first, (items) => {
     const batch = items.map((index) => pairs[index] as (typeof pairs)[number]);
-    return pairBatches(model, batch, tokenizer.padId, config.training.microBatch ?? batch.length);
+    const size = config.training.microBatch ?? batch.length;
+    return chunks(batch, size).map((part) => objective.layOut(model, part));
   });
   const metrics = openMetrics(folder.file('metrics.arrow'), rewardMetrics, { resumeFromStep: state?.step });
   const held = openHeldOut(config, folder, { model, state, pairs: heldOut, steps, padId: tokenizer.padId });
@@ -180,11 +184,10 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
     const batch = batches.next();
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
-    const update = await rewardUpdate(model, adam, batch, {
+    const update = await learn(model, adam, objective, batch, {
       learningRate,
       clipNorm: config.optimizer.clipNorm,
       where: `reward step ${step}`,
-      centring: config.loss.centring,
       dropoutSeed: stepSeed(config.run.seed, step),
     });
     const speed = config.training.pairs / ((performance.now() - began) / 1000);

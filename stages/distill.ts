@@ -21,6 +21,7 @@ import { readAhead } from '../src/examples/read-ahead.ts';
 import type { TrainingData } from '../src/examples/tokenized-examples.ts';
 import { openPacked } from '../src/examples/tokenized-packed.ts';
 import { disposeAdamW } from '../src/execution/adamw.ts';
+import { type Learned, learn } from '../src/execution/learn.ts';
 import { learningRateAt, shortenedWarmups } from '../src/execution/schedule.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { GRAPHS_MADE, graphsMade } from '../src/graph/mode.ts';
@@ -29,7 +30,7 @@ import { checkDimensions } from '../src/model/dimensions.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel, newModel, trainNothing } from '../src/model/model.ts';
 import { parameterCount } from '../src/model/parameter-table.ts';
-import { distillBatches, distillUpdate } from '../src/objectives/distill-update.ts';
+import { askTeacher, distillation, layOutForBoth } from '../src/objectives/distill.ts';
 import { seededRandom } from '../src/random.ts';
 import type { Scores, ValidationLog } from '../src/report/validation-log.ts';
 import { describeScores, openValidationLog, shownScores, validationMetrics } from '../src/report/validation-log.ts';
@@ -158,9 +159,9 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
   const steps = await recordLength(context, stepsOf(config, data), { optimizer: config.optimizer });
   const first = state?.step ?? 0;
   const models = { student: model, teacher };
+  const objective = distillation(config.distill);
   const batches = openBatches(config, data, models, {
     count: steps - first,
-    padId: tokenizer.padId,
     at: state?.cursor,
   });
   const metrics = openMetrics(folder.file('metrics.arrow'), distillMetrics, { resumeFromStep: state?.step });
@@ -183,8 +184,8 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
     const batch = batches.next();
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
     const began = performance.now();
-    const update = await distillUpdate(models, adam, batch, {
-      ...config.distill,
+    const parts = config.distill.alpha > 0 ? batch.map((rows) => askTeacher(models, rows)) : batch;
+    const update = await learn(model, adam, objective, parts, {
       learningRate,
       clipNorm: config.optimizer.clipNorm,
       where: `distill step ${step}`,
@@ -219,11 +220,11 @@ function openBatches(
   { run, training }: DistillConfig,
   data: TrainingData,
   models: { readonly student: Model; readonly teacher: Model },
-  { count, padId, at }: { count: number; padId: number; at: CursorState | undefined },
+  { count, at }: { count: number; at: CursorState | undefined },
 ) {
   const cursor = createCursor(data.units, at ?? run.seed);
   return readAhead(cursor, data.perUpdate, count, (units) =>
-    distillBatches(models, rowBatches(data.take(units), training.microBatch ?? training.rows), padId),
+    rowBatches(data.take(units), training.microBatch ?? training.rows).map((part) => layOutForBoth(models, part)),
   );
 }
 
@@ -264,7 +265,7 @@ function newStudent(
 }
 
 function metricsOf(
-  update: Awaited<ReturnType<typeof distillUpdate>>,
+  update: Learned<'kl' | 'crossEntropy'>,
   measured: Scores | undefined,
   learningRate: number,
   speed: number,

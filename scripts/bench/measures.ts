@@ -8,10 +8,11 @@ import { packSequences } from '../../src/batch/packing.ts';
 import { generate } from '../../src/decoding/generate.ts';
 import type { AdamW, AdamWOptions } from '../../src/execution/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import { learn } from '../../src/execution/learn.ts';
 import type { ModelDimensions } from '../../src/model/dimensions.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, newModel } from '../../src/model/model.ts';
-import { nextTokenBatches, nextTokenUpdate } from '../../src/objectives/next-token.ts';
+import { nextToken } from '../../src/objectives/next-token.ts';
 import type { Random } from '../../src/random.ts';
 import { seededRandom } from '../../src/random.ts';
 import type { InstructConfig } from '../../stages/1-instruct.config.ts';
@@ -63,8 +64,8 @@ export function instructStep(dimensions: ModelDimensions, config: InstructConfig
     shapes: `${rows} packed rows of ${length}`,
     repeats: 7,
     run: async () => {
-      const batch = nextTokenBatches(model, [packed], PAD);
-      await nextTokenUpdate(model, adam, batch, { learningRate, clipNorm, where: 'bench' });
+      const batch = [nextToken.layOut(model, packed)];
+      await learn(model, adam, nextToken, batch, { learningRate, clipNorm, where: 'bench' });
       return packed.batch * packed.seq;
     },
     close: () => free([model], [adam]),

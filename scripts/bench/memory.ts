@@ -12,8 +12,9 @@ import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { trainingPlan } from '../../src/checkpoint/training-plan.ts';
 import { ConfigError } from '../../src/errors.ts';
 import { createAdamW } from '../../src/execution/adamw.ts';
+import { learn } from '../../src/execution/learn.ts';
 import { estimateMemory } from '../../src/execution/memory-estimate.ts';
-import { nextTokenBatches, nextTokenUpdate } from '../../src/objectives/next-token.ts';
+import { nextToken } from '../../src/objectives/next-token.ts';
 import { seededRandom } from '../../src/random.ts';
 import { formatTable } from '../../src/report/table.ts';
 import { peakRssMb } from '../../src/run/manifest.ts';
@@ -73,7 +74,7 @@ async function measure(folder: string, given: Case): Promise<Measured> {
   let seconds = 0;
   for (let step = 0; step < 3; step++) {
     const began = performance.now();
-    await nextTokenUpdate(model, adam, nextTokenBatches(model, [batch], 0), {
+    await learn(model, adam, nextToken, [nextToken.layOut(model, batch)], {
       learningRate: 1e-4,
       clipNorm: 1,
       where: `step ${step}`,

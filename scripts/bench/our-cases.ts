@@ -10,11 +10,12 @@ import { updateOnRollout } from '../../src/alignment/update-on-rollout.ts';
 import { generate } from '../../src/decoding/generate.ts';
 import type { AdamW } from '../../src/execution/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import { learn } from '../../src/execution/learn.ts';
 import { setCompilation } from '../../src/graph/mode.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, newModel } from '../../src/model/model.ts';
-import { nextTokenBatches, nextTokenUpdate } from '../../src/objectives/next-token.ts';
-import { pairBatches, rewardUpdate } from '../../src/objectives/reward-update.ts';
+import { preferences } from '../../src/objectives/bradley-terry.ts';
+import { nextToken } from '../../src/objectives/next-token.ts';
 import { seededRandom } from '../../src/random.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import type { Case, GenerateCase, OptimizerSettings, PpoCase, RewardCase, Rows, TrainCase } from './cases.ts';
@@ -102,8 +103,8 @@ function train(given: TrainCase): OurCase {
   };
   return {
     step: async () => {
-      const batch = nextTokenBatches(model, [packed], PAD);
-      return (await nextTokenUpdate(model, adam, batch, { ...optimizer, where })).loss;
+      const batch = [nextToken.layOut(model, packed)];
+      return (await learn(model, adam, nextToken, batch, { ...optimizer, where })).loss;
     },
     close: () => free([model], [adam]),
   };
@@ -119,10 +120,11 @@ function reward(given: RewardCase): OurCase {
     responseIds: Int32Array.from(ids.slice(ids.length / 2)),
   });
   const pairs = chosen.map((ids, i) => ({ chosen: response(ids), rejected: response(rejected[i]), margin: 0 }));
+  const objective = preferences({ centring, padId: PAD });
   return {
     step: async () => {
-      const batch = pairBatches(model, pairs, PAD);
-      return (await rewardUpdate(model, adam, batch, { ...optimizer, centring, where })).loss;
+      const batch = [objective.layOut(model, pairs)];
+      return (await learn(model, adam, objective, batch, { ...optimizer, where })).loss;
     },
     close: () => free([model], [adam]),
   };

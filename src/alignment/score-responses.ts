@@ -2,34 +2,20 @@
 
 import type { ResponseBatch } from '../batch/response-batch.ts';
 import { responseCells, takeCells } from '../batch/response-batch.ts';
-import { readStep } from '../execution/read-step.ts';
-import { decode, selectPositions } from '../model/decoder.ts';
+import { read } from '../execution/read.ts';
 import { scores, tokenHead } from '../model/heads.ts';
-import { inputArrays, inputsFrom } from '../model/inputs.ts';
+import { inputArrays } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
+import { statesAt } from '../model/states.ts';
 import { logProbsAndEntropyOf, logProbsOf } from '../objectives/log-probabilities.ts';
-import type { HostArrays, Tensors } from '../tensor/host-arrays.ts';
 import { pick, vector } from '../tensor/host-arrays.ts';
 import type { Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import type { Weights } from '../tensor/weights.ts';
 
-/** Runs a reader over the hidden states at chosen positions; `more` are arrays that it reads. */
-function read(
-  model: Model,
-  batch: ResponseBatch,
-  key: string,
-  given: { readonly at: Int32Array; readonly more?: HostArrays },
-  reader: (weights: Weights, states: Tensor2D, arrays: Tensors) => Tensor1D,
-): Float32Array {
-  const { dimensions } = model;
-  const all = { ...inputArrays(dimensions, batch.tokens), at: vector(given.at), ...given.more };
-  return readStep(model, key, all, (weights, arrays) => {
-    const { hidden } = decode(dimensions, weights, inputsFrom(dimensions, arrays));
-    return reader(weights, selectPositions(hidden, pick(arrays, 'at')), arrays);
-  });
-}
-
-/** The same at what predicts each response token: an array or several, [batch · response] each, 0 where masked. */
+/**
+ * Runs a reader over the states that predict the response tokens.
+ * @returns an array or several, [batch · response] each, 0 where masked
+ */
 function readTokens(
   model: Model,
   batch: ResponseBatch,
@@ -38,11 +24,12 @@ function readTokens(
 ): Float32Array[] {
   const cells = responseCells(batch);
   const given = {
-    at: takeCells(batch.predictors, cells),
-    more: { tokens: vector(takeCells(batch.ids, cells)) },
+    ...inputArrays(model.dimensions, batch.tokens),
+    at: vector(takeCells(batch.predictors, cells)),
+    tokens: vector(takeCells(batch.ids, cells)),
   };
-  const found = read(model, batch, key, given, (weights, states, arrays) =>
-    reader(weights, states, pick(arrays, 'tokens')),
+  const found = read(model, key, given, (weights, arrays) =>
+    reader(weights, statesAt(model, weights, arrays, 'at'), pick(arrays, 'tokens')),
   );
   const count = cells.cells.length;
   return Array.from({ length: found.length / count }, (_, array) => {
@@ -94,5 +81,8 @@ export function responseValues(critic: Model, batch: ResponseBatch, offset = 0):
  * @returns [batch]
  */
 export function responseScores(rewardModel: Model, batch: ResponseBatch): Float32Array {
-  return read(rewardModel, batch, 'scores', { at: batch.last }, scores);
+  const given = { ...inputArrays(rewardModel.dimensions, batch.tokens), last: vector(batch.last) };
+  return read(rewardModel, 'scores', given, (weights, arrays) =>
+    scores(weights, statesAt(rewardModel, weights, arrays, 'last')),
+  );
 }

@@ -1,10 +1,12 @@
 /** The inner loop of PPO: several passes of clipped updates over one rollout. */
 
+import { chunks } from '../batch/chunks.ts';
 import type { PromptResponse } from '../batch/response-batch.ts';
 import { packedResponseBatch } from '../batch/response-batch.ts';
 import type { AdamW } from '../execution/adamw.ts';
-import type { PpoRows } from '../objectives/ppo-update.ts';
-import { policyUpdate, valueUpdate } from '../objectives/ppo-update.ts';
+import { learn } from '../execution/learn.ts';
+import type { PpoRows } from '../objectives/ppo.ts';
+import { ppoPolicy, ppoValue } from '../objectives/ppo.ts';
 import type { Random } from '../random.ts';
 import type { PpoModels, Rollout } from './collect.ts';
 import { takeGridRows, valueOffset } from './collect.ts';
@@ -86,6 +88,9 @@ export async function updateOnRollout(
   const rowCount = rollout.sequences.length;
   const size = rowCount / options.minibatches;
   const offset = valueOffset(models);
+  const { where } = options;
+  const policyObjective = ppoPolicy(options);
+  const valueObjective = ppoValue({ clipRange: options.valueClipRange });
   const sums = {
     policyLoss: 0,
     valueLoss: 0,
@@ -102,16 +107,16 @@ export async function updateOnRollout(
   for (let epoch = 0; epoch < options.epochs && !isFar(); epoch++) {
     const order = random.shuffle(Array.from({ length: rowCount }, (_, row) => row));
     for (let at = 0; at < rowCount && !isFar(); at += size) {
-      const microBatches = chunk(order.slice(at, at + size), options.microBatch ?? size).map((rows) =>
+      const microBatches = chunks(order.slice(at, at + size), options.microBatch ?? size).map((rows) =>
         takeRows(rollout, targets, rows, offset),
       );
-      const { clipRange, temperature, valueClipRange, where } = options;
-      const policyOptions = { ...options.policy, clipRange, temperature, where: `${where} policy` };
-      const policy = await policyUpdate(models.policy, optimizers.policy, microBatches, policyOptions);
+      const parts = microBatches.map((rows) => policyObjective.layOut(models.policy, rows));
+      const policySettings = { ...options.policy, where: `${where} policy` };
+      const policy = await learn(models.policy, optimizers.policy, policyObjective, parts, policySettings);
       if (updates === 0) checkFirstUpdate(options.checks, policy.stats, where, options.say);
-      const section = 'valueOptimizer';
-      const criticOptions = { ...options.critic, clipRange: valueClipRange, where: `${where} value model`, section };
-      const value = await valueUpdate(models.critic, optimizers.critic, microBatches, criticOptions);
+      const criticParts = microBatches.map((rows) => valueObjective.layOut(models.critic, rows));
+      const criticSettings = { ...options.critic, where: `${where} value model`, section: 'valueOptimizer' };
+      const value = await learn(models.critic, optimizers.critic, valueObjective, criticParts, criticSettings);
       approxKl = policy.stats.approxKl;
       if (at === 0) approxKlByEpoch.push(approxKl);
       updates += 1;
@@ -126,9 +131,4 @@ export async function updateOnRollout(
   }
   const means = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / updates])) as typeof sums;
   return { epochs: approxKlByEpoch.length, updates, ...means, approxKl, approxKlByEpoch };
-}
-
-function chunk(rows: readonly number[], size: number): number[][] {
-  const count = Math.ceil(rows.length / size);
-  return Array.from({ length: count }, (_, i) => rows.slice(i * size, (i + 1) * size));
 }

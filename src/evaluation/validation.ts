@@ -155,7 +155,7 @@ export function measureValidation(model: Model, tokenizer: Tokenizer, set: Valid
   const { batches, rows, questions } = set;
   const answers = questions.length === 0 ? [] : answerTasks(model, tokenizer, questions);
   return {
-    loss: rows === 0 ? null : nextTokenLoss(model, batches, tokenizer.padId),
+    loss: rows === 0 ? null : nextTokenLoss(model, batches),
     accuracy: answers.length === 0 ? null : accuracyByTask(answers).mean,
     answers,
   };

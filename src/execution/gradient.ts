@@ -1,25 +1,11 @@
-/** Losses and their gradients with respect to a flat parameter tensor. */
+/** Losses and their gradients with respect to the trained parameters: op by op, and while a graph is traced. */
 
-import type { Tensors } from '../tensor/host-arrays.ts';
 import type { Parameters } from '../tensor/parameters.ts';
-import { weightsOf } from '../tensor/parameters.ts';
-import type { Scalar, Tensor1D } from '../tensor/tf.ts';
+import { assembleWeights, weightsOf } from '../tensor/parameters.ts';
+import type { Scalar, Tensor, Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { Weights } from '../tensor/weights.ts';
-
-/** What a loss function returns: the scalar to minimise, and scalars to report. */
-export interface LossTerms<Name extends string> {
-  readonly loss: Scalar;
-  readonly stats: Readonly<Record<Name, Scalar>>;
-}
-
-/** A loss whose arrays come anew with every step. */
-export interface LossStep<Name extends string> {
-  /** Differs wherever `terms` would compute something else from the same weights and arrays. */
-  readonly key: string;
-  /** Pure: everything that changes from step to step is among the arrays. */
-  readonly terms: (weights: Weights, arrays: Tensors) => LossTerms<Name>;
-}
+import type { LossTerms } from './objective.ts';
 
 /** A gradient that the caller disposes, and the numbers read back (once, together). */
 export interface Gradient<Name extends string> {
@@ -52,4 +38,46 @@ export function lossAndGradient<Name extends string>(
   tf.dispose(held.numbers as Tensor1D);
   const stats = Object.fromEntries(names.map((name, i) => [name, numbers[i + 1]])) as Record<Name, number>;
   return { gradient: grad as Tensor1D, loss: numbers[0] as number, stats };
+}
+
+/** What a trace has of a loss. */
+export interface TracedGradient {
+  /** [1 + stats], the loss first. */
+  readonly numbers: Tensor1D;
+  /** Of the statistics. */
+  readonly names: readonly string[];
+  /** Of each trained parameter, in the order of the layout. */
+  readonly gradients: readonly Tensor[];
+}
+
+/**
+ * `lossAndGradient` while a graph is traced: nothing is read back, and each parameter is a tensor of its own.
+ * @param trained in the order of the layout
+ */
+export function tracedLossAndGradient<Name extends string>(
+  parameters: Parameters,
+  trained: readonly Tensor[],
+  loss: (weights: Weights) => LossTerms<Name>,
+  dropoutSeed?: Scalar,
+): TracedGradient {
+  const { specs } = parameters.layout;
+  let names: Name[] = [];
+  let numbers: Tensor | null = null;
+  const engine = tf.engine() as unknown as {
+    gradients(f: () => Tensor, xs: readonly Tensor[], dy: null, allowNone: boolean): { grads: (Tensor | undefined)[] };
+  };
+  const { grads } = engine.gradients(
+    () => {
+      const byName = Object.fromEntries(specs.map(({ name }, i) => [name, trained[i] as Tensor]));
+      const terms = loss(assembleWeights(parameters, byName, dropoutSeed));
+      names = Object.keys(terms.stats) as Name[];
+      numbers = tf.keep(tf.stack([terms.loss, ...names.map((name) => terms.stats[name])]));
+      return terms.loss;
+    },
+    trained,
+    null,
+    true,
+  );
+  const gradients = grads.map((gradient, i) => gradient ?? tf.zerosLike(trained[i] as Tensor));
+  return { numbers: numbers as unknown as Tensor1D, names, gradients };
 }

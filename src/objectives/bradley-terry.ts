@@ -1,6 +1,51 @@
-/** The pairwise preference loss of reward models. */
+/** The objective of reward models: both responses of each pair in one batch, scores at the last token, Bradley–Terry. */
+import type { PromptResponse } from '../batch/response-batch.ts';
+import { packedResponseBatch } from '../batch/response-batch.ts';
+import type { Objective } from '../execution/objective.ts';
+import { scores } from '../model/heads.ts';
+import { inputArrays } from '../model/inputs.ts';
+import { statesAt } from '../model/states.ts';
+import { pick, vector } from '../tensor/host-arrays.ts';
 import type { Scalar, Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+
+/** A labelled pair as ids. */
+export interface PairIds {
+  readonly chosen: PromptResponse;
+  readonly rejected: PromptResponse;
+  /** Added to the difference the chosen response has to reach; 0 for none. */
+  readonly margin: number;
+}
+
+/** Each micro-batch's means count by its share of the pairs, so several give the gradient of the whole. */
+export function preferences(options: {
+  readonly centring: number;
+  readonly padId: number;
+}): Objective<readonly PairIds[], 'accuracy' | 'margin'> {
+  const { centring, padId } = options;
+  return {
+    key: `pairs, centring ${centring}`,
+    unit: 'pairs',
+    layOut: ({ dimensions }, pairs) => {
+      const sequences = [...pairs.map(({ chosen }) => chosen), ...pairs.map(({ rejected }) => rejected)];
+      const batch = packedResponseBatch(sequences, padId);
+      const arrays = {
+        ...inputArrays(dimensions, batch.tokens),
+        last: vector(batch.last),
+        margin: vector(Float32Array.from(pairs, (pair) => pair.margin)),
+      };
+      return { arrays, count: pairs.length };
+    },
+    terms: (model, weights, arrays) => {
+      const all = scores(weights, statesAt(model, weights, arrays, 'last')); // [2 · pairs], chosen first
+      const [chosen, rejected] = tf.split(all, 2) as [Tensor1D, Tensor1D];
+      const terms = bradleyTerry(chosen, rejected, { margin: pick(arrays, 'margin'), centring });
+      const portion = tf.div(chosen.size, pick<Scalar>(arrays, 'count'));
+      const share = (mean: Scalar): Scalar => tf.mul(mean, portion);
+      return { loss: share(terms.loss), stats: { accuracy: share(terms.accuracy), margin: share(terms.margin) } };
+    },
+  };
+}
 
 /** A term of the loss and what it is made of, all scalars. */
 export interface BradleyTerryTerms {

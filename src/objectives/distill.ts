@@ -1,7 +1,17 @@
 /** Knowledge distillation: a student learns a teacher's distribution of the next token beside the right one. */
+import type { TokenBatch } from '../batch/token-batch.ts';
+import type { Loss, MicroBatch } from '../execution/objective.ts';
+import { read } from '../execution/read.ts';
+import { tokenLogits } from '../model/heads.ts';
+import type { Model } from '../model/model.ts';
+import { statesAt } from '../model/states.ts';
+import type { HostArrays, Tensors } from '../tensor/host-arrays.ts';
+import { pick } from '../tensor/host-arrays.ts';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import type { Weights } from '../tensor/weights.ts';
 import { maskedCrossEntropy } from './cross-entropy.ts';
+import { layOutRows, nextToken } from './next-token.ts';
 
 /** The mix of the two losses. */
 export interface DistillOptions {
@@ -9,6 +19,71 @@ export interface DistillOptions {
   readonly alpha: number;
   /** Divides the logits of both; above 1, unlikely tokens weigh more. */
   readonly temperature: number;
+}
+
+/** The two models. */
+export interface StudentAndTeacher {
+  readonly student: Model;
+  /** Never changed. */
+  readonly teacher: Model;
+}
+
+/** Rows as both models read them: the positions of the teacher may be made otherwise than the student's. */
+export interface DistillRows extends MicroBatch {
+  readonly teacher: HostArrays;
+}
+
+/** Packed rows laid out for both; host arrays alone, so it may be done while a step runs. */
+export function layOutForBoth({ student, teacher }: StudentAndTeacher, rows: TokenBatch): DistillRows {
+  return { ...layOutRows(student, rows), teacher: layOutRows(teacher, rows).arrays };
+}
+
+/**
+ * Rows with the logits of the teacher at the learned positions: what `distillation` learns from. Teacher and student read
+ * the same ids; where one has more rows in its embedding (padding of the vocabulary), the tokens both have are compared.
+ */
+export function askTeacher({ student, teacher }: StudentAndTeacher, rows: DistillRows): MicroBatch {
+  const { vocab } = student.dimensions;
+  const values = read(teacher, `teacher of ${vocab}`, rows.teacher, (weights, arrays) =>
+    toVocabulary(logitsOf(teacher, weights, arrays), vocab),
+  );
+  return { count: rows.count, arrays: { ...rows.arrays, teacher: { shape: [values.length / vocab, vocab], values } } };
+}
+
+/** The student's objective, on rows that a teacher was asked about; where alpha is 0 it need not be. */
+export function distillation({ alpha, temperature }: DistillOptions): Loss<'kl' | 'crossEntropy'> {
+  return {
+    key: `distill, alpha ${alpha}, temperature ${temperature}`,
+    unit: nextToken.unit,
+    terms: (student, weights, arrays) => {
+      const { loss, ...stats } = distillLoss(
+        {
+          student: logitsOf(student, weights, arrays),
+          teacher: alpha > 0 ? pick<Tensor2D>(arrays, 'teacher') : null,
+          labels: pick(arrays, 'labels'),
+          mask: pick(arrays, 'mask'),
+          count: pick<Scalar>(arrays, 'count'),
+        },
+        { alpha, temperature },
+      );
+      return { loss, stats };
+    },
+  };
+}
+
+function logitsOf(model: Model, weights: Weights, arrays: Tensors): Tensor2D {
+  return tokenLogits(model.dimensions, weights, statesAt(model, weights, arrays, 'learned'));
+}
+
+/** As a logit: a probability of 0, while differences stay finite. */
+const NO_TOKEN = -1e4;
+
+/** Rows that only pad an embedding stand for no token: they are cut off, or made impossible. */
+function toVocabulary(logits: Tensor2D, vocab: number): Tensor2D {
+  const [rows, width] = logits.shape;
+  if (width === vocab) return logits;
+  if (width > vocab) return tf.slice(logits, [0, 0], [rows, vocab]);
+  return tf.concat([logits, tf.fill([rows, vocab - width], NO_TOKEN)], 1) as Tensor2D;
 }
 
 /** The loss and its two parts, each a mean over learned tokens, in nats. */
@@ -21,7 +96,7 @@ export interface DistillLoss {
 }
 
 /** What one batch's loss is computed from. */
-export interface DistillBatch {
+export interface DistillTensors {
   /** [rows, vocab] of the student, differentiated. */
   readonly student: Tensor2D;
   /** [rows, vocab] of the teacher, a constant; null where alpha is 0. */
@@ -39,7 +114,7 @@ export interface DistillBatch {
  * part as large as that of the second, whatever T is.
  * @see Hinton et al. 2015, arXiv:1503.02531, section 2; Sanh et al. 2019 (DistilBERT), arXiv:1910.01108, for the mix
  */
-export function distillLoss(batch: DistillBatch, { alpha, temperature }: DistillOptions): DistillLoss {
+export function distillLoss(batch: DistillTensors, { alpha, temperature }: DistillOptions): DistillLoss {
   const { student, teacher, labels, mask, count } = batch;
   const crossEntropy = maskedCrossEntropy(student, labels, mask, count);
   if (teacher === null || alpha === 0) {

@@ -1,49 +1,30 @@
-/** Next-token training and evaluation on packed rows: the step of pre-training and of instruction tuning. */
+/** Next-token training and evaluation on packed rows: the objective of pre-training and of instruction tuning. */
 
 import { alignNextToken } from '../batch/packing.ts';
 import type { TokenBatch } from '../batch/token-batch.ts';
-import { InvariantError } from '../errors.ts';
-import type { AdamW } from '../execution/adamw.ts';
-import type { UpdateOptions, UpdateResult } from '../execution/eager-update.ts';
-import type { LossStep } from '../execution/gradient.ts';
-import { readStep } from '../execution/read-step.ts';
-import { updateStep } from '../execution/update-step.ts';
-import { decode, selectPositions } from '../model/decoder.ts';
-import type { ModelDimensions } from '../model/dimensions.ts';
+import type { MicroBatch, Objective } from '../execution/objective.ts';
+import { read } from '../execution/read.ts';
 import { tokenHead } from '../model/heads.ts';
-import { inputArrays, inputsFrom } from '../model/inputs.ts';
+import { inputArrays } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
-import type { HostArrays, Tensors } from '../tensor/host-arrays.ts';
-import { number, pick, vector } from '../tensor/host-arrays.ts';
+import { statesAt } from '../model/states.ts';
+import type { Tensors } from '../tensor/host-arrays.ts';
+import { pick, vector } from '../tensor/host-arrays.ts';
 import type { Scalar } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { Weights } from '../tensor/weights.ts';
 import { maskedSum } from './cross-entropy.ts';
 import { logProbsOf } from './log-probabilities.ts';
 
-/** Rows as a step reads them. */
-export interface NextTokenBatch {
-  /** Decoder inputs, and [count] each: `learned` (positions in batch · seq whose next token is learned, padded with 0), `labels`, `mask` (0 on that padding). */
-  readonly arrays: HostArrays;
-  /** Number of learned tokens. */
-  readonly tokens: number;
-}
-
 /** Learned positions are padded to a multiple of this, so that few distinct shapes occur. */
 const POSITION_BUCKET = 128;
 
-/** Micro-batches of packed rows laid out; made of host arrays alone, so it may be done while a step runs. */
-export function nextTokenBatches(
-  { dimensions }: Model,
-  microBatches: readonly TokenBatch[],
-  padId: number,
-): NextTokenBatch[] {
-  return microBatches.map((rows) => nextTokenBatch(dimensions, rows, padId));
-}
-
-/** Lays packed rows out, with the positions that are learned. */
-function nextTokenBatch(dimensions: ModelDimensions, rows: TokenBatch, padId: number): NextTokenBatch {
-  const { targets, targetMask } = alignNextToken(rows, padId);
+/**
+ * Packed rows as a pass reads them. Beside decoder inputs, [count] each: `learned` (positions in batch · seq whose next
+ * token is learned, padded with 0), `labels`, `mask` (0 on that padding).
+ */
+export function layOutRows({ dimensions }: Model, rows: TokenBatch): MicroBatch {
+  const { targets, targetMask } = alignNextToken(rows, 0);
   const learned: number[] = [];
   targetMask.forEach((flag, at) => {
     if (flag === 1) learned.push(at);
@@ -63,54 +44,38 @@ function nextTokenBatch(dimensions: ModelDimensions, rows: TokenBatch, padId: nu
     labels: vector(labels),
     mask: vector(mask),
   };
-  return { arrays, tokens: learned.length };
+  return { arrays, count: learned.length };
 }
+
+/** Mean of −log p(token | earlier ones) over learned tokens, in nats. */
+export const nextToken: Objective<TokenBatch> = {
+  key: 'next token',
+  unit: 'learned tokens (loss_mask 1)',
+  layOut: layOutRows,
+  terms: (model, weights, arrays) => ({
+    loss: lossOf(model, weights, arrays, pick<Scalar>(arrays, 'count')),
+    stats: {},
+  }),
+};
 
 /** Sum of the losses over `count`, a scalar. */
 function lossOf(model: Model, weights: Weights, arrays: Tensors, count: Scalar | number): Scalar {
-  const { dimensions, recompute = false } = model;
-  const { hidden } = decode(dimensions, weights, inputsFrom(dimensions, arrays), [], { recompute });
-  const learned = selectPositions(hidden, pick(arrays, 'learned'));
-  const logProbs = logProbsOf(learned, tokenHead(dimensions, weights), pick(arrays, 'labels'), 1);
+  const learned = statesAt(model, weights, arrays, 'learned');
+  const logProbs = logProbsOf(learned, tokenHead(model.dimensions, weights), pick(arrays, 'labels'), 1);
   return tf.neg(maskedSum(logProbs, pick(arrays, 'mask'), count));
 }
 
-/**
- * One update on micro-batches. The loss is a mean over the learned tokens of all of them, so splitting a batch does not
- * change the gradient.
- * @throws InvariantError where no token is learned, or as `updateStep`
- */
-export async function nextTokenUpdate(
-  model: Model,
-  adam: AdamW,
-  microBatches: readonly NextTokenBatch[],
-  options: UpdateOptions,
-): Promise<UpdateResult<never> & { tokens: number }> {
-  const tokens = microBatches.reduce((sum, batch) => sum + batch.tokens, 0);
-  if (tokens === 0) {
-    throw new InvariantError(
-      `${options.where}: no token of this batch is learned; expected at least one. Look at the loss_mask of the data.`,
-    );
-  }
-  const step: LossStep<never> = {
-    key: 'next token',
-    terms: (weights, arrays) => ({ loss: lossOf(model, weights, arrays, pick<Scalar>(arrays, 'count')), stats: {} }),
-  };
-  const arrays = microBatches.map((batch) => ({ ...batch.arrays, count: number(tokens) }));
-  return { ...(await updateStep(model.parameters, adam, step, arrays, options)), tokens };
-}
-
 /** Mean loss over the learned tokens of packed rows, in nats a token; no update. */
-export function nextTokenLoss(model: Model, batches: readonly TokenBatch[], padId: number): number {
+export function nextTokenLoss(model: Model, batches: readonly TokenBatch[]): number {
   let sum = 0;
   let tokens = 0;
   for (const rows of batches) {
-    const batch = nextTokenBatch(model.dimensions, rows, padId);
-    const found = readStep(model, 'next token loss', batch.arrays, (weights, arrays) => {
-      return tf.reshape(lossOf(model, weights, arrays, 1), [1]);
+    const { arrays, count } = layOutRows(model, rows);
+    const found = read(model, 'next token loss', arrays, (weights, tensors) => {
+      return tf.reshape(lossOf(model, weights, tensors, 1), [1]);
     });
     sum += found[0] as number;
-    tokens += batch.tokens;
+    tokens += count;
   }
   return sum / tokens;
 }

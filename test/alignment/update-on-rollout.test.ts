@@ -5,10 +5,11 @@ import { responseLogProbs } from '../../src/alignment/score-responses.ts';
 import type { InnerLoopOptions, UpdateTargets } from '../../src/alignment/update-on-rollout.ts';
 import { updateOnRollout } from '../../src/alignment/update-on-rollout.ts';
 import { InvariantError } from '../../src/errors.ts';
-import { policyUpdate, valueUpdate } from '../../src/objectives/ppo-update.ts';
+import { ppoPolicy, ppoValue } from '../../src/objectives/ppo.ts';
 import { seededRandom } from '../../src/random.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import { tolerance } from '../helpers/allclose.ts';
+import { learnFrom } from '../helpers/learn-from.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { expectNeutralAfter } from '../tensor/neutral.ts';
 import type { PpoWorld } from './ppo-world.ts';
@@ -78,13 +79,11 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
       const { clipRange, temperature, where } = options;
       const { policy, critic } = world.models;
       return [
-        await policyUpdate(policy, world.optimizers.policy, [rows], {
+        await learnFrom(policy, world.optimizers.policy, ppoPolicy({ clipRange, temperature }), [rows], {
           ...options.policy,
-          clipRange,
-          temperature,
           where,
         }),
-        await valueUpdate(critic, world.optimizers.critic, [rows], { ...options.critic, clipRange, where }),
+        await learnFrom(critic, world.optimizers.critic, ppoValue({ clipRange }), [rows], { ...options.critic, where }),
       ] as const;
     });
     expect([found.policyLoss, found.gradientNorm, found.ratio, found.clipFraction]).toBeAllclose(

@@ -10,7 +10,6 @@ import {
 } from '../../src/checkpoint/training-checkpoint.ts';
 import type { AdamW } from '../../src/execution/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
-import { updateParameters } from '../../src/execution/eager-update.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { tensorCount } from '../../src/tensor/lane.ts';
@@ -19,6 +18,7 @@ import type { Scalar } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { asTensors } from '../helpers/tensors.ts';
+import { updateParameters } from '../helpers/update-parameters.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyModel } from '../model/tiny-model.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';

@@ -3,11 +3,12 @@
 import { packSequences } from '../../src/batch/packing.ts';
 import { encodeExample } from '../../src/examples/instruction.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import { learn } from '../../src/execution/learn.ts';
 import type { HeadKind } from '../../src/model/dimensions.ts';
 import { llamaStyle } from '../../src/model/dimensions.ts';
 import type { Model } from '../../src/model/model.ts';
 import { modelFrom, newModel } from '../../src/model/model.ts';
-import { nextTokenBatches, nextTokenUpdate } from '../../src/objectives/next-token.ts';
+import { nextToken } from '../../src/objectives/next-token.ts';
 import { seededRandom } from '../../src/random.ts';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { tinyValues } from '../model/tiny-model.ts';
@@ -34,10 +35,10 @@ export async function trainedByteModel(
     64,
     tokenizer.padId,
   );
-  const batch = nextTokenBatches(model, [packed], tokenizer.padId);
+  const batch = [nextToken.layOut(model, packed)];
   for (let step = 0; step < 60; step++) {
     const options = { learningRate: 0.01, clipNorm: 1, where: `step ${step}` };
-    await nextTokenUpdate(model, adam, batch, options);
+    await learn(model, adam, nextToken, batch, options);
   }
   disposeAdamW(adam);
   return model;

@@ -1,7 +1,8 @@
 /** AdamW by hand in both epsilon styles, what decays, and moments that outlive a run. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { AdamW } from '../../src/execution/adamw.ts';
-import { applyAdamW, createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import { applyAdamW } from '../../src/execution/apply-adamw.ts';
 import { seededRandom } from '../../src/random.ts';
 import type { Parameters } from '../../src/tensor/parameters.ts';
 import { layoutOf, readParameters } from '../../src/tensor/parameters.ts';

@@ -15,10 +15,11 @@ import {
   readVariables,
 } from '../../src/graph/variables.ts';
 import { disposeModel } from '../../src/model/model.ts';
-import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../../src/objectives/next-token.ts';
+import { nextToken, nextTokenLoss } from '../../src/objectives/next-token.ts';
 import { seededRandom } from '../../src/random.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import '../helpers/allclose.ts';
+import { learnFrom } from '../helpers/learn-from.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyIds, tinyModel, tinyStop, tinyStyles } from '../model/tiny-model.ts';
 
@@ -40,7 +41,7 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
       const adam = createAdamW(model.parameters.layout, adamOptions);
       for (const compile of modes) {
         setCompilation({ compile });
-        await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows], 0), update);
+        await learnFrom(model, adam, nextToken, [rows], update);
       }
       const values = readParameters(model.parameters).slice();
       expect([...model.parameters.flat.dataSync()]).toEqual([...values]);
@@ -58,7 +59,7 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
     const before = openEngine()?.live.size ?? 0;
     const model = tinyModel('llama');
     const adam = createAdamW(model.parameters.layout, adamOptions);
-    await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update);
+    await learnFrom(model, adam, nextToken, [rows, rows], update);
     generate(model, prompts, sampling, tinyStop, seededRandom(1));
     expect(engine().live.size).toBeGreaterThan(before);
     disposeAdamW(adam);
@@ -114,20 +115,16 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
     setCompilation({ compile: 'on' });
     const model = tinyModel('gpt2');
     const adam = createAdamW(model.parameters.layout, adamOptions);
-    const first = nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update);
+    const first = learnFrom(model, adam, nextToken, [rows, rows], update);
     const refusal = new InvariantError(
       'compiled step: a training step is still running; expected the next one after it. Await the promise of every update.',
     );
-    await expect(nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update)).rejects.toThrow(
-      refusal,
-    );
-    expect(() => nextTokenLoss(model, [rows], 0)).toThrow(refusal);
+    await expect(learnFrom(model, adam, nextToken, [rows, rows], update)).rejects.toThrow(refusal);
+    expect(() => nextTokenLoss(model, [rows])).toThrow(refusal);
     expect(() => readParameters(model.parameters)).toThrow(refusal);
     const before = (await first).loss;
     expect(adam.step).toBe(1);
-    expect((await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update)).loss).toBeLessThan(
-      before,
-    );
+    expect((await learnFrom(model, adam, nextToken, [rows, rows], update)).loss).toBeLessThan(before);
     disposeAdamW(adam);
     disposeModel(model);
   });
@@ -139,17 +136,17 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
     setCompilation({ compile: 'on' });
     const [model, twin] = [tinyModel('gpt2'), tinyModel('gpt2')];
     const [adam, twinAdam] = [model, twin].map(({ parameters }) => createAdamW(parameters.layout, adamOptions));
-    await nextTokenUpdate(model, adam!, nextTokenBatches(model, [rows], 0), update);
-    await nextTokenUpdate(twin, twinAdam!, nextTokenBatches(twin, [rows], 0), update);
+    await learnFrom(model, adam!, nextToken, [rows], update);
+    await learnFrom(twin, twinAdam!, nextToken, [rows], update);
     const old = engine();
     // As many models, or shapes, would leave it, which would take long.
     old.garbage += garbage;
     old.graph.nodes += nodes;
     sweepEngine();
     expect(openEngine()).toBeNull();
-    const { loss } = await nextTokenUpdate(model, adam!, nextTokenBatches(model, [rows], 0), update);
+    const { loss } = await learnFrom(model, adam!, nextToken, [rows], update);
     expect(engine()).not.toBe(old);
-    expect(loss).toBeCloseTo(nextTokenLoss(twin, [rows], 0), 5);
+    expect(loss).toBeCloseTo(nextTokenLoss(twin, [rows]), 5);
     for (const one of [adam!, twinAdam!]) disposeAdamW(one);
     for (const one of [model, twin]) disposeModel(one);
   });

@@ -6,20 +6,24 @@ import { responseBatch } from '../../src/batch/response-batch.ts';
 import { InvariantError } from '../../src/errors.ts';
 import type { AdamW, AdamWOptions } from '../../src/execution/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import { learn } from '../../src/execution/learn.ts';
+import type { Objective } from '../../src/execution/objective.ts';
+import type { LearnSettings } from '../../src/execution/phases.ts';
 import { engine } from '../../src/graph/engine.ts';
 import type { CompileSettings } from '../../src/graph/mode.ts';
 import { setCompilation } from '../../src/graph/mode.ts';
 import type { Model } from '../../src/model/model.ts';
 import { assembleModel, disposeModel, modelFrom } from '../../src/model/model.ts';
 import { parameterSpecs } from '../../src/model/parameter-table.ts';
-import { distillBatches, distillUpdate } from '../../src/objectives/distill-update.ts';
-import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../../src/objectives/next-token.ts';
-import type { PpoRows } from '../../src/objectives/ppo-update.ts';
-import { policyUpdate, valueUpdate } from '../../src/objectives/ppo-update.ts';
-import { pairBatches, rewardUpdate } from '../../src/objectives/reward-update.ts';
+import { preferences } from '../../src/objectives/bradley-terry.ts';
+import { askTeacher, distillation, layOutForBoth } from '../../src/objectives/distill.ts';
+import { nextToken, nextTokenLoss } from '../../src/objectives/next-token.ts';
+import type { PpoRows } from '../../src/objectives/ppo.ts';
+import { ppoPolicy, ppoValue } from '../../src/objectives/ppo.ts';
 import { seededRandom } from '../../src/random.ts';
 import { layoutOf, parameterValues, readParameters } from '../../src/tensor/parameters.ts';
 import '../helpers/allclose.ts';
+import { learnFrom } from '../helpers/learn-from.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyDimensions, tinyIds, tinyModel, tinyStyles, tinyValues } from '../model/tiny-model.ts';
 
@@ -74,56 +78,40 @@ interface Numbers {
   readonly stats: Readonly<Record<string, number>>;
 }
 
+/** An update on the same micro-batches, for every model. */
+function updateOn<Batch, Name extends string>(
+  objective: Objective<Batch, Name>,
+  batches: readonly Batch[],
+  settings: LearnSettings = update,
+) {
+  return (model: Model, adam: AdamW): Promise<Numbers> => learnFrom(model, adam, objective, batches, settings);
+}
+
+const policy = ppoPolicy({ clipRange: 0.2, temperature: 0.7 });
+
 /** One update of each kind; `head` of the model it takes. */
 const steps: readonly {
   name: string;
   head: 'tokens' | 'score';
   run: (model: Model, adam: AdamW) => Promise<Numbers>;
 }[] = [
-  {
-    name: 'next token',
-    head: 'tokens',
-    run: (model, adam) => nextTokenUpdate(model, adam, nextTokenBatches(model, [rows], 0), update),
-  },
-  {
-    name: 'next token in two parts',
-    head: 'tokens',
-    run: (model, adam) => nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), update),
-  },
-  {
-    name: 'pairs',
-    head: 'score',
-    run: (model, adam) => rewardUpdate(model, adam, pairBatches(model, pairs, 0), { ...update, centring: 0.01 }),
-  },
+  { name: 'next token', head: 'tokens', run: updateOn(nextToken, [rows]) },
+  { name: 'next token in two parts', head: 'tokens', run: updateOn(nextToken, [rows, rows]) },
+  { name: 'pairs', head: 'score', run: updateOn(preferences({ centring: 0.01, padId: 0 }), [pairs]) },
   {
     name: 'pairs in parts',
     head: 'score',
-    run: (model, adam) => rewardUpdate(model, adam, pairBatches(model, pairs, 0, 2), { ...update, centring: 0 }),
+    run: updateOn(preferences({ centring: 0, padId: 0 }), [pairs.slice(0, 2), pairs.slice(2)]),
   },
-  {
-    name: 'policy',
-    head: 'tokens',
-    run: (model, adam) => policyUpdate(model, adam, [rollout], { ...update, clipRange: 0.2, temperature: 0.7 }),
-  },
-  {
-    name: 'value',
-    head: 'score',
-    run: (model, adam) => valueUpdate(model, adam, [rollout], { ...update, clipRange: 0.2 }),
-  },
+  { name: 'policy', head: 'tokens', run: updateOn(policy, [rollout]) },
+  { name: 'value', head: 'score', run: updateOn(ppoValue({ clipRange: 0.2 }), [rollout]) },
   {
     name: 'distillation',
     head: 'tokens',
     run: (model, adam) => {
-      return distillUpdate(
-        { student: model, teacher: teacherOf(model) },
-        adam,
-        distillBatches({ student: model, teacher: teacherOf(model) }, [rows], 0),
-        {
-          ...update,
-          alpha: 0.5,
-          temperature: 2,
-        },
-      );
+      const models = { student: model, teacher: teacherOf(model) };
+      const part = askTeacher(models, layOutForBoth(models, rows));
+      return learn(model, adam, distillation({ alpha: 0.5, temperature: 2 }), [part], update);
     },
   },
 ];
@@ -206,7 +194,7 @@ describe.runIf(lanesToTest().includes('tensorflow'))('compiled steps', () => {
             { compile },
             () => tinyModel(style),
             1,
-            (model, adam) => nextTokenUpdate(model, adam, nextTokenBatches(model, [rows], 0), { ...update, clipNorm }),
+            updateOn(nextToken, [rows], { ...update, clipNorm }),
             // The first step is g / (|g| + ε): with a small ε it would show nothing but the rounding of small gradients.
             { ...adamOptions, epsilonStyle, epsilon: 1e-3 },
           ),
@@ -220,14 +208,14 @@ describe.runIf(lanesToTest().includes('tensorflow'))('compiled steps', () => {
 
   it('adapters that drop inputs, on frozen layers that are computed again: the seed of a step gives the same masks', async () => {
     const run = (model: Model, adam: AdamW, step: number) =>
-      nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), { ...update, dropoutSeed: 100 + step });
+      updateOn(nextToken, [rows, rows], { ...update, dropoutSeed: 100 + step })(model, adam);
     const [eager, compiled] = await inBothModes((compile) => trajectory({ compile }, adapted, 5, run));
     for (const [i, found] of compiled.numbers.entries()) {
       expect(listed(found)).toBeAllclose(listed(eager.numbers[i]!), { rtol: 1e-4, atol: 1e-6 });
     }
     expect(compiled.parameters).toBeAllclose(eager.parameters, { rtol: 1e-3, atol: 1e-5 });
     const other = await trajectory({}, adapted, 2, (model, adam, step) =>
-      nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows], 0), { ...update, dropoutSeed: 5 + step }),
+      updateOn(nextToken, [rows, rows], { ...update, dropoutSeed: 5 + step })(model, adam),
     );
     // The second step: before the first, a change of zero is the same whatever is dropped.
     expect(other.numbers[1]!.loss).not.toBe(compiled.numbers[1]!.loss);
@@ -238,7 +226,7 @@ describe.runIf(lanesToTest().includes('tensorflow'))('compiled steps', () => {
       setCompilation({ compile });
       const [policy, scorer] = [tinyModel('gpt2'), tinyModel('llama', 'score')];
       const { logProbs, entropy } = responseLogProbsAndEntropy(policy, batch, 0.7);
-      const loss = nextTokenLoss(policy, [rows], 0);
+      const loss = nextTokenLoss(policy, [rows]);
       const found = [loss, ...logProbs, ...entropy, ...responseValues(scorer, batch), ...responseScores(scorer, batch)];
       disposeModel(policy);
       disposeModel(scorer);
@@ -262,11 +250,9 @@ describe.runIf(lanesToTest().includes('tensorflow'))('compiled steps', () => {
     const model = tinyModel('gpt2');
     const adam = createAdamW(model.parameters.layout, adamOptions);
     const before = engine().traces;
-    for (let i = 0; i < 4; i++)
-      await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows], 0), { ...update, learningRate: 1e-3 * i });
+    for (let i = 0; i < 4; i++) await updateOn(nextToken, [rows], { ...update, learningRate: 1e-3 * i })(model, adam);
     expect(engine().traces - before).toBe(1);
-    for (let i = 0; i < 3; i++)
-      await nextTokenUpdate(model, adam, nextTokenBatches(model, [rows, rows, rows], 0), update);
+    for (let i = 0; i < 3; i++) await updateOn(nextToken, [rows, rows, rows])(model, adam);
     expect(engine().traces - before).toBe(3); // a part, and the application of the sum
     disposeAdamW(adam);
     disposeModel(model);
@@ -274,22 +260,16 @@ describe.runIf(lanesToTest().includes('tensorflow'))('compiled steps', () => {
 
   it('a step that fails rejects and leaves no trace: the next one is as if it had been the first', async () => {
     const spoiled = { ...rollout, advantages: rollout.advantages.map(() => Number.NaN) };
-    const options = { ...update, clipRange: 0.2, temperature: 0.7 };
-    const clean = await trajectory(
-      {},
-      () => tinyModel('gpt2'),
-      1,
-      (model, adam) => policyUpdate(model, adam, [rollout], options),
-    );
+    const clean = await trajectory({}, () => tinyModel('gpt2'), 1, updateOn(policy, [rollout]));
     const after = await trajectory(
       {},
       () => tinyModel('gpt2'),
       1,
       async (model, adam) => {
-        await expect(policyUpdate(model, adam, [spoiled], options)).rejects.toThrow(
+        await expect(updateOn(policy, [spoiled])(model, adam)).rejects.toThrow(
           /^step: the loss is NaN and the gradient norm NaN; expected finite numbers/,
         );
-        return policyUpdate(model, adam, [rollout], options);
+        return updateOn(policy, [rollout])(model, adam);
       },
     );
     expect(after).toEqual(clean);
@@ -303,9 +283,7 @@ describe.runIf(lanesToTest().includes('tensorflow'))('compiled steps', () => {
     const model = modelFrom(dimensions, 'tokens', values);
     const adam = createAdamW(model.parameters.layout, adamOptions);
     const microBatches = Array.from({ length: parts }, () => rows);
-    await expect(nextTokenUpdate(model, adam, nextTokenBatches(model, microBatches, 0), update)).rejects.toThrow(
-      InvariantError,
-    );
+    await expect(updateOn(nextToken, microBatches)(model, adam)).rejects.toThrow(InvariantError);
     expect(readParameters(model.parameters)).toEqual(values);
     disposeAdamW(adam);
     disposeModel(model);

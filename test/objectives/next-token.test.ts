@@ -7,9 +7,10 @@ import { rowBatches, takeRows } from '../../src/batch/token-batch.ts';
 import { InvariantError } from '../../src/errors.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import { disposeModel, modelFrom } from '../../src/model/model.ts';
-import { nextTokenBatches, nextTokenLoss, nextTokenUpdate } from '../../src/objectives/next-token.ts';
+import { nextToken, nextTokenLoss } from '../../src/objectives/next-token.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import { tolerance } from '../helpers/allclose.ts';
+import { learnFrom } from '../helpers/learn-from.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyDimensions, tinyIds, tinyModel, tinyStyles, tinyValues } from '../model/tiny-model.ts';
 import { expectNeutralAfter } from '../tensor/neutral.ts';
@@ -35,11 +36,11 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   it.each(tinyStyles)('%s has the same loss packed as one by one, over learned tokens', (style) => {
     const model = tinyModel(style);
     const tokens = examples.map(({ learned }) => learned.reduce((sum, flag) => sum + flag, 0));
-    const sums = examples.map((one, i) => nextTokenLoss(model, [single(one)], 0) * tokens[i]!);
+    const sums = examples.map((one, i) => nextTokenLoss(model, [single(one)]) * tokens[i]!);
     const expected = sums.reduce((sum, x) => sum + x, 0) / tokens.reduce((sum, x) => sum + x, 0);
-    expect([nextTokenLoss(model, [packed], 0)]).toBeAllclose([expected], tolerance.forward);
+    expect([nextTokenLoss(model, [packed])]).toBeAllclose([expected], tolerance.forward);
     const rows = Array.from({ length: packed.batch }, (_, row) => takeRows(packed, [row]));
-    expect([nextTokenLoss(model, rows, 0)]).toBeAllclose([expected], tolerance.forward);
+    expect([nextTokenLoss(model, rows)]).toBeAllclose([expected], tolerance.forward);
     disposeModel(model);
   });
 
@@ -55,8 +56,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
           const learned = Int32Array.from({ length }, (_, t) => (i === chosen && t === at ? 1 : 0));
           return { ids: tinyIds(length, i + 1), learned };
         });
-        const together = nextTokenLoss(model, [packSequences(sequences, 12, 0)], 0);
-        const alone = nextTokenLoss(model, [single(sequences[chosen]!)], 0);
+        const together = nextTokenLoss(model, [packSequences(sequences, 12, 0)]);
+        const alone = nextTokenLoss(model, [single(sequences[chosen]!)]);
         expect(Math.abs(together - alone)).toBeLessThan(1e-5);
       }),
       { seed: 1, numRuns: 40 },
@@ -67,7 +68,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   it('is log vocab where the model knows nothing', () => {
     const dimensions = tinyDimensions['llama-untied'];
     const model = modelFrom(dimensions, 'tokens', tinyValues(dimensions, 'tokens').fill(0));
-    expect([nextTokenLoss(model, [packed], 0)]).toBeAllclose([Math.log(32)]);
+    expect([nextTokenLoss(model, [packed])]).toBeAllclose([Math.log(32)]);
     disposeModel(model);
   });
 
@@ -75,12 +76,12 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const model = tinyModel();
     const one = example(6, 5, 1);
     const all = { ...one, learned: one.learned.map(() => 1) };
-    expect([nextTokenLoss(model, [single(one)], 0)]).not.toBeAllclose([nextTokenLoss(model, [single(all)], 0)], {
+    expect([nextTokenLoss(model, [single(one)])]).not.toBeAllclose([nextTokenLoss(model, [single(all)])], {
       rtol: 1e-2,
     });
     // The first token of a sequence has nothing before it to predict it from.
     const fromSecond = { ...one, learned: Int32Array.of(0, 1, 1, 1, 1, 1) };
-    expect(nextTokenLoss(model, [single(all)], 0)).toBe(nextTokenLoss(model, [single(fromSecond)], 0));
+    expect(nextTokenLoss(model, [single(all)])).toBe(nextTokenLoss(model, [single(fromSecond)]));
     disposeModel(model);
   });
 
@@ -88,36 +89,30 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const updated = async (microBatches: readonly TokenBatch[]) => {
       const model = tinyModel();
       const adam = createAdamW(model.parameters.layout, { ...adamOptions, epsilon: 1e-3 });
-      const { loss, gradientNorm, tokens } = await nextTokenUpdate(
-        model,
-        adam,
-        nextTokenBatches(model, microBatches, 0),
-        options,
-      );
+      const { loss, gradientNorm, count } = await learnFrom(model, adam, nextToken, microBatches, options);
       const values = readParameters(model.parameters).slice();
       disposeAdamW(adam);
       disposeModel(model);
-      return { loss, gradientNorm, tokens, values };
+      return { loss, gradientNorm, count, values };
     };
     const rows = packSequences(examples, 7, 0);
     expect(rows.batch).toBe(4);
     const whole = await updated([rows]);
     const split = await updated(rowBatches(takeRows(rows, [3, 1, 0, 2]), 1));
     expect([split.loss, split.gradientNorm]).toBeAllclose([whole.loss, whole.gradientNorm], tolerance.forward);
-    expect(split.tokens).toBe(whole.tokens);
+    expect(split.count).toBe(whole.count);
     expect(split.values).toBeAllclose(whole.values, { rtol: 1e-4, atol: 1e-5 });
     // 4, 2, 6 and 2 tokens are learned.
-    expect(whole.tokens).toBe(14);
+    expect(whole.count).toBe(14);
   });
 
   it('learns one batch by heart', async () => {
     const model = tinyModel();
     const adam = createAdamW(model.parameters.layout, adamOptions);
     const losses: number[] = [];
-    while (losses.length < 40)
-      losses.push((await nextTokenUpdate(model, adam, nextTokenBatches(model, [packed], 0), options)).loss);
+    while (losses.length < 40) losses.push((await learnFrom(model, adam, nextToken, [packed], options)).loss);
     expect(losses[39]!).toBeLessThan(0.3 * losses[0]!);
-    expect([nextTokenLoss(model, [packed], 0)]).not.toBeAllclose([losses[0]!]);
+    expect([nextTokenLoss(model, [packed])]).not.toBeAllclose([losses[0]!]);
     disposeAdamW(adam);
     disposeModel(model);
   });
@@ -127,9 +122,9 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const adam = createAdamW(model.parameters.layout, adamOptions);
     const nothing = single({ ids: tinyIds(4, 1), learned: new Int32Array(4) });
     await expectNeutralAfter(async () => {
-      await expect(nextTokenUpdate(model, adam, nextTokenBatches(model, [nothing], 0), options)).rejects.toThrow(
+      await expect(learnFrom(model, adam, nextToken, [nothing], options)).rejects.toThrow(
         new InvariantError(
-          'instruct step 3: no token of this batch is learned; expected at least one. Look at the loss_mask of the data.',
+          'instruct step 3: the batch has no learned tokens (loss_mask 1) to learn from; expected at least one.',
         ),
       );
     });
@@ -142,8 +137,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const model = tinyModel();
     const adam = createAdamW(model.parameters.layout, adamOptions);
     await expectNeutralAfter(async () => {
-      await nextTokenUpdate(model, adam, nextTokenBatches(model, [packed, packed], 0), options);
-      nextTokenLoss(model, [packed], 0);
+      await learnFrom(model, adam, nextToken, [packed, packed], options);
+      nextTokenLoss(model, [packed]);
     });
     disposeAdamW(adam);
     disposeModel(model);

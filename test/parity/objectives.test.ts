@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { bradleyTerry, bradleyTerryLoss } from '../../src/objectives/bradley-terry.ts';
 import { maskedCrossEntropy } from '../../src/objectives/cross-entropy.ts';
 import { tokenEntropy, tokenLogProbs } from '../../src/objectives/log-probabilities.ts';
-import { clippedPolicyLoss, clippedValueLoss } from '../../src/objectives/ppo-clip.ts';
+import { clippedPolicyLoss, clippedValueLoss } from '../../src/objectives/ppo.ts';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import { tolerance } from '../helpers/allclose.ts';

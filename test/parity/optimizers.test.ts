@@ -1,7 +1,6 @@
 /** AdamW, clipping and schedules against torch.optim, TensorFlow 1's Adam formula and transformers' schedules. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
-import { updateParameters } from '../../src/execution/eager-update.ts';
 import { learningRateAt } from '../../src/execution/schedule.ts';
 import { layoutOf, parameterValues, readParameters } from '../../src/tensor/parameters.ts';
 import type { Scalar } from '../../src/tensor/tf.ts';
@@ -11,6 +10,7 @@ import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, upload } from '../helpers/fixtures.ts';
 import { parametersOf, specOf } from '../helpers/parameters.ts';
 import { asTensors } from '../helpers/tensors.ts';
+import { updateParameters } from '../helpers/update-parameters.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 
 type Named = Record<'kernel' | 'bias' | 'table', FixtureTensor>;

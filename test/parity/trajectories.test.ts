@@ -2,7 +2,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
-import { updateParameters } from '../../src/execution/eager-update.ts';
 import { disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel } from '../../src/model/model.ts';
@@ -13,6 +12,7 @@ import type { Weights } from '../../src/tensor/weights.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, fixturePath } from '../helpers/fixtures.ts';
+import { updateParameters } from '../helpers/update-parameters.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import type { LanguageModel } from './batches.ts';
 import {

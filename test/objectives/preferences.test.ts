@@ -1,17 +1,21 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { responseScores } from '../../src/alignment/score-responses.ts';
+import { chunks } from '../../src/batch/chunks.ts';
 import { responseBatch } from '../../src/batch/response-batch.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import { disposeModel } from '../../src/model/model.ts';
-import type { PairIds } from '../../src/objectives/reward-update.ts';
-import { pairBatches, rewardUpdate } from '../../src/objectives/reward-update.ts';
+import type { PairIds } from '../../src/objectives/bradley-terry.ts';
+import { preferences } from '../../src/objectives/bradley-terry.ts';
 import { tolerance } from '../helpers/allclose.ts';
+import { learnFrom } from '../helpers/learn-from.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyIds, tinyModel } from '../model/tiny-model.ts';
 import { expectNeutralAfter } from '../tensor/neutral.ts';
 
 const adamOptions = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, epsilonStyle: 'pytorch', weightDecay: 0 } as const;
-const options = { learningRate: 0.01, clipNorm: 1, where: 'reward step 1', centring: 0 };
+const options = { learningRate: 0.01, clipNorm: 1, where: 'reward step 1' };
+const plain = preferences({ centring: 0, padId: 0 });
+const centred = preferences({ centring: 0.1, padId: 0 });
 /** Rows of 4 + 2 to 4 + 14 tokens: the longest needs more than one bucket of 16, and the context of 24 is not reached. */
 const pairs: PairIds[] = [2, 5, 14].map((length, i) => {
   const promptIds = tinyIds(4, i);
@@ -48,7 +52,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       accuracy: mean((i) => (chosen[i]! > rejected[i]! ? 1 : 0)),
       margin: mean((i) => chosen[i]! - rejected[i]!),
     };
-    const found = await rewardUpdate(model, adam, pairBatches(model, withMargins, 0), { ...options, centring: 0.1 });
+    const found = await learnFrom(model, adam, centred, [withMargins], options);
     expect([found.loss, found.stats.accuracy, found.stats.margin]).toBeAllclose(
       [expected.loss, expected.accuracy, expected.margin],
       tolerance.forward,
@@ -61,8 +65,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const model = tinyModel('llama', 'score');
     const adam = createAdamW(model.parameters.layout, adamOptions);
     const losses = [];
-    for (let step = 0; step < 30; step++)
-      losses.push(await rewardUpdate(model, adam, pairBatches(model, pairs, 0), options));
+    for (let step = 0; step < 30; step++) losses.push(await learnFrom(model, adam, plain, [pairs], options));
     expect(losses[29]!.loss).toBeLessThan(0.1 * Math.max(losses[0]!.loss, Math.LN2));
     expect(losses[29]!.stats.accuracy).toBe(1);
     disposeAdamW(adam);
@@ -70,19 +73,16 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 
   it('gives the same update in pieces as in one, also where the last piece is smaller', async () => {
-    const run = async (size?: number) => {
+    const run = async (size: number) => {
       const model = tinyModel('llama', 'score');
       const adam = createAdamW(model.parameters.layout, adamOptions);
-      const { loss, stats, gradientNorm } = await rewardUpdate(model, adam, pairBatches(model, pairs, 0, size), {
-        ...options,
-        centring: 0.1,
-      });
+      const { loss, stats, gradientNorm } = await learnFrom(model, adam, centred, chunks(pairs, size), options);
       const moved = [...adam.first.read()];
       disposeAdamW(adam);
       disposeModel(model);
       return { numbers: [loss, gradientNorm, stats.accuracy, stats.margin], moved };
     };
-    const [whole, pieces] = [await run(), await run(2)];
+    const [whole, pieces] = [await run(pairs.length), await run(2)];
     expect(pieces.numbers).toBeAllclose(whole.numbers, tolerance.forward);
     expect(pieces.moved).toBeAllclose(whole.moved, tolerance.gradient);
   });
@@ -91,7 +91,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const model = tinyModel('llama', 'score');
     const adam = createAdamW(model.parameters.layout, adamOptions);
     await expectNeutralAfter(async () => {
-      await rewardUpdate(model, adam, pairBatches(model, pairs, 0), options);
+      await learnFrom(model, adam, plain, [pairs], options);
     });
     disposeAdamW(adam);
     disposeModel(model);

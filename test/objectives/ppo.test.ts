@@ -5,17 +5,20 @@ import { packedResponseBatch, responseBatch } from '../../src/batch/response-bat
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel } from '../../src/model/model.ts';
-import type { PpoRows } from '../../src/objectives/ppo-update.ts';
-import { policyUpdate, valueUpdate } from '../../src/objectives/ppo-update.ts';
+import type { PpoRows } from '../../src/objectives/ppo.ts';
+import { ppoPolicy, ppoValue } from '../../src/objectives/ppo.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import { tolerance } from '../helpers/allclose.ts';
+import { learnFrom } from '../helpers/learn-from.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyIds, tinyModel } from '../model/tiny-model.ts';
 import { expectNeutralAfter } from '../tensor/neutral.ts';
 
 const adamOptions = { beta1: 0.9, beta2: 0.99, epsilon: 1e-3, epsilonStyle: 'pytorch', weightDecay: 0 } as const;
 const temperature = 0.7;
-const options = { learningRate: 0.003, clipNorm: 1, where: 'ppo', clipRange: 0.2 };
+const options = { learningRate: 0.003, clipNorm: 1, where: 'ppo' };
+const policyLoss = ppoPolicy({ clipRange: 0.2, temperature });
+const valueLoss = ppoValue({ clipRange: 0.2 });
 const sequences = [1, 2, 3, 4].map((seed) => {
   return { promptIds: tinyIds(2 + seed, seed), responseIds: tinyIds(6 - seed, 10 + seed) };
 });
@@ -67,14 +70,14 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   it('the first update of a rollout sees ratio 1, KL 0 and nothing clipped', async () => {
     await withModels(async (policy, critic, rows) => {
       const [adam, valueAdam] = [policy, critic].map((model) => createAdamW(model.parameters.layout, adamOptions));
-      const found = await policyUpdate(policy, adam!, [rows], { ...options, temperature });
+      const found = await learnFrom(policy, adam!, policyLoss, [rows], options);
       expect([found.stats.ratio]).toBeAllclose([1]);
       expect(found.stats.approxKl).toBeLessThan(1e-9);
       expect(found.stats.clipFraction).toBe(0);
       // −mean(A): 5 + 3 tokens with advantage 1, 4 + 2 with −1.
       expect([found.loss]).toBeAllclose([-2 / 14]);
       // Every value is 1 below its return.
-      const value = await valueUpdate(critic, valueAdam!, [rows], options);
+      const value = await learnFrom(critic, valueAdam!, valueLoss, [rows], options);
       expect([value.loss, value.stats.clipFraction]).toBeAllclose([0.5, 0]);
       for (const each of [adam!, valueAdam!]) disposeAdamW(each);
     });
@@ -83,7 +86,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   it('takes log-probabilities at the temperature of the rollout: at another the ratio is not 1', async () => {
     await withModels(async (policy, _, rows) => {
       const adam = createAdamW(policy.parameters.layout, adamOptions);
-      const found = await policyUpdate(policy, adam, [rows], { ...options, temperature: 1 });
+      const found = await learnFrom(policy, adam, ppoPolicy({ clipRange: 0.2, temperature: 1 }), [rows], options);
       expect(found.stats.approxKl).toBeGreaterThan(1e-3);
       disposeAdamW(adam);
     });
@@ -93,8 +96,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     await withModels(async (policy, critic, rows) => {
       const [adam, valueAdam] = [policy, critic].map((model) => createAdamW(model.parameters.layout, adamOptions));
       for (let i = 0; i < 3; i++) {
-        await policyUpdate(policy, adam!, [rows], { ...options, temperature });
-        await valueUpdate(critic, valueAdam!, [rows], options);
+        await learnFrom(policy, adam!, policyLoss, [rows], options);
+        await learnFrom(critic, valueAdam!, valueLoss, [rows], options);
       }
       const gain = responseLogProbs(policy, batch, temperature).reduce(
         (sum, value, i) => sum + (value - rows.oldLogProbs[i]!) * alternating[i]!,
@@ -113,8 +116,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
         const [adam, valueAdam] = [policy, critic].map((model) => createAdamW(model.parameters.layout, adamOptions));
         const updates = [];
         for (let i = 0; i < 2; i++) {
-          updates.push(await policyUpdate(policy, adam!, split(rows), { ...options, temperature }));
-          updates.push(await valueUpdate(critic, valueAdam!, split(rows), options));
+          updates.push(await learnFrom(policy, adam!, policyLoss, split(rows), options));
+          updates.push(await learnFrom(critic, valueAdam!, valueLoss, split(rows), options));
         }
         for (const each of [adam!, valueAdam!]) disposeAdamW(each);
         return {
@@ -134,8 +137,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     await withModels(async (policy, critic, rows) => {
       const [adam, valueAdam] = [policy, critic].map((model) => createAdamW(model.parameters.layout, adamOptions));
       await expectNeutralAfter(async () => {
-        await policyUpdate(policy, adam!, [rows, rows], { ...options, temperature });
-        await valueUpdate(critic, valueAdam!, [rows, rows], options);
+        await learnFrom(policy, adam!, policyLoss, [rows, rows], options);
+        await learnFrom(critic, valueAdam!, valueLoss, [rows, rows], options);
       });
       for (const each of [adam!, valueAdam!]) disposeAdamW(each);
     });

@@ -16,7 +16,7 @@ type Reader = (weights: Weights, arrays: Tensors) => Tensor;
  * @param key differs wherever `reader` would compute something else from the same arrays
  * @param reader pure; gives float32
  */
-export function readStep(model: Model, key: string, arrays: HostArrays, reader: Reader): Float32Array {
+export function read(model: Model, key: string, arrays: HostArrays, reader: Reader): Float32Array {
   return compiledOr(
     (engine) => {
       const graph = modelGraph(engine, model, key, arrays, (weights, tensors, tracer) => ({

@@ -1,7 +1,7 @@
 /** PPO's losses by hand, at the policy that sampled, and where clipping stops the gradient. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { clippedPolicyLoss, clippedValueLoss } from '../../src/objectives/ppo-clip.ts';
+import { clippedPolicyLoss, clippedValueLoss } from '../../src/objectives/ppo.ts';
 import type { Scalar, Tensor1D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import '../helpers/allclose.ts';

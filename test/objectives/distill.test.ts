@@ -1,16 +1,21 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { packSequences } from '../../src/batch/packing.ts';
+import type { TokenBatch } from '../../src/batch/token-batch.ts';
 import { rowBatches } from '../../src/batch/token-batch.ts';
 import { InvariantError } from '../../src/errors.ts';
 import type { AdamW } from '../../src/execution/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import { learn } from '../../src/execution/learn.ts';
+import type { LearnSettings } from '../../src/execution/phases.ts';
 import { gpt2Style } from '../../src/model/dimensions.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, newModel } from '../../src/model/model.ts';
-import { distillBatches, distillUpdate } from '../../src/objectives/distill-update.ts';
-import { nextTokenBatches, nextTokenUpdate } from '../../src/objectives/next-token.ts';
+import type { DistillOptions, StudentAndTeacher } from '../../src/objectives/distill.ts';
+import { askTeacher, distillation, layOutForBoth } from '../../src/objectives/distill.ts';
+import { nextToken } from '../../src/objectives/next-token.ts';
 import { seededRandom } from '../../src/random.ts';
 import '../helpers/allclose.ts';
+import { learnFrom } from '../helpers/learn-from.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyIds, tinyModel } from '../model/tiny-model.ts';
 import { expectNeutralAfter } from '../tensor/neutral.ts';
@@ -34,6 +39,17 @@ async function withStudent<T>(use: (student: Model, adam: AdamW) => Promise<T>, 
     disposeAdamW(adam);
   }
 }
+/** One update; the teacher is asked where it counts. */
+async function distilled(
+  models: StudentAndTeacher,
+  adam: AdamW,
+  microBatches: readonly TokenBatch[],
+  { alpha, temperature, ...settings }: LearnSettings & DistillOptions,
+) {
+  const laidOut = microBatches.map((part) => layOutForBoth(models, part));
+  const parts = alpha > 0 ? laidOut.map((part) => askTeacher(models, part)) : laidOut;
+  return learn(models.student, adam, distillation({ alpha, temperature }), parts, settings);
+}
 const weightsOf = (model: Model): Float32Array => model.parameters.flat.dataSync() as Float32Array;
 
 describe.each(lanesToTest())('on the %s lane', (lane) => {
@@ -46,7 +62,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
 
   it('with alpha 0 is the update of the next token', async () => {
     const found = await withStudent(async (student, adam) => {
-      const update = await distillUpdate({ student, teacher }, adam, distillBatches({ student, teacher }, [rows], 0), {
+      const update = await distilled({ student, teacher }, adam, [rows], {
         ...rate,
         alpha: 0,
         temperature: 2,
@@ -54,7 +70,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       return { loss: update.loss, kl: update.stats.kl, weights: weightsOf(student) };
     });
     const expected = await withStudent(async (student, adam) => {
-      const { loss } = await nextTokenUpdate(student, adam, nextTokenBatches(student, [rows], 0), rate);
+      const { loss } = await learnFrom(student, adam, nextToken, [rows], rate);
       return { loss, kl: 0, weights: weightsOf(student) };
     });
     expect(found).toEqual(expected);
@@ -64,12 +80,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const options = { ...rate, alpha: 0.7, temperature: 2 };
     const update = (size: number) =>
       withStudent(async (student, adam) => {
-        const { loss, stats } = await distillUpdate(
-          { student, teacher },
-          adam,
-          distillBatches({ student, teacher }, rowBatches(rows, size), 0),
-          options,
-        );
+        const { loss, stats } = await distilled({ student, teacher }, adam, rowBatches(rows, size), options);
         return [loss, stats.kl, stats.crossEntropy];
       });
     expect(await update(rows.batch)).toBeAllclose(await update(1), { rtol: 1e-5, atol: 1e-6 });
@@ -78,9 +89,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   it('with alpha 1 brings the student to the teacher', async () => {
     await withStudent(async (student, adam) => {
       const options = { ...rate, learningRate: 0.02, alpha: 1, temperature: 1 };
-      const step = async () =>
-        (await distillUpdate({ student, teacher }, adam, distillBatches({ student, teacher }, [rows], 0), options))
-          .stats.kl;
+      const step = async () => (await distilled({ student, teacher }, adam, [rows], options)).stats.kl;
       const first = await step();
       for (let i = 0; i < 60; i++) await step();
       expect(await step()).toBeLessThan(0.05 * first);
@@ -91,12 +100,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     await withStudent(async (student, adam) => {
       const same = tinyModel('llama', 'tokens', 2);
       const options = { ...rate, alpha: 1, temperature: 3 };
-      const { loss, gradientNorm } = await distillUpdate(
-        { student, teacher: same },
-        adam,
-        distillBatches({ student, teacher: same }, [rows], 0),
-        options,
-      );
+      const { loss, gradientNorm } = await distilled({ student, teacher: same }, adam, [rows], options);
       expect([loss, gradientNorm]).toBeAllclose([0, 0], { rtol: 0, atol: 1e-5 });
       disposeModel(same);
     });
@@ -108,16 +112,11 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     // Ids that every embedding has.
     const low = { ...rows, ids: rows.ids.map((id) => id % 28) };
     await withStudent(async (student, adam) => {
-      const { loss } = await distillUpdate(
-        { student, teacher: other },
-        adam,
-        distillBatches({ student, teacher: other }, [low], 0),
-        {
-          ...rate,
-          alpha: 1,
-          temperature: 1,
-        },
-      );
+      const { loss } = await distilled({ student, teacher: other }, adam, [low], {
+        ...rate,
+        alpha: 1,
+        temperature: 1,
+      });
       expect(loss).toBeGreaterThan(0);
       expect(loss).toBeLessThan(20);
     });
@@ -128,12 +127,10 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const nothing = { ...rows, learned: new Int32Array(rows.learned.length) };
     const options = { ...rate, alpha: 0.5, temperature: 2 };
     await withStudent(async (student, adam) => {
-      await distillUpdate({ student, teacher }, adam, distillBatches({ student, teacher }, [rows], 0), options);
+      await distilled({ student, teacher }, adam, [rows], options);
       await expectNeutralAfter(async () => {
-        await expect(
-          distillUpdate({ student, teacher }, adam, distillBatches({ student, teacher }, [nothing], 0), options),
-        ).rejects.toThrow(InvariantError);
-        await distillUpdate({ student, teacher }, adam, distillBatches({ student, teacher }, [rows], 0), options);
+        await expect(distilled({ student, teacher }, adam, [nothing], options)).rejects.toThrow(InvariantError);
+        await distilled({ student, teacher }, adam, [rows], options);
       });
     });
   });

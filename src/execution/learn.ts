@@ -1,0 +1,63 @@
+/** One optimizer update: the mean of a loss over all micro-batches, its gradient, clipping, AdamW. */
+import { InvariantError } from '../errors.ts';
+import { compiledOrAsync } from '../graph/mode.ts';
+import type { Model } from '../model/model.ts';
+import { number } from '../tensor/host-arrays.ts';
+import type { AdamW } from './adamw.ts';
+import { eagerPhases } from './eager-phases.ts';
+import { graphPhases } from './graph-phases.ts';
+import type { Loss, MicroBatch } from './objective.ts';
+import type { LearnSettings, Phases, SumOfLoss } from './phases.ts';
+
+/** Numbers of one update. */
+export interface Learned<Name extends string> extends SumOfLoss<Name> {
+  /** Global norm before clipping. */
+  readonly gradientNorm: number;
+  /** What the loss is a mean over, in the unit of the objective. */
+  readonly count: number;
+}
+
+/**
+ * One update from micro-batches. The loss is a mean over the count of all of them, so splitting a batch does not change
+ * the gradient. As graphs it leaves the event loop free while it runs; the caller awaits it before it uses any model again.
+ * @param microBatches as the objective lays them out
+ * @throws InvariantError where nothing is counted; when loss or gradient is not finite, and the parameters are then still
+ *   those of the last update; when another update is not done
+ */
+export async function learn<Name extends string>(
+  model: Model,
+  adam: AdamW,
+  loss: Loss<Name>,
+  microBatches: readonly MicroBatch[],
+  settings: LearnSettings,
+): Promise<Learned<Name>> {
+  const count = microBatches.reduce((sum, microBatch) => sum + microBatch.count, 0);
+  if (count === 0) {
+    throw new InvariantError(`${settings.where}: the batch has no ${loss.unit} to learn from; expected at least one.`);
+  }
+  const parts = microBatches.map(({ arrays }) => ({ ...arrays, count: number(count) }));
+  const given = { model, adam, loss, parts, settings };
+  const learned = await compiledOrAsync(
+    (engine) => update(graphPhases(engine, given)),
+    () => update(eagerPhases(given)),
+  );
+  requireFinite(learned.loss, learned.gradientNorm, settings);
+  return { ...learned, count };
+}
+
+async function update<Name extends string>(phases: Phases<Name>): Promise<Omit<Learned<Name>, 'count'>> {
+  if (phases.both !== undefined) return phases.both();
+  const sum = await phases.gradient();
+  // Here the sums of loss and gradient are complete, and nothing has been changed yet.
+  return { ...sum, gradientNorm: await phases.apply(sum.loss) };
+}
+
+/** @throws InvariantError where a number of an update is not finite */
+function requireFinite(loss: number, gradientNorm: number, { where, section = 'optimizer' }: LearnSettings): void {
+  if (Number.isFinite(loss) && Number.isFinite(gradientNorm)) return;
+  throw new InvariantError(
+    `${where}: the loss is ${loss} and the gradient norm ${gradientNorm}; expected finite numbers. ` +
+      `The weights of the last good checkpoint are kept. Lower ${section}.learningRate or ${section}.clipNorm, ` +
+      'and look at the last rows of metrics.arrow.',
+  );
+}

@@ -1,0 +1,52 @@
+/** The two phases of an update, whichever way they run: the gradient summed over micro-batches, then its application. */
+import type { Model } from '../model/model.ts';
+import type { HostArrays } from '../tensor/host-arrays.ts';
+import type { AdamW } from './adamw.ts';
+import type { Loss } from './objective.ts';
+
+/** Settings of an update. */
+export interface LearnSettings {
+  readonly learningRate: number;
+  /** Largest global gradient norm; null leaves gradients as they are. */
+  readonly clipNorm: number | null;
+  /** Where this is, for errors: "instruct step 120". */
+  readonly where: string;
+  /** Section of the configuration that sets rate and clipping, for the same errors. */
+  readonly section?: string;
+  /** Seeds what adapters drop in this update; nothing is dropped without. */
+  readonly dropoutSeed?: number;
+}
+
+/** What an update is made from. */
+export interface Update<Name extends string> {
+  readonly model: Model;
+  readonly adam: AdamW;
+  readonly loss: Loss<Name>;
+  /** One or more micro-batches, each with the count of all. */
+  readonly parts: readonly HostArrays[];
+  readonly settings: LearnSettings;
+}
+
+/** Loss and statistics, summed over micro-batches. */
+export interface SumOfLoss<Name extends string> {
+  readonly loss: number;
+  readonly stats: Record<Name, number>;
+}
+
+/** Of one update, each run at most once. */
+export interface Phases<Name extends string> {
+  /** Both at once, where that is faster. */
+  readonly both?: () => Promise<SumOfLoss<Name> & { readonly gradientNorm: number }>;
+  /** Sums loss and gradient. The gradient is kept for `apply`; parameters and moments are as before. */
+  readonly gradient: () => SumOfLoss<Name> | Promise<SumOfLoss<Name>>;
+  /**
+   * Clips the gradient and changes parameters and moments; changes nothing where the loss or the norm is not finite.
+   * @returns the norm before clipping
+   */
+  readonly apply: (loss: number) => number | Promise<number>;
+}
+
+/** The dropout seed of a micro-batch. */
+export function partSeed({ dropoutSeed }: LearnSettings, part: number): number | undefined {
+  return dropoutSeed === undefined ? undefined : dropoutSeed + 1000 * part;
+}
