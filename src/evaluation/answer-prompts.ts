@@ -29,7 +29,7 @@ export interface ScoredAnswer {
 }
 
 /** Who answers, who anchors the KL, who scores. */
-export interface Judges {
+export interface ScoringModels {
   readonly reference: Model;
   readonly reward: Model;
   readonly normalisation: { readonly mean: number; readonly deviation: number };
@@ -38,7 +38,7 @@ export interface Judges {
 /** Samples one answer to each prompt and scores it. */
 export function answerPrompts(
   policy: Model,
-  judges: Judges,
+  models: ScoringModels,
   prompts: readonly ChatPrompt[],
   options: GenerateOptions,
   tokenizer: Tokenizer,
@@ -55,8 +55,8 @@ export function answerPrompts(
   const answers = new Array<ScoredAnswer>(prompts.length);
   for (const { indices, batch } of likeLengths(sequences, tokenizer.padId, options.batchSize)) {
     const policyLogProbs = responseLogProbs(policy, batch, options.temperature);
-    const referenceLogProbs = responseLogProbs(judges.reference, batch, options.temperature);
-    const scores = responseScores(judges.reward, batch);
+    const referenceLogProbs = responseLogProbs(models.reference, batch, options.temperature);
+    const scores = responseScores(models.reward, batch);
     indices.forEach((index, row) => {
       const { ids, ended } = drawn[index] as Response;
       const prompt = prompts[index] as ChatPrompt;
@@ -66,7 +66,7 @@ export function answerPrompts(
       for (let t = from; t < from + batch.response; t++) {
         kl += (policyLogProbs[t] as number) - (referenceLogProbs[t] as number);
       }
-      const { mean, deviation } = judges.normalisation;
+      const { mean, deviation } = models.normalisation;
       const reward = ((scores[row] as number) - mean) / deviation;
       const judgement = prompt.judge?.score(response) ?? null;
       answers[index] = { prompt, response, ended, length: ids.length, judgement, reward, kl };

@@ -69,17 +69,17 @@ export function answerTasks(
   const scores = scoreOptions(model, tokenizer, ranked, report);
   ranked.forEach((item, i) => {
     const own = scores[i] as OptionScores;
-    answers.set(item, judge(item, bestOption(item.options, own[options.ranking]), { scores: own }));
+    answers.set(item, scored(item, bestOption(item.options, own[options.ranking]), { scores: own }));
   });
-  for (const [item, prediction] of writeAnswers(model, tokenizer, free)) answers.set(item, judge(item, prediction));
+  for (const [item, prediction] of writeAnswers(model, tokenizer, free)) answers.set(item, scored(item, prediction));
   for (const [item, chain] of voteOnChains(model, tokenizer, items.filter(isChain), options)) {
-    answers.set(item, judge(item, chain.prediction, chain));
+    answers.set(item, scored(item, chain.prediction, chain));
   }
   onProgress(items.length);
   return items.map((item) => answers.get(item) as TaskAnswer);
 }
 
-function judge(item: TaskItem, prediction: string, more: Partial<TaskAnswer> = {}): TaskAnswer {
+function scored(item: TaskItem, prediction: string, more: Partial<TaskAnswer> = {}): TaskAnswer {
   const correct = prediction === item.answer;
   const score = item.metric === 'accuracy' ? Number(correct) : textMetric(item.metric, prediction, item.answer);
   return { item, prediction, score, correct, scores: undefined, reasoning: '', votes: 1, ...more };

@@ -1,7 +1,7 @@
 /** How a reward model's score differences relate to what was preferred. */
 
-/** One judged pair: scores of the labelled choice and of the other response. */
-export interface JudgedPair {
+/** A pair as a reward model sees it: scores of the labelled choice and of the other response. */
+export interface ScoredPair {
   readonly chosen: number;
   readonly rejected: number;
 }
@@ -18,7 +18,7 @@ export interface CalibrationBin {
 }
 
 /** Fraction of pairs in which the chosen response scores higher; an exact tie counts half. */
-export function pairAccuracy(pairs: readonly JudgedPair[]): number {
+export function pairAccuracy(pairs: readonly ScoredPair[]): number {
   const right = pairs.reduce(
     (sum, { chosen, rejected }) => sum + (chosen > rejected ? 1 : chosen === rejected ? 0.5 : 0),
     0,
@@ -31,7 +31,7 @@ export function pairAccuracy(pairs: readonly JudgedPair[]): number {
  * Bradley–Terry probability σ(|Δ|) as confidence.
  * @see Guo et al. 2017, arXiv:1706.04599, eq. 5
  */
-export function calibration(pairs: readonly JudgedPair[], binCount = 10): { bins: CalibrationBin[]; error: number } {
+export function calibration(pairs: readonly ScoredPair[], binCount = 10): { bins: CalibrationBin[]; error: number } {
   const groups = Array.from({ length: binCount }, () => ({ count: 0, confidence: 0, right: 0 }));
   for (const { chosen, rejected } of pairs) {
     const difference = chosen - rejected;

@@ -5,7 +5,7 @@ import type { Model } from '../model/model.ts';
 import { seededRandom } from '../random.ts';
 import { float32, int32, nullable, utf8 } from '../tables/columns.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import type { Judges } from './answer-prompts.ts';
+import type { ScoringModels } from './answer-prompts.ts';
 import { answerPrompts, meanAnswer } from './answer-prompts.ts';
 import type { ChatPrompt } from './chat-prompts.ts';
 
@@ -42,12 +42,12 @@ export const heldOutMeasures = {
  */
 export function measureAnswers(
   policy: Model,
-  judges: Judges,
+  models: ScoringModels,
   prompts: readonly ChatPrompt[],
   { sampling, klWeight, seed }: { sampling: GenerateOptions; klWeight: number; seed: number },
   tokenizer: Tokenizer,
 ) {
-  const answers = answerPrompts(policy, judges, prompts, sampling, tokenizer, seededRandom(seed, 'held-out'));
+  const answers = answerPrompts(policy, models, prompts, sampling, tokenizer, seededRandom(seed, 'held-out'));
   const rows = answers.map(({ prompt, response, judgement, reward, kl, length }) => {
     return { prompt: prompt.prompt, response, gold: judgement?.total ?? null, reward, kl, length };
   });

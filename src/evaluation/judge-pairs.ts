@@ -7,7 +7,7 @@ import type { PreferencePair } from '../examples/preference.ts';
 import { betterResponse } from '../examples/preference-sets.ts';
 import type { Model } from '../model/model.ts';
 import { bradleyTerryLoss } from '../objectives/bradley-terry.ts';
-import type { CalibrationBin, JudgedPair } from './calibration.ts';
+import type { CalibrationBin, ScoredPair } from './calibration.ts';
 import { calibration, pairAccuracy } from './calibration.ts';
 
 /** Quality on the pairs of one group. */
@@ -104,9 +104,9 @@ export function judgePairs(
   };
 }
 
-function accuracyByGroup(judged: readonly (JudgedPair & { readonly group: string | null })[]): GroupQuality[] {
-  const groups = new Map<string, JudgedPair[]>();
-  for (const pair of judged) {
+function accuracyByGroup(pairs: readonly (ScoredPair & { readonly group: string | null })[]): GroupQuality[] {
+  const groups = new Map<string, ScoredPair[]>();
+  for (const pair of pairs) {
     if (pair.group === null) continue;
     const known = groups.get(pair.group);
     if (known === undefined) groups.set(pair.group, [pair]);

@@ -36,8 +36,8 @@ describe.each(lanesToTest())('answerPrompts on the %s lane', (lane) => {
 
   it('gives each prompt the answer drawn for it, with judgement, normalised reward and KL of its own', () => {
     const [policy, reference, reward] = [byteModel('tokens', 1), byteModel('tokens', 2), byteModel('score', 3)];
-    const judges = { reference, reward, normalisation: { mean: 0.5, deviation: 4 } };
-    const answers = answerPrompts(policy, judges, prompts, options, tokenizer, seededRandom(1));
+    const models = { reference, reward, normalisation: { mean: 0.5, deviation: 4 } };
+    const answers = answerPrompts(policy, models, prompts, options, tokenizer, seededRandom(1));
     const promptIds = prompts.map((prompt) => prompt.promptIds);
     const drawn = generate(policy, promptIds, options, tokenizer, seededRandom(1));
     answers.forEach((answer, i) => {
@@ -62,8 +62,8 @@ describe.each(lanesToTest())('answerPrompts on the %s lane', (lane) => {
 
   it('has KL 0 where the policy is its own reference', () => {
     const [policy, reward] = [byteModel(), byteModel('score')];
-    const judges = { reference: policy, reward, normalisation: { mean: 0, deviation: 1 } };
-    const answers = answerPrompts(policy, judges, prompts, options, tokenizer, seededRandom(1));
+    const models = { reference: policy, reward, normalisation: { mean: 0, deviation: 1 } };
+    const answers = answerPrompts(policy, models, prompts, options, tokenizer, seededRandom(1));
     expect(answers.map(({ kl }) => kl)).toEqual([0, 0, 0, 0, 0]);
     disposeModel(policy);
     disposeModel(reward);
@@ -71,9 +71,9 @@ describe.each(lanesToTest())('answerPrompts on the %s lane', (lane) => {
 
   it('leaves no tensors behind', () => {
     const [policy, reward] = [byteModel(), byteModel('score')];
-    const judges = { reference: policy, reward, normalisation: { mean: 0, deviation: 1 } };
+    const models = { reference: policy, reward, normalisation: { mean: 0, deviation: 1 } };
     expectNeutral(() => {
-      answerPrompts(policy, judges, prompts, options, tokenizer, seededRandom(1));
+      answerPrompts(policy, models, prompts, options, tokenizer, seededRandom(1));
     });
     disposeModel(policy);
     disposeModel(reward);
