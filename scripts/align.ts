@@ -1,15 +1,15 @@
 /**
- * The whole chain: instruction tuning → preference pairs → reward model → PPO → evaluation.
+ * The whole chain: every stage that the configuration names, each on what the earlier ones made, as stages declare it.
  *
  *   Run      npm run align                         (configs/align/tiny.yaml)
  *            npm run align -- run.seed=2 run.folder=data/runs/seed-2
- *   Writes   <run.folder>/{instruct, preferences, reward, ppo, evaluate}/, summary.json, report.md
+ *   Writes   <run.folder>/<stage>/, summary.json, report.md
  *
  * A chain that was stopped goes on where it was when the same command is given again.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { CheckpointError, UserError } from '../src/errors.ts';
+import { CheckpointError, ConfigError, UserError } from '../src/errors.ts';
 import { atomicWrite } from '../src/files/atomic-write.ts';
 import { chainReport } from '../src/report/chain-report.ts';
 import type { ChainSummary } from '../src/report/chain-summary.ts';
@@ -18,7 +18,7 @@ import { readManifest } from '../src/run/manifest.ts';
 import { readArguments, runMain } from '../src/run/program.ts';
 import { lockRunFolder, refuseLocked } from '../src/run/run-lock.ts';
 import { describeChanges } from '../src/run/show-config.ts';
-import { makeAgain, openLaneFor, runStage } from '../src/run/stage.ts';
+import { makeAgain, openLaneFor, runStage, type Stage, type StageConfig } from '../src/run/stage.ts';
 import { staleProblems } from '../src/run/stale.ts';
 import type { Lane } from '../src/tensor/lane.ts';
 import { INTERRUPTED, watchInterrupts } from '../src/terminal/interrupts.ts';
@@ -26,42 +26,60 @@ import type { Progress } from '../src/terminal/progress.ts';
 import { formatSeconds, openProgress } from '../src/terminal/progress.ts';
 import { loadConfig } from '../src/yaml/load-config.ts';
 import { pathArgument } from '../src/yaml/overrides.ts';
-import { instruct } from '../stages/1-instruct.ts';
-import { reward } from '../stages/2-reward.ts';
-import { ppo } from '../stages/3-ppo.ts';
-import { evaluate } from '../stages/4-evaluate.ts';
-import { preferences } from '../stages/preferences.ts';
-import { AlignConfig } from './align.config.ts';
+import { AlignConfig, chainable } from './align.config.ts';
+
+/** A stage of a chain with its configuration. */
+interface ChainStage {
+  readonly stage: Stage<StageConfig>;
+  readonly config: StageConfig;
+  /** Earlier stages of the chain whose outputs it takes. */
+  readonly after: readonly string[];
+}
 
 /**
- * The configuration of every stage: its file, the chain's paths, seed and runtime, then the overrides.
- * @throws ConfigError as `loadConfig`, of the first file that is wrong
+ * The stages that a chain names, in order. The configuration of each is its file, then the chain's paths, seed and runtime,
+ * then the overrides.
+ * @throws ConfigError as `loadConfig`, of the first file that is wrong; where there are overrides for a stage that has no file
  */
-function stageConfigs(config: AlignConfig) {
+function chainOf(config: AlignConfig): ChainStage[] {
   const { folder, seed } = config.run;
-  const at = (stage: string): string => join(folder, stage);
-  const pairs = (name: string): string => join(at('preferences'), `${name}.arrow`);
-  const parents = {
-    instruct: { model: config.base },
-    preferences: { model: at('instruct') },
-    reward: { model: at('instruct'), pairs: pairs('train'), heldOut: pairs('held-out') },
-    ppo: { policy: at('instruct'), reward: at('reward') },
-    evaluate: { base: config.base, instruct: at('instruct'), reward: at('reward'), ppo: at('ppo') },
-  };
-  const settings = (stage: keyof typeof parents): string[] => [
-    pathArgument('run.folder', at(stage)),
-    `run.seed=${seed}`,
-    ...Object.entries(config.runtime).map(([key, value]) => `runtime.${key}=${value}`),
-    ...Object.entries(parents[stage]).map(([key, path]) => pathArgument(key, path)),
-    ...config.overrides[stage],
-  ];
-  return {
-    instruct: loadConfig(instruct.schema, config.stages.instruct, settings('instruct')),
-    preferences: loadConfig(preferences.schema, config.stages.preferences, settings('preferences')),
-    reward: loadConfig(reward.schema, config.stages.reward, settings('reward')),
-    ppo: loadConfig(ppo.schema, config.stages.ppo, settings('ppo')),
-    evaluate: loadConfig(evaluate.schema, config.stages.evaluate, settings('evaluate')),
-  };
+  const chain: ChainStage[] = [];
+  for (const stage of chainable) {
+    const file = config.stages[stage.name];
+    const overrides = config.overrides[stage.name] ?? [];
+    if (file === undefined) {
+      if (overrides.length === 0) continue;
+      throw new ConfigError(
+        `overrides.${stage.name}: the chain has no such stage. Name its file in stages.${stage.name}.`,
+      );
+    }
+    const parents = parentsInChain(stage, chain);
+    const settings = [
+      pathArgument('run.folder', join(folder, stage.name)),
+      `run.seed=${seed}`,
+      ...Object.entries(config.runtime).map(([key, value]) => `runtime.${key}=${value}`),
+      ...parents.map(({ key, path }) => pathArgument(key, path === 'base' ? config.base : join(folder, path))),
+      ...overrides,
+    ];
+    const after = [...new Set(parents.flatMap(({ path }) => (path === 'base' ? [] : path.split('/').slice(0, 1))))];
+    chain.push({ stage, config: loadConfig(stage.schema, file, settings), after });
+  }
+  return chain;
+}
+
+/** What a stage takes from the chain: the configuration's key, and the path within the chain; "base" is the base. */
+function parentsInChain(
+  { parents }: Stage<StageConfig>,
+  earlier: readonly ChainStage[],
+): { key: string; path: string }[] {
+  return Object.entries(parents).flatMap(([key, { takes, inChain }]) => {
+    if (inChain === 'every') {
+      const made = earlier.filter(({ stage }) => Object.values(stage.outputs).some(({ kind }) => kind === takes));
+      return ['base', ...made.map(({ stage }) => stage.name)].map((name) => ({ key: `${key}.${name}`, path: name }));
+    }
+    const isThere = inChain === 'base' || earlier.some(({ stage }) => stage.name === inChain?.split('/')[0]);
+    return inChain !== undefined && isThere ? [{ key, path: inChain }] : [];
+  });
 }
 
 /**
@@ -69,27 +87,21 @@ function stageConfigs(config: AlignConfig) {
  * @throws UserError with the problems of all stages
  */
 export async function checkChain(config: AlignConfig): Promise<string[]> {
-  const configs = stageConfigs(config);
   const lines: string[] = [];
   const problems: string[] = [];
-  const look = async (stage: string, after: readonly string[], check: () => Promise<readonly string[]>) => {
+  for (const { stage, config: own, after } of chainOf(config)) {
     const missing = after.filter((name) => readManifest(join(config.run.folder, name))?.status !== 'finished');
     if (missing.length > 0) {
-      lines.push(`${stage}: reads what ${missing.join(' and ')} will make; its configuration is right`);
-      return;
+      lines.push(`${stage.name}: reads what ${missing.join(' and ')} will make; its configuration is right`);
+      continue;
     }
     try {
-      lines.push(`${stage}:`, ...(await check()).map((line) => `  ${line}`));
+      lines.push(`${stage.name}:`, ...(await stage.check(own)).map((line) => `  ${line}`));
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       problems.push(...error.problems);
     }
-  };
-  await look('instruct', [], () => instruct.check(configs.instruct));
-  await look('preferences', ['instruct'], () => preferences.check(configs.preferences));
-  await look('reward', ['instruct', 'preferences'], () => reward.check(configs.reward));
-  await look('ppo', ['instruct', 'reward'], () => ppo.check(configs.ppo));
-  await look('evaluate', ['instruct', 'reward', 'ppo'], () => evaluate.check(configs.evaluate));
+  }
   if (problems.length > 0) throw new UserError([...new Set(problems)]);
   return lines;
 }
@@ -98,9 +110,9 @@ export async function checkChain(config: AlignConfig): Promise<string[]> {
 export async function align(config: AlignConfig, progress: Progress = openProgress({})): Promise<ChainSummary> {
   const { folder, seed } = config.run;
   // Every file is checked before the first stage starts, so that a misspelt key of the last one costs seconds, not minutes.
-  const configs = stageConfigs(config);
+  const chain = chainOf(config);
   refuseLocked(folder);
-  await refuseStale(configs);
+  await refuseStale(chain);
   const lock = await lockRunFolder(folder, 'align', progress.say);
   // Stages watch by themselves; this is for what is between them.
   const end = (): void => process.exit(INTERRUPTED);
@@ -113,18 +125,15 @@ export async function align(config: AlignConfig, progress: Progress = openProgre
   try {
     const lane: Lane = await openLaneFor(config.runtime, progress);
     const options = { resume: 'where-possible', lane, progress } as const;
-    await runStage(instruct, configs.instruct, options);
-    await runStage(preferences, configs.preferences, options);
-    await runStage(reward, configs.reward, options);
-    await runStage(ppo, configs.ppo, options);
-    await runStage(evaluate, configs.evaluate, options);
+    for (const { stage, config: own } of chain) await runStage(stage, own, options);
 
-    const summary = chainSummary(folder, seed);
-    await atomicWrite(join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
-    const report = chainReport(folder, summary);
+    const stages = chain.map(({ stage }) => stage);
+    const results = chainSummary(folder, seed, stages);
+    await atomicWrite(join(folder, 'summary.json'), `${JSON.stringify(results.summary, null, 2)}\n`);
+    const report = chainReport(folder, stages, results);
     await atomicWrite(join(folder, 'report.md'), report.markdown);
     for (const line of report.terminal) progress.say(line);
-    return summary;
+    return results.summary;
   } finally {
     watch.stop();
     lock.release();
@@ -135,12 +144,10 @@ export async function align(config: AlignConfig, progress: Progress = openProgre
  * Looks at all finished stages before the first one starts, so that nothing is trained in vain.
  * @throws CheckpointError naming what has changed and the folders to make again: the first stale stage and those after it
  */
-async function refuseStale(
-  configs: Readonly<Record<string, { readonly run: { readonly folder: string } }>>,
-): Promise<void> {
+async function refuseStale(chain: readonly ChainStage[]): Promise<void> {
   const problems: string[] = [];
   const folders: string[] = [];
-  for (const config of Object.values(configs)) {
+  for (const { config } of chain) {
     problems.push(...(await staleProblems(config.run.folder, config)));
     if (problems.length > 0 && existsSync(config.run.folder)) folders.push(config.run.folder);
   }
@@ -148,7 +155,7 @@ async function refuseStale(
 }
 
 await runMain(import.meta.url, async (argv) => {
-  const usage = 'Runs the whole chain: instruct → preference pairs → reward model → PPO → evaluation.';
+  const usage = `Runs a chain of stages (${chainable.map(({ name }) => name).join(' → ')}), those that the configuration names.`;
   const defaultFile = 'configs/align/tiny.yaml';
   const parsed = readArguments(AlignConfig, { argv, script: 'scripts/align.ts', usage, defaultFile });
   if (parsed.help !== undefined) {

@@ -7,16 +7,9 @@
 import { ConfigError, UserError } from '../src/errors.ts';
 import { readText } from '../src/files/text-file.ts';
 import { runMain } from '../src/run/program.ts';
-import type { Stage, StageConfig } from '../src/run/stage.ts';
 import { parseCommandLine } from '../src/terminal/command-line.ts';
 import { loadConfig } from '../src/yaml/load-config.ts';
-import { pretrain } from '../stages/0-pretrain.ts';
-import { instruct } from '../stages/1-instruct.ts';
-import { reward } from '../stages/2-reward.ts';
-import { ppo } from '../stages/3-ppo.ts';
-import { evaluate } from '../stages/4-evaluate.ts';
-import { distill } from '../stages/distill.ts';
-import { preferences } from '../stages/preferences.ts';
+import { allStages } from '../stages/all.ts';
 import { AlignConfig } from './align.config.ts';
 import { checkChain } from './align.ts';
 
@@ -28,14 +21,14 @@ interface Checkable {
   check(file: string, overrides: readonly string[]): Promise<readonly string[]>;
 }
 
-function checkable<Config extends StageConfig>(stage: Stage<Config>): Checkable {
-  const { name, schema } = stage;
-  return { name, schema, check: async (file, overrides) => stage.check(loadConfig(schema, file, overrides)) };
-}
-
 const programs: readonly Checkable[] = [
-  ...[checkable(pretrain), checkable(instruct), checkable(distill), checkable(preferences)],
-  ...[checkable(reward), checkable(ppo), checkable(evaluate)],
+  ...allStages.map(({ name, schema, check }) => {
+    return {
+      name,
+      schema,
+      check: async (file: string, set: readonly string[]) => check(loadConfig(schema, file, set)),
+    };
+  }),
   {
     name: 'align',
     schema: AlignConfig,

@@ -64,7 +64,18 @@ type Scores = { readonly loss: number | null };
 
 const measures = { told: 'loss', measures: { loss: { name: 'held-out loss', better: 'lower' } } } as const;
 
-export const pretrain: Stage<PretrainConfig> = { name: 'pretrain', schema: PretrainConfig, check, run };
+export const pretrain: Stage<PretrainConfig> = {
+  name: 'pretrain',
+  purpose: 'Trains a small base model on a corpus by next-token prediction.',
+  schema: PretrainConfig,
+  parents: {},
+  outputs: {
+    model: { path: 'model', holds: 'the base model of the step that is kept, in bfloat16', kind: 'language model' },
+  },
+  metrics: pretrainMetrics,
+  check,
+  run,
+};
 
 /**
  * Documents as packed rows; attention never crosses from one document into another.
@@ -187,7 +198,6 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
   const { loss: heldOutLoss } = kept.measured;
   bar.finish(`step ${kept.step} is kept: held-out loss ${heldOutLoss?.toFixed(3) ?? 'not measured'}`);
   for (const line of lines) progress.say(line);
-  await folder.recordOutput('model', 'model');
   disposeModel(model);
   disposeAdamW(adam);
   return { heldOutLoss, ...summary, steps, parameters };
@@ -227,4 +237,4 @@ function freshModel(config: PretrainConfig, vocab: number): Model {
   return newModel(dimensions, 'tokens', seededRandom(config.run.seed, 'initialization'));
 }
 
-await program(import.meta.url, pretrain, 'Trains a small base model on a corpus by next-token prediction.');
+await program(import.meta.url, pretrain);

@@ -19,8 +19,9 @@ import type { CursorState } from '../src/examples/cursor.ts';
 import { createCursor } from '../src/examples/cursor.ts';
 import type { InstructDataset, InstructPlan } from '../src/examples/instruct-dataset.ts';
 import { planInstruct, prepareInstruct } from '../src/examples/instruct-dataset.ts';
-import { describeStatistics } from '../src/examples/instruction-table.ts';
+import { describeStatistics, instructColumns } from '../src/examples/instruction-table.ts';
 import { readAhead } from '../src/examples/read-ahead.ts';
+import { mixtureColumns } from '../src/examples/render-mixture.ts';
 import type { TrainingData } from '../src/examples/tokenized-examples.ts';
 import { openPacked } from '../src/examples/tokenized-packed.ts';
 import { openPadded } from '../src/examples/tokenized-padded.ts';
@@ -37,7 +38,13 @@ import { nextToken } from '../src/objectives/next-token.ts';
 import { seededRandom, stepSeed } from '../src/random.ts';
 import { mixtureLines } from '../src/report/mixture-table.ts';
 import type { Scores } from '../src/report/validation-log.ts';
-import { describeScores, openValidationLog, shownScores, validationMetrics } from '../src/report/validation-log.ts';
+import {
+  describeScores,
+  openValidationLog,
+  shownScores,
+  validationMetrics,
+  validationSamples,
+} from '../src/report/validation-log.ts';
 import { endStep } from '../src/run/end-step.ts';
 import type { BestState } from '../src/run/keep-best.ts';
 import { openMetrics } from '../src/run/metrics.ts';
@@ -68,11 +75,40 @@ interface State {
   readonly best: BestState<Scores>;
 }
 
-export const instruct: Stage<InstructConfig> = { name: 'instruct', schema: InstructConfig, check, run };
+const parents = { model: { role: 'base model', takes: 'language model', inChain: 'base' } } as const;
+
+export const instruct: Stage<InstructConfig> = {
+  name: 'instruct',
+  purpose: 'Tunes a base model on instruction tasks rendered from templates.',
+  schema: InstructConfig,
+  parents,
+  outputs: {
+    dataset: {
+      path: 'instruct.arrow',
+      holds: 'every training example as text and tokens',
+      kind: 'instruction examples',
+      columns: instructColumns,
+    },
+    mixture: { path: 'mixture.arrow', holds: 'declared and realised rates of the mixture', columns: mixtureColumns },
+    samples: validationSamples,
+    model: { path: 'best', holds: 'the model of the step that is kept', kind: 'language model' },
+  },
+  metrics: instructMetrics,
+  figures: ({ of }) => {
+    const [before, after] = [{ accuracyBase: of('base', 'accuracy') }, { accuracy: of('instruct', 'accuracy') }];
+    const otherwise = { accuracyUnseenTemplates: of('instruct', 'accuracy_unseen_templates') };
+    return [
+      { measure: 'accuracy on unseen rows', shown: 'percent', before, after },
+      { measure: 'accuracy with unseen templates', shown: 'percent', after: otherwise },
+    ];
+  },
+  check,
+  run,
+};
 
 /** The base model's folder and tokenizer, and the plan of the mixture; nothing that needs weights or a lane. */
 async function prepare(config: InstructConfig) {
-  const parent = await openParent(config.model, { role: 'base model', stages: ['pretrain', 'instruct', 'distill'] });
+  const parent = await openParent(config.model, parents.model);
   const tokenizer = loadTokenizer(parent.folder);
   const where = `base model ${config.model}`;
   const dimensions = checkModelFolder(parent.folder, {
@@ -148,8 +184,6 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   // 1. Mix tasks, render templates, tokenize; loss on the target only. The tables are what a notebook opens.
   const dataset = await makeDataset(config, plan, tokenizer);
   for (const name of ['instruct.arrow', 'mixture.arrow']) await atomicCopy(join(dataset.path, name), folder.file(name));
-  await folder.recordOutput('dataset', 'instruct.arrow');
-  await folder.recordOutput('mixture', 'mixture.arrow');
   for (const line of [...mixtureLines(dataset.mixture), ...dataLines(plan, set)]) progress.say(line);
 
   // 2. The base model, or the checkpoint to resume.
@@ -238,11 +272,10 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
 
   // 4. The model to go on with is the best one.
   data.close();
-  await folder.recordOutput('model', 'best');
   disposeModel(model);
   disposeAdamW(adam);
   const { loss: validationLoss, accuracy } = kept.measured;
   return { validationLoss, accuracy, ...summary, steps, ...dataset.statistics };
 }
 
-await program(import.meta.url, instruct, 'Tunes a base model on instruction tasks rendered from templates.');
+await program(import.meta.url, instruct);

@@ -19,7 +19,8 @@ import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import { ConfigError, InvariantError } from '../src/errors.ts';
 import type { PairQuality } from '../src/evaluation/judge-pairs.ts';
 import { judgePairs, pairIds, SCORE_BATCH, scoreSequences } from '../src/evaluation/judge-pairs.ts';
-import { describeQuality, qualityOf, writeJudgement } from '../src/evaluation/judgement-tables.ts';
+import { describeQuality, judgementTables, qualityOf, writeJudgement } from '../src/evaluation/judgement-tables.ts';
+import { type PairScores, pairMeasures, pairMetrics, pairScores } from '../src/evaluation/pair-scores.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import type { CursorState } from '../src/examples/cursor.ts';
 import { createCursor } from '../src/examples/cursor.ts';
@@ -69,30 +70,39 @@ export const rewardMetrics = {
 interface State {
   readonly step: number;
   readonly cursor: CursorState;
-  readonly best: BestState<Scores>;
+  readonly best: BestState<PairScores>;
 }
 
-/** One measurement on held-out pairs; null where there are none. */
-type Scores = Readonly<Record<'loss' | 'accuracy' | 'labelAccuracy' | 'calibrationError', number | null>>;
-
-const measures = {
-  told: 'loss',
-  measures: {
-    loss: { name: 'held-out loss', better: 'lower' },
-    accuracy: { name: 'held-out accuracy', better: 'higher' },
-    labelAccuracy: { name: 'held-out accuracy by labels', better: 'higher' },
-    calibrationError: { name: 'calibration error', better: 'lower' },
-  },
+const parents = {
+  model: { role: 'instruct model', takes: 'language model', inChain: 'instruct' },
+  pairs: { role: 'pairs', takes: 'preference pairs', inChain: 'preferences/train.arrow' },
+  heldOut: { role: 'heldOut', takes: 'preference pairs', inChain: 'preferences/held-out.arrow' },
 } as const;
 
-export const reward: Stage<RewardConfig> = { name: 'reward', schema: RewardConfig, check, run };
+export const reward: Stage<RewardConfig> = {
+  name: 'reward',
+  purpose: 'Trains a reward model on preference pairs.',
+  schema: RewardConfig,
+  parents,
+  outputs: {
+    model: { path: 'model', holds: 'the reward model of the step that is kept', kind: 'reward model' },
+    ...judgementTables,
+  },
+  metrics: rewardMetrics,
+  figures: ({ own }) => {
+    const accuracy = { heldOutAccuracy: own('heldOutAccuracy') };
+    return [
+      { measure: 'accuracy on held-out pairs', shown: 'percent', before: 0.5, after: accuracy },
+      { measure: 'calibration error', shown: 3, after: { ece: own('ece') } },
+    ];
+  },
+  check,
+  run,
+};
 
 /** The checkpoint to start from, its tokenizer, and the pairs as ids; no weights are read. */
 async function prepare(config: RewardConfig, record: (parent: Parent) => Promise<void> = async () => undefined) {
-  const parent = await openParent(config.model, {
-    role: 'instruct model',
-    stages: ['instruct', 'distill', 'pretrain'],
-  });
+  const parent = await openParent(config.model, parents.model);
   await record(parent);
   const tokenizer = loadTokenizer(parent.folder);
   const where = `instruct model ${config.model}`;
@@ -179,7 +189,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   progress.say(`reward  ${pairs.length} pairs, ${heldOut.length} held out, ${steps} steps`);
   const bar = progress.phase('reward', steps, { start: first });
   let scores = state?.best.last?.measured ?? (await held.measure(0));
-  if (state === undefined) await metrics.add({ step: 0, ...heldOutMetrics(scores) });
+  if (state === undefined) await metrics.add({ step: 0, ...pairMetrics(scores) });
   for (let step = first + 1; step <= steps && !held.best.hasStopped(); step++) {
     const batch = batches.next();
     const learningRate = learningRateAt(config.optimizer, step - 1, steps);
@@ -198,7 +208,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
       'loss/train': update.loss,
       'accuracy/train': update.stats.accuracy,
       'margin/train': update.stats.margin,
-      ...(measure && heldOutMetrics(scores)),
+      ...(measure && pairMetrics(scores)),
       'optimizer/learning_rate': learningRate,
       'optimizer/gradient_norm': update.gradientNorm,
       'speed/pairs_per_second': speed,
@@ -224,7 +234,6 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const results = { ...qualityOf(quality), ...keptFacts(config.evaluation.best, { ...summary, step: kept.step }) };
   const options = { tokenizer, normalisation, base: parent.path, card: rewardCard(config, results) };
   await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, options));
-  await folder.recordOutput('model', 'model');
   if (quality !== null) await writeJudgement(folder.file, heldOut, quality, config.groupBy !== null);
   disposeModel(model);
   disposeAdamW(adam);
@@ -249,30 +258,19 @@ function openHeldOut(
   const last = lastCheckpoint<State>(folder);
   const resumed = last && { folder: last.path, step: last.state.step, keptStep: last.state.best.kept?.step ?? null };
   const weights = openKeptWeights(model, resumed);
-  const rule = { ...measures, by: evaluation.best, patience: evaluation.patience };
-  const keeper = { weights: () => trainedHash(model), write: async ({ step }: KeptStep<Scores>) => weights.keep(step) };
-  const best = keepBest<Scores>('reward', rule, keeper, state?.best);
+  const rule = { measures: pairMeasures, told: 'loss', by: evaluation.best, patience: evaluation.patience } as const;
+  const keeper = {
+    weights: () => trainedHash(model),
+    write: async ({ step }: KeptStep<PairScores>) => weights.keep(step),
+  };
+  const best = keepBest<PairScores>('reward', rule, keeper, state?.best);
   const judge = (): PairQuality | null => (pairs.length === 0 ? null : judgePairs(model, pairs, padId, loss));
-  const measure = async (step: number): Promise<Scores> => {
-    const scores = scoresOf(judge());
+  const measure = async (step: number): Promise<PairScores> => {
+    const scores = pairScores(judge());
     await best.add(step, scores, step === steps);
     return scores;
   };
   return { best, weights, judge, measure };
-}
-
-function scoresOf(quality: PairQuality | null): Scores {
-  const { loss = null, accuracy = null, labelAccuracy = null, calibrationError = null } = quality ?? {};
-  return { loss, accuracy, labelAccuracy, calibrationError };
-}
-
-function heldOutMetrics({ loss, accuracy, labelAccuracy, calibrationError }: Scores) {
-  return {
-    'loss/held_out': loss,
-    'accuracy/held_out': accuracy,
-    'accuracy/held_out_labels': labelAccuracy,
-    'calibration/error': calibrationError,
-  };
 }
 
 /** The largest batches of the run. */
@@ -291,4 +289,4 @@ function checkSpread(deviation: number): void {
   );
 }
 
-await program(import.meta.url, reward, 'Trains a reward model on preference pairs.');
+await program(import.meta.url, reward);

@@ -7,13 +7,11 @@
  *   After   Ziegler et al. 2019 (arXiv:1909.08593); Huang et al. 2024 (arXiv:2403.17031)
  */
 
-import type { Rollout } from '../src/alignment/collect.ts';
 import { collectRollout } from '../src/alignment/collect.ts';
 import { checkRollout } from '../src/alignment/invariants.ts';
 import { nextKlWeight } from '../src/alignment/kl.ts';
 import { learningTargets } from '../src/alignment/learning-targets.ts';
 import { announcePpoMemory } from '../src/alignment/ppo-memory.ts';
-import type { RolloutNumbers } from '../src/alignment/ppo-metrics.ts';
 import { ppoMetrics, rolloutMetrics } from '../src/alignment/ppo-metrics.ts';
 import { updateOnRollout } from '../src/alignment/update-on-rollout.ts';
 import { ppoCard } from '../src/checkpoint/model-card.ts';
@@ -26,7 +24,7 @@ import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import type { ChatPrompt } from '../src/evaluation/chat-prompts.ts';
 import { describePrompts } from '../src/evaluation/chat-prompts.ts';
 import type { HeldOutMeans } from '../src/evaluation/held-out-answers.ts';
-import { answerColumns, heldOutMeasures, measureAnswers } from '../src/evaluation/held-out-answers.ts';
+import { heldOutMeasures, measureAnswers } from '../src/evaluation/held-out-answers.ts';
 import type { CursorState } from '../src/examples/cursor.ts';
 import { createCursor } from '../src/examples/cursor.ts';
 import { decodeResponse } from '../src/examples/instruction.ts';
@@ -37,16 +35,15 @@ import { graphsMade } from '../src/graph/mode.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel } from '../src/model/model.ts';
 import { type RandomState, randomFromState, seededRandom } from '../src/random.ts';
+import { openPpoLog, ppoTables } from '../src/report/ppo-log.ts';
 import { endStep } from '../src/run/end-step.ts';
 import type { BestState, KeptStep } from '../src/run/keep-best.ts';
 import { keepBest } from '../src/run/keep-best.ts';
-import { openMetrics } from '../src/run/metrics.ts';
 import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunFolder } from '../src/run/run-folder.ts';
 import { recordLength } from '../src/run/run-length.ts';
-import { openSamples } from '../src/run/samples.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
@@ -63,7 +60,37 @@ interface State {
   readonly best: BestState<HeldOutMeans>;
 }
 
-export const ppo: Stage<PpoConfig> = { name: 'ppo', schema: PpoConfig, check, run };
+const parents = {
+  policy: { role: 'policy', takes: 'language model', inChain: 'instruct' },
+  reward: { role: 'reward model', takes: 'reward model', inChain: 'reward' },
+} as const;
+
+export const ppo: Stage<PpoConfig> = {
+  name: 'ppo',
+  purpose: 'Trains a policy with PPO against a reward model.',
+  schema: PpoConfig,
+  parents,
+  outputs: {
+    model: { path: 'model', holds: 'the policy of the iteration that is kept', kind: 'language model' },
+    ...ppoTables,
+  },
+  metrics: ppoMetrics,
+  figures: ({ of }) => {
+    const [before, after] = [(name: string) => of('instruct', name), (name: string) => of('ppo', name)];
+    const gold = { before: { goldBefore: before('gold') }, after: { goldAfter: after('gold') } };
+    const proxy = { before: { proxyBefore: before('reward') }, after: { proxyAfter: after('reward') } };
+    const spread = { goldSdBefore: before('gold_sd') };
+    return [
+      { measure: 'gold score (hidden)', shown: 3, ...gold },
+      { measure: 'its standard deviation over prompts', shown: 3, before: spread },
+      { measure: 'reward-model score', shown: 2, ...proxy },
+      { measure: 'KL a response, nats', shown: 2, before: 0, after: { klPerResponse: after('kl') } },
+      { measure: 'win rate by gold', shown: 'percent', before: 0.5, after: { winRate: after('win_rate') } },
+    ];
+  },
+  check,
+  run,
+};
 
 async function check(config: PpoConfig): Promise<readonly string[]> {
   const { prompts, heldOutPrompts } = await prepare(config, async () => undefined);
@@ -95,7 +122,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
   let klWeight = state?.klWeight ?? kl.weight;
 
   const first = state?.step ?? 0;
-  const log = openLog(context, state?.step);
+  const log = openPpoLog(folder, state?.step);
   const best = openBest(config, folder, { policy: models.policy, tokenizer, base: policyParent.path }, state?.best);
   const measureHeldOut = async (step: number): Promise<void> => {
     const options = { sampling, klWeight: kl.weight, seed: config.run.seed };
@@ -169,7 +196,6 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     `iteration ${kept.step} is kept: held-out ${gold === null ? '' : `gold ${gold.toFixed(3)}, `}reward ${reward.toFixed(2)}, KL ${klPerResponse.toFixed(2)} nats a response`,
   );
   for (const line of lines) progress.say(line);
-  await folder.recordOutput('model', 'model');
   for (const model of [models.policy, models.reference, models.critic, models.reward]) disposeModel(model);
   for (const adam of Object.values(optimizers)) disposeAdamW(adam);
   return { gold, reward, klPerResponse, ...summary, keptBy: config.evaluation.best, iterations };
@@ -210,46 +236,13 @@ function innerSettings(config: PpoConfig, step: number) {
   };
 }
 
-/** The run's tables: metrics of every iteration, every rollout, and answers to the held-out prompts. */
-function openLog({ folder }: RunContext, resumeFromStep: number | undefined) {
-  const metrics = openMetrics(folder.file('metrics.arrow'), ppoMetrics, { resumeFromStep });
-  const samples = openSamples(folder.file('samples.arrow'), answerColumns, { resumeFromStep });
-  const rollouts = openSamples(folder.file('rollouts.arrow'), answerColumns, { resumeFromStep });
-  return {
-    flush: async (): Promise<void> => {
-      for (const table of [metrics, samples, rollouts]) await table.flush();
-    },
-    rollout: async (
-      step: number,
-      asked: readonly ChatPrompt[],
-      answers: readonly string[],
-      rollout: Rollout,
-      numbers: RolloutNumbers & { row: ReturnType<typeof rolloutMetrics> },
-    ): Promise<void> => {
-      for (const [index, response] of answers.entries()) {
-        const prompt = asked[index]?.prompt ?? '';
-        const of = <T>(values: ArrayLike<T>): T => values[index] as T;
-        const [gold, reward, kl] = [of(numbers.gold), of(numbers.scores), of(numbers.kl)];
-        await rollouts.add({ step, prompt, response, gold, reward, kl, length: rollout.responses[index]?.length ?? 0 });
-      }
-      await metrics.add({ step, ...numbers.row });
-    },
-    heldOut: async (step: number, rows: ReturnType<typeof measureAnswers>['rows'], means: HeldOutMeans) => {
-      for (const row of rows) await samples.add({ step, ...row });
-      const named = Object.entries(means).map(([name, value]) => [`held_out/${name}`, value]);
-      await metrics.add({ step, ...Object.fromEntries(named) });
-    },
-  };
-}
-
 type Prepared = Awaited<ReturnType<typeof prepare>>;
 
 /** The parents and the prompts; refuses what does not fit together. No weights are read. */
 async function prepare(config: PpoConfig, record: (role: string, parent: Parent) => Promise<void>) {
-  const policyParent = await openParent(config.policy, { role: 'policy', stages: ['instruct', 'distill'] });
+  const policyParent = await openParent(config.policy, parents.policy);
   const tokenizer: Tokenizer = loadTokenizer(policyParent.folder);
-  const expected = { role: 'reward model', stages: ['reward'], tokenizer: tokenizer.hash };
-  const rewardParent = await openParent(config.reward, expected);
+  const rewardParent = await openParent(config.reward, { ...parents.reward, tokenizer: tokenizer.hash });
   const [policyWhere, rewardWhere] = [`policy ${config.policy}`, `reward model ${config.reward}`];
   const policy = checkModelFolder(policyParent.folder, { where: policyWhere, head: 'tokens', tokenizer });
   const reward = checkModelFolder(rewardParent.folder, { where: rewardWhere, head: 'score', tokenizer });
@@ -297,4 +290,4 @@ function startedFrom(run: Parent, model: Parent): boolean {
   return run.manifest?.parents.some(({ role, hash }) => role === 'model' && hash === model.hash) ?? false;
 }
 
-await program(import.meta.url, ppo, 'Trains a policy with PPO against a reward model.');
+await program(import.meta.url, ppo);

@@ -15,16 +15,13 @@ import type { TaskAnswer } from '../src/evaluation/answer-tasks.ts';
 import { answerTasks } from '../src/evaluation/answer-tasks.ts';
 import type { Overlap } from '../src/evaluation/contamination.ts';
 import { ngramOverlap } from '../src/evaluation/contamination.ts';
+import type { contaminationColumns, taskColumns } from '../src/evaluation/evaluation-tables.ts';
 import {
-  answerColumns,
   answerRow,
-  contaminationColumns,
+  evaluationTables,
   partColumns,
-  protocolColumns,
   protocolRow,
-  tableColumns,
   tableRow,
-  taskColumns,
   taskRow,
 } from '../src/evaluation/evaluation-tables.ts';
 import type { AnswerSet, ProtocolResult, Seen } from '../src/evaluation/protocol.ts';
@@ -52,18 +49,33 @@ import { EvaluateConfig } from './4-evaluate.config.ts';
 
 type ModelName = 'base' | 'instruct' | 'ppo';
 
-export const evaluate: Stage<EvaluateConfig> = { name: 'evaluate', schema: EvaluateConfig, check, run };
+const parentOf = {
+  base: { role: 'base', takes: 'language model', inChain: 'base' },
+  instruct: { role: 'instruct', takes: 'language model', inChain: 'instruct' },
+  ppo: { role: 'ppo', takes: 'language model', inChain: 'ppo' },
+  reward: { role: 'reward', takes: 'reward model', inChain: 'reward' },
+} as const;
+
+export const evaluate: Stage<EvaluateConfig> = {
+  name: 'evaluate',
+  purpose: 'Scores checkpoints on the same held-out rows and prompts: seen and unseen tasks, templates and clusters.',
+  schema: EvaluateConfig,
+  parents: parentOf,
+  outputs: evaluationTables,
+  check,
+  run,
+};
 
 /** Checkpoints, tasks and questions, checked against each other; nothing that needs weights or a lane. */
 async function prepare(config: EvaluateConfig) {
-  const first = await openParent(config.base, { role: 'base' });
+  const first = await openParent(config.base, parentOf.base);
   const tokenizer = loadTokenizer(first.folder);
   const parents = new Map<ModelName | 'reward', Parent>();
   let context = Number.POSITIVE_INFINITY;
   for (const role of ['base', 'instruct', 'ppo', 'reward'] as const) {
     const path = config[role];
     if (path === undefined) continue;
-    const parent = await openParent(path, { role, tokenizer: tokenizer.hash });
+    const parent = await openParent(path, { ...parentOf[role], tokenizer: tokenizer.hash });
     parents.set(role, parent);
     const head = role === 'reward' ? 'score' : 'tokens';
     context = Math.min(context, checkModelFolder(parent.folder, { where: `${role} ${path}`, head, tokenizer }).context);
@@ -157,25 +169,26 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
     const own = results.filter(({ model }) => model === name);
     return tableRow(name, own, answers.get(name) ?? [], instructTotals);
   });
-  const write = async (name: string, work: (path: string) => Promise<void>): Promise<void> => {
-    await work(folder.file(`${name}.arrow`));
-    await folder.recordOutput(name, `${name}.arrow`);
-  };
   const about = { tokenizer: tokenizer.hash };
-  await write('tasks', (path) => writeTable(path, taskColumns, taskRows(answerSets, config.split, seen), about));
+  const {
+    tasks: taskTable,
+    answers: answerTable,
+    protocol,
+    contamination: overlap,
+    table: modelTable,
+  } = evaluationTables;
+  await writeTable(folder.file(taskTable.path), taskTable.columns, taskRows(answerSets, config.split, seen), about);
   const answerRows = [...answers].flatMap(([name, list]) => list.map((answer) => answerRow(name, answer)));
-  if (judges !== undefined)
-    await write('answers', (path) =>
-      writeTable(path, { ...answerColumns, ...partColumns(prompts) }, answerRows, about),
-    );
-  await write('protocol', (path) => writeTable(path, protocolColumns, results.map(protocolRow)));
-  await write('contamination', (path) => writeTable(path, contaminationColumns, overlaps.map(overlapRow)));
-  await write('table', (path) => writeTable(path, tableColumns, table));
+  const answered = { ...answerTable.columns, ...partColumns(prompts) };
+  if (judges !== undefined) await writeTable(folder.file(answerTable.path), answered, answerRows, about);
+  await writeTable(folder.file(protocol.path), protocol.columns, results.map(protocolRow));
+  await writeTable(folder.file(overlap.path), overlap.columns, overlaps.map(overlapRow));
+  await writeTable(folder.file(modelTable.path), modelTable.columns, table);
   const lines = [summaryLines(table), protocolLines(results), taskLines(results)];
   for (const part of [...lines, contaminationLines(overlaps, config.contaminationWords)]) {
     for (const line of [...part, '']) progress.say(line);
   }
-  return { table, tasks: taskScores(results) };
+  return { reference: 'instruct', table, tasks: taskScores(results) };
 }
 
 /** The instruct model as reference and the reward model; undefined where there are no conversations. */
@@ -254,8 +267,4 @@ function taskScores(results: readonly ProtocolResult[]): Record<string, Record<s
   return scores;
 }
 
-await program(
-  import.meta.url,
-  evaluate,
-  'Scores checkpoints on the same held-out rows and prompts: seen and unseen tasks, templates and clusters.',
-);
+await program(import.meta.url, evaluate);

@@ -12,7 +12,6 @@ import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/chec
 import { distillCard } from '../src/checkpoint/stage-cards.ts';
 import { trainedHash } from '../src/checkpoint/trained-hash.ts';
 import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
-import { ConfigError } from '../src/errors.ts';
 import { type ExampleValidation, exampleValidation } from '../src/evaluation/example-validation.ts';
 import { measureValidation, type ValidationSet } from '../src/evaluation/validation.ts';
 import type { CursorState } from '../src/examples/cursor.ts';
@@ -26,14 +25,20 @@ import { learningRateAt, shortenedWarmups } from '../src/execution/schedule.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { GRAPHS_MADE, graphsMade } from '../src/graph/mode.ts';
 import type { ModelDimensions } from '../src/model/dimensions.ts';
-import { checkDimensions } from '../src/model/dimensions.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel, newModel, trainNothing } from '../src/model/model.ts';
 import { parameterCount } from '../src/model/parameter-table.ts';
+import { studentDimensions } from '../src/model/student-dimensions.ts';
 import { askTeacher, distillation, layOutForBoth } from '../src/objectives/distill.ts';
 import { seededRandom } from '../src/random.ts';
 import type { Scores, ValidationLog } from '../src/report/validation-log.ts';
-import { describeScores, openValidationLog, shownScores, validationMetrics } from '../src/report/validation-log.ts';
+import {
+  describeScores,
+  openValidationLog,
+  shownScores,
+  validationMetrics,
+  validationSamples,
+} from '../src/report/validation-log.ts';
 import { endStep } from '../src/run/end-step.ts';
 import type { BestState, KeptStep } from '../src/run/keep-best.ts';
 import { openMetrics } from '../src/run/metrics.ts';
@@ -65,55 +70,44 @@ interface State {
   readonly best: BestState<Scores>;
 }
 
-export const distill: Stage<DistillConfig> = { name: 'distill', schema: DistillConfig, check, run };
+const parents = {
+  teacher: { role: 'teacher', takes: 'language model', inChain: 'instruct' },
+  'student.checkpoint': { role: 'student', takes: 'language model' },
+  'data.examples': { role: 'examples', takes: 'instruction examples', inChain: 'instruct/instruct.arrow' },
+} as const;
+
+export const distill: Stage<DistillConfig> = {
+  name: 'distill',
+  purpose: 'Trains a smaller student on the probabilities of a teacher.',
+  schema: DistillConfig,
+  parents,
+  outputs: {
+    samples: validationSamples,
+    model: { path: 'best', holds: 'the student of the step that is kept', kind: 'language model' },
+  },
+  metrics: distillMetrics,
+  check,
+  run,
+};
 
 /** Teacher, student and validation questions, checked against each other; nothing that needs weights or a lane. */
 async function prepare(config: DistillConfig) {
-  const teacher = await openParent(config.teacher, { role: 'teacher' });
+  const teacher = await openParent(config.teacher, parents.teacher);
   const tokenizer = loadTokenizer(teacher.folder);
   const { length } = config.sequence;
   const where = `teacher ${config.teacher}`;
   const dimensions = checkModelFolder(teacher.folder, { where, head: 'tokens', tokenizer, length });
   const { checkpoint } = config.student;
   const student =
-    checkpoint === null ? undefined : await openParent(checkpoint, { role: 'student', tokenizer: tokenizer.hash });
+    checkpoint === null
+      ? undefined
+      : await openParent(checkpoint, { ...parents['student.checkpoint'], tokenizer: tokenizer.hash });
   const sizes =
     student === undefined
-      ? studentDimensions(dimensions, config)
+      ? studentDimensions(dimensions, config.student)
       : checkModelFolder(student.folder, { where: `student ${checkpoint}`, head: 'tokens', tokenizer, length });
   const validation = exampleValidation(config, tokenizer, Math.min(dimensions.context, sizes.context));
   return { teacher, student, tokenizer, dimensions, sizes, validation };
-}
-
-/** The teacher's dimensions with the sizes that the configuration names. */
-function studentDimensions(teacher: ModelDimensions, { student }: DistillConfig): ModelDimensions {
-  const { checkpoint: _, ...named } = student;
-  const chosen = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== null));
-  const sizes: ModelDimensions = { ...teacher, ...chosen };
-  // Key/value heads follow the heads where only those are named and the teacher's would not divide them.
-  const kvHeads = student.kvHeads ?? (sizes.heads % teacher.kvHeads === 0 ? teacher.kvHeads : sizes.heads);
-  const isNarrowed = student.dModel !== null || student.heads !== null;
-  const headDim = isNarrowed ? sizes.dModel / sizes.heads : teacher.headDim;
-  if (!Number.isInteger(headDim)) {
-    throw new ConfigError(
-      `student.heads: expected a divisor of dModel ${sizes.dModel}, received ${sizes.heads}. Name both, or neither.`,
-    );
-  }
-  // A teacher of more or fewer layers has its pattern of windows cut, or begun again.
-  const { windows: pattern } = teacher;
-  const windows =
-    pattern.length === 0 ? [] : Array.from({ length: sizes.layers }, (_, i) => pattern[i % pattern.length] ?? null);
-  return checkStudent({ ...sizes, kvHeads, headDim, windows });
-}
-
-/** Says of the student what is wrong with its sizes. */
-function checkStudent(sizes: ModelDimensions): ModelDimensions {
-  try {
-    return checkDimensions(sizes);
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    throw new ConfigError(error.problems.map((problem) => problem.replace(/^model\./, 'student.')));
-  }
 }
 
 async function check(config: DistillConfig): Promise<readonly string[]> {
@@ -206,7 +200,6 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
   const { kept, summary, lines } = validation.best.finish(steps);
   bar.finish(`step ${kept.step} is kept: ${describeScores(kept.measured)}`);
   for (const line of lines) progress.say(line);
-  await folder.recordOutput('model', 'best');
   return { ...named('', kept.measured), ...summary, steps, ...named('teacher', goal) };
 }
 
@@ -282,4 +275,4 @@ function metricsOf(
   };
 }
 
-await program(import.meta.url, distill, 'Trains a smaller student on the probabilities of a teacher.');
+await program(import.meta.url, distill);

@@ -16,7 +16,7 @@ import { describePrompts } from '../src/evaluation/chat-prompts.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { decodeResponse } from '../src/examples/instruction.ts';
 import type { PreferenceRow } from '../src/examples/preference.ts';
-import { writePreferences } from '../src/examples/preference.ts';
+import { preferenceColumns, writePreferences } from '../src/examples/preference.ts';
 import { disposeModel, trainNothing } from '../src/model/model.ts';
 import type { Random } from '../src/random.ts';
 import { seededRandom } from '../src/random.ts';
@@ -50,11 +50,35 @@ const responseColumns = {
   gold: float32('Total of the judge in [0, 1].'),
 };
 
-export const preferences: Stage<PreferencesConfig> = { name: 'preferences', schema: PreferencesConfig, check, run };
+const parents = { model: { role: 'instruct model', takes: 'language model', inChain: 'instruct' } } as const;
+
+export const preferences: Stage<PreferencesConfig> = {
+  name: 'preferences',
+  purpose: 'Samples answers of a model and labels pairs of them by the judge of their prompts, with noise.',
+  schema: PreferencesConfig,
+  parents,
+  outputs: {
+    train: {
+      path: 'train.arrow',
+      holds: 'labelled pairs to train on',
+      kind: 'preference pairs',
+      columns: preferenceColumns,
+    },
+    'held-out': {
+      path: 'held-out.arrow',
+      holds: 'pairs of the prompts that are held out',
+      kind: 'preference pairs',
+      columns: preferenceColumns,
+    },
+    responses: { path: 'responses.arrow', holds: 'every sampled answer with its score', columns: responseColumns },
+  },
+  check,
+  run,
+};
 
 /** The checkpoint whose answers are compared, its tokenizer, and the prompts; no weights are read. */
 async function prepare(config: PreferencesConfig, record: (parent: Parent) => Promise<void> = async () => undefined) {
-  const parent = await openParent(config.model, { role: 'instruct model', stages: ['instruct', 'distill'] });
+  const parent = await openParent(config.model, parents.model);
   await record(parent);
   const tokenizer = loadTokenizer(parent.folder);
   const where = `instruct model ${config.model}`;
@@ -127,7 +151,6 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
     return { prompt_id: prompt.id, prompt: prompt.prompt, response: text, response_ids: ids, ended, gold: score };
   });
   await writeTable(folder.file('responses.arrow'), responseColumns, rows, { tokenizer: tokenizer.hash });
-  for (const name of ['train', 'held-out', 'responses']) await folder.recordOutput(name, `${name}.arrow`);
   const flipped = pairs.filter((pair) => pair.flipped).length / pairs.length;
   bar.finish(
     `${train.length} training and ${test.length} held-out pairs, ${(100 * flipped).toFixed(0)} % of labels flipped, gold ${gold.mean.toFixed(3)} (standard deviation ${gold.deviation.toFixed(3)})`,
@@ -179,8 +202,4 @@ function toRow({ better, worse, flipped }: LabelledPair, split: string): Prefere
   };
 }
 
-await program(
-  import.meta.url,
-  preferences,
-  'Samples answers of a model and labels pairs of them by the judge of their prompts, with noise.',
-);
+await program(import.meta.url, preferences);

@@ -106,6 +106,26 @@ export const tableColumns = {
 };
 export type TableRow = Row<typeof tableColumns>;
 
+/** The tables of an evaluation, by their role among a stage's outputs. */
+export const evaluationTables = {
+  tasks: { path: 'tasks.arrow', holds: 'every question with every model’s answer', columns: taskColumns },
+  answers: {
+    path: 'answers.arrow',
+    holds: 'every model’s answers to the conversation prompts, with their scores',
+    kind: 'judged answers',
+    columns: answerColumns,
+    moreColumns: '`gold_<part>` for each part that the judge tells',
+    written: 'where prompts are given',
+  },
+  protocol: { path: 'protocol.arrow', holds: 'results by protocol, with intervals', columns: protocolColumns },
+  contamination: {
+    path: 'contamination.arrow',
+    holds: 'overlap of held-out rows with training examples',
+    columns: contaminationColumns,
+  },
+  table: { path: 'table.arrow', holds: 'one line a model', kind: 'evaluation table', columns: tableColumns },
+} as const;
+
 /** A line of `tasks.arrow`. */
 export function taskRow(
   answer: TaskAnswer,

@@ -7,7 +7,7 @@ import type { PairQuality } from './judge-pairs.ts';
 import { meanAndDeviation } from './statistics.ts';
 
 /** Columns of samples.arrow: a held-out pair a row. */
-const sampleColumns = {
+const judgedColumns = {
   prompt: utf8('Rendered prompt.'),
   chosen: utf8('Labelled choice.'),
   rejected: utf8('The other response.'),
@@ -34,6 +34,26 @@ const calibrationColumns = {
   accuracy: float32('Fraction of pairs where it is the labelled choice.'),
 };
 
+const isHeldOut = 'where pairs are held out';
+
+/** The tables of a reward model's judgement, by their role among a stage's outputs. */
+export const judgementTables = {
+  samples: {
+    path: 'samples.arrow',
+    holds: 'held-out pairs with their scores',
+    columns: judgedColumns,
+    written: isHeldOut,
+  },
+  calibration: {
+    ...{ path: 'calibration.arrow', holds: 'how often the model is right, by how sure it is' },
+    ...{ columns: calibrationColumns, written: isHeldOut },
+  },
+  groups: {
+    ...{ path: 'groups.arrow', holds: 'accuracy by group of held-out pairs', columns: groupColumns },
+    written: 'where groupBy names a column',
+  },
+} as const;
+
 /** Writes the tables of the held-out pairs into a run folder: each pair, calibration, and groups where pairs have them. */
 export async function writeJudgement(
   fileOf: (name: string) => string,
@@ -41,10 +61,11 @@ export async function writeJudgement(
   quality: PairQuality,
   hasGroups: boolean,
 ): Promise<void> {
-  await writeTable(fileOf('calibration.arrow'), calibrationColumns, quality.bins);
+  const { samples, calibration, groups } = judgementTables;
+  await writeTable(fileOf(calibration.path), calibration.columns, quality.bins);
   const judged = heldOut.map((row, i) => judgedRow(row, quality.scores[i]));
-  await writeTable(fileOf('samples.arrow'), sampleColumns, judged);
-  if (hasGroups) await writeTable(fileOf('groups.arrow'), groupColumns, quality.groups);
+  await writeTable(fileOf(samples.path), samples.columns, judged);
+  if (hasGroups) await writeTable(fileOf(groups.path), groups.columns, quality.groups);
 }
 
 /** A held-out pair with what the model thinks of it. */

@@ -1,8 +1,11 @@
 /** What a person reads after the chain: a table before and after each stage, a few answers side by side, and where to look. */
 import { join } from 'node:path';
+import type { Figure } from '../run/declaration.ts';
+import { readManifest } from '../run/manifest.ts';
+import type { Stage, StageConfig } from '../run/stage.ts';
 import { readTable } from '../tables/arrow-file.ts';
 import { float32, utf8 } from '../tables/columns.ts';
-import type { ChainSummary } from './chain-summary.ts';
+import { type ChainSummary, type StageFigures, stageThatMakes } from './chain-summary.ts';
 import { formatTable } from './table.ts';
 
 const answerColumns = {
@@ -12,38 +15,44 @@ const answerColumns = {
   gold: float32('Gold score.'),
 };
 
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+/** Each stage's numbers before and after it. */
+function stageRows(stages: readonly StageFigures[]): string[][] {
+  return stages.flatMap(({ stage, figures }) =>
+    figures.map(({ measure, shown, before, after }, i) => [
+      i === 0 ? stage : '',
+      measure,
+      showSide(before, shown),
+      showSide(after, shown),
+    ]),
+  );
+}
 
-/** Each stage's number before and after it. */
-function stageRows({ instruct, reward, ppo }: ChainSummary): string[][] {
-  return [
-    ['1 instruct', 'accuracy on unseen rows', percent(instruct.accuracyBase), percent(instruct.accuracy)],
-    ['', 'accuracy with unseen templates', '', percent(instruct.accuracyUnseenTemplates)],
-    ['2 reward', 'accuracy on held-out pairs', '50.0 %', percent(reward.heldOutAccuracy)],
-    ['', 'calibration error', '', reward.ece.toFixed(3)],
-    ['3 ppo', 'gold score (hidden)', ppo.goldBefore.toFixed(3), ppo.goldAfter.toFixed(3)],
-    ['', 'its standard deviation over prompts', ppo.goldSdBefore.toFixed(3), ''],
-    ['', 'reward-model score', ppo.proxyBefore.toFixed(2), ppo.proxyAfter.toFixed(2)],
-    ['', 'KL a response, nats', '0.00', ppo.klPerResponse.toFixed(2)],
-    ['', 'win rate by gold', '50.0 %', percent(ppo.winRate)],
-  ];
+function showSide(side: Figure['before'], shown: Figure['shown']): string {
+  const [value] = typeof side === 'object' ? Object.values(side) : [side];
+  if (value === undefined) return '';
+  return shown === 'percent' ? `${(100 * value).toFixed(1)} %` : value.toFixed(shown);
 }
 
 const HEADERS = ['stage', 'measure', 'before', 'after'];
 
-/** The first held-out prompts with the answers of the instruct and the PPO model. */
+interface Sample {
+  readonly prompt: string;
+  readonly before: string;
+  readonly after: string;
+  readonly gold: readonly [number, number];
+}
+
+/** The first held-out prompts with the answers of two models. */
 function sideBySide(
-  folder: string,
+  path: string,
+  writtenBy: string,
+  [first, second]: readonly [string, string],
   count: number,
-): { prompt: string; before: string; after: string; gold: [number, number] }[] {
-  const { rows } = readTable(
-    join(folder, 'evaluate', 'answers.arrow'),
-    answerColumns,
-    'node --import tsx stages/4-evaluate.ts',
-  );
-  const after = new Map(rows.filter(({ model }) => model === 'ppo').map((row) => [row.prompt, row]));
+): Sample[] {
+  const { rows } = readTable(path, answerColumns, writtenBy);
+  const after = new Map(rows.filter(({ model }) => model === second).map((row) => [row.prompt, row]));
   return rows
-    .filter(({ model, prompt }) => model === 'instruct' && after.has(prompt))
+    .filter(({ model, prompt }) => model === first && after.has(prompt))
     .slice(0, count)
     .map((row) => {
       const other = after.get(row.prompt) ?? row;
@@ -51,11 +60,22 @@ function sideBySide(
     });
 }
 
-/** The report for the terminal and, longer, as Markdown. */
-export function chainReport(folder: string, summary: ChainSummary): { terminal: string[]; markdown: string } {
-  const rows = stageRows(summary);
+/**
+ * The report for the terminal and, longer, as Markdown. Answers of the evaluation's reference stand beside those of the last
+ * model of its table.
+ */
+export function chainReport(
+  folder: string,
+  stages: readonly Stage<StageConfig>[],
+  { summary, figures }: { readonly summary: ChainSummary; readonly figures: readonly StageFigures[] },
+): { terminal: string[]; markdown: string } {
+  const rows = stageRows(figures);
   const table = formatTable(HEADERS, rows, { align: ['left', 'left', 'right', 'right'] });
-  const samples = sideBySide(folder, 12);
+  const { stage, output } = stageThatMakes(stages, 'judged answers');
+  const answers = `${folder}/${stage.name}/${output.path}`;
+  const reference = String(readManifest(join(folder, stage.name))?.summary.reference);
+  const compared = [reference, summary.table.at(-1)?.model ?? reference] as const;
+  const samples = sideBySide(answers, `the ${stage.name} stage with prompts`, compared, 12);
   const shown = samples
     .slice(0, 3)
     .flatMap(({ prompt, before, after, gold }) => [
@@ -66,8 +86,10 @@ export function chainReport(folder: string, summary: ChainSummary): { terminal: 
   const where = [
     `${folder}/report.md                    this report, with more samples`,
     `${folder}/summary.json                 the numbers`,
-    `${folder}/evaluate/answers.arrow       every answer with its scores`,
-    `${folder}/{instruct,reward,ppo}/metrics.arrow   the curves`,
+    `${answers}       every answer with its scores`,
+    ...stages.flatMap(({ name, metrics }) =>
+      metrics ? `${folder}/${name}/metrics.arrow   the curves of ${name}` : [],
+    ),
   ];
   const terminal = [
     '',
@@ -79,13 +101,13 @@ export function chainReport(folder: string, summary: ChainSummary): { terminal: 
     'Where to look:',
     ...where.map((line) => `  ${line}`),
   ];
-  return { terminal, markdown: markdownReport(summary, rows, samples) };
+  return { terminal, markdown: markdownReport(summary, rows, { compared, samples, answers }) };
 }
 
 function markdownReport(
   summary: ChainSummary,
   rows: readonly string[][],
-  samples: ReturnType<typeof sideBySide>,
+  { compared, samples, answers }: { compared: readonly [string, string]; samples: readonly Sample[]; answers: string },
 ): string {
   const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', '<br>');
   const line = (cells: readonly string[]): string => `| ${cells.map(cell).join(' | ')} |`;
@@ -102,14 +124,13 @@ function markdownReport(
     '',
     '## Answers to held-out prompts',
     '',
-    line(['prompt', 'instruct', 'gold', 'ppo', 'gold']),
+    line(['prompt', compared[0], 'gold', compared[1], 'gold']),
     rule(5),
     ...samples.map(({ prompt, before, after, gold }) =>
       line([prompt, before, gold[0].toFixed(2), after, gold[1].toFixed(2)]),
     ),
     '',
-    'The numbers of stages 1 and 3 come from `evaluate/table.arrow`, those of stage 2 from the held-out pairs in ' +
-      '`reward/samples.arrow` and `reward/calibration.arrow`; every answer is in `evaluate/answers.arrow`.',
+    `Numbers of models come from the evaluation’s table, those of a stage alone from its manifest; every answer is in \`${answers}\`.`,
     '',
   ].join('\n');
 }

@@ -1,110 +1,99 @@
-/** The numbers of a finished chain, gathered from the manifests of its stages. */
+/** The numbers of a finished chain, gathered from the manifests of its stages as their declarations say. */
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
-import { readManifest } from '../run/manifest.ts';
+import type { TableRow } from '../evaluation/evaluation-tables.ts';
+import type { Figure, Kind, Output } from '../run/declaration.ts';
+import { type Manifest, readManifest } from '../run/manifest.ts';
+import type { Stage, StageConfig } from '../run/stage.ts';
 
-/** One line of stage 4's table. */
-export interface EvaluationRow {
-  readonly model: string;
-  readonly accuracy: number;
-  readonly accuracy_unseen_templates: number;
-  /** null where there was no such task. */
-  readonly accuracy_unseen_datasets: number | null;
-  readonly accuracy_unseen_clusters: number | null;
-  readonly gold: number;
-  readonly gold_sd: number;
-  readonly reward: number;
-  readonly kl: number;
-  readonly length: number;
-  readonly win_rate: number;
-}
+type AnyStage = Stage<StageConfig>;
 
-/** The content of summary.json. */
+/** The content of summary.json. Each stage that has figures adds those with a name, under its own name. */
 export interface ChainSummary {
   /** The lane the stages ran on; several, in the order of their first use, where a chain was continued on another. */
   readonly lane: string;
-  /** Of all stages together; setting up the lane is not counted. */
+  /** Of all stages, without set-up. */
   readonly seconds: number;
   readonly secondsByStage: Readonly<Record<string, number>>;
+  /** The largest of the stages' processes. */
   readonly peakRssMb: number;
   readonly seed: number;
-  readonly instruct: {
-    readonly accuracyBase: number;
-    readonly accuracy: number;
-    readonly accuracyUnseenTemplates: number;
-  };
-  readonly reward: { readonly heldOutAccuracy: number; readonly ece: number };
-  readonly ppo: {
-    readonly goldBefore: number;
-    readonly goldAfter: number;
-    /** Standard deviation of the instruct model's totals by the judge over the held-out prompts. */
-    readonly goldSdBefore: number;
-    readonly proxyBefore: number;
-    readonly proxyAfter: number;
-    /** Nats, to the instruct model, on held-out prompts. */
-    readonly klPerResponse: number;
-    /** Against the instruct model, by the judge. */
-    readonly winRate: number;
-  };
-  readonly table: readonly EvaluationRow[];
+  /** The evaluation's table: a line a model. */
+  readonly table: readonly TableRow[];
+  readonly [stage: string]: unknown;
 }
 
-/** What the summary of a chain needs of every model. */
-const chainColumns = ['accuracy', 'accuracy_unseen_templates', 'gold', 'gold_sd', 'reward', 'kl', 'win_rate'] as const;
-
-const STAGES = ['instruct', 'preferences', 'reward', 'ppo', 'evaluate'] as const;
+/** What a stage adds to the report. */
+export interface StageFigures {
+  readonly stage: string;
+  readonly figures: readonly Figure[];
+}
 
 /**
  * @param folder run folder of the chain
- * @throws CheckpointError when a stage has not finished
+ * @param stages those of the chain, in order
+ * @throws CheckpointError when a stage has not finished, or numbers that figures are made of are missing
  */
-export function chainSummary(folder: string, seed: number): ChainSummary {
-  const manifests = STAGES.map((stage) => {
-    const manifest = readManifest(join(folder, stage));
-    if (manifest?.status === 'finished') return manifest;
-    throw new CheckpointError(
-      `${join(folder, stage)}: this stage has not finished. Give the same command again to go on.`,
-    );
-  });
-  const summaryOf = (stage: (typeof STAGES)[number]): Record<string, unknown> =>
-    manifests[STAGES.indexOf(stage)]?.summary ?? {};
-  const table = (summaryOf('evaluate').table ?? []) as EvaluationRow[];
-  const row = (model: string): EvaluationRow => {
-    const found = table.find((candidate) => candidate.model === model);
-    if (found === undefined)
-      throw new CheckpointError(`${folder}/evaluate: its table has no row for ${model}. Run stage 4 again.`);
-    const missing = chainColumns.filter((name) => typeof found[name] !== 'number');
-    if (missing.length > 0) {
-      throw new CheckpointError(
-        `${folder}/evaluate: its table has no ${missing.join(', ')} for ${model}; expected numbers. ` +
-          'Give stage 4 prompts, ppo and reward, and tasks that were trained.',
-      );
-    }
-    return found;
+export function chainSummary(
+  folder: string,
+  seed: number,
+  stages: readonly AnyStage[],
+): { summary: ChainSummary; figures: readonly StageFigures[] } {
+  const manifests = new Map(stages.map(({ name }) => [name, finishedManifest(join(folder, name))]));
+  const own = (stage: string): Record<string, unknown> => manifests.get(stage)?.summary ?? {};
+  const judge = stageThatMakes(stages, 'evaluation table').stage.name;
+  const table = (own(judge).table ?? []) as readonly TableRow[];
+  const missing = new Set<string>();
+  const number = (value: unknown, otherwise: string): number => {
+    if (typeof value === 'number') return value;
+    missing.add(otherwise);
+    return Number.NaN;
   };
-  const [base, instruct, ppo] = [row('base'), row('instruct'), row('ppo')];
-  const lanes = manifests.flatMap(({ sessions, lane }) => [...sessions.map((session) => session.lane), lane]);
-  return {
+  const figures = stages.flatMap(({ name: stage, figures: declared }) => {
+    if (declared === undefined) return [];
+    const of = (model: string, column: string): number => {
+      const line: Readonly<Record<string, unknown>> | undefined = table.find((row) => row.model === model);
+      return number(line?.[column], `${judge}: ${line === undefined ? 'line' : column} of ${model}`);
+    };
+    const ownNumber = (name: string): number => number(own(stage)[name], `${stage}: ${name}`);
+    return [{ stage, figures: declared({ own: ownNumber, of }) }];
+  });
+  if (missing.size > 0) {
+    throw new CheckpointError(
+      `${folder}: its report lacks numbers (${[...missing].join(', ')}). ` +
+        'Give the evaluation these models, prompts and a reward model, and tasks that were trained.',
+    );
+  }
+  const all = [...manifests.values()];
+  const lanes = all.flatMap(({ sessions, lane }) => [...sessions.map((session) => session.lane), lane]);
+  const summary: ChainSummary = {
     lane: [...new Set(lanes)].join(', '),
-    seconds: Math.round(10 * manifests.reduce((sum, { seconds }) => sum + seconds, 0)) / 10,
-    secondsByStage: Object.fromEntries(STAGES.map((stage, i) => [stage, manifests[i]?.seconds ?? 0])),
-    peakRssMb: Math.max(...manifests.map(({ peakRssMb }) => peakRssMb)),
+    seconds: Math.round(10 * all.reduce((sum, { seconds }) => sum + seconds, 0)) / 10,
+    secondsByStage: Object.fromEntries([...manifests].map(([name, { seconds }]) => [name, seconds])),
+    peakRssMb: Math.max(...all.map(({ peakRssMb }) => peakRssMb)),
     seed,
-    instruct: {
-      accuracyBase: base.accuracy,
-      accuracy: instruct.accuracy,
-      accuracyUnseenTemplates: instruct.accuracy_unseen_templates,
-    },
-    reward: { heldOutAccuracy: summaryOf('reward').heldOutAccuracy as number, ece: summaryOf('reward').ece as number },
-    ppo: {
-      goldBefore: instruct.gold,
-      goldAfter: ppo.gold,
-      goldSdBefore: instruct.gold_sd,
-      proxyBefore: instruct.reward,
-      proxyAfter: ppo.reward,
-      klPerResponse: ppo.kl,
-      winRate: ppo.win_rate,
-    },
+    ...Object.fromEntries(figures.map((each) => [each.stage, namedNumbers(each.figures)])),
     table,
   };
+  return { summary, figures };
+}
+
+/** The stage of a chain, and its output, that is of a kind. */
+export function stageThatMakes(stages: readonly AnyStage[], kind: Kind): { stage: AnyStage; output: Output } {
+  for (const stage of stages) {
+    const output = Object.values(stage.outputs).find((made) => made.kind === kind);
+    if (output !== undefined) return { stage, output };
+  }
+  throw new CheckpointError(`the chain has no stage that makes ${kind}; its report needs one. Name one under stages.`);
+}
+
+function finishedManifest(folder: string): Manifest {
+  const manifest = readManifest(folder);
+  if (manifest?.status === 'finished') return manifest;
+  throw new CheckpointError(`${folder}: this stage has not finished. Give the same command again to go on.`);
+}
+
+function namedNumbers(figures: readonly Figure[]): Record<string, number> {
+  const sides = figures.flatMap(({ before, after }) => [before, after]);
+  return Object.assign({}, ...sides.filter((side) => typeof side === 'object'));
 }

@@ -3,7 +3,7 @@
 import type { ValidationResult } from '../evaluation/validation.ts';
 import { type BestKeeper, type BestState, type KeptStep, keepBest } from '../run/keep-best.ts';
 import type { RunFolder } from '../run/run-folder.ts';
-import { openSamples } from '../run/samples.ts';
+import { openSamples, sampleColumns } from '../run/samples.ts';
 import { bool, utf8 } from '../tables/columns.ts';
 
 /** One measurement; null for what there is nothing to measure on. */
@@ -17,13 +17,20 @@ const measures = {
   },
 } as const;
 
-const sampleColumns = {
+const validationColumns = {
   task: utf8('Dataset of the row.'),
   template: utf8('Template it was rendered with.'),
   prompt: utf8('Rendered prompt.'),
   target: utf8('Right answer.'),
   prediction: utf8('Answer of the model.'),
   correct: bool('Whether they are equal.'),
+};
+
+/** What stages declare of samples.arrow. */
+export const validationSamples = {
+  path: 'samples.arrow',
+  holds: 'answers to validation rows at every measurement',
+  columns: sampleColumns(validationColumns),
 };
 
 /** A run's measurements. */
@@ -51,7 +58,9 @@ export function openValidationLog(
   },
   resumed: { readonly step: number; readonly best: BestState<Scores> } | undefined,
 ): ValidationLog {
-  const samples = openSamples(folder.file('samples.arrow'), sampleColumns, { resumeFromStep: resumed?.step });
+  const samples = openSamples(folder.file(validationSamples.path), validationColumns, {
+    resumeFromStep: resumed?.step,
+  });
   const rule = { ...measures, by: evaluation.best, patience: evaluation.patience };
   const best = keepBest<Scores>(stage, rule, model, resumed?.best);
   return {

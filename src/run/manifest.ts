@@ -8,12 +8,18 @@ import { z } from 'zod';
 import { CheckpointError, errorMessage, hasCode } from '../errors.ts';
 import { atomicWrite } from '../files/atomic-write.ts';
 import { hashFile, hashText } from '../files/hash.ts';
+import type { Kind } from './declaration.ts';
 
 const FORMAT_VERSION = 1;
 
 const Content = z.object({ role: z.string(), path: z.string(), hash: z.string() });
 /** A file or folder that a run read or made, by what it was for. */
 export type Content = z.infer<typeof Content>;
+
+const Output = Content.extend({
+  /** What kind of parent it can be for other stages (declaration.ts). */
+  kind: z.string().optional(),
+});
 
 const Session = z.object({
   startedAt: z.string(),
@@ -53,10 +59,25 @@ const Manifest = z.object({
   /** Checkpoints the run started from; the hash is that of the weights. */
   parents: z.array(Content),
   /** What the run made; paths relative to its folder. */
-  outputs: z.array(Content),
+  outputs: z.array(Output),
   summary: z.record(z.string(), z.unknown()),
 });
 export type Manifest = z.infer<typeof Manifest>;
+
+/** What kind of checkpoint a stage made whose manifest is from before outputs named their kind. */
+const KIND_BEFORE: Readonly<Record<string, Kind>> = {
+  pretrain: 'language model',
+  instruct: 'language model',
+  distill: 'language model',
+  ppo: 'language model',
+  reward: 'reward model',
+};
+
+/** What kind of checkpoint a run made; undefined where it made none or its manifest does not say. */
+export function checkpointKind({ stage, outputs }: Manifest): string | undefined {
+  const model = outputs.find(({ role }) => role === 'model');
+  return model && (model.kind ?? KIND_BEFORE[stage]);
+}
 
 /** What a session works on. */
 export interface SessionFacts {

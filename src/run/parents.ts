@@ -5,15 +5,16 @@ import { join } from 'node:path';
 import { CheckpointError, UserError } from '../errors.ts';
 import { hashText } from '../files/hash.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
-import { hashPath, type Manifest, readManifest } from './manifest.ts';
+import type { Kind } from './declaration.ts';
+import { checkpointKind, hashPath, type Manifest, readManifest } from './manifest.ts';
 import { shortHash } from './run-folder.ts';
 
 /** What a stage asks of a checkpoint. */
 export interface ParentExpectations {
   /** What the checkpoint is for, in messages and the manifest: "policy", "reward model". */
   readonly role: string;
-  /** The stages it may come from; all where left out. A folder that is no run is never refused for its stage. */
-  readonly stages?: readonly string[];
+  /** What it must be; anything where left out. A folder that is no run does not say what it is, and is not refused for it. */
+  readonly takes?: Kind;
   /** The hash of the tokenizer it must have been made with (`Tokenizer.hash`). */
   readonly tokenizer?: string;
   /** Hashes its run must have recorded as inputs, by role, e.g. { templates: "sha256:…" }. */
@@ -107,11 +108,11 @@ function runProblems(where: string, manifest: Manifest, expectations: ParentExpe
   if (manifest.status !== 'finished') {
     problems.push(`${where}: its run did not finish (${manifest.status}). Continue it with --resume, or name another.`);
   }
-  const { stages } = expectations;
-  if (stages !== undefined && !stages.includes(manifest.stage)) {
-    problems.push(
-      `${where}: expected a run of ${stages.join(' or ')}, received one of ${manifest.stage}. Name another.`,
-    );
+  const kind = checkpointKind(manifest);
+  const hasModel = manifest.outputs.some(({ role }) => role === 'model');
+  if (hasModel && expectations.takes !== undefined && kind !== expectations.takes) {
+    const found = kind === undefined ? 'does not say in its manifest what it is' : `is a ${kind}`;
+    problems.push(`${where}: ${found}; expected a ${expectations.takes}. Name another checkpoint.`);
   }
   for (const [role, hash] of Object.entries(expectations.inputs ?? {})) {
     const recorded = manifest.inputs.find((input) => input.role === role);

@@ -70,16 +70,12 @@ export async function exitStatus(
  * The command of a stage: `node --import tsx stages/1-instruct.ts configs/instruct/tiny.yaml optimizer.learningRate=1e-3
  * [--resume] [--help]`. Does nothing where the file is imported.
  *
- * @param usage one sentence on what the stage does, for --help
+ * @param moduleUrl `import.meta.url` of the stage's file
  */
-export async function program<Config extends StageConfig>(
-  moduleUrl: string,
-  stage: Stage<Config>,
-  usage: string,
-): Promise<void> {
+export async function program<Config extends StageConfig>(moduleUrl: string, stage: Stage<Config>): Promise<void> {
   await runMain(moduleUrl, async (argv) => {
     const script = relative(process.cwd(), fileURLToPath(moduleUrl));
-    const parsed = readArguments(stage.schema, { argv, script, usage });
+    const parsed = readArguments(stage.schema, { argv, script, usage: stage.purpose });
     if (parsed.help !== undefined) return console.log(parsed.help);
     const progress = openProgress();
     for (const line of describeChanges(stage.schema, parsed.config)) progress.say(`  ${line}`);

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
 import { atomicWrite } from '../files/atomic-write.ts';
+import type { Kind } from './declaration.ts';
 import {
   hashPath,
   type Manifest,
@@ -49,8 +50,8 @@ export interface RunFolder {
   recordParent(role: string, parent: { readonly path: string; readonly hash: string }): Promise<void>;
   /** Records how many steps the run makes in all. */
   recordSteps(steps: number): Promise<void>;
-  /** Hashes and records what the run made; `name` is relative to the folder. */
-  recordOutput(role: string, name: string): Promise<string>;
+  /** Hashes and records what the run made, and which kind of parent it can be; `name` is relative to the folder. */
+  recordOutput(role: string, name: string, kind?: Kind): Promise<void>;
   finish(status: Exclude<Manifest['status'], 'running'>, summary?: Record<string, unknown>): Promise<void>;
 }
 
@@ -155,11 +156,11 @@ function folderOf(path: string, manifest: Manifest, resumed: boolean): RunFolder
       manifest.steps = steps;
       await save();
     },
-    recordOutput: async (role, name) => {
+    recordOutput: async (role, name, kind) => {
       const hash = await hashPath(role, join(path, name));
-      manifest.outputs = [...manifest.outputs.filter((content) => content.role !== role), { role, path: name, hash }];
+      const output = { role, path: name, hash, ...(kind !== undefined && { kind }) };
+      manifest.outputs = [...manifest.outputs.filter((content) => content.role !== role), output];
       await save();
-      return hash;
     },
     finish: async (status, summary = {}) => {
       manifest.status = status;

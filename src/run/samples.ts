@@ -6,6 +6,11 @@ import { openRowLog, type RowLog, type RowLogOptions } from './row-log.ts';
 /** The columns of a sample table: those a stage declares, after "step". */
 export type SampleColumns<C extends Columns> = { step: Column<number> } & C;
 
+/** A stage's columns after "step". */
+export function sampleColumns<C extends Columns>(columns: C): SampleColumns<C> {
+  return { step: int32('Training step at which the sample was drawn.'), ...columns };
+}
+
 /**
  * Opens `samples.arrow` with a stage's columns, e.g. `{ prompt: utf8('…'), response: utf8('…'), score: float32('…') }`.
  * @throws DataError where the file to continue is damaged or has other columns
@@ -15,9 +20,5 @@ export function openSamples<C extends Columns>(
   columns: C,
   options: RowLogOptions = {},
 ): RowLog<Row<SampleColumns<C>>> {
-  return openRowLog<SampleColumns<C>>(
-    path,
-    { step: int32('Training step at which the sample was drawn.'), ...columns },
-    options,
-  );
+  return openRowLog<SampleColumns<C>>(path, sampleColumns(columns), options);
 }

@@ -1,15 +1,18 @@
 /** Runs one stage: checks its folder, opens the lane, keeps the manifest, and turns interrupts and full disks into clear ends. */
 
+import { existsSync } from 'node:fs';
 import type { z } from 'zod';
-import { CheckpointError, hasCode, UserError } from '../errors.ts';
+import { CheckpointError, hasCode, InvariantError, UserError } from '../errors.ts';
 import type { CompileSettings } from '../graph/mode.ts';
 import type { Lane, RuntimeOptions } from '../tensor/lane.ts';
 import { INTERRUPTED, Interrupted, watchInterrupts } from '../terminal/interrupts.ts';
 import { openProgress, type Progress } from '../terminal/progress.ts';
+import type { ChainNumbers, Figure, Outputs, Parents } from './declaration.ts';
 import type { LaneSettings } from './lane-settings.ts';
 import { precisionNote, refuseForLane } from './lane-settings.ts';
 import type { Manifest } from './manifest.ts';
 import { readManifest } from './manifest.ts';
+import type { MetricDescriptions } from './metrics.ts';
 import { compareSettings, resumeRules } from './resume-settings.ts';
 import { checkRunFolder, openRunFolder, type RunFolder, type RunRequest } from './run-folder.ts';
 import { lockRunFolder, refuseLocked } from './run-lock.ts';
@@ -34,10 +37,20 @@ export interface RunContext {
   interrupted(): boolean;
 }
 
-/** One program of the chain: a schema, a check and a function. */
+/** One program: what it declares of itself, a check and a function. */
 export interface Stage<Config extends StageConfig> {
-  readonly name: 'pretrain' | 'instruct' | 'distill' | 'preferences' | 'reward' | 'ppo' | 'evaluate';
+  /** In manifests, in messages, and of its folder in a chain. Its file is called so too, after a number or none. */
+  readonly name: string;
+  /** What it does, in one sentence. */
+  readonly purpose: string;
   readonly schema: z.ZodType<Config>;
+  readonly parents: Parents;
+  /** What it writes beside config.yaml, manifest.json and what training stages all write: metrics.arrow and checkpoints/. */
+  readonly outputs: Outputs;
+  /** The series of metrics.arrow; of training stages. */
+  readonly metrics?: MetricDescriptions;
+  /** Its lines in the report of a chain. */
+  figures?(numbers: ChainNumbers): readonly Figure[];
   /**
    * Looks at everything the stage would read, without weights and without a lane, and returns lines with figures; for
    * `npm run validate`.
@@ -107,7 +120,7 @@ export async function runStage<Config extends StageConfig>(
   }
 }
 
-/** Runs the stage's function and writes into the manifest how it ended. */
+/** Runs the stage's function and writes into the manifest what it made and how it ended. */
 async function runToEnd<Config extends StageConfig>(
   stage: Stage<Config>,
   config: Config,
@@ -116,6 +129,7 @@ async function runToEnd<Config extends StageConfig>(
   const { folder, progress } = context;
   try {
     const summary = await stage.run(config, context);
+    await recordOutputs(stage, folder);
     await folder.finish('finished', summary);
     return summary;
   } catch (error) {
@@ -123,6 +137,14 @@ async function runToEnd<Config extends StageConfig>(
     // The manifest may be what cannot be written; the first error is the one to show.
     await folder.finish(error instanceof Interrupted ? 'interrupted' : 'failed').catch(() => undefined);
     throw isDiskFull(error) ? diskFull(error, folder.path) : error;
+  }
+}
+
+/** What a stage declares that it writes must be there. */
+async function recordOutputs({ name, outputs }: Pick<Stage<StageConfig>, 'name' | 'outputs'>, folder: RunFolder) {
+  for (const [role, { path, kind, written }] of Object.entries(outputs)) {
+    if (existsSync(folder.file(path))) await folder.recordOutput(role, path, kind);
+    else if (written === undefined) throw new InvariantError(`${name}: declares ${path} and has not written it.`);
   }
 }
 

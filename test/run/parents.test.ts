@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { readManifest, writeManifest } from '../../src/run/manifest.ts';
 import { openParent } from '../../src/run/parents.ts';
 import { openRunFolder } from '../../src/run/run-folder.ts';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
@@ -54,14 +55,28 @@ describe('openParent', () => {
 
   test('finds the model of a finished run', async () => {
     await makeRun();
-    const parent = await openParent(path('run'), { role: 'policy', stages: ['instruct'], tokenizer: TOKENS });
+    const parent = await openParent(path('run'), { role: 'policy', takes: 'language model', tokenizer: TOKENS });
     expect(parent).toMatchObject({ path: path('run'), folder: path('run', 'checkpoint', 'best'), hash: WEIGHTS });
     expect(parent.manifest?.stage).toBe('instruct');
   });
 
+  test('takes a run by what its manifest says it is; a manifest of before by its stage', async () => {
+    await makeRun();
+    const manifest = readManifest(path('run'))!;
+    const refused = (kind: string) => [`policy run: is a ${kind}; expected a reward model. Name another checkpoint.`];
+    expect(await problems(path('run'), { role: 'policy', takes: 'reward model' })).toEqual(refused('language model'));
+    const [model] = manifest.outputs;
+    await writeManifest(path('run'), { ...manifest, outputs: [{ ...model!, kind: 'reward model' }] });
+    await openParent(path('run'), { role: 'policy', takes: 'reward model' });
+    await writeManifest(path('run'), { ...manifest, stage: 'a stage of tomorrow' });
+    expect(await problems(path('run'), { role: 'policy', takes: 'language model' })).toEqual([
+      'policy run: does not say in its manifest what it is; expected a language model. Name another checkpoint.',
+    ]);
+  });
+
   test('takes a plain Hugging Face folder as it is', async () => {
     writeModel(path('base'));
-    const parent = await openParent(path('base'), { role: 'policy', stages: ['pretrain'] });
+    const parent = await openParent(path('base'), { role: 'policy', takes: 'reward model' });
     expect(parent).toEqual({ path: path('base'), folder: path('base'), hash: WEIGHTS, manifest: undefined });
   });
 
@@ -84,13 +99,13 @@ describe('openParent', () => {
     writeFileSync(path('run', 'checkpoint', 'best', 'model.safetensors'), 'weighty');
     const expectations = {
       role: 'reward model',
-      stages: ['reward', 'ppo'],
+      takes: 'reward model' as const,
       tokenizer: 'sha256:ffff',
       inputs: { templates: 'sha256:eeee', lexicon: 'sha256:dddd' },
     };
     expect(await problems(path('run'), expectations)).toEqual([
       'reward model run: its run did not finish (interrupted). Continue it with --resume, or name another.',
-      'reward model run: expected a run of reward or ppo, received one of instruct. Name another.',
+      'reward model run: is a language model; expected a reward model. Name another checkpoint.',
       'reward model run: was made with other templates; expected sha256:eeee, received sha256:ca978112ca1b…. Make it again.',
       'reward model run: was made with other lexicon; expected sha256:dddd, received none. Make it again.',
       'reward model run: checkpoint/best is damaged or was changed after its run. Make the run again, or name run/checkpoint/best itself.',

@@ -31,6 +31,22 @@ describe('runStage', () => {
     });
   });
 
+  test('records what the stage declares with its kind, and refuses a run that did not write it', async () => {
+    const outputs = {
+      count: { path: 'metrics.arrow', holds: 'the count', kind: 'judged answers' },
+      other: { path: 'other.arrow', holds: 'nothing', written: 'never' },
+    } as const;
+    await runStage({ ...tiny, outputs }, configure(), { quiet: true, lane });
+    const recorded = readManifest(path('run'))!.outputs;
+    expect(recorded).toMatchObject([{ role: 'count', path: 'metrics.arrow', kind: 'judged answers' }]);
+    const missing = { other: { path: 'other.arrow', holds: 'nothing' } };
+    const config = configure({ run: { folder: path('less') } });
+    await expect(runStage({ ...tiny, outputs: missing }, config, { quiet: true, lane })).rejects.toThrow(
+      'instruct: declares other.arrow and has not written it.',
+    );
+    expect(readManifest(path('less'))!.status).toBe('failed');
+  });
+
   test('does not run a finished stage again, and starts one that is not there', async () => {
     expect(await run({}, { resume: 'where-possible' })).toEqual({ steps: 3 });
     const before = readManifest(path('run'))!.finishedAt;

@@ -64,9 +64,13 @@ function failAsAsked(fail: TinyConfig['fail']): void {
 
 export const tiny: Stage<TinyConfig> = {
   name: 'instruct',
+  purpose: 'Counts steps.',
   schema: TinyConfig,
+  parents: {},
+  outputs: {},
+  metrics,
   check: async (config) => [`${config.steps} steps`],
   run,
 };
 
-await program(import.meta.url, tiny, 'Counts steps.');
+await program(import.meta.url, tiny);

@@ -9,6 +9,8 @@ import { hashPath, readManifest, writeManifest } from '../../src/run/manifest.ts
 import { lockRunFolder } from '../../src/run/run-lock.ts';
 import { Interrupted } from '../../src/terminal/interrupts.ts';
 import { checkConfig } from '../../src/yaml/load-config.ts';
+import { allStages } from '../../stages/all.ts';
+import { notAsDeclared } from '../helpers/declared.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
 import type { Changes } from '../helpers/tiny-configs.ts';
 import {
@@ -73,6 +75,13 @@ describe('the chain', () => {
     }
   });
 
+  it.each(stages)('finds in the folder of %s what the stage declares, and nothing else', (name) => {
+    const stage = allStages.find((each) => each.name === name)!;
+    expect(notAsDeclared(stage, path(CHAIN, name))).toEqual([]);
+    const other = { ...stage, outputs: { other: { path: 'other.arrow', holds: 'nothing' } } };
+    expect(notAsDeclared(other, path(CHAIN, name))).toContain('other.arrow: missing');
+  });
+
   it('gives stages their parents, and what the configuration overrides', () => {
     const parents = (stage: string) =>
       readManifest(path(CHAIN, stage))!.parents.map(({ role, path: folder }) => [role, folder.replace(path('/'), '')]);
@@ -93,10 +102,11 @@ describe('the chain', () => {
     const stored = JSON.parse(readFileSync(path(CHAIN, 'summary.json'), 'utf8')) as ChainSummary;
     expect(stored).toEqual(summary);
     expect(summary).toMatchObject({ lane: backend, seed: 5 });
-    const { instruct, reward, ppo, seconds, peakRssMb } = stored;
-    expect(Object.keys(instruct).sort()).toEqual(['accuracy', 'accuracyBase', 'accuracyUnseenTemplates']);
+    const { seconds, peakRssMb } = stored;
+    const { instruct, reward, ppo } = stored as unknown as Record<string, Record<string, number>>;
+    expect(Object.keys(instruct!).sort()).toEqual(['accuracy', 'accuracyBase', 'accuracyUnseenTemplates']);
     expect(reward).toMatchObject({ heldOutAccuracy: expect.any(Number), ece: expect.any(Number) });
-    expect(Object.keys(ppo).sort()).toEqual([
+    expect(Object.keys(ppo!).sort()).toEqual([
       'goldAfter',
       'goldBefore',
       'goldSdBefore',
@@ -105,12 +115,12 @@ describe('the chain', () => {
       'proxyBefore',
       'winRate',
     ]);
-    for (const value of [seconds, peakRssMb, ...[instruct, reward, ppo].flatMap((part) => Object.values(part))]) {
+    for (const value of [seconds, peakRssMb, ...[instruct, reward, ppo].flatMap((part) => Object.values(part!))]) {
       expect(Number.isFinite(value)).toBe(true);
     }
     const total = stages.reduce((sum, stage) => sum + readManifest(path(CHAIN, stage))!.seconds, 0);
     expect(Math.abs(seconds - total)).toBeLessThan(0.1);
-    expect(reward.heldOutAccuracy).toBe(readManifest(path(CHAIN, 'reward'))!.summary.heldOutAccuracy);
+    expect(reward!.heldOutAccuracy).toBe(readManifest(path(CHAIN, 'reward'))!.summary.heldOutAccuracy);
     const row = (model: string) => stored.table.find((candidate) => candidate.model === model)!;
     expect(instruct).toEqual({
       accuracyBase: row('base').accuracy,
@@ -127,7 +137,7 @@ describe('the chain', () => {
   it('shows a table, answers side by side and where to look', () => {
     const report = readFileSync(path(CHAIN, 'report.md'), 'utf8');
     expect(report).toContain('# Report of a chain');
-    expect(report).toMatch(/\| 3 ppo \| gold score \(hidden\) \|/);
+    expect(report).toMatch(/\| ppo \| gold score \(hidden\) \|/);
     expect(said).toEqual(expect.arrayContaining(['Answers to held-out prompts, with gold scores:', 'Where to look:']));
     expect(said.some((line) => line.includes(join(path(CHAIN), 'summary.json')))).toBe(true);
   });

@@ -17,6 +17,7 @@ import { checkConfig } from '../../src/yaml/load-config.ts';
 import { instruct } from '../../stages/1-instruct.ts';
 import { DistillConfig } from '../../stages/distill.config.ts';
 import { distill, distillMetrics } from '../../stages/distill.ts';
+import { notAsDeclared } from '../helpers/declared.ts';
 import { refusal } from '../helpers/refusals.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
 import type { Changes } from '../helpers/tiny-configs.ts';
@@ -76,6 +77,7 @@ describe('distill', () => {
       ['best', 'checkpoints', 'config.yaml', 'manifest.json', 'metrics.arrow', 'samples.arrow'].sort(),
     );
     const { manifest, wrong } = await checkedManifest(path('run'));
+    expect(notAsDeclared(distill, path('run'))).toEqual([]);
     expect(wrong).toEqual([]);
     expect(manifest.parents.map(({ role }) => role)).toEqual(['teacher']);
     expect(manifest.inputs.map(({ role }) => role)).toEqual(['examples', 'seed', 'templates']);

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { CheckpointError } from '../../src/errors.ts';
-import type { EvaluationRow } from '../../src/report/chain-summary.ts';
+import type { TableRow } from '../../src/evaluation/evaluation-tables.ts';
 import type { Summary } from '../../src/run/stage.ts';
 import { runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
@@ -45,8 +45,8 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     summary = await runStage(evaluate, evaluateConfig(world, runs, folder()), { lane, progress });
   });
   const folder = (): string => path(name, 'evaluate');
-  const row = (model: string): EvaluationRow =>
-    (summary.table as EvaluationRow[]).find((candidate) => candidate.model === model)!;
+  const row = (model: string): TableRow =>
+    (summary.table as TableRow[]).find((candidate) => candidate.model === model)!;
 
   it('writes what it says it writes, and a manifest whose hashes are those on disk', async () => {
     const tables = ['tasks', 'answers', 'protocol', 'contamination', 'table'];

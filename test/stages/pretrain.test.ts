@@ -8,6 +8,7 @@ import { runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
 import { pretrain, pretrainMetrics } from '../../stages/0-pretrain.ts';
 import { tolerance } from '../helpers/allclose.ts';
+import { notAsDeclared } from '../helpers/declared.ts';
 import { pretrainConfig } from '../helpers/tiny-configs.ts';
 import {
   arrowColumns,
@@ -40,6 +41,7 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
 
   it('writes what it says it writes, and a manifest whose hashes are those on disk', async () => {
     expect(namesIn(at('run'))).toEqual(['checkpoints', 'config.yaml', 'manifest.json', 'metrics.arrow', 'model']);
+    expect(notAsDeclared(pretrain, at('run'))).toEqual([]);
     expect(namesIn(at('run/checkpoints'))).toEqual(['step-000003', 'step-000004']);
     const model = [
       'config.json',
