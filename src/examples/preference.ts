@@ -27,7 +27,7 @@ const labelColumns = {
 };
 
 /** Columns of the pairs that `stages/preferences.ts` makes. Imported pairs have the first three and any of the rest. */
-const preferenceColumns = {
+export const preferenceColumns = {
   ...textColumns,
   ...tokenColumns,
   ...labelColumns,
