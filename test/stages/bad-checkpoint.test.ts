@@ -128,15 +128,15 @@ describe('parents that do not fit', () => {
     ]);
   });
 
-  it('a run of another stage', async () => {
+  it('a run that made something else', async () => {
     expect(await refusePpo({ policy: runs.reward })).toEqual([
-      'policy chain/reward: expected a run of instruct or distill, received one of reward. Name another.',
+      'policy chain/reward: is a reward model; expected a language model. Name another checkpoint.',
     ]);
     expect(await refusePpo({ reward: runs.instruct })).toEqual([
-      'reward model chain/instruct: expected a run of reward, received one of instruct. Name another.',
+      'reward model chain/instruct: is a language model; expected a reward model. Name another checkpoint.',
     ]);
     expect(await refuseInstruct(runs.reward)).toEqual([
-      'base model chain/reward: expected a run of pretrain or instruct or distill, received one of reward. Name another.',
+      'base model chain/reward: is a reward model; expected a language model. Name another checkpoint.',
     ]);
   });
 
