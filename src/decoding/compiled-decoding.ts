@@ -1,30 +1,20 @@
 /** Decoding as two graphs, one that reads prompts and one that reads a token a row, with the cache kept in variables. */
 
 import { padLeft, roundedLength } from '../batch/padding.ts';
-import { modelGraph } from '../execution/model-graph.ts';
+import { returnCache, takeCache } from '../execution/decoding-cache.ts';
+import type { DecodingKind } from '../execution/decoding-graph.ts';
+import { decodingPass } from '../execution/decoding-graph.ts';
 import type { Engine } from '../graph/engine.ts';
-import type { Compiled } from '../graph/function.ts';
-import type { Port, Variable } from '../graph/graph.ts';
-import type { Tracer } from '../graph/trace.ts';
-import type { KeyValues } from '../model/decoder.ts';
-import { decode, selectPositions } from '../model/decoder.ts';
-import type { ModelDimensions } from '../model/dimensions.ts';
-import { tokenLogits } from '../model/heads.ts';
-import type { DecoderInputs } from '../model/inputs.ts';
-import { inputArrays, inputsFrom, stepArrays } from '../model/inputs.ts';
+import { inputArrays, stepArrays } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
 import type { Random } from '../random.ts';
 import type { HostArrays, Tensors } from '../tensor/host-arrays.ts';
-import { number, pick, vector } from '../tensor/host-arrays.ts';
-import type { Tensor1D, Tensor4D } from '../tensor/tf.ts';
-import { tf } from '../tensor/tf.ts';
-import type { Weights } from '../tensor/weights.ts';
-import { drawInGraph, isPlain } from './compiled-draw.ts';
+import { number, vector } from '../tensor/host-arrays.ts';
+import type { Tensor2D } from '../tensor/tf.ts';
 import type { Decoding, DecodingOptions, RowLine, RowPrompt, RowToken } from './decoding.ts';
 import { drawOnHost, refillRows } from './decoding.ts';
-import type { DecodingCache } from './decoding-cache.ts';
-import { putIntoCache, returnCache, takeCache, wholeCache } from './decoding-cache.ts';
 import type { DrawnToken, Sampling } from './sample-token.ts';
+import { drawInGraph, isPlain } from './sample-token.ts';
 
 /** Where a row stands: its visible columns are first, first + 1, …, next − 1. */
 interface Place {
@@ -46,14 +36,18 @@ export function compiledDecoding(engine: Engine, options: DecodingOptions): Deco
     });
   const { sampling } = drawing;
   const isDrawn = isPlain(sampling) && sampling.temperature !== 0;
+  const reader = {
+    key: samplingKey(sampling),
+    read: (logits: Tensor2D, arrays: Tensors) => drawInGraph(logits, arrays, sampling),
+  };
   /** Runs a graph of so many lines, and draws for these rows. */
-  const draw = (kind: Kind, given: HostArrays, drawn: readonly RowLine[], lines: number): DrawnToken[] => {
+  const draw = (kind: DecodingKind, given: HostArrays, drawn: readonly RowLine[], lines: number): DrawnToken[] => {
     const uniform = new Float32Array(isDrawn ? lines : 0);
     const arrays = isDrawn ? { ...given, uniform: vector(uniform), temperature: number(sampling.temperature) } : given;
     // Traced before anything is drawn: where that fails, eager decoding starts from the same random state.
-    const graph = decodingGraph(engine, model, arrays, { kind, cache, sampling });
+    const pass = decodingPass(engine, model, arrays, { kind, cache, reader });
     if (isDrawn) for (const { row, line } of drawn) uniform[line] = belowOne(drawing.random(row));
-    const { logits, ids, logProbs } = graph.run(arrays, ['cache']);
+    const { logits, ids, logProbs } = pass(arrays);
     if (logits !== undefined) return drawOnHost(logits as Float32Array, vocab, drawn, drawing);
     return drawn.map(({ line }) => {
       return { id: (ids as Int32Array)[line] as number, logProb: (logProbs as Float32Array)[line] as number };
@@ -123,68 +117,6 @@ function tokenArrays(
 /** Below 1 in float32, too: the sum of all weights is never passed. */
 function belowOne(random: Random): number {
   return Math.min(random.uniform(), 1 - 2 ** -24);
-}
-
-/** What a graph reads: whole prompts, or one token a row beside the cache. */
-type Kind = 'prompts' | 'token';
-
-function decodingGraph(
-  engine: Engine,
-  model: Model,
-  like: HostArrays,
-  { kind, cache, sampling }: { kind: Kind; cache: DecodingCache; sampling: Sampling },
-): Compiled<string> {
-  const { dimensions } = model;
-  const key = `${kind}, ${cache.name} ${samplingKey(sampling)}`;
-  const build = (weights: Weights, arrays: Tensors, tracer: Tracer) => {
-    const cells = tracer.port(pick<Tensor1D>(arrays, 'cells'));
-    const put = (variable: Variable, fresh: Tensor4D) => putIntoCache(engine, tracer, variable, fresh, cells);
-    const read = { prompts: readPrompts, token: readToken }[kind];
-    const { hidden, targets } = read({
-      dimensions,
-      weights,
-      inputs: inputsFrom(dimensions, arrays),
-      tracer,
-      cache,
-      put,
-    });
-    const logits = tokenLogits(dimensions, weights, hidden);
-    return { outputs: drawInGraph(tracer, logits, arrays, sampling), targets: { cache: targets } };
-  };
-  return modelGraph(engine, model, key, like, build, cache.narrow);
-}
-
-/** What both readings are given. */
-interface Reading {
-  readonly dimensions: ModelDimensions;
-  readonly weights: Weights;
-  readonly inputs: DecoderInputs;
-  readonly tracer: Tracer;
-  readonly cache: DecodingCache;
-  readonly put: (variable: Variable, fresh: Tensor4D) => ReturnType<Tracer['node']>;
-}
-
-/** The states of the last column [lines, d_model], and what writes keys and values into the cache. */
-function readPrompts({ dimensions, weights, inputs, cache, put }: Reading) {
-  const { hidden, present } = decode(dimensions, weights, inputs);
-  const last = Int32Array.from({ length: inputs.batch }, (_, row) => (row + 1) * inputs.seq - 1);
-  const targets = present.flatMap(({ keys, values }, layer) => {
-    const kept = cache.layers[layer] as DecodingCache['layers'][number];
-    return [put(kept.keys, keys).operation, put(kept.values, values).operation];
-  });
-  return { hidden: selectPositions(hidden, tf.tensor1d(last, 'int32')), targets };
-}
-
-/** The states of one token a row; attention reads what is written, so nothing else has to. */
-function readToken({ dimensions, weights, inputs, tracer, cache, put }: Reading) {
-  const size = { rows: inputs.batch, kvHeads: dimensions.kvHeads };
-  const whole = (variable: Variable, fresh: Tensor4D) =>
-    wholeCache(tracer, put(variable, fresh).outputs[0] as Port, size);
-  const join = (layer: number, fresh: KeyValues): KeyValues => {
-    const kept = cache.layers[layer] as DecodingCache['layers'][number];
-    return { keys: whole(kept.keys, fresh.keys), values: whole(kept.values, fresh.values) };
-  };
-  return { hidden: decode(dimensions, weights, inputs, [], { join }).hidden, targets: [] };
 }
 
 function samplingKey(sampling: Sampling): string {

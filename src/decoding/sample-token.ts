@@ -1,5 +1,9 @@
-/** Draws one token from logits. Host arithmetic in float64. */
+/** Draws tokens from logits: on the host in float64, and where sampling is plain as ops of a graph. */
 import type { Random } from '../random.ts';
+import type { Tensors } from '../tensor/host-arrays.ts';
+import { pick } from '../tensor/host-arrays.ts';
+import type { Scalar, Tensor1D, Tensor2D } from '../tensor/tf.ts';
+import { tf } from '../tensor/tf.ts';
 
 /** How tokens are drawn. */
 export interface Sampling {
@@ -128,4 +132,43 @@ function draw(weights: Float64Array, ids: readonly number[] | null, random: Rand
   let best = at(0);
   for (let i = 1; i < count; i++) if ((weights[at(i)] as number) > (weights[best] as number)) best = at(i);
   return best;
+}
+
+/** True where a token is drawn from the whole distribution, or the likeliest taken: the graph can do that. */
+export function isPlain({ topK, topP, minP = 0, repetitionPenalty = 1 }: Sampling): boolean {
+  return topK === 0 && topP >= 1 && minP === 0 && repetitionPenalty === 1;
+}
+
+/**
+ * `sampleToken` for many rows, as ops of a graph in float32, where sampling is plain: tokens and their log-probabilities.
+ * Elsewhere the logits, for the host to draw from. The same uniform numbers draw the same tokens but for rounding.
+ * @param logits [rows, vocab]
+ * @param arrays `uniform` [rows] and `temperature`, where tokens are drawn here and not the likeliest taken
+ */
+export function drawInGraph(
+  logits: Tensor2D,
+  arrays: Tensors,
+  sampling: Sampling,
+): Record<string, Tensor1D | Tensor2D> {
+  if (!isPlain(sampling)) return { logits };
+  const isGreedy = sampling.temperature === 0;
+  const scaled: Tensor2D = isGreedy ? logits : tf.div(logits, pick<Scalar>(arrays, 'temperature'));
+  const top = tf.max(scaled, 1, true);
+  const weights = tf.exp(tf.sub(scaled, top));
+  const ids = isGreedy ? tf.argMax(logits, 1) : inverse(weights as Tensor2D, pick(arrays, 'uniform'));
+  const chosen = tf.sum(tf.mul(scaled, tf.oneHot(ids as Tensor1D, logits.shape[1])), 1);
+  const logTotal = tf.log(tf.sum(weights, 1));
+  const logProbs = tf.sub(tf.sub(chosen, tf.squeeze(top, [1])), logTotal);
+  return { ids: tf.cast(ids, 'int32') as Tensor1D, logProbs: logProbs as Tensor1D };
+}
+
+/** The first token at which the sum of the weights passes the given share of their total. weights [rows, vocab] → [rows] */
+function inverse(weights: Tensor2D, uniform: Tensor1D): Tensor1D {
+  const sums = tf.cumsum(weights, 1);
+  const [rows, vocab] = weights.shape;
+  const total = tf.slice(sums, [0, vocab - 1], [rows, 1]);
+  const reached = tf.lessEqual(sums, tf.mul(tf.expandDims(uniform, 1), total));
+  // Counted in float32, exactly: TensorFlow adds int32 on the CPU, and a GPU would have to send it all of them.
+  const count = tf.minimum(tf.sum(tf.cast(reached, 'float32'), 1), tf.scalar(vocab - 1));
+  return tf.cast(count, 'int32') as Tensor1D;
 }

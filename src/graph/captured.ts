@@ -1,7 +1,7 @@
 /** Tensors that a traced step reads without being given them: frozen weights. Each moves into one variable for all graphs. */
+import type { AddonBackend } from '../tensor/addon.ts';
+import { addonBackend } from '../tensor/addon.ts';
 import type { Tensor } from '../tensor/tf.ts';
-import type { AddonBackend } from './addon-binding.ts';
-import { addonBackend } from './addon-binding.ts';
 import type { Engine, HostValues } from './engine.ts';
 import { openEngine } from './engine.ts';
 import type { Variable } from './graph.ts';

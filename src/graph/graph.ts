@@ -1,5 +1,6 @@
 /** Nodes of a TensorFlow graph, made one at a time; TensorFlow infers the shape of each as it is added. */
 import { CompileError } from '../errors.ts';
+import { DATA_TYPES } from '../tensor/addon.ts';
 import type { CApi, Pointer, RawOutput } from './c-api.ts';
 
 /** One output of a node. */
@@ -22,15 +23,14 @@ export interface Variable {
   readonly destroy: Pointer;
 }
 
-/** TensorFlow's DataType enum (tensorflow/core/framework/types.proto), as far as it is used. */
-export const FLOAT32 = 1;
-export const INT32 = 3;
-export const BOOL = 10;
-export const BFLOAT16 = 14;
-export const RESOURCE = 20;
+/** TensorFlow's types, by number. */
+export const { float32: FLOAT32, int32: INT32, bfloat16: BFLOAT16, resource: RESOURCE } = DATA_TYPES;
 
 /** Bytes of an element. */
-export const BYTES: Readonly<Record<number, number>> = { [FLOAT32]: 4, [INT32]: 4, [BOOL]: 1, [BFLOAT16]: 2, 9: 8 };
+export const BYTES: Readonly<Record<number, number>> = {
+  ...{ [FLOAT32]: 4, [INT32]: 4, [BFLOAT16]: 2 },
+  ...{ [DATA_TYPES.bool]: 1, [DATA_TYPES.int64]: 8 },
+};
 
 /** An attribute of a node; `flags` are booleans, so that 1 is never taken for true. */
 export type Attribute =

@@ -1,10 +1,11 @@
 /** Runs a function of tensors without computing anything: each op it would execute becomes a node of the graph. */
 import { CompileError } from '../errors.ts';
+import type { AddonBackend, AddonBinding, Handle } from '../tensor/addon.ts';
+import { addonBackend } from '../tensor/addon.ts';
 import { orderBy } from '../tensor/order.ts';
 import type { Tensor } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
-import type { AddonBackend, AddonBinding, Handle } from './addon-binding.ts';
-import { addonBackend, attributesOf } from './addon-binding.ts';
+import { attributesOf } from './attributes.ts';
 import type { Pointer } from './c-api.ts';
 import { callerOf } from './caller.ts';
 import { capture, settleCaptured } from './captured.ts';
@@ -120,14 +121,7 @@ export function trace<T>(engine: Engine, options: TraceOptions, build: (tracer: 
     engine.traces += 1;
     let result: T | undefined;
     tf.tidy(() => {
-      const tracer: Tracer = {
-        tensor: (port) => backend.createOutputTensor(stage(staging, port)) as Tensor,
-        port: (tensor) => resolve(staging, backend.getInputTensorIds([tensor])[0] as number),
-        narrow: (tensor) => staging.narrowing.narrow(tracer.port(tensor)),
-        widen: (port) => tracer.tensor(staging.narrowing.widen(port)),
-        twin: (tensor, port) => staging.narrowing.twin(tracer.port(tensor), port),
-        node: (spec) => add(staging, spec),
-      };
+      const tracer = tracerOf(staging);
       orderBy((signal, tensors) => {
         const waiting = tracer.node({ op: 'IdentityN', inputs: [[...tensors, signal].map(tracer.port)] });
         return tensors.map((_, i) => tracer.tensor(waiting.outputs[i] as Port));
@@ -142,6 +136,19 @@ export function trace<T>(engine: Engine, options: TraceOptions, build: (tracer: 
     backend.write = write;
     settleCaptured(engine);
   }
+}
+
+function tracerOf(staging: Staging): Tracer {
+  const { backend, narrowing } = staging;
+  const tracer: Tracer = {
+    tensor: (port) => backend.createOutputTensor(stage(staging, port)) as Tensor,
+    port: (tensor) => resolve(staging, backend.getInputTensorIds([tensor])[0] as number),
+    narrow: (tensor) => narrowing.narrow(tracer.port(tensor)),
+    widen: (port) => tracer.tensor(narrowing.widen(port)),
+    twin: (tensor, port) => narrowing.twin(tracer.port(tensor), port),
+    node: (spec) => add(staging, spec),
+  };
+  return tracer;
 }
 
 /** The addon's binding, with ops that make nodes. */

@@ -5,6 +5,7 @@ import { dirname, sep } from 'node:path';
 import { errorMessage } from '../errors.ts';
 import { addonPresent } from '../lanes/addon-file.ts';
 import { hasNvidiaDriver } from '../lanes/hardware.ts';
+import { addonBackend } from './addon.ts';
 import { requireBackend, tf } from './tf.ts';
 import { registerWasmKernels } from './wasm/kernels.ts';
 
@@ -33,7 +34,7 @@ export async function openTensorflow(device: Device): Promise<Opened> {
     throw new Error(`the TensorFlow addon does not load (${firstLine(error)}). Run npm run setup -- --again.`);
   }
   await tf.setBackend('tensorflow');
-  const backend = tf.backend() as unknown as { isUsingGpuDevice: boolean; binding: { TF_Version: string } };
+  const backend = addonBackend();
   const gpu = backend.isUsingGpuDevice;
   if (device === 'gpu' && !gpu) {
     throw new Error('TensorFlow sees no GPU. Check the driver with nvidia-smi, then run npm run doctor.');

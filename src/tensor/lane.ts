@@ -2,6 +2,7 @@
 
 import { errorMessage, LaneError } from '../errors.ts';
 import { hasGpuHint } from '../lanes/hardware.ts';
+import { addonBackend } from './addon.ts';
 import { type Opened, openCpu, openTensorflow, openWasm } from './backends.ts';
 import { tensorFloat32 } from './tensor-float-32.ts';
 import { tf } from './tf.ts';
@@ -76,7 +77,7 @@ export function currentLane(): LaneName {
  */
 export function tensorCount(): number {
   if (currentLane() !== 'tensorflow') return tf.memory().numTensors;
-  return (tf.backend() as unknown as { getNumOfTFTensors(): number }).getNumOfTFTensors();
+  return addonBackend().getNumOfTFTensors();
 }
 
 function backendFromEnvironment(): 'auto' | LaneName {

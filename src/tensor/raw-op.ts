@@ -1,6 +1,7 @@
 /** TensorFlow ops that tfjs does not wrap, called through the addon. Only for the tensorflow lane. */
+import type { AddonAttribute, AddonBinding, Handle } from './addon.ts';
+import { addonBackend, DATA_TYPES } from './addon.ts';
 import type { Tensor } from './tf.ts';
-import { tf } from './tf.ts';
 
 /** An attribute as the addon's binding takes it. */
 export interface RawAttribute {
@@ -9,27 +10,6 @@ export interface RawAttribute {
   readonly value: number | boolean;
 }
 
-/** A tensor inside TensorFlow, of any type it has. */
-interface Handle {
-  readonly id: number;
-  readonly shape: number[];
-  readonly dtype: number;
-}
-
-interface Binding {
-  executeOp(name: string, attributes: unknown[], inputs: number[], outputs: number): Handle[];
-  deleteTensor(id: number): void;
-}
-
-interface NodeBackend {
-  readonly binding: Readonly<Record<string, number>> & Binding;
-  executeMultipleOutputs(name: string, attributes: unknown[], inputs: Tensor[], outputs: number): Tensor[];
-  getInputTensorIds(tensors: Tensor[]): number[];
-  createOutputTensor(handle: Handle): Tensor;
-}
-
-/** TensorFlow's DataType enum, https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/types.proto */
-const DATA_TYPES = { float32: 1, int32: 3, bool: 10, bfloat16: 14 } as const;
 type TypeName = keyof typeof DATA_TYPES;
 
 const ATTRIBUTE_KINDS = {
@@ -51,12 +31,12 @@ export function executeRaw(
   inputs: Tensor[],
   outputs: number,
 ): Tensor[] {
-  const backend = tf.backend() as unknown as NodeBackend;
-  return backend.executeMultipleOutputs(name, bind(backend, attributes), inputs, outputs);
+  const backend = addonBackend();
+  return backend.executeMultipleOutputs(name, bind(backend.binding, attributes), inputs, outputs);
 }
 
-function bind(backend: NodeBackend, attributes: readonly RawAttribute[]): unknown[] {
-  return attributes.map(({ name, type, value }) => ({ name, type: backend.binding[ATTRIBUTE_KINDS[type]], value }));
+function bind(binding: AddonBinding, attributes: readonly RawAttribute[]): AddonAttribute[] {
+  return attributes.map(({ name, type, value }) => ({ name, type: binding[ATTRIBUTE_KINDS[type]], value }));
 }
 
 /** One op of a chain: one input, one output. */
@@ -71,7 +51,7 @@ export interface ChainLink {
  * freed here. The last output must be of a type it knows.
  */
 export function executeChain(input: Tensor, links: readonly ChainLink[]): Tensor {
-  const backend = tf.backend() as unknown as NodeBackend;
+  const backend = addonBackend();
   const { binding } = backend;
   const [first] = backend.getInputTensorIds([input]) as [number];
   let handle: Handle = { id: first, shape: input.shape, dtype: 0 };
@@ -80,7 +60,7 @@ export function executeChain(input: Tensor, links: readonly ChainLink[]): Tensor
       ...Object.entries(types).map(([key, type]) => typeAttribute(key, type)),
       ...Object.entries(flags).map(([key, value]) => ({ name: key, type: 'bool', value }) as const),
     ];
-    const [next] = binding.executeOp(name, bind(backend, attributes), [handle.id], 1) as [Handle];
+    const [next] = binding.executeOp(name, bind(binding, attributes), [handle.id], 1) as [Handle];
     if (handle.id !== first) binding.deleteTensor(handle.id);
     handle = next;
   }

@@ -1,9 +1,12 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { Sampling } from '../../src/decoding/sample-token.ts';
-import { sampleToken } from '../../src/decoding/sample-token.ts';
+import { drawInGraph, sampleToken } from '../../src/decoding/sample-token.ts';
+import type { Random } from '../../src/random.ts';
 import { seededRandom } from '../../src/random.ts';
+import { tf } from '../../src/tensor/tf.ts';
 import '../helpers/allclose.ts';
+import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 
 const plain: Sampling = { temperature: 1, topK: 0, topP: 1 };
 /** Logits of given probabilities. */
@@ -100,5 +103,35 @@ describe('sampleToken', () => {
     const almostOne = { ...seededRandom(1), uniform: () => 1 - 2 ** -53 };
     expect(sampleToken(Float32Array.of(0, 0, Number.NEGATIVE_INFINITY), plain, almostOne).id).toBe(1);
     expect(sampleToken(Float32Array.of(0, 0), plain, { ...almostOne, uniform: () => 0 }).id).toBe(0);
+  });
+});
+
+describe.each(lanesToTest())('drawInGraph on the %s lane', (lane) => {
+  beforeAll(async () => {
+    await useLane(lane);
+  });
+
+  it.each([0.7, 1, 0])('draws at temperature %d what sampleToken draws with the same numbers', (temperature) => {
+    const [rows, vocab] = [200, 32];
+    const random = seededRandom(5, 'draws');
+    const values = Float32Array.from({ length: rows * vocab }, () => 2 * random.normal());
+    const uniform = Float32Array.from({ length: rows }, () => random.uniform());
+    const sampling = { ...plain, temperature };
+    const expected = Array.from(uniform, (value, row) => {
+      const own = { uniform: () => value } as Random;
+      return sampleToken(values.subarray(row * vocab, (row + 1) * vocab), sampling, own);
+    });
+    const found = tf.tidy(() => {
+      const arrays = { uniform: tf.tensor1d(uniform), temperature: tf.scalar(temperature) };
+      const { ids, logProbs } = drawInGraph(tf.tensor2d(values, [rows, vocab]), arrays, sampling);
+      return { ids: [...ids!.dataSync()], logProbs: [...logProbs!.dataSync()] };
+    });
+    expect(found.ids).toEqual(expected.map(({ id }) => id));
+    expect(found.logProbs).toBeAllclose(
+      expected.map(({ logProb }) => logProb),
+      // Greedy tokens are told at temperature 1 by both.
+      { rtol: 1e-5, atol: 1e-5 },
+    );
+    expect(new Set(found.ids).size).toBeGreaterThan(20);
   });
 });

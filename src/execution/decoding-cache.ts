@@ -1,6 +1,5 @@
 /** Keys and values of rows in variables of the session, and with bfloat16 products the matrices that they are multiplied by. */
 
-import { ofModel } from '../execution/model-graph.ts';
 import type { Engine } from '../graph/engine.ts';
 import { runGraph } from '../graph/engine.ts';
 import type { Port, Variable } from '../graph/graph.ts';
@@ -11,6 +10,7 @@ import { createVariable, destroyVariables, readVariable } from '../graph/variabl
 import type { Model } from '../model/model.ts';
 import type { Tensor4D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import { ofModel } from './model-graph.ts';
 
 /** Room for keys and values; its memory is there only while rows are decoded. */
 export interface DecodingCache {
