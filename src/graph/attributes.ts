@@ -1,6 +1,6 @@
-/** Attributes of ops: from the addon's form to that of a graph. */
+/** Attributes and inputs of ops: from the addon's form to that of a graph. */
 import type { AddonAttribute, AddonBinding } from '../tensor/addon.ts';
-import type { Attribute } from './graph.ts';
+import type { Attribute, Port } from './graph.ts';
 
 /** Attributes as a graph takes them; what TensorFlow.js leaves undefined is left to TensorFlow. */
 export function attributesOf(binding: AddonBinding, given: readonly AddonAttribute[]): Record<string, Attribute> {
@@ -26,4 +26,17 @@ function attributeOf(binding: AddonBinding, type: number, value: unknown): Attri
     default:
       return { kind: 'string', value: String(value) };
   }
+}
+
+/** Ops with an argument that takes a list: how many of the inputs it takes. */
+const LISTS: Readonly<Record<string, (inputs: number) => number>> = {
+  ConcatV2: (inputs) => inputs - 1,
+  Pack: (inputs) => inputs,
+  AddN: (inputs) => inputs,
+};
+
+/** Inputs as a graph takes them, with those of a list together. */
+export function grouped(op: string, inputs: readonly Port[]): readonly (Port | readonly Port[])[] {
+  const listed = LISTS[op]?.(inputs.length) ?? 0;
+  return listed > 0 ? [inputs.slice(0, listed), ...inputs.slice(listed)] : inputs;
 }

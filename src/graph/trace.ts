@@ -5,7 +5,7 @@ import { addonBackend } from '../tensor/addon.ts';
 import { orderBy } from '../tensor/order.ts';
 import type { Tensor } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
-import { attributesOf } from './attributes.ts';
+import { attributesOf, grouped } from './attributes.ts';
 import type { Pointer } from './c-api.ts';
 import { callerOf } from './caller.ts';
 import { capture, settleCaptured } from './captured.ts';
@@ -46,12 +46,6 @@ const LARGE_BYTES = 2 ** 18;
 /** Larger host values in the middle of a step are inputs that somebody forgot. */
 const CONSTANT_BYTES = 2 ** 14;
 const MATRIX_PRODUCTS = new Set(['MatMul', 'BatchMatMul', 'BatchMatMulV2']);
-/** Ops with an argument that takes a list: how many of the inputs it takes. */
-const LISTS: Readonly<Record<string, (inputs: number) => number>> = {
-  ConcatV2: (inputs) => inputs - 1,
-  Pack: (inputs) => inputs,
-  AddN: (inputs) => inputs,
-};
 
 interface Staging {
   readonly engine: Engine;
@@ -271,10 +265,8 @@ function execute(
     }).outputs;
     return [widen(product as Port)];
   }
-  const listed = LISTS[op]?.(inputs.length) ?? 0;
-  const grouped = listed > 0 ? [inputs.slice(0, listed), ...inputs.slice(listed)] : inputs;
   try {
-    return add(staging, { op, inputs: grouped, attributes }).outputs;
+    return add(staging, { op, inputs: grouped(op, inputs), attributes }).outputs;
   } catch (error) {
     const shapes = inputs.map(({ shape }) => `[${shape}]`).join(', ');
     throw new CompileError(
