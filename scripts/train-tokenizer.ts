@@ -15,7 +15,7 @@ import { tokenizerFiles } from '../src/tokenizer/tokenizer-files.ts';
 
 export interface TrainTokenizerOptions {
   corpus: string;
-  seed: string;
+  tables: string;
   templates: string;
   out: string;
   vocabSize: number;
@@ -42,7 +42,7 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<st
   }
   const documents = readCorpus(options.corpus).map(({ text }) => text);
   const tasks =
-    options.corpusOnly === true ? [] : loadTasks(options.seed, options.templates, undefined, conversationFields);
+    options.corpusOnly === true ? [] : loadTasks(options.tables, options.templates, undefined, conversationFields);
   const examples = tasks.flatMap(renderTask);
   const files = tokenizerFiles(trainBpe([...documents, ...examples], vocabSize), contextLength);
   const tokenizer = createTokenizer(files, out);
@@ -71,7 +71,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       corpus: { type: 'string', default: 'data/corpus/corpus.jsonl' },
-      seed: { type: 'string', default: 'data/seed' },
+      tables: { type: 'string', default: 'data/seed' },
       templates: { type: 'string', default: 'data/templates' },
       out: { type: 'string', default: 'data/base' },
       vocab: { type: 'string', default: '1536' },

@@ -94,7 +94,7 @@ export const InstructConfig = z
     runtime: Runtime.prefault({}),
     model: filePath('Checkpoint to start from: a run folder or a Hugging Face folder.'),
     data: z.strictObject({
-      seed: filePath('Folder with the rows: one <dataset>.jsonl or <dataset>.arrow a task.'),
+      tables: filePath('Folder with the rows: one <dataset>.jsonl or <dataset>.arrow a task.'),
       templates: filePath('Folder with one <dataset>.yaml a task, and clusters.yaml.'),
       tasks: z
         .array(z.string())

@@ -122,7 +122,7 @@ async function prepare(config: InstructConfig) {
     kinds: Object.values(mixture.parts).flatMap(({ kinds }) => kinds),
     batch: config.training.microBatch ?? config.training.rows,
   });
-  requireMeasure(evaluation.best, validation, { path: config.data.seed, notes: plan.validation.notes });
+  requireMeasure(evaluation.best, validation, { path: config.data.tables, notes: plan.validation.notes });
   return { parent, tokenizer, dimensions, training, plan, validation };
 }
 
@@ -178,7 +178,7 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   const { folder, progress } = context;
   const { parent, tokenizer, dimensions, training, plan, validation: set } = await prepare(config);
   await folder.recordParent('model', parent);
-  await folder.recordInput('seed', config.data.seed);
+  await folder.recordInput('tables', config.data.tables);
   await folder.recordInput('templates', config.data.templates);
 
   // 1. Mix tasks, render templates, tokenize; loss on the target only. The tables are what a notebook opens.

@@ -120,7 +120,7 @@ export const PpoConfig = z
       const message = `expected a divisor of rollout.batch ${rollout.batch}, received ${updates.minibatches}`;
       context.addIssue({ code: 'custom', path: ['updates', 'minibatches'], message });
     }
-    if (prompts.seed === heldOut.seed && prompts.file === heldOut.file && prompts.split === heldOut.split) {
+    if (prompts.tables === heldOut.tables && prompts.file === heldOut.file && prompts.split === heldOut.split) {
       const message = `expected another split than prompts.split, received ${heldOut.split}: its prompts are trained on`;
       context.addIssue({ code: 'custom', path: ['heldOut', 'split'], message });
     }

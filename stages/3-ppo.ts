@@ -108,7 +108,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
   const prepared = await prepare(config, folder.recordParent);
   const { policyParent, tokenizer, prompts, heldOutPrompts } = prepared;
   for (const [role, source] of Object.entries({ '': config.prompts, 'held-out ': config.heldOut })) {
-    for (const kind of ['file', 'seed', 'templates'] as const) {
+    for (const kind of ['file', 'tables', 'templates'] as const) {
       if (source[kind] !== undefined) await folder.recordInput(`${role}${kind}`, source[kind]);
     }
   }

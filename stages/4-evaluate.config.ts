@@ -13,7 +13,7 @@ export const EvaluateConfig = z
     ppo: filePath('Checkpoint of stage 3. Left out, only base and instruct are compared.').optional(),
     reward: filePath('Reward model of stage 2, which scores the conversations.').optional(),
     data: z.strictObject({
-      seed: filePath('Folder with the rows: one <dataset>.jsonl or <dataset>.arrow a task.'),
+      tables: filePath('Folder with the rows: one <dataset>.jsonl or <dataset>.arrow a task.'),
       templates: filePath('Folder with one <dataset>.yaml a task.'),
       tasks: z.array(z.string()).min(1).optional().describe('Tasks to answer; all that have templates when left out.'),
       ignoreFields,

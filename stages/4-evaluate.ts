@@ -85,7 +85,7 @@ async function prepare(config: EvaluateConfig) {
   const { prompts: source, promptCount } = config;
   const free = context - config.sampling.maxNewTokens;
   const prompts = source === undefined ? [] : loadJudgedPrompts(source, tokenizer, free).slice(0, promptCount);
-  const tasks = loadTasks(config.data.seed, config.data.templates, config.data.tasks, config.data.ignoreFields);
+  const tasks = loadTasks(config.data.tables, config.data.templates, config.data.tasks, config.data.ignoreFields);
   const seen = readSeen(config.instruct);
   const { samples, maxNewTokens: chain } = config.chainOfThought;
   const room = { context, chain };
@@ -125,10 +125,10 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
   const { parents, tokenizer, tasks, seen, sets, prompts } = await prepare(config);
   for (const line of describeLosses(tasks)) progress.say(line);
   for (const [role, parent] of parents) await folder.recordParent(role, parent);
-  await folder.recordInput('seed', config.data.seed);
+  await folder.recordInput('tables', config.data.tables);
   await folder.recordInput('templates', config.data.templates);
   if (config.prompts !== undefined) {
-    await folder.recordInput('prompt seed', config.prompts.seed);
+    await folder.recordInput('prompt tables', config.prompts.tables);
     await folder.recordInput('prompt templates', config.prompts.templates);
   }
 

@@ -33,7 +33,7 @@ export const DistillConfig = z
     student: Student.prefault({}),
     data: z.strictObject({
       examples: filePath('The tokenized examples of a stage-1 run: its instruct.arrow.'),
-      seed: filePath('Folder with the rows of the tasks, for validation.'),
+      tables: filePath('Folder with the rows of the tasks, for validation.'),
       templates: filePath('Folder with the templates of the tasks, for validation.'),
       tasks: z
         .array(z.string())

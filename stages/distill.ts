@@ -246,7 +246,7 @@ async function record(
 ): Promise<void> {
   await folder.recordParent('teacher', teacher);
   if (student !== undefined) await folder.recordParent('student', student);
-  for (const role of ['examples', 'seed', 'templates'] as const) await folder.recordInput(role, data[role]);
+  for (const role of ['examples', 'tables', 'templates'] as const) await folder.recordInput(role, data[role]);
 }
 
 function newStudent(

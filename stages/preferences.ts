@@ -100,7 +100,7 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
   const { folder, progress } = context;
   const { parent, tokenizer, prompts } = await prepare(config, async (found) => {
     await folder.recordParent('model', found);
-    await folder.recordInput('seed', config.prompts.seed);
+    await folder.recordInput('tables', config.prompts.tables);
     await folder.recordInput('templates', config.prompts.templates);
   });
   const { model } = loadModelFolder(parent.folder, { plan: trainNothing(), tokenizer, say: progress.say });

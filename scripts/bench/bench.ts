@@ -62,8 +62,8 @@ async function time(measure: Measure, lane: Lane): Promise<Result> {
 
 /** The stages' defaults; paths are not read. */
 function defaults() {
-  const [run, prompts] = [{ folder: 'bench' }, { seed: 'none', templates: 'none', split: 'ppo' }];
-  const data = { seed: 'none', templates: 'none' };
+  const [run, prompts] = [{ folder: 'bench' }, { tables: 'none', templates: 'none', split: 'ppo' }];
+  const data = { tables: 'none', templates: 'none' };
   return {
     instruct: checkConfig(InstructConfig, { run, model: 'none', data }, 'bench'),
     // The configurations of the default chain sample at temperature 1.

@@ -70,7 +70,7 @@ function prepare(folder: string, rows: number, tokenizer: Tokenizer): ReturnType
   const settings = {
     run: { folder },
     model: 'data/base',
-    data: { seed: folder, templates: join(folder, 'templates'), cache: join(folder, 'cache') },
+    data: { tables: folder, templates: join(folder, 'templates'), cache: join(folder, 'cache') },
     mixture: { examples: Math.min(rows, 100_000) },
   };
   const config = checkConfig(InstructConfig, settings, 'bench');

@@ -33,7 +33,7 @@ const notebookSeconds = 600;
 const rowsPerSplit = 240;
 
 /** The first rows of each split of every dataset, in a folder of their own. */
-async function writeSmallSeed(from: string, to: string): Promise<void> {
+async function writeSmallTables(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true });
   for (const name of readdirSync(from)) {
     const text = readFileSync(join(from, name), 'utf8');
@@ -56,18 +56,29 @@ function firstLines(text: string): string {
 /** Runs the default chain with small counts; returns its folder. */
 async function makeTinyRun(): Promise<string> {
   const folder = join(built, 'run');
-  const seed = join(built, 'seed');
+  const tables = join(built, 'seed');
   rmSync(folder, { recursive: true, force: true });
-  await writeSmallSeed('data/seed', seed);
+  await writeSmallTables('data/seed', tables);
   const overrides = {
-    instruct: [`data.seed=${seed}`, 'mixture.examples=3200', 'evaluation.everySteps=30', 'evaluation.rowsPerTask=3'],
-    preferences: [`prompts.seed=${seed}`],
+    instruct: [
+      `data.tables=${tables}`,
+      'mixture.examples=3200',
+      'evaluation.everySteps=30',
+      'evaluation.rowsPerTask=3',
+    ],
+    preferences: [`prompts.tables=${tables}`],
     reward: ['evaluation.everySteps=10'],
     ppo: [
-      ...[`prompts.seed=${seed}`, `heldOut.seed=${seed}`, 'rollout.iterations=5', 'rollout.batch=32'],
+      ...[`prompts.tables=${tables}`, `heldOut.tables=${tables}`, 'rollout.iterations=5', 'rollout.batch=32'],
       ...['evaluation.everySteps=2', 'evaluation.prompts=24'],
     ],
-    evaluate: [`data.seed=${seed}`, `prompts.seed=${seed}`, 'rowsPerTask=4', 'promptCount=24', 'bootstrap.samples=200'],
+    evaluate: [
+      `data.tables=${tables}`,
+      `prompts.tables=${tables}`,
+      'rowsPerTask=4',
+      'promptCount=24',
+      'bootstrap.samples=200',
+    ],
   };
   const settings = Object.entries(overrides).map(([stage, list]) => `overrides.${stage}=${JSON.stringify(list)}`);
   await align(loadConfig(AlignConfig, 'configs/align/tiny.yaml', [`run.folder=${folder}`, ...settings]));

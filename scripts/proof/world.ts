@@ -77,9 +77,9 @@ function settings(at: (...parts: string[]) => string, runtime: string): ProofWor
   const corpus = [`corpus=${at('corpus.jsonl')}`, `heldOut=${at('held-out.jsonl')}`];
   const short = 'optimizer.warmupSteps=0';
   const prompts = (key: string, split: string): string[] => [
-    ...[`${key}.seed=${at('seed')}`, `${key}.templates=${at('templates')}`, `${key}.split=${split}`],
+    ...[`${key}.tables=${at('seed')}`, `${key}.templates=${at('templates')}`, `${key}.split=${split}`],
   ];
-  const data = [`data.seed=${at('seed')}`, `data.templates=${at('templates')}`, `data.tasks=[${tasks.join(', ')}]`];
+  const data = [`data.tables=${at('seed')}`, `data.templates=${at('templates')}`, `data.tasks=[${tasks.join(', ')}]`];
   const pairs = (name: string): string => at('preferences', `${name}.arrow`);
   const answers = 'sampling.maxNewTokens=12';
   return {

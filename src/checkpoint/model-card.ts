@@ -58,7 +58,11 @@ function cell(text: string): string {
 export interface PpoSettings {
   readonly policy: string;
   readonly reward: string;
-  readonly prompts: { readonly file?: string | undefined; readonly seed?: string | undefined; readonly split: string };
+  readonly prompts: {
+    readonly file?: string | undefined;
+    readonly tables?: string | undefined;
+    readonly split: string;
+  };
   readonly sampling: object;
   readonly rollout: object;
   readonly kl: object;
@@ -84,7 +88,7 @@ export function ppoCard(settings: PpoSettings, results: Readonly<Record<string, 
   return {
     made: 'PPO against a reward model',
     base: policy,
-    data: { prompts: `${prompts.file ?? prompts.seed}, split ${prompts.split}` },
+    data: { prompts: `${prompts.file ?? prompts.tables}, split ${prompts.split}` },
     decisions,
     results,
   };

@@ -22,7 +22,7 @@ interface KeptMeasures {
 /** The settings of instruction tuning that decide how a model behaves. */
 export interface InstructSettings {
   readonly model: string;
-  readonly data: { readonly seed: string; readonly templates: string };
+  readonly data: { readonly tables: string; readonly templates: string };
   readonly mixture: { readonly examples: number; readonly templateChoice: string } & (
     | { readonly rule: 'proportional'; readonly cap: number }
     | { readonly rule: 'weights' }
@@ -43,7 +43,7 @@ export function instructCard(
   return {
     made: 'Instruction tuning',
     base: model,
-    data: { rows: data.seed, templates: data.templates },
+    data: { rows: data.tables, templates: data.templates },
     decisions: {
       'loss on': 'targets and their EOS, never prompts',
       mixture: {
@@ -69,7 +69,7 @@ export interface DistillSettings {
   readonly teacher: string;
   readonly student: { readonly checkpoint: string | null } & Readonly<Record<string, unknown>>;
   readonly distill: unknown;
-  readonly data: { readonly examples: string; readonly seed: string; readonly templates: string };
+  readonly data: { readonly examples: string; readonly tables: string; readonly templates: string };
   readonly sequence: { readonly length: number };
   readonly training: { readonly epochs: number; readonly rows: number };
   readonly optimizer: OptimizerSettings;
@@ -86,7 +86,7 @@ export function distillCard(
   return {
     made: 'Distillation',
     base: checkpoint ?? teacher,
-    data: { teacher, examples: data.examples, 'validation rows': data.seed, templates: data.templates },
+    data: { teacher, examples: data.examples, 'validation rows': data.tables, templates: data.templates },
     decisions: {
       student: checkpoint ?? sizes,
       loss: distill,

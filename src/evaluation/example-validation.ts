@@ -24,7 +24,7 @@ export interface ExampleSettings {
   readonly data: {
     /** The table of examples. */
     readonly examples: string;
-    readonly seed: string;
+    readonly tables: string;
     readonly templates: string;
     /** All that occur in the examples where this is left out. */
     readonly tasks?: readonly string[] | undefined;
@@ -59,7 +59,7 @@ export function exampleValidation(
   const { rows: examples } = readTable(data.examples, exampleColumns, 'node --import tsx stages/1-instruct.ts');
   const named = data.tasks ?? [...new Set(examples.map(({ task }) => task))];
   const trained = new Set(examples.map(({ task, row_id }) => keyOf(task, row_id)));
-  const tasks = loadTasks(data.seed, data.templates, named, data.ignoreFields).map((task) =>
+  const tasks = loadTasks(data.tables, data.templates, named, data.ignoreFields).map((task) =>
     withUntrained(task, trained),
   );
   const random = (task: string) => seededRandom(run.seed, `validation rows of ${task}`);
@@ -71,7 +71,7 @@ export function exampleValidation(
     ...{ rowsPerTask: evaluation.rowsPerTask, seed: run.seed, context, batch: training.rows },
     ...{ kinds: templateKinds.filter((kind) => kinds.has(kind)), length: sequence.length, overlong: 'drop' },
   });
-  requireMeasure(evaluation.best, set, { path: data.seed, notes });
+  requireMeasure(evaluation.best, set, { path: data.tables, notes });
   return {
     set,
     leftOut: new Set(leftOut),

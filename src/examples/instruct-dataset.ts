@@ -18,7 +18,7 @@ import { type Fit, type MixtureRow, mixtureColumns, renderMixture } from './rend
 /** What the dataset is made from. */
 export interface InstructSource {
   readonly data: {
-    readonly seed: string;
+    readonly tables: string;
     readonly templates: string;
     readonly tasks?: readonly string[] | undefined;
     readonly ignoreFields?: readonly ConversationField[];
@@ -56,7 +56,7 @@ export function planInstruct(
   { data, holdOut, mixture }: InstructSource,
   validation: { readonly share: number; readonly seed: number } = { share: 0, seed: 0 },
 ): InstructPlan {
-  const tasks = loadTasks(data.seed, data.templates, data.tasks, data.ignoreFields);
+  const tasks = loadTasks(data.tables, data.templates, data.tasks, data.ignoreFields);
   const divided = divideTasks(tasks, loadClusters(data.templates), holdOut);
   const { share, seed } = validation;
   const rows = holdOutRows(divided.trained, share, (task) => seededRandom(seed, `validation rows of ${task}`));

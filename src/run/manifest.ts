@@ -12,7 +12,7 @@ import type { Kind } from './declaration.ts';
 
 const FORMAT_VERSION = 1;
 
-const Content = z.object({ role: z.string(), path: z.string(), hash: z.string() });
+const Content = z.object({ role: z.string().overwrite(currentRole), path: z.string(), hash: z.string() });
 /** A file or folder that a run read or made, by what it was for. */
 export type Content = z.infer<typeof Content>;
 
@@ -20,6 +20,11 @@ const Output = Content.extend({
   /** What kind of parent it can be for other stages (declaration.ts). */
   kind: z.string().optional(),
 });
+
+/** The role by its name of now: tables were called seed once. */
+function currentRole(role: string): string {
+  return role.replace(/(^| )seed$/, '$1tables');
+}
 
 const Session = z.object({
   startedAt: z.string(),

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { UserError } from '../errors.ts';
+import { underNewKeys } from '../yaml/renamed-keys.ts';
 import { flatten } from '../yaml/schema-fields.ts';
 import { readYaml } from '../yaml/yaml-source.ts';
 import { hashPath, readManifest } from './manifest.ts';
@@ -50,8 +51,8 @@ async function compare(
 
 /** Maps a path of the manifest to where the configuration of now has it: keys may name another path than then. */
 function movedPaths(folder: string, config: unknown): (path: string) => string[] {
-  const before = flatten(readYaml(join(folder, 'config.yaml')).data);
   const now = flatten(config);
+  const before = underNewKeys(flatten(readYaml(join(folder, 'config.yaml')).data), [...now.keys()]);
   return (path) => {
     const found = new Set<string>();
     for (const [key, old] of before) {

@@ -21,10 +21,10 @@ export function loadJudgedPrompts(source: JudgedPrompts, tokenizer: Tokenizer, l
  * @throws DataError as `loadPromptFile` and `loadJudgedPrompts`
  */
 export function loadPolicyPrompts(
-  { file, raw, seed = '', templates = '', split }: PolicyPrompts,
+  { file, raw, tables = '', templates = '', split }: PolicyPrompts,
   tokenizer: Tokenizer,
   limit: number,
 ): ChatPrompt[] {
   if (file !== undefined) return loadPromptFile({ file, split, raw }, tokenizer, limit);
-  return loadJudgedPrompts({ seed, templates, split }, tokenizer, limit);
+  return loadJudgedPrompts({ tables, templates, split }, tokenizer, limit);
 }

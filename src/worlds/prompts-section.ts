@@ -7,7 +7,7 @@ import { filePath } from '../run/sections.ts';
 export const PolicyPrompts = z
   .strictObject({
     file: filePath(
-      'JSONL with prompt and split, in place of seed and templates; nothing judges the answers then, and gold is empty.',
+      'JSONL with prompt and split, in place of tables and templates; nothing judges the answers then, and gold is empty.',
     ).optional(),
     raw: z
       .boolean()
@@ -15,14 +15,16 @@ export const PolicyPrompts = z
       .describe(
         'The response goes on with the text of the file as it is, instead of answering it as the model was trained.',
       ),
-    seed: filePath('Folder with chat.jsonl and lexicon.json.').optional(),
+    tables: filePath('Folder with chat.jsonl and lexicon.json.').optional(),
     templates: filePath('Folder with chat.yaml.').optional(),
     split: z.string().describe('Split to take the prompts from.'),
   })
-  .superRefine(({ file, seed, templates }, context) => {
-    const given = Object.entries({ file, seed, templates }).flatMap(([key, value]) => (value === undefined ? [] : key));
-    if (['file', 'seed templates'].includes(given.join(' '))) return;
-    const message = `expected either file, or seed and templates, received ${given.join(', ') || 'none of them'}. On the command line key=null takes a key out, as prompts.seed=null`;
+  .superRefine(({ file, tables, templates }, context) => {
+    const given = Object.entries({ file, tables, templates }).flatMap(([key, value]) =>
+      value === undefined ? [] : key,
+    );
+    if (['file', 'tables templates'].includes(given.join(' '))) return;
+    const message = `expected either file, or tables and templates, received ${given.join(', ') || 'none of them'}. On the command line key=null takes a key out, as prompts.tables=null`;
     context.addIssue({ code: 'custom', message });
   })
   .refine(({ file, raw }) => !raw || file !== undefined, { path: ['raw'], message: 'expected false without a file' });
@@ -30,7 +32,7 @@ export type PolicyPrompts = z.infer<typeof PolicyPrompts>;
 
 /** Conversations of the valley, whose answers the gold scorer judges. */
 export const JudgedPrompts = z.strictObject({
-  seed: filePath('Folder with chat.jsonl and lexicon.json.'),
+  tables: filePath('Folder with chat.jsonl and lexicon.json.'),
   templates: filePath('Folder with chat.yaml.'),
   split: z.string().describe('Split of chat.jsonl to take the prompts from.'),
 });

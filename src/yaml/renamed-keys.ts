@@ -13,6 +13,9 @@ interface Renamed {
 /** Old key → new key, both with dots from the top of a configuration. */
 const RENAMED: Readonly<Record<string, Renamed>> = {
   evaluateEverySteps: { key: 'evaluation.everySteps' },
+  'data.seed': { key: 'data.tables' },
+  'prompts.seed': { key: 'prompts.tables' },
+  'heldOut.seed': { key: 'heldOut.tables' },
   'evaluation.everyIterations': { key: 'evaluation.everySteps' },
   'training.accumulate': { key: 'training.microBatch', value: rowsOfPiece },
   'training.microBatchPairs': { key: 'training.microBatch' },

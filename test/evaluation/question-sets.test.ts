@@ -21,7 +21,7 @@ const freeRows = rowsJsonl.replaceAll(/,"options":\[[^\]]*\]/g, '');
 function tasks(yaml?: string, rows?: string): Task[] {
   const folder = sampleFolder(yaml, rows);
   onTestFinished(() => folder.remove());
-  return loadTasks(folder.seed, folder.templates);
+  return loadTasks(folder.tables, folder.templates);
 }
 
 const options: QuestionOptions = {

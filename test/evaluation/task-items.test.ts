@@ -9,7 +9,7 @@ import { rowsJsonl, sampleFolder, templateYaml } from '../tasks/sample-task.ts';
 function tasks(yaml?: string, rows?: string): Task[] {
   const folder = sampleFolder(yaml, rows);
   onTestFinished(() => folder.remove());
-  return loadTasks(folder.seed, folder.templates);
+  return loadTasks(folder.tables, folder.templates);
 }
 
 /** All direct templates for training on all train rows, as a test changes it. */

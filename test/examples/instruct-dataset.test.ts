@@ -12,9 +12,9 @@ function folderForTest(): SampleFolder {
   return folder;
 }
 
-function sourceOf({ seed, templates }: SampleFolder, examples = 4): InstructSource {
+function sourceOf({ tables, templates }: SampleFolder, examples = 4): InstructSource {
   return {
-    data: { seed, templates },
+    data: { tables, templates },
     holdOut: { clusters: [], datasets: [], templates: ['trade/who'] },
     mixture: {
       examples,
@@ -49,7 +49,7 @@ it('the dataset of stage 1 is made once for each content, and made again when a 
   };
   replace(join(folder.templates, 'trade.yaml'), 'What is {name}', 'Say what is {name}');
   const other = await prepare(sourceOf(folder), folder);
-  replace(join(folder.seed, 'trade.jsonl'), 'Ada', 'Ida');
+  replace(join(folder.tables, 'trade.jsonl'), 'Ada', 'Ida');
   const third = await prepare(sourceOf(folder), folder);
   const seeds = await prepare(sourceOf(folder), folder, 2);
   const larger = await prepare(sourceOf(folder, 6), folder, 2);

@@ -11,7 +11,7 @@ const tokenizer = byteTokenizer();
 function task(): Task {
   const folder = sampleFolder(templateYaml.replace("What is {name}'s trade?\n      {options_}", '{name} is a'));
   onTestFinished(() => folder.remove());
-  return loadTasks(folder.seed, folder.templates)[0]!;
+  return loadTasks(folder.tables, folder.templates)[0]!;
 }
 
 const shareOf = (from: Task): MixtureShare => ({

@@ -50,7 +50,7 @@ export function instructSettings(world: TinyWorld, folder: string, changes: Chan
   const settings = {
     run: { folder },
     model: world.base,
-    data: { seed: world.seed, templates: world.templates, cache: join(world.path, 'cache') },
+    data: { tables: world.tables, templates: world.templates, cache: join(world.path, 'cache') },
     mixture: { examples: 24 },
     sequence: { length: 144 },
     training: { rows: 4, epochs: 1 },
@@ -108,7 +108,7 @@ export function evaluateSettings(world: TinyWorld, runs: TinyRuns, folder: strin
     instruct: runs.instruct,
     ppo: runs.ppo,
     reward: runs.reward,
-    data: { seed: world.seed, templates: world.templates },
+    data: { tables: world.tables, templates: world.templates },
     rowsPerTask: 4,
     prompts: promptsOf(world, 'test'),
     promptCount: 6,
@@ -117,8 +117,8 @@ export function evaluateSettings(world: TinyWorld, runs: TinyRuns, folder: strin
   return merge(settings, changes);
 }
 
-function promptsOf({ seed, templates }: TinyWorld, split: string): Changes {
-  return { seed, templates, split };
+function promptsOf({ tables, templates }: TinyWorld, split: string): Changes {
+  return { tables, templates, split };
 }
 
 /** Checked configurations; the settings are typed by what the schema makes of them. */

@@ -22,7 +22,7 @@ export interface TinyWorld {
   readonly heldOut: string;
   readonly tokenizer: string;
   readonly base: string;
-  readonly seed: string;
+  readonly tables: string;
   readonly templates: string;
   readonly pairs: string;
   readonly heldOutPairs: string;
@@ -59,12 +59,12 @@ export async function makeTinyWorld(path: string): Promise<TinyWorld> {
     heldOut: at('held-out.jsonl'),
     tokenizer: at('tokenizer'),
     base: at('base'),
-    seed: at('seed'),
+    tables: at('seed'),
     templates: at('templates'),
     pairs: at('train.arrow'),
     heldOutPairs: at('held-out.arrow'),
   };
-  for (const folder of [world.tokenizer, world.base, world.seed, world.templates]) {
+  for (const folder of [world.tokenizer, world.base, world.tables, world.templates]) {
     mkdirSync(folder, { recursive: true });
   }
   const documents = firstLines(shipped('corpus/corpus.jsonl'), 40);
@@ -72,10 +72,10 @@ export async function makeTinyWorld(path: string): Promise<TinyWorld> {
   writeFileSync(world.heldOut, firstLines(shipped('corpus/held-out.jsonl'), 6).join('\n'));
   for (const task of tinyTasks) {
     const rows = firstLines(shipped(`seed/${task}.jsonl`), rowsPerSplit);
-    writeFileSync(join(world.seed, `${task}.jsonl`), rows.join('\n'));
+    writeFileSync(join(world.tables, `${task}.jsonl`), rows.join('\n'));
     copyFileSync(shipped(`templates/${task}.yaml`), join(world.templates, `${task}.yaml`));
   }
-  copyFileSync(shipped('seed/lexicon.json'), join(world.seed, 'lexicon.json'));
+  copyFileSync(shipped('seed/lexicon.json'), join(world.tables, 'lexicon.json'));
   const tokenizer = writeTokenizer(world.tokenizer, documents);
   writeBase(world.base, tokenizer);
   await writePairs(world, tokenizer);
@@ -116,8 +116,8 @@ interface ChatRow {
 }
 
 /** Pairs that are easy to tell apart: a whole friendly answer against a curt one. */
-export function tinyPairs(world: Pick<TinyWorld, 'seed'>, tokenizer: Tokenizer): PreferenceRow[] {
-  const lines = readFileSync(join(world.seed, 'chat.jsonl'), 'utf8').split('\n');
+export function tinyPairs(world: Pick<TinyWorld, 'tables'>, tokenizer: Tokenizer): PreferenceRow[] {
+  const lines = readFileSync(join(world.tables, 'chat.jsonl'), 'utf8').split('\n');
   const rows = lines.map((line) => JSON.parse(line) as ChatRow).filter(({ split }) => split === 'train');
   return rows.map(({ prompt, response = '' }, index) => {
     const promptIds = encodePrompt(prompt, tokenizer);

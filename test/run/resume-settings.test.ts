@@ -15,7 +15,7 @@ import type { Changes } from '../helpers/tiny-configs.ts';
 import { instructSettings, ppoSettings, rewardSettings, tinyRuns } from '../helpers/tiny-configs.ts';
 
 const path = useTemporaryFolder();
-const world = { path: 'w', corpus: 'c', heldOut: 'h', tokenizer: 't', base: 'b', seed: 's', templates: 't', pairs: 'p', heldOutPairs: 'q' }; // biome-ignore format: one line
+const world = { path: 'w', corpus: 'c', heldOut: 'h', tokenizer: 't', base: 'b', tables: 's', templates: 't', pairs: 'p', heldOutPairs: 'q' }; // biome-ignore format: one line
 const lane = { lane: 'cpu', device: 'cpu', versions: {} };
 const rules = resumeRules(PpoConfig);
 const constant = { optimizer: { schedule: 'constant' }, valueOptimizer: { schedule: 'constant' } };
@@ -113,11 +113,13 @@ describe('what changes no result', () => {
   });
 
   test('settings under old keys are compared with those under the new ones', async () => {
-    const { updates, evaluation, ...rest } = ppoConfig({ evaluation: { everySteps: 3 } });
+    const { updates, evaluation, prompts, ...rest } = ppoConfig({ evaluation: { everySteps: 3 } });
     const { microBatch, ...otherUpdates } = updates;
     const { everySteps, ...otherEvaluation } = evaluation;
+    const { tables, ...otherPrompts } = prompts;
     const old = (everyIterations: number) => ({
       ...rest,
+      prompts: { ...otherPrompts, seed: tables },
       updates: { ...otherUpdates, microBatchRows: microBatch },
       evaluation: { ...otherEvaluation, everyIterations },
     });
@@ -193,9 +195,9 @@ describe('what changes no result', () => {
 });
 
 test('a file where there was none, and none where there was one, are refused: they are other data', async () => {
-  const file = { prompts: { file: 'mine.jsonl', seed: undefined, templates: undefined } };
+  const file = { prompts: { file: 'mine.jsonl', tables: undefined, templates: undefined } };
   expect(await problems(file, begun())).toEqual([
-    'prompts.seed: the run to resume has "s", received none.',
+    'prompts.tables: the run to resume has "s", received none.',
     'prompts.templates: the run to resume has "t", received none.',
     'prompts.file: the run to resume has no such key, received "mine.jsonl".',
     last,

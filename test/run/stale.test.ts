@@ -18,7 +18,7 @@ function writeModel(folder: string, weights: string): void {
 const config = (changes = {}) => ({
   run: { folder: path('run') },
   model: path('base'),
-  data: { seed: path('seed'), heldOut: path('seed') },
+  data: { tables: path('seed'), heldOut: path('seed') },
   tokenizer: path('base'),
   ...changes,
 });
@@ -39,7 +39,7 @@ describe('staleProblems', () => {
     };
     const folder = await openRunFolder(path('run'), request, lane);
     await folder.recordParent('model', await openParent(path('base'), { role: 'model' }));
-    await folder.recordInput('seed', path('seed'));
+    await folder.recordInput('tables', path('seed'));
     await folder.recordInput('tokenizer', path('base', 'tokenizer.json'));
     await folder.finish('finished');
   });
@@ -55,7 +55,7 @@ describe('staleProblems', () => {
     writeFileSync(path('seed'), 'more');
     writeFileSync(path('base', 'tokenizer.json'), 'changed');
     expect((await problems()).map((line) => changed.exec(line)?.slice(1))).toEqual([
-      ['seed', 'seed'],
+      ['tables', 'seed'],
       ['tokenizer', 'base/tokenizer.json'],
       ['model', 'base'],
     ]);
@@ -65,7 +65,7 @@ describe('staleProblems', () => {
     rmSync(path('seed'));
     rmSync(path('base'), { recursive: true });
     expect(await problems()).toEqual([
-      'seed seed: there is no such file or folder. Correct the path.',
+      'tables seed: there is no such file or folder. Correct the path.',
       'tokenizer base/tokenizer.json: there is no such file or folder. Correct the path.',
       'model base: there is no such folder. Run the stage that makes it, or correct the path.',
     ]);
@@ -75,8 +75,8 @@ describe('staleProblems', () => {
     renameSync(path('base'), path('moved'));
     expect(await problems({ model: path('moved'), tokenizer: path('moved') })).toEqual([]);
     writeFileSync(path('other'), 'more');
-    const data = { seed: path('seed'), heldOut: path('other') };
+    const data = { tables: path('seed'), heldOut: path('other') };
     const found = await problems({ model: path('moved'), tokenizer: path('moved'), data });
-    expect(found.map((line) => changed.exec(line)?.slice(1))).toEqual([['seed', 'other']]);
+    expect(found.map((line) => changed.exec(line)?.slice(1))).toEqual([['tables', 'other']]);
   });
 });

@@ -33,7 +33,7 @@ const nowhere: TinyWorld = {
   heldOut: 'h',
   tokenizer: 't',
   base: 'b',
-  seed: 's',
+  tables: 's',
   templates: 't',
   pairs: 'p',
   heldOutPairs: 'q',

@@ -144,7 +144,7 @@ describe('task rows', () => {
 
   it('that are missing, or of a task that does not exist', async () => {
     const spoilt = spoil('seed/cheaper.jsonl', (text) => text);
-    rmSync(join(spoilt.seed, 'cheaper.jsonl'));
+    rmSync(join(spoilt.tables, 'cheaper.jsonl'));
     expect(await refuseInstruct(spoilt)).toEqual([
       'w/seed/cheaper.jsonl: the file is missing; expected a JSONL file. Run node --import tsx scripts/build-seed.ts or npm run import.',
     ]);
@@ -211,7 +211,7 @@ describe('prompts', () => {
       /^w\/seed\/chat\.jsonl:\d+: answer_kind: expected one of \w+(, \w+)+, received "wether"\. Mend the row\.$/,
     );
     const words = spoil('seed/chat.jsonl', (text) => text);
-    rmSync(join(words.seed, 'lexicon.json'));
+    rmSync(join(words.tables, 'lexicon.json'));
     expect(await refuse(words)).toEqual([
       'w/seed/lexicon.json: there is no such file; expected the words of the world. Run node --import tsx scripts/build-seed.ts.',
     ]);

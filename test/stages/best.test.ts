@@ -47,8 +47,8 @@ templates:
 
 /** Rows that are all of split train, as a folder of rows and one of templates. */
 function onlyTrainRows(name: string, count: number, content = (i: number) => i): Changes {
-  const [seed, templates] = [path(name, 'rows'), path(name, 'templates')];
-  for (const folder of [seed, templates]) mkdirSync(folder, { recursive: true });
+  const [tables, templates] = [path(name, 'rows'), path(name, 'templates')];
+  for (const folder of [tables, templates]) mkdirSync(folder, { recursive: true });
   const rows = Array.from({ length: count }, (_, i) => {
     return JSON.stringify({
       id: `c-${i}`,
@@ -57,9 +57,9 @@ function onlyTrainRows(name: string, count: number, content = (i: number) => i):
       colour: ['red', 'green', 'blue'][content(i) % 3],
     });
   });
-  writeFileSync(join(seed, 'colours.jsonl'), rows.join('\n'));
+  writeFileSync(join(tables, 'colours.jsonl'), rows.join('\n'));
   writeFileSync(join(templates, 'colours.yaml'), colours);
-  return { seed, templates, cache: path('cache') };
+  return { tables, templates, cache: path('cache') };
 }
 
 const progress = watchProgress({ say: (line) => said.push(line) });

@@ -53,7 +53,7 @@ function settings(folder: string, changes: Record<string, Changes | string> = {}
     run: { folder },
     teacher: path('teacher'),
     student: { layers: 1 },
-    data: { examples: path('teacher/instruct.arrow'), seed: world.seed, templates: world.templates },
+    data: { examples: path('teacher/instruct.arrow'), tables: world.tables, templates: world.templates },
     sequence: { length: 144 },
     training: { rows: 4 },
     optimizer: { learningRate: 1e-2, warmupSteps: 0 },
@@ -80,7 +80,7 @@ describe('distill', () => {
     expect(notAsDeclared(distill, path('run'))).toEqual([]);
     expect(wrong).toEqual([]);
     expect(manifest.parents.map(({ role }) => role)).toEqual(['teacher']);
-    expect(manifest.inputs.map(({ role }) => role)).toEqual(['examples', 'seed', 'templates']);
+    expect(manifest.inputs.map(({ role }) => role)).toEqual(['examples', 'tables', 'templates']);
     expect(readFileSync(path('run/best/README.md'), 'utf8')).toMatch(
       /# Distillation\n[\s\S]*\| loss on validation rows \| \d/,
     );

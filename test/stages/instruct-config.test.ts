@@ -12,7 +12,7 @@ type InstructSettings = z.input<typeof InstructConfig>;
 const settings = (mixture: InstructSettings['mixture']) => ({
   run: { folder: 'r' },
   model: 'm',
-  data: { seed: 's', templates: 't' },
+  data: { tables: 's', templates: 't' },
   mixture,
 });
 
@@ -37,7 +37,7 @@ describe('the configuration of stage 1', () => {
     const root = fileURLToPath(new URL('../../', import.meta.url));
     expect(readdirSync(`${root}configs/instruct`)).toContain(name);
     const config = loadConfig(InstructConfig, `${root}configs/instruct/${name}`);
-    const data = { ...config.data, seed: `${root}data/seed`, templates: `${root}data/templates` };
+    const data = { ...config.data, tables: `${root}data/seed`, templates: `${root}data/templates` };
     const { trained, heldOut, shares } = planInstruct({ ...config, data });
     expect(shares.reduce((sum, { examples }) => sum + examples, 0)).toBe(config.mixture.examples);
     const clusters = new Set(heldOut.map(({ task }) => task.cluster));

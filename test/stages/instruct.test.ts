@@ -58,7 +58,7 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     expect(manifest).toMatchObject({ stage: 'instruct', status: 'finished', lane: name, seed: 1, summary });
     expect(manifest.parents).toMatchObject([{ role: 'model', path: world.base }]);
     expect(manifest.inputs.map(({ role, path: file }) => [role, file])).toEqual([
-      ['seed', world.seed],
+      ['tables', world.tables],
       ['templates', world.templates],
     ]);
     expect(manifest.outputs.map(({ role, path: file }) => [role, file])).toEqual([

@@ -73,7 +73,7 @@ describe('a model without a PAD of its own', () => {
       run: { folder: path(name) },
       teacher: world.base,
       student: 'checkpoint' in student ? { checkpoint: world.base } : student,
-      data: { examples: path('instruct/instruct.arrow'), seed: world.seed, templates: world.templates },
+      data: { examples: path('instruct/instruct.arrow'), tables: world.tables, templates: world.templates },
       sequence: { length: 144 },
       training: { rows: 4 },
       evaluation: { everySteps: 100, rowsPerTask: 2 },

@@ -70,9 +70,9 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
       { role: 'reward', path: runs.reward },
     ]);
     expect(manifest.inputs.map(({ role }) => role)).toEqual([
-      'seed',
+      'tables',
       'templates',
-      'held-out seed',
+      'held-out tables',
       'held-out templates',
     ]);
     expect(manifest.outputs.map(({ role, path: file }) => [role, file])).toEqual([['model', 'model']]);

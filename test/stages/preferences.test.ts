@@ -51,7 +51,7 @@ describe('preference pairs', () => {
     expect(wrong).toEqual([]);
     expect(manifest).toMatchObject({ stage: 'preferences', status: 'finished', seed: 1, summary });
     expect(manifest.parents).toMatchObject([{ role: 'model', path: world.base }]);
-    expect(manifest.inputs.map(({ role }) => role)).toEqual(['seed', 'templates']);
+    expect(manifest.inputs.map(({ role }) => role)).toEqual(['tables', 'templates']);
     expect(manifest.outputs.map(({ role }) => role)).toEqual(['train', 'held-out', 'responses']);
     expect(arrowColumns(path('run/responses.arrow'))).toEqual([
       ...['prompt_id', 'prompt', 'response'].map((column) => `${column}: Utf8`),

@@ -15,7 +15,7 @@ const none = { clusters: [], datasets: [], templates: [] };
 function tasks(): Task[] {
   const folder = sampleFolder();
   onTestFinished(() => folder.remove());
-  const [task] = loadTasks(folder.seed, folder.templates);
+  const [task] = loadTasks(folder.tables, folder.templates);
   const places = { claims: 'entailment', same: 'paraphrase', subject: 'topic' };
   return Object.entries(places).map(([name, cluster]) => ({ ...task!, name, cluster }));
 }

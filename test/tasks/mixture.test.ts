@@ -14,7 +14,7 @@ import { sampleFolder } from './sample-task.ts';
 function tasksOf(...sizes: number[]): Task[] {
   const folder = sampleFolder();
   onTestFinished(() => folder.remove());
-  const [task] = loadTasks(folder.seed, folder.templates);
+  const [task] = loadTasks(folder.tables, folder.templates);
   return sizes.map((size, i) => ({
     ...task!,
     name: `task${i}`,

@@ -38,7 +38,7 @@ export const rowsJsonl = [
   .join('\n');
 
 export interface SampleFolder {
-  seed: string;
+  tables: string;
   templates: string;
   path(name: string): string;
   write(name: string, text: string): string;
@@ -49,14 +49,14 @@ export interface SampleFolder {
 
 export function sampleFolder(yaml = templateYaml, rows = rowsJsonl): SampleFolder {
   const root = mkdtempSync(join(tmpdir(), 'task-'));
-  const seed = join(root, 'seed');
+  const tables = join(root, 'seed');
   const templates = join(root, 'templates');
-  mkdirSync(seed);
+  mkdirSync(tables);
   mkdirSync(templates);
   writeFileSync(join(templates, 'trade.yaml'), yaml);
-  writeFileSync(join(seed, 'trade.jsonl'), rows);
+  writeFileSync(join(tables, 'trade.jsonl'), rows);
   return {
-    seed,
+    tables,
     templates,
     path: (name) => join(root, name),
     write: (name, text) => {

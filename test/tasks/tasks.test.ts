@@ -16,7 +16,7 @@ function sample(yaml?: string, rows?: string): SampleFolder {
 
 function message(yaml: string, rows: string, names?: string[]): string {
   const folder = sample(yaml, rows);
-  return folder.message(() => loadTasks(folder.seed, folder.templates, names));
+  return folder.message(() => loadTasks(folder.tables, folder.templates, names));
 }
 
 const jsonl = (rows: readonly object[]) => rows.map((row) => JSON.stringify(row)).join('\n');
@@ -26,7 +26,7 @@ const problemsOf = (...rows: object[]) => message(templateYaml, jsonl(rows)).spl
 describe('loadTasks', () => {
   it('joins rows and templates', () => {
     const folder = sample();
-    const [task] = loadTasks(folder.seed, folder.templates);
+    const [task] = loadTasks(folder.tables, folder.templates);
     expect([task!.name, task!.cluster, task!.metric]).toEqual(['trade', 'closed_book_qa', 'accuracy']);
     expect(task!.description).toBe("Somebody's trade.");
     expect(rowsOf(task!, 'train').map(({ id }) => id)).toEqual(['a', 'b']);
@@ -35,7 +35,7 @@ describe('loadTasks', () => {
 
   it('takes numbers and lists of numbers', () => {
     const folder = sample(templateYaml, jsonl([{ ...ada, id: 7, trade: 3, options: [3, 4.5] }]));
-    const [task] = loadTasks(folder.seed, folder.templates);
+    const [task] = loadTasks(folder.tables, folder.templates);
     const row = task!.rows[0]!;
     expect(row.id).toBe('7');
     expect(renderTemplate(task!.templates, task!.templates.templates[0]!, row)).toMatchObject({
@@ -124,10 +124,10 @@ describe('loadTasks', () => {
   it('says when there are no templates or no rows', () => {
     const folder = sample();
     const expected = 'seed: no template files; expected <dataset>.yaml. Name the folder that holds them.';
-    expect(folder.message(() => loadTasks(folder.seed, folder.seed))).toBe(expected);
-    expect(folder.message(() => loadTasks(folder.seed, folder.path('none')))).toBe(expected.replace('seed', 'none'));
-    rmSync(join(folder.seed, 'trade.jsonl'));
-    expect(folder.message(() => loadTasks(folder.seed, folder.templates))).toContain(
+    expect(folder.message(() => loadTasks(folder.tables, folder.tables))).toBe(expected);
+    expect(folder.message(() => loadTasks(folder.tables, folder.path('none')))).toBe(expected.replace('seed', 'none'));
+    rmSync(join(folder.tables, 'trade.jsonl'));
+    expect(folder.message(() => loadTasks(folder.tables, folder.templates))).toContain(
       'seed/trade.jsonl: the file is missing; expected a JSONL file. Run node --import tsx scripts/build-seed.ts or npm run import.',
     );
   });
@@ -137,7 +137,7 @@ describe('clusters.yaml beside the templates', () => {
   const load = (clusters: string): string => {
     const folder = sample();
     writeFileSync(join(folder.templates, 'clusters.yaml'), clusters);
-    return folder.message(() => loadTasks(folder.seed, folder.templates));
+    return folder.message(() => loadTasks(folder.tables, folder.templates));
   };
 
   it('is no dataset, and must have the cluster of every dataset', () => {
@@ -159,22 +159,22 @@ describe('rows in Arrow, as the importer writes them', () => {
   };
   const table = async (rows: Parameters<typeof writeTable<typeof columns>>[2]) => {
     const folder = sample(templateYaml.replace('trade, options]', 'trade, options, age]'));
-    await writeTable(join(folder.seed, 'trade.arrow'), columns, rows);
+    await writeTable(join(folder.tables, 'trade.arrow'), columns, rows);
     return folder;
   };
   const row = { ...ada, age: 30 };
 
   it('are read with their texts, numbers and lists', async () => {
     const folder = await table([row, { ...row, id: 'b', split: 'test', trade: 'miller' }]);
-    rmSync(join(folder.seed, 'trade.jsonl'));
-    const [task] = loadTasks(folder.seed, folder.templates);
+    rmSync(join(folder.tables, 'trade.jsonl'));
+    const [task] = loadTasks(folder.tables, folder.templates);
     expect(task!.rows.map(({ fields }) => fields)).toEqual([row, { ...row, id: 'b', split: 'test', trade: 'miller' }]);
     expect(task!.path).toMatch(/trade\.arrow$/);
   });
 
   it('may come from other writers: whole numbers of 64 bits, words by number, and gaps', () => {
     const folder = sample(templateYaml.replace('trade, options]', 'trade, options, age]'));
-    rmSync(join(folder.seed, 'trade.jsonl'));
+    rmSync(join(folder.tables, 'trade.jsonl'));
     const table = new Table({
       id: vectorFromArray(['a', 'b']),
       split: vectorFromArray(['train', 'test']),
@@ -189,18 +189,18 @@ describe('rows in Arrow, as the importer writes them', () => {
       ),
       age: vectorFromArray([30n, 31n], new Int64()),
     });
-    writeFileSync(join(folder.seed, 'trade.arrow'), tableToIPC(table, 'file'));
-    expect(folder.message(() => loadTasks(folder.seed, folder.templates))).toBe(
+    writeFileSync(join(folder.tables, 'trade.arrow'), tableToIPC(table, 'file'));
+    expect(folder.message(() => loadTasks(folder.tables, folder.templates))).toBe(
       'seed/trade.arrow: row 1: field "name": expected text or a number, received nothing. Mend the row.',
     );
-    writeFileSync(join(folder.seed, 'trade.arrow'), tableToIPC(table.slice(0, 1), 'file'));
-    expect(loadTasks(folder.seed, folder.templates)[0]!.rows[0]!.fields).toEqual(row);
+    writeFileSync(join(folder.tables, 'trade.arrow'), tableToIPC(table.slice(0, 1), 'file'));
+    expect(loadTasks(folder.tables, folder.templates)[0]!.rows[0]!.fields).toEqual(row);
   });
 
   it('are named by number where something is wrong', async () => {
     const folder = await table([row, { ...row, trade: 'tailor' }]);
-    rmSync(join(folder.seed, 'trade.jsonl'));
-    expect(folder.message(() => loadTasks(folder.seed, folder.templates)).split('\n')).toEqual([
+    rmSync(join(folder.tables, 'trade.jsonl'));
+    expect(folder.message(() => loadTasks(folder.tables, folder.templates)).split('\n')).toEqual([
       'seed/trade.arrow: row 1: answer "tailor" is not among the options; expected one of baker, miller. Mend the row.',
       'seed/trade.arrow: row 1: id "a" stands twice, first at seed/trade.arrow: row 0. Give each row its own.',
     ]);
@@ -208,11 +208,11 @@ describe('rows in Arrow, as the importer writes them', () => {
 
   it('must not be empty, nor stand beside a JSONL file', async () => {
     const folder = await table([]);
-    expect(folder.message(() => loadTasks(folder.seed, folder.templates))).toBe(
+    expect(folder.message(() => loadTasks(folder.tables, folder.templates))).toBe(
       'seed/trade.jsonl: trade.arrow stands beside it; expected one of them. Remove the older one.',
     );
-    rmSync(join(folder.seed, 'trade.jsonl'));
-    expect(folder.message(() => loadTasks(folder.seed, folder.templates))).toBe(
+    rmSync(join(folder.tables, 'trade.jsonl'));
+    expect(folder.message(() => loadTasks(folder.tables, folder.templates))).toBe(
       'seed/trade.arrow: the file has no rows; expected at least one. Run node --import tsx scripts/build-seed.ts or npm run import.',
     );
   });

@@ -9,10 +9,10 @@ function sample(): { folder: SampleFolder; options: Parameters<typeof trainToken
   const folder = sampleFolder();
   onTestFinished(() => folder.remove());
   const corpus = folder.write('corpus.jsonl', '{"text": "The miller met the baker. The baker met the miller."}');
-  const { seed, templates } = folder;
+  const { tables, templates } = folder;
   return {
     folder,
-    options: { corpus, seed, templates, out: folder.path('base'), vocabSize: 275, contextLength: 64, force: false },
+    options: { corpus, tables, templates, out: folder.path('base'), vocabSize: 275, contextLength: 64, force: false },
   };
 }
 

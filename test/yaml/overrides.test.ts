@@ -127,19 +127,19 @@ describe('an argument takes a key out', () => {
     });
   });
 
-  test('a file of prompts replaces the seed that the configuration names, and the message says how', async () => {
-    const seeded = 'run: {folder: out}\nprompts: {seed: s, templates: t, split: ppo}\n';
+  test('a file of prompts replaces the tables that the configuration names, and the message says how', async () => {
+    const seeded = 'run: {folder: out}\nprompts: {tables: s, templates: t, split: ppo}\n';
     expect(await problems(['prompts.file=mine.jsonl'], seeded)).toEqual([
-      'argument "prompts.file=mine.jsonl": prompts: expected either file, or seed and templates, received file, seed, templates. On the command line key=null takes a key out, as prompts.seed=null.',
+      'argument "prompts.file=mine.jsonl": prompts: expected either file, or tables and templates, received file, tables, templates. On the command line key=null takes a key out, as prompts.tables=null.',
     ]);
-    expect(load(['prompts.file=mine.jsonl', 'prompts.seed=null', 'prompts.templates=null'], seeded).prompts).toEqual({
+    expect(load(['prompts.file=mine.jsonl', 'prompts.tables=null', 'prompts.templates=null'], seeded).prompts).toEqual({
       file: 'mine.jsonl',
       raw: false,
       split: 'ppo', // biome-ignore format: one line
     });
     expect(load(['prompts=null'], seeded).prompts).toBeUndefined();
     expect(await problems(['prompts.templates=null'], seeded)).toEqual([
-      expect.stringContaining('expected either file, or seed and templates, received seed.'),
+      expect.stringContaining('expected either file, or tables and templates, received tables.'),
     ]);
   });
 

@@ -12,7 +12,7 @@ import { readLexicon } from './lexicon.ts';
 /** Where the conversations are. */
 export interface ValleyPrompts {
   /** Folder with `chat.jsonl` and `lexicon.json`. */
-  readonly seed: string;
+  readonly tables: string;
   /** Folder with `chat.yaml`. */
   readonly templates: string;
   readonly split: string;
@@ -24,12 +24,12 @@ export interface ValleyPrompts {
  * @throws DataError for missing or wrong files, rows that the gold scorer cannot read, and as `taskPrompts`
  */
 export function loadValleyPrompts(
-  { seed, templates, split }: ValleyPrompts,
+  { tables, templates, split }: ValleyPrompts,
   tokenizer: Tokenizer,
   limit: number,
 ): JudgedPrompt[] {
-  const task = loadTasks(seed, templates, ['chat'])[0] as Task;
-  const lexicon = readLexicon(join(seed, 'lexicon.json'));
+  const task = loadTasks(tables, templates, ['chat'])[0] as Task;
+  const lexicon = readLexicon(join(tables, 'lexicon.json'));
   const judgeOf = ({ fields, where }: TaskRow) => goldJudge(goldRequest(fields, lexicon, where));
   return taskPrompts(task, split, judgeOf, tokenizer, limit);
 }

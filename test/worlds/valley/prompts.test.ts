@@ -30,7 +30,7 @@ function world(rows: object[] = [row('a')]) {
   writeFileSync(inFolder('templates', 'chat.yaml'), yaml);
   writeFileSync(inFolder('seed', 'chat.jsonl'), rows.map((each) => JSON.stringify(each)).join('\n'));
   writeFileSync(inFolder('seed', 'lexicon.json'), JSON.stringify(lexicon));
-  return { seed: inFolder('seed'), templates: inFolder('templates'), split: 'ppo' };
+  return { tables: inFolder('seed'), templates: inFolder('templates'), split: 'ppo' };
 }
 const problems = (source: ReturnType<typeof world>): Promise<string[]> =>
   problemsOf(() => loadValleyPrompts(source, tokenizer, 99), inFolder());
