@@ -156,7 +156,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     // 1. Sample responses with the policy; read log-probabilities, values and scores off the four models.
     const promptIds = asked.map((prompt) => prompt.promptIds);
     const rollout = collectRollout(models, promptIds, sampling, tokenizer, random);
-    const checked = { promptIds, isFirst: step === 1, padId: tokenizer.padId, checks: runtime.checks, where };
+    const checked = { isFirst: step === 1, checks: runtime.checks, where };
     checkRollout(rollout, models, checked, progress.say);
 
     // 2. Rewards: the score at the end of each response, minus a KL penalty on every token.

@@ -107,8 +107,10 @@ export function ppoIteration(dimensions: ModelDimensions, config: PpoConfig): Me
   };
   const run = async (): Promise<number> => {
     const rollout = collectRollout(models, prompts, sampling, { padId: PAD, eosId: NEVER }, random);
-    const { mask, response } = rollout.batch;
-    const grid = { batch: shape.batch, response };
+    const {
+      mask,
+      batch: { grid },
+    } = rollout;
     const log = { ...rollout, policyLogProbs: rollout.logProbs, responseMask: mask };
     const penalty = { klWeight: kl.weight, klEstimator: kl.estimator, missingEosScore: null };
     const { rewards } = shapeRewards(grid, log, penalty);

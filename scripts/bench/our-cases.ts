@@ -7,6 +7,7 @@ import type { Rollout } from '../../src/alignment/collect.ts';
 import { collectRollout } from '../../src/alignment/collect.ts';
 import { learningTargets } from '../../src/alignment/learning-targets.ts';
 import { updateOnRollout } from '../../src/alignment/update-on-rollout.ts';
+import { promptAndResponse } from '../../src/batch/response-batch.ts';
 import { generate } from '../../src/decoding/generate.ts';
 import type { AdamW } from '../../src/execution/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
@@ -115,10 +116,8 @@ function reward(given: RewardCase): OurCase {
   const model = startingModel(given, 'score');
   const adam = optimizerOf(model, optimizer);
   // The steps read only where a response ends, so its prompt may be any part of the row.
-  const response = (ids: readonly number[] = []) => ({
-    promptIds: Int32Array.from(ids.slice(0, ids.length / 2)),
-    responseIds: Int32Array.from(ids.slice(ids.length / 2)),
-  });
+  const response = (ids: readonly number[] = []) =>
+    promptAndResponse(Int32Array.from(ids.slice(0, ids.length / 2)), Int32Array.from(ids.slice(ids.length / 2)));
   const pairs = chosen.map((ids, i) => ({ chosen: response(ids), rejected: response(rejected[i]), margin: 0 }));
   const objective = preferences({ centring, padId: PAD });
   return {

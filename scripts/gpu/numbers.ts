@@ -7,7 +7,7 @@
  */
 
 import { responseLogProbs } from '../../src/alignment/score-responses.ts';
-import { responseBatch } from '../../src/batch/response-batch.ts';
+import { promptAndResponse, responseBatch } from '../../src/batch/response-batch.ts';
 import { generate } from '../../src/decoding/generate.ts';
 import { engine } from '../../src/graph/engine.ts';
 import { compile } from '../../src/graph/function.ts';
@@ -95,7 +95,7 @@ function cacheError(): number {
   const prompts = given.prompts.map((ids) => Int32Array.from(ids));
   const sampling = { temperature: 1, topK: 0, topP: 1, maxNewTokens: given.newTokens, batchSize: prompts.length };
   const drawn = generate(model, prompts, sampling, { padId: 0, eosId: -1 }, seededRandom(3, 'gpu draw'));
-  const pairs = drawn.map(({ ids }, row) => ({ promptIds: prompts[row] as Int32Array, responseIds: ids }));
+  const pairs = drawn.map(({ ids }, row) => promptAndResponse(prompts[row] as Int32Array, ids));
   const scored = responseLogProbs(model, responseBatch(pairs, 0), 1);
   const flat = drawn.flatMap(({ logProbs }) => [...logProbs]);
   return Math.max(...flat.map((value, i) => Math.abs(value - (scored[i] as number))));

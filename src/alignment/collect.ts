@@ -1,7 +1,8 @@
 /** One rollout: responses to a batch of prompts with everything PPO needs to learn from them. Lives on the host. */
 
-import type { PromptResponse, ResponseBatch } from '../batch/response-batch.ts';
-import { packedResponseBatch } from '../batch/response-batch.ts';
+import type { ResponseBatch } from '../batch/response-batch.ts';
+import { gridMask, packedResponseBatch, promptAndResponse } from '../batch/response-batch.ts';
+import type { TokenSequence } from '../batch/token-batch.ts';
 import type { GenerateOptions, StopIds } from '../decoding/decode-steps.ts';
 import { generate } from '../decoding/generate.ts';
 import type { Model } from '../model/model.ts';
@@ -30,16 +31,21 @@ export function valueOffset({ normalisation: { mean, deviation } }: Pick<PpoMode
   return mean / deviation;
 }
 
-/** Arrays are [batch · response] unless said otherwise; 0 where masked. */
+/**
+ * The record of a rollout. Numbers of response tokens lie in the grid of the batch, [sequences · response], which is what
+ * rewards, advantages and whitening are computed on; 0 where no token is.
+ */
 export interface Rollout {
   readonly batch: ResponseBatch;
-  /** [batch], the prompts with what was drawn. */
-  readonly sequences: readonly PromptResponse[];
+  /** 1 on response tokens including EOS. */
+  readonly mask: Float32Array;
+  /** [sequences], the prompts with what was drawn. */
+  readonly sequences: readonly TokenSequence[];
   /** What stands where nothing is. */
   readonly padId: number;
-  /** [batch], ids of each response, EOS included. */
+  /** [sequences], ids of each response, EOS included. */
   readonly responses: readonly Int32Array[];
-  /** [batch], 1 where EOS was drawn. */
+  /** [sequences], 1 where EOS was drawn. */
   readonly ended: Uint8Array;
   /** log π at the sampling temperature, as drawn with the cache. */
   readonly drawnLogProbs: Float32Array;
@@ -50,7 +56,7 @@ export interface Rollout {
   readonly entropy: Float32Array;
   /** Value of the state before each token. */
   readonly values: Float32Array;
-  /** [batch], normalised reward-model scores. */
+  /** [sequences], normalised reward-model scores. */
   readonly scores: Float32Array;
 }
 
@@ -66,13 +72,15 @@ export function collectRollout(
   random: Random,
 ): Rollout {
   const drawn = generate(models.policy, prompts, options, stop, random);
-  const sequences = drawn.map(({ ids }, row) => ({ promptIds: prompts[row] as Int32Array, responseIds: ids }));
+  const sequences = drawn.map(({ ids }, i) => promptAndResponse(prompts[i] as Int32Array, ids));
   const batch = packedResponseBatch(sequences, stop.padId);
-  const drawnLogProbs = new Float32Array(batch.mask.length);
-  for (const [row, { logProbs }] of drawn.entries()) drawnLogProbs.set(logProbs, row * batch.response);
+  const mask = gridMask(batch);
+  const drawnLogProbs = new Float32Array(mask.length);
+  for (const [line, { logProbs }] of drawn.entries()) drawnLogProbs.set(logProbs, line * batch.grid.response);
   const { mean, deviation } = models.normalisation;
   return {
     batch,
+    mask,
     sequences,
     padId: stop.padId,
     responses: drawn.map(({ ids }) => ids),
@@ -83,13 +91,4 @@ export function collectRollout(
     values: responseValues(models.critic, batch, valueOffset(models)),
     scores: responseScores(models.reward, batch).map((score) => (score - mean) / deviation),
   };
-}
-
-/** Some rows of a [batch · response] array. */
-export function takeGridRows(values: Float32Array, rows: readonly number[], response: number): Float32Array {
-  const taken = new Float32Array(rows.length * response);
-  for (const [i, row] of rows.entries()) {
-    taken.set(values.subarray(row * response, (row + 1) * response), i * response);
-  }
-  return taken;
 }

@@ -1,10 +1,6 @@
-/** Generalized advantage estimation and whitening, on host arrays [batch · response]. */
+/** Generalized advantage estimation and whitening, on host arrays [sequences · response]. */
 
-/** A block of per-token numbers: row-major [batch, response]. */
-export interface TokenGrid {
-  readonly batch: number;
-  readonly response: number;
-}
+import type { TokenGrid } from '../batch/response-batch.ts';
 
 /**
  * Advantages computed backwards in time.
@@ -15,9 +11,9 @@ export interface TokenGrid {
  *
  * rewards [0, 0, 1], values 0, γ = 1, λ = 0.5  →  advantages [0.25, 0.5, 1]
  *
- * @param rewards      [batch · response]
- * @param values       [batch · response]
- * @param responseMask [batch · response], 1 on response tokens including EOS
+ * @param rewards      [sequences · response]
+ * @param values       [sequences · response]
+ * @param responseMask [sequences · response], 1 on response tokens including EOS
  * @see Schulman et al. 2016, arXiv:1506.02438, eq. 16
  */
 export function estimateAdvantages(
@@ -29,7 +25,7 @@ export function estimateAdvantages(
 ): { advantages: Float32Array; returns: Float32Array } {
   const advantages = new Float32Array(rewards.length);
   const returns = new Float32Array(rewards.length);
-  for (let row = 0; row < grid.batch; row++) {
+  for (let row = 0; row < grid.sequences; row++) {
     let nextAdvantage = 0;
     let nextValue = 0;
     for (let t = grid.response - 1; t >= 0; t--) {

@@ -2,6 +2,7 @@
 
 import { roundedLength } from '../batch/padding.ts';
 import { responseBatch } from '../batch/response-batch.ts';
+import type { TokenSequence } from '../batch/token-batch.ts';
 import { InvariantError } from '../errors.ts';
 import { productRounding } from '../graph/mode.ts';
 import type { PpoModels, Rollout } from './collect.ts';
@@ -52,10 +53,8 @@ function report(checks: Checks, where: string, invariants: readonly Invariant[],
 
 /** Where a check is made, and how strictly. */
 export interface RolloutCheck {
-  readonly promptIds: readonly Int32Array[];
   /** No update has been made: the policy still is the reference. */
   readonly isFirst: boolean;
-  readonly padId: number;
   readonly checks: Checks;
   readonly where: string;
 }
@@ -72,11 +71,11 @@ export function checkRollout(
   say: (line: string) => void,
 ): void {
   if (check.checks === 'off') return;
-  const { mask } = rollout.batch;
-  const first = { promptIds: check.promptIds[0] as Int32Array, responseIds: rollout.responses[0] as Int32Array };
+  const { mask } = rollout;
+  const first = rollout.sequences[0] as TokenSequence;
   const { mean, deviation } = models.normalisation;
-  const seq = roundedLength(first.promptIds.length + first.responseIds.length);
-  const [raw] = responseScores(models.reward, responseBatch([first], check.padId, { seq }));
+  const seq = roundedLength(first.ids.length);
+  const [raw] = responseScores(models.reward, responseBatch([first], rollout.padId, { seq }));
   const alone = ((raw as number) - mean) / deviation;
   const allowed = tolerances().numbers;
   const small = (name: string, difference: number): Invariant => ({

@@ -24,8 +24,10 @@ export function learningTargets(
   rollout: Rollout,
   { gae, whitenRewards, whitenAdvantages, ...options }: TargetOptions,
 ): { shaped: ReturnType<typeof shapeRewards>; targets: UpdateTargets } {
-  const { mask, response } = rollout.batch;
-  const grid = { batch: rollout.responses.length, response };
+  const {
+    mask,
+    batch: { grid },
+  } = rollout;
   const read = { ...rollout, policyLogProbs: rollout.logProbs, responseMask: mask };
   const shaped = shapeRewards(grid, read, options);
   const rewards = whitenRewards ? rescaleToUnitVariance(shaped.rewards, mask) : shaped.rewards;

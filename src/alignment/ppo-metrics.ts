@@ -37,14 +37,14 @@ export const ppoMetrics = {
 
 /** Values of one iteration that are computed in the stage. */
 export interface RolloutNumbers {
-  /** [batch], missing-EOS score put in. */
+  /** [sequences], missing-EOS score put in. */
   readonly scores: Float32Array;
-  /** [batch], nats. */
+  /** [sequences], nats. */
   readonly kl: Float32Array;
   readonly klWeight: number;
-  /** [batch · response] */
+  /** [sequences · response] */
   readonly returns: Float32Array;
-  /** [batch], total of the judge; null where the prompt has none. */
+  /** [sequences], total of the judge; null where the prompt has none. */
   readonly gold: readonly (number | null)[];
   readonly learningRate: number;
   readonly seconds: number;
@@ -87,12 +87,12 @@ export function rolloutMetrics(
     'policy/approx_kl_first': inner.approxKlByEpoch[0] ?? 0,
     'policy/clip_fraction': inner.clipFraction,
     'policy/ratio': inner.ratio,
-    'policy/entropy': maskedMoments(rollout.entropy, rollout.batch.mask).mean,
+    'policy/entropy': maskedMoments(rollout.entropy, rollout.mask).mean,
     'policy/gradient_norm': inner.gradientNorm,
     'policy/inner_epochs': inner.epochs,
     'loss/value': inner.valueLoss,
     'value/clip_fraction': inner.valueClipFraction,
-    'value/explained_variance': explainedVariance(rollout.values, numbers.returns, rollout.batch.mask),
+    'value/explained_variance': explainedVariance(rollout.values, numbers.returns, rollout.mask),
     'value/gradient_norm': inner.valueGradientNorm,
     'response/length': mean(rollout.responses.map((ids) => ids.length)),
     'response/eos_fraction': mean(rollout.ended),

@@ -1,7 +1,7 @@
 /** Reads log-probabilities, values and scores off frozen models: forward passes only. */
 
 import type { ResponseBatch } from '../batch/response-batch.ts';
-import { responseCells, takeCells } from '../batch/response-batch.ts';
+import { putCells } from '../batch/response-batch.ts';
 import { read } from '../execution/read.ts';
 import { scores, tokenHead } from '../model/heads.ts';
 import { inputArrays } from '../model/inputs.ts';
@@ -14,7 +14,7 @@ import type { Weights } from '../tensor/weights.ts';
 
 /**
  * Runs a reader over the states that predict the response tokens.
- * @returns an array or several, [batch · response] each, 0 where masked
+ * @returns an array or several, [count] each as `batch.cells`
  */
 function readTokens(
   model: Model,
@@ -22,39 +22,32 @@ function readTokens(
   key: string,
   reader: (weights: Weights, states: Tensor2D, tokens: Tensor1D) => Tensor1D,
 ): Float32Array[] {
-  const cells = responseCells(batch);
   const given = {
     ...inputArrays(model.dimensions, batch.tokens),
-    at: vector(takeCells(batch.predictors, cells)),
-    tokens: vector(takeCells(batch.ids, cells)),
+    at: vector(batch.predictors),
+    tokens: vector(batch.targets),
   };
   const found = read(model, key, given, (weights, arrays) =>
     reader(weights, statesAt(model, weights, arrays, 'at'), pick(arrays, 'tokens')),
   );
-  const count = cells.cells.length;
-  return Array.from({ length: found.length / count }, (_, array) => {
-    const values = new Float32Array(batch.ids.length);
-    cells.cells.forEach((cell, i) => {
-      if (cells.mask[i] === 1) values[cell] = found[array * count + i] as number;
-    });
-    return values;
-  });
+  const count = batch.cells.length;
+  return Array.from({ length: found.length / count }, (_, i) => found.subarray(i * count, (i + 1) * count));
 }
 
 /**
  * log π(token | prompt, earlier tokens) of every response token at a temperature.
- * @returns [batch · response], 0 where masked
+ * @returns [sequences · response], 0 where no token is
  */
 export function responseLogProbs(model: Model, batch: ResponseBatch, temperature: number): Float32Array {
   const [logProbs] = readTokens(model, batch, `log-probabilities at ${temperature}`, (weights, states, tokens) =>
     logProbsOf(states, tokenHead(model.dimensions, weights), tokens, temperature),
   );
-  return logProbs as Float32Array;
+  return putCells(logProbs as Float32Array, batch);
 }
 
 /**
  * The same, with the entropy of the distribution each token was drawn from, in one forward pass.
- * @returns both [batch · response], 0 where masked, in nats
+ * @returns both [sequences · response], 0 where no token is, in nats
  */
 export function responseLogProbsAndEntropy(
   model: Model,
@@ -64,21 +57,24 @@ export function responseLogProbsAndEntropy(
   const [logProbs, entropy] = readTokens(model, batch, `entropy at ${temperature}`, (weights, states, tokens) =>
     logProbsAndEntropyOf(states, tokenHead(model.dimensions, weights), tokens, temperature),
   ) as [Float32Array, Float32Array];
-  return { logProbs, entropy };
+  return { logProbs: putCells(logProbs, batch), entropy: putCells(entropy, batch) };
 }
 
 /**
  * The critic's value of the state before every response token: its output less `offset`.
- * @returns [batch · response], 0 where masked
+ * @returns [sequences · response], 0 where no token is
  */
 export function responseValues(critic: Model, batch: ResponseBatch, offset = 0): Float32Array {
   const [outputs] = readTokens(critic, batch, 'values', scores) as [Float32Array];
-  return outputs.map((value, cell) => (batch.mask[cell] ? value - offset : 0));
+  return putCells(
+    outputs.map((value) => value - offset),
+    batch,
+  );
 }
 
 /**
  * The reward model's raw score of each sequence, read at its last token.
- * @returns [batch]
+ * @returns [sequences]
  */
 export function responseScores(rewardModel: Model, batch: ResponseBatch): Float32Array {
   const given = { ...inputArrays(rewardModel.dimensions, batch.tokens), last: vector(batch.last) };

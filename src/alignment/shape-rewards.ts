@@ -1,17 +1,17 @@
 /** Per-token rewards of a rollout: the score at the last token, minus a KL penalty on every token. Host arithmetic. */
-import type { TokenGrid } from './gae.ts';
+import type { TokenGrid } from '../batch/response-batch.ts';
 import type { KlEstimator } from './kl.ts';
 import { klEstimate } from './kl.ts';
 
-/** What the rewards are made of; arrays are [batch · response] unless said otherwise. */
+/** What the rewards are made of; arrays are [sequences · response] unless said otherwise. */
 export interface RewardParts {
   readonly policyLogProbs: Float32Array;
   readonly referenceLogProbs: Float32Array;
   /** 1 on response tokens including EOS. */
   readonly responseMask: Float32Array;
-  /** [batch], the normalised reward-model score. */
+  /** [sequences], the normalised reward-model score. */
   readonly scores: Float32Array;
-  /** [batch], 1 where the response ended with EOS. */
+  /** [sequences], 1 where the response ended with EOS. */
   readonly ended: Uint8Array;
 }
 
@@ -25,7 +25,7 @@ export interface RewardShaping {
 
 /**
  * r_t = −β · kl_t, plus the score on the last response token (EOS where there is one).
- * @returns rewards [batch · response] (0 where masked), scores as used [batch], and KL a response [batch] by k1, in nats
+ * @returns rewards [sequences · response] (0 where masked), scores as used [sequences], and KL a response [sequences] by k1, in nats
  * @see Ziegler et al. 2019, arXiv:1909.08593, eq. 2; missing EOS: arXiv:2403.17031 detail 23
  */
 export function shapeRewards(
@@ -33,12 +33,12 @@ export function shapeRewards(
   parts: RewardParts,
   shaping: RewardShaping,
 ): { rewards: Float32Array; scores: Float32Array; kl: Float32Array } {
-  const rewards = new Float32Array(grid.batch * grid.response);
-  const kl = new Float32Array(grid.batch);
+  const rewards = new Float32Array(grid.sequences * grid.response);
+  const kl = new Float32Array(grid.sequences);
   const scores = parts.scores.map((score, row) =>
     parts.ended[row] || shaping.missingEosScore === null ? score : shaping.missingEosScore,
   );
-  for (let row = 0; row < grid.batch; row++) {
+  for (let row = 0; row < grid.sequences; row++) {
     let last = -1;
     for (let t = 0; t < grid.response; t++) {
       const at = row * grid.response + t;

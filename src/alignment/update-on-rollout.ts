@@ -1,15 +1,15 @@
 /** The inner loop of PPO: several passes of clipped updates over one rollout. */
 
 import { chunks } from '../batch/chunks.ts';
-import type { PromptResponse } from '../batch/response-batch.ts';
 import { packedResponseBatch } from '../batch/response-batch.ts';
+import type { TokenSequence } from '../batch/token-batch.ts';
 import type { AdamW } from '../execution/adamw.ts';
 import { learn } from '../execution/learn.ts';
 import type { PpoRows } from '../objectives/ppo.ts';
 import { ppoPolicy, ppoValue } from '../objectives/ppo.ts';
 import type { Random } from '../random.ts';
 import type { PpoModels, Rollout } from './collect.ts';
-import { takeGridRows, valueOffset } from './collect.ts';
+import { valueOffset } from './collect.ts';
 import type { Checks } from './invariants.ts';
 import { checkFirstUpdate } from './invariants.ts';
 
@@ -49,27 +49,24 @@ export interface InnerLoopResult {
   readonly approxKlByEpoch: readonly number[];
 }
 
-/** Targets of the updates, [batch · response]. */
+/** Targets of the updates, [sequences · response]. */
 export interface UpdateTargets {
   readonly advantages: Float32Array;
   readonly returns: Float32Array;
 }
 
-/** Some responses of a rollout with their targets, packed anew; values and returns as the critic puts them out. */
-function takeRows(rollout: Rollout, targets: UpdateTargets, rows: readonly number[], offset: number): PpoRows {
-  const { batch } = rollout;
-  const take = (values: Float32Array): Float32Array => takeGridRows(values, rows, batch.response);
-  const takeValues = (values: Float32Array): Float32Array => take(values).map((value) => value + offset);
-  return {
-    batch: packedResponseBatch(
-      rows.map((row) => rollout.sequences[row] as PromptResponse),
-      rollout.padId,
-      batch.response,
-    ),
-    oldLogProbs: take(rollout.logProbs),
-    oldValues: takeValues(rollout.values),
-    advantages: take(targets.advantages),
-    returns: takeValues(targets.returns),
+/** Gives any responses of a rollout, packed, with its numbers; values and returns as the critic puts them out. */
+function rowTaker(rollout: Rollout, targets: UpdateTargets, offset: number): (lines: readonly number[]) => PpoRows {
+  const raw = (values: Float32Array): Float32Array => values.map((value) => value + offset);
+  const numbers = {
+    oldLogProbs: rollout.logProbs,
+    oldValues: raw(rollout.values),
+    advantages: targets.advantages,
+    returns: raw(targets.returns),
+  };
+  return (lines) => {
+    const sequences = lines.map((line) => rollout.sequences[line] as TokenSequence);
+    return { ...numbers, batch: packedResponseBatch(sequences, rollout.padId, { grid: rollout.batch.grid, lines }) };
   };
 }
 
@@ -87,7 +84,7 @@ export async function updateOnRollout(
 ): Promise<InnerLoopResult> {
   const rowCount = rollout.sequences.length;
   const size = rowCount / options.minibatches;
-  const offset = valueOffset(models);
+  const takeRows = rowTaker(rollout, targets, valueOffset(models));
   const { where } = options;
   const policyObjective = ppoPolicy(options);
   const valueObjective = ppoValue({ clipRange: options.valueClipRange });
@@ -107,9 +104,7 @@ export async function updateOnRollout(
   for (let epoch = 0; epoch < options.epochs && !isFar(); epoch++) {
     const order = random.shuffle(Array.from({ length: rowCount }, (_, row) => row));
     for (let at = 0; at < rowCount && !isFar(); at += size) {
-      const microBatches = chunks(order.slice(at, at + size), options.microBatch ?? size).map((rows) =>
-        takeRows(rollout, targets, rows, offset),
-      );
+      const microBatches = chunks(order.slice(at, at + size), options.microBatch ?? size).map(takeRows);
       const parts = microBatches.map((rows) => policyObjective.layOut(models.policy, rows));
       const policySettings = { ...options.policy, where: `${where} policy` };
       const policy = await learn(models.policy, optimizers.policy, policyObjective, parts, policySettings);

@@ -3,15 +3,6 @@ import { DataError } from '../errors.ts';
 import type { TokenBatch, TokenSequence } from './token-batch.ts';
 import { layOut } from './token-batch.ts';
 
-/** Packed rows lined up for next-token prediction; each array flat [batch · seq]. */
-export interface AlignedRows {
-  inputs: Int32Array;
-  /** `targets[t]` is the token after `inputs[t]` in the same segment; `padId` where there is none. */
-  targets: Int32Array;
-  /** 1 where the target exists and is learned. */
-  targetMask: Int32Array;
-}
-
 /**
  * Which sequences share a row: best-fit decreasing, longest first, each into the fullest row that still has room.
  * At most 11/9 of the fewest rows possible, plus one (Johnson 1974).
@@ -64,21 +55,4 @@ export function packSequences(sequences: readonly TokenSequence[], seq: number, 
     seq,
     padId,
   );
-}
-
-/**
- * Lines packed rows up for next-token prediction: the token at t predicts the one at t + 1, never across segments.
- * Row length stays as it is, so the last column has no target.
- */
-export function alignNextToken(packed: TokenBatch, padId: number): AlignedRows {
-  const { seq, ids, learned, segments } = packed;
-  const targets = new Int32Array(ids.length).fill(padId);
-  const targetMask = new Int32Array(ids.length);
-  for (let at = 0; at < ids.length; at++) {
-    const hasNext = (at + 1) % seq !== 0 && segments[at] !== 0 && segments[at] === segments[at + 1];
-    if (!hasNext) continue;
-    targets[at] = ids[at + 1] ?? padId;
-    targetMask[at] = learned[at + 1] ?? 0;
-  }
-  return { inputs: ids, targets, targetMask };
 }

@@ -1,4 +1,4 @@
-/** Prompts with their responses as one batch, and where in it the response tokens are predicted. Host only. */
+/** Prompts with their responses as a batch, and where in it the response tokens are predicted. Host only. */
 
 import { DataError } from '../errors.ts';
 import { planPacking } from './packing.ts';
@@ -6,62 +6,86 @@ import { roundedLength } from './padding.ts';
 import type { TokenBatch, TokenSequence } from './token-batch.ts';
 import { layOut } from './token-batch.ts';
 
-/** A prompt and what was answered, as ids; the response includes EOS where it ended. */
-export interface PromptResponse {
-  readonly promptIds: Int32Array;
-  readonly responseIds: Int32Array;
+/** A block of numbers, one for each response token: row-major [sequences, response]. */
+export interface TokenGrid {
+  readonly sequences: number;
+  readonly response: number;
 }
 
-/** Everything a step needs to read log-probabilities, values and scores of responses. */
+/** A token batch, and where its response tokens (the learned ones) stand: what reads or trains on responses needs. */
 export interface ResponseBatch {
-  /** Whole sequences, padded on the right: [rows · seq], one or several in a row. */
+  /** Whole sequences, padded on the right; one or several in a row. */
   readonly tokens: TokenBatch;
-  /** Columns of the response arrays. */
-  readonly response: number;
-  /** [batch · response], the response tokens; `padId` where masked. */
-  readonly ids: Int32Array;
-  /** [batch · response], the position in rows · seq whose hidden state predicts the token; a harmless 0 where masked. */
+  /** The grid that numbers of response tokens are kept in, each sequence's from its first column on. */
+  readonly grid: TokenGrid;
+  /**
+   * The response tokens, sequence by sequence: each one's cell in the grid, sequences · response. Filled up to a rounded
+   * count with cells of no meaning, like the three below: [count].
+   */
+  readonly cells: Int32Array;
+  /** The position in batch · seq whose hidden state predicts the token. */
   readonly predictors: Int32Array;
-  /** [batch · response], 1 on response tokens including EOS. */
-  readonly mask: Float32Array;
-  /** [batch], the position in rows · seq of the last token (EOS where there is one): where a score is read. */
+  /** The token. */
+  readonly targets: Int32Array;
+  /** 1 on response tokens, 0 where the count is filled up. */
+  readonly responseMask: Float32Array;
+  /** [sequences of this batch], the position in batch · seq of the last token (EOS where there is one): where a score is read. */
   readonly last: Int32Array;
+}
+
+/** A prompt and what was answered as one sequence; the response includes EOS where it ended. */
+export function promptAndResponse(prompt: Int32Array, response: Int32Array): TokenSequence {
+  const ids = new Int32Array(prompt.length + response.length);
+  ids.set(prompt);
+  ids.set(response, prompt.length);
+  return { ids, learned: new Int32Array(ids.length).fill(1, prompt.length) };
 }
 
 /**
  * Lays sequences out, one a row. Fixed sizes keep the shapes of a run's steps the same.
  *
  * prompt [5, 6], response [7, 2], seq 6, response columns 3
- *   ->  tokens [5, 6, 7, 2, 0, 0], ids [7, 2, 0], predictors [1, 2, 0], mask [1, 1, 0], last [3]
+ *   ->  tokens [5, 6, 7, 2, 0, 0], cells [0, 1], predictors [1, 2], targets [7, 2], last [3]
  *
- * @throws DataError when a sequence is longer than the sizes given
+ * @throws DataError when a sequence is longer than the sizes given, or begins with a response
  */
 export function responseBatch(
-  sequences: readonly PromptResponse[],
+  sequences: readonly TokenSequence[],
   padId: number,
   sizes: { seq?: number; response?: number } = {},
 ): ResponseBatch {
   const seq = sizes.seq ?? longest(sequences.map(lengthOf));
   const plan = sequences.map((_, index) => [index]);
-  const response = sizes.response ?? longest(sequences.map(({ responseIds }) => responseIds.length));
-  return layOutResponses(sequences, padId, { plan, rows: plan.length, seq, response });
+  const response = sizes.response ?? longest(sequences.map(responseLength));
+  return layOutResponses(sequences, padId, { plan, rows: plan.length, seq, ...wholeGrid(sequences, response) });
 }
 
 /**
  * Lays sequences out with several in a row where they fit, apart by segments: a step computes little for padding, and
  * gives what it gives for `responseBatch`. Lengths and rows are rounded up, so that few distinct shapes occur.
- * @param response columns of the response arrays, where they have to be those of another batch
+ * @param place where the numbers of these sequences stand, where that is the grid of more sequences: their lines in it
  * @throws DataError as `responseBatch`
  */
 export function packedResponseBatch(
-  sequences: readonly PromptResponse[],
+  sequences: readonly TokenSequence[],
   padId: number,
-  response = roundedLength(longest(sequences.map(({ responseIds }) => responseIds.length))),
+  place: GridLines = wholeGrid(sequences, roundedLength(longest(sequences.map(responseLength)))),
 ): ResponseBatch {
   const lengths = sequences.map(lengthOf);
   const seq = roundedLength(longest(lengths));
   const plan = planPacking(lengths, seq);
-  return layOutResponses(sequences, padId, { plan, rows: roundedRows(plan.length), seq, response });
+  return layOutResponses(sequences, padId, { plan, rows: roundedRows(plan.length), seq, ...place });
+}
+
+/** Lines of a grid. */
+export interface GridLines {
+  readonly grid: TokenGrid;
+  /** The line of each sequence. */
+  readonly lines: readonly number[];
+}
+
+function wholeGrid(sequences: readonly TokenSequence[], response: number): GridLines {
+  return { grid: { sequences: sequences.length, response }, lines: sequences.map((_, line) => line) };
 }
 
 /** At most an eighth more. */
@@ -70,96 +94,98 @@ function roundedRows(rows: number): number {
   return rows <= 8 ? rows : Math.ceil(rows / step) * step;
 }
 
-interface Layout {
+interface Layout extends GridLines {
   /** Which sequences stand in each row, one after the other. */
   readonly plan: readonly (readonly number[])[];
   /** Rows, empty ones at the end included. */
   readonly rows: number;
   readonly seq: number;
-  readonly response: number;
 }
 
-function layOutResponses(sequences: readonly PromptResponse[], padId: number, layout: Layout): ResponseBatch {
-  const { plan, rows, seq, response } = layout;
-  checkLengths(sequences, layout);
-  const all = Array.from({ length: rows }, (_, row) => (plan[row] ?? []).map((index) => wholeOf(sequences, index)));
-  const tokens = layOut(all, seq, padId);
-  const count = sequences.length * response;
-  const grid = {
-    ids: new Int32Array(count).fill(padId),
-    predictors: new Int32Array(count),
-    mask: new Float32Array(count),
-  };
-  const last = new Int32Array(sequences.length);
+function layOutResponses(sequences: readonly TokenSequence[], padId: number, layout: Layout): ResponseBatch {
+  const { plan, rows, seq, grid, lines } = layout;
+  checkSequences(sequences, layout);
+  const starts = new Int32Array(sequences.length);
   for (const [row, indices] of plan.entries()) {
     let at = row * seq;
     for (const index of indices) {
-      const { promptIds, responseIds } = sequences[index] as PromptResponse;
-      const cell = index * response;
-      grid.ids.set(responseIds, cell);
-      grid.mask.fill(1, cell, cell + responseIds.length);
-      for (let t = 0; t < responseIds.length; t++) grid.predictors[cell + t] = at + promptIds.length + t - 1;
-      at += promptIds.length + responseIds.length;
-      last[index] = at - 1;
+      starts[index] = at;
+      at += (sequences[index] as TokenSequence).ids.length;
     }
   }
-  return { tokens, response, ...grid, last };
-}
-
-/** Prompt and response as one sequence whose response is learned. */
-function wholeOf(sequences: readonly PromptResponse[], index: number): TokenSequence {
-  const { promptIds, responseIds } = sequences[index] as PromptResponse;
-  const ids = Int32Array.of(...promptIds, ...responseIds);
-  return { ids, learned: new Int32Array(ids.length).fill(1, promptIds.length) };
-}
-
-/** The cells of the response arrays that hold tokens. */
-export interface ResponseCells {
-  /** [cells], filled up to a rounded number with cell 0. */
-  readonly cells: Int32Array;
-  /** [cells], 1 where a token is, 0 where it is filled up. */
-  readonly mask: Float32Array;
-}
-
-/** What steps read and give instead of whole arrays, most of which can be padding: logits are the largest thing there is. */
-export function responseCells({ mask, tokens }: ResponseBatch): ResponseCells {
-  const found: number[] = [];
-  mask.forEach((flag, cell) => {
-    if (flag === 1) found.push(cell);
-  });
-  // In quarters of the rows, so that batches of one shape mostly have as many.
-  const step = Math.ceil((tokens.batch * tokens.seq) / 4);
-  const count = Math.min(mask.length, Math.max(1, Math.ceil(found.length / step)) * step);
+  const all = Array.from({ length: rows }, (_, row) =>
+    (plan[row] ?? []).map((index) => sequences[index] as TokenSequence),
+  );
+  const tokens = layOut(all, seq, padId);
+  const found = sequences.reduce((sum, sequence) => sum + responseLength(sequence), 0);
+  const count = roundedCount(found, tokens, sequences.length * grid.response);
   const cells = new Int32Array(count);
-  cells.set(found);
-  return { cells, mask: Float32Array.from(cells, (_, i) => (i < found.length ? 1 : 0)) };
+  const predictors = new Int32Array(count);
+  const targets = new Int32Array(count);
+  let next = 0;
+  for (const [index, { ids, learned }] of sequences.entries()) {
+    let cell = (lines[index] as number) * grid.response;
+    for (let t = 0; t < ids.length; t++) {
+      if (learned[t] !== 1) continue;
+      cells[next] = cell++;
+      predictors[next] = (starts[index] as number) + t - 1;
+      targets[next++] = ids[t] as number;
+    }
+  }
+  // What fills up is read like any other, so it repeats a token that is there.
+  for (const array of [cells, predictors, targets]) array.fill(array[0] as number, found);
+  const responseMask = new Float32Array(count).fill(1, 0, found);
+  const last = starts.map((start, index) => start + (sequences[index] as TokenSequence).ids.length - 1);
+  return { tokens, grid, cells, predictors, targets, responseMask, last };
 }
 
-/** Some cells of a response array. */
-export function takeCells<T extends Int32Array | Float32Array>(values: T, { cells }: ResponseCells): T {
-  const taken = new (values.constructor as new (length: number) => T)(cells.length);
-  cells.forEach((cell, i) => {
-    taken[i] = values[cell] as number;
-  });
-  return taken;
+/** In quarters of the rows, so that batches of one shape mostly have as many. Logits are the largest thing there is. */
+function roundedCount(found: number, { batch, seq }: TokenBatch, most: number): number {
+  const step = Math.ceil((batch * seq) / 4);
+  return Math.min(most, Math.max(1, Math.ceil(found / step)) * step);
 }
 
-function checkLengths(sequences: readonly PromptResponse[], { seq, response }: Layout): void {
-  const [most, mostResponse] = [
-    longest(sequences.map(lengthOf)),
-    longest(sequences.map((one) => one.responseIds.length)),
-  ];
+/** What a grid holds of each response token of a batch: [count]. */
+export function takeCells(values: Float32Array, { cells }: ResponseBatch): Float32Array {
+  return Float32Array.from(cells, (cell) => values[cell] as number);
+}
+
+/** A grid with a number [count] in the cell of each response token, and 0 elsewhere. */
+export function putCells(values: Float32Array, { cells, responseMask, grid }: ResponseBatch): Float32Array {
+  const filled = new Float32Array(grid.sequences * grid.response);
+  for (let i = 0; i < cells.length; i++) if (responseMask[i] === 1) filled[cells[i] as number] = values[i] as number;
+  return filled;
+}
+
+/** [sequences · response], 1 on response tokens. */
+export function gridMask(batch: ResponseBatch): Float32Array {
+  return putCells(batch.responseMask, batch);
+}
+
+function checkSequences(sequences: readonly TokenSequence[], { seq, grid }: Layout): void {
+  const [most, mostResponse] = [longest(sequences.map(lengthOf)), longest(sequences.map(responseLength))];
+  const promptless = sequences.findIndex(({ learned }) => learned[0] === 1);
   const problems = [
     ...(most > seq ? [`expected sequences of at most ${seq} tokens, received ${most}. Raise the length.`] : []),
-    ...(mostResponse > response
-      ? [`expected responses of at most ${response} tokens, received ${mostResponse}. Raise sampling.maxNewTokens.`]
+    ...(mostResponse > grid.response
+      ? [
+          `expected responses of at most ${grid.response} tokens, received ${mostResponse}. Raise sampling.maxNewTokens.`,
+        ]
+      : []),
+    ...(promptless >= 0
+      ? [`sequence ${promptless}: expected a prompt of at least one token before the response, received none.`]
       : []),
   ];
   if (problems.length > 0) throw new DataError(problems.map((problem) => `response batch: ${problem}`));
 }
 
-function lengthOf({ promptIds, responseIds }: PromptResponse): number {
-  return promptIds.length + responseIds.length;
+function lengthOf({ ids }: TokenSequence): number {
+  return ids.length;
+}
+
+/** Learned tokens of a sequence. */
+export function responseLength({ learned }: TokenSequence): number {
+  return learned.reduce((sum, flag) => sum + flag, 0);
 }
 
 function longest(lengths: readonly number[]): number {

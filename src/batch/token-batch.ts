@@ -84,3 +84,23 @@ export function rowBatches(tokens: TokenBatch, size: number): TokenBatch[] {
     takeRows(tokens, rows.slice(i * size, (i + 1) * size)),
   );
 }
+
+/** Where learned tokens are predicted, row by row. */
+export interface LearnedTokens {
+  /** The position in batch · seq of the token before each. */
+  readonly predictors: readonly number[];
+  readonly targets: readonly number[];
+}
+
+/** The learned tokens of a batch, each predicted by the one before it; the first of a sequence has none before it. */
+export function learnedTokens({ seq, ids, segments, learned }: TokenBatch): LearnedTokens {
+  const predictors: number[] = [];
+  const targets: number[] = [];
+  for (let at = 1; at < ids.length; at++) {
+    const isFirst = at % seq === 0 || segments[at] !== segments[at - 1];
+    if (learned[at] !== 1 || isFirst) continue;
+    predictors.push(at - 1);
+    targets.push(ids[at] as number);
+  }
+  return { predictors, targets };
+}

@@ -2,6 +2,7 @@
 
 import { responseLogProbs, responseScores } from '../alignment/score-responses.ts';
 import { likeLengths } from '../batch/like-lengths.ts';
+import { promptAndResponse } from '../batch/response-batch.ts';
 import type { GenerateOptions } from '../decoding/decode-steps.ts';
 import type { Response } from '../decoding/generate.ts';
 import { generate } from '../decoding/generate.ts';
@@ -51,7 +52,7 @@ export function answerPrompts(
     tokenizer,
     random,
   );
-  const sequences = drawn.map(({ ids }, i) => ({ promptIds: (prompts[i] as ChatPrompt).promptIds, responseIds: ids }));
+  const sequences = drawn.map(({ ids }, i) => promptAndResponse((prompts[i] as ChatPrompt).promptIds, ids));
   const answers = new Array<ScoredAnswer>(prompts.length);
   for (const { indices, batch } of likeLengths(sequences, tokenizer.padId, options.batchSize)) {
     const policyLogProbs = responseLogProbs(policy, batch, options.temperature);
@@ -61,9 +62,9 @@ export function answerPrompts(
       const { ids, ended } = drawn[index] as Response;
       const prompt = prompts[index] as ChatPrompt;
       const response = decodeResponse(ids, tokenizer);
-      const from = row * batch.response;
+      const from = row * batch.grid.response;
       let kl = 0;
-      for (let t = from; t < from + batch.response; t++) {
+      for (let t = from; t < from + batch.grid.response; t++) {
         kl += (policyLogProbs[t] as number) - (referenceLogProbs[t] as number);
       }
       const { mean, deviation } = models.normalisation;

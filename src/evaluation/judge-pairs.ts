@@ -2,7 +2,8 @@
 
 import { responseScores } from '../alignment/score-responses.ts';
 import { likeLengths } from '../batch/like-lengths.ts';
-import type { PromptResponse } from '../batch/response-batch.ts';
+import { promptAndResponse } from '../batch/response-batch.ts';
+import type { TokenSequence } from '../batch/token-batch.ts';
 import type { PreferencePair } from '../examples/preference.ts';
 import { betterResponse } from '../examples/preference-sets.ts';
 import type { Model } from '../model/model.ts';
@@ -41,20 +42,19 @@ export interface PairQuality {
 /** Sequences scored side by side. */
 export const SCORE_BATCH = 64;
 
-/** The two sequences of a pair as prompt and response. */
+/** The two sequences of a pair, their responses learned. */
 export function pairIds(row: Pick<PreferencePair, 'chosen_ids' | 'rejected_ids' | 'prompt_length'>): {
-  chosen: PromptResponse;
-  rejected: PromptResponse;
+  chosen: TokenSequence;
+  rejected: TokenSequence;
 } {
-  const split = (ids: Int32Array): PromptResponse => ({
-    promptIds: ids.subarray(0, row.prompt_length),
-    responseIds: ids.subarray(row.prompt_length),
-  });
-  return { chosen: split(row.chosen_ids), rejected: split(row.rejected_ids) };
+  const whole = (ids: Int32Array): TokenSequence => {
+    return promptAndResponse(ids.subarray(0, row.prompt_length), ids.subarray(row.prompt_length));
+  };
+  return { chosen: whole(row.chosen_ids), rejected: whole(row.rejected_ids) };
 }
 
 /** Raw scores of sequences, read at their last token. */
-export function scoreSequences(model: Model, sequences: readonly PromptResponse[], padId: number): number[] {
+export function scoreSequences(model: Model, sequences: readonly TokenSequence[], padId: number): number[] {
   const scores = new Array<number>(sequences.length);
   for (const { indices, batch } of likeLengths(sequences, padId, SCORE_BATCH)) {
     const found = responseScores(model, batch);

@@ -2,7 +2,8 @@
 
 import { responseLogProbs } from '../alignment/score-responses.ts';
 import { likeLengths } from '../batch/like-lengths.ts';
-import type { PromptResponse } from '../batch/response-batch.ts';
+import { promptAndResponse, responseLength } from '../batch/response-batch.ts';
+import type { TokenSequence } from '../batch/token-batch.ts';
 import { InvariantError } from '../errors.ts';
 import { encodePrompt, encodeTarget } from '../examples/instruction.ts';
 import type { Model } from '../model/model.ts';
@@ -41,9 +42,9 @@ export function scoreOptions(
   const distinct = [...new Set(items.flatMap(({ options }) => options))];
   const asked = items.flatMap(({ prompt, history, options }) => {
     const promptIds = encodePrompt(prompt, tokenizer, history);
-    return options.map((option) => ({ promptIds, responseIds: withEos(option) }));
+    return options.map((option) => promptAndResponse(promptIds, withEos(option)));
   });
-  const alone = distinct.map((option) => ({ promptIds: empty, responseIds: withEos(option) }));
+  const alone = distinct.map((option) => promptAndResponse(empty, withEos(option)));
   const sums = sequenceLogProbs(model, [...asked, ...alone], tokenizer.padId, onProgress);
   const lost = sums.findIndex((sum) => !Number.isFinite(sum));
   if (lost >= 0) {
@@ -55,7 +56,7 @@ export function scoreOptions(
   let at = 0;
   return items.map(({ options }) => {
     const sum = sums.slice(at, at + options.length);
-    const lengths = asked.slice(at, at + options.length).map(({ responseIds }) => responseIds.length);
+    const lengths = asked.slice(at, at + options.length).map(responseLength);
     at += options.length;
     return {
       sum,
@@ -74,7 +75,7 @@ export function bestOption(options: readonly string[], scores: readonly number[]
 /** Sum of response log-probabilities of each sequence in nats, batched with sequences of like length. */
 function sequenceLogProbs(
   model: Model,
-  sequences: readonly PromptResponse[],
+  sequences: readonly TokenSequence[],
   padId: number,
   onProgress: (share: number) => void,
 ): number[] {
@@ -84,7 +85,7 @@ function sequenceLogProbs(
     const logProbs = responseLogProbs(model, batch, 1);
     indices.forEach((index, row) => {
       sums[index] = logProbs
-        .subarray(row * batch.response, (row + 1) * batch.response)
+        .subarray(row * batch.grid.response, (row + 1) * batch.grid.response)
         .reduce((sum, value) => sum + value, 0);
     });
     done += indices.length;

@@ -1,6 +1,6 @@
 /** The objective of reward models: both responses of each pair in one batch, scores at the last token, Bradley–Terry. */
-import type { PromptResponse } from '../batch/response-batch.ts';
 import { packedResponseBatch } from '../batch/response-batch.ts';
+import type { TokenSequence } from '../batch/token-batch.ts';
 import type { Objective } from '../execution/objective.ts';
 import { scores } from '../model/heads.ts';
 import { inputArrays } from '../model/inputs.ts';
@@ -11,8 +11,8 @@ import { tf } from '../tensor/tf.ts';
 
 /** A labelled pair as ids. */
 export interface PairIds {
-  readonly chosen: PromptResponse;
-  readonly rejected: PromptResponse;
+  readonly chosen: TokenSequence;
+  readonly rejected: TokenSequence;
   /** Added to the difference the chosen response has to reach; 0 for none. */
   readonly margin: number;
 }

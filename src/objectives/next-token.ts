@@ -1,7 +1,7 @@
 /** Next-token training and evaluation on packed rows: the objective of pre-training and of instruction tuning. */
 
-import { alignNextToken } from '../batch/packing.ts';
 import type { TokenBatch } from '../batch/token-batch.ts';
+import { learnedTokens } from '../batch/token-batch.ts';
 import type { MicroBatch, Objective } from '../execution/objective.ts';
 import { read } from '../execution/read.ts';
 import { tokenHead } from '../model/heads.ts';
@@ -24,27 +24,19 @@ const POSITION_BUCKET = 128;
  * token is learned, padded with 0), `labels`, `mask` (0 on that padding).
  */
 export function layOutRows({ dimensions }: Model, rows: TokenBatch): MicroBatch {
-  const { targets, targetMask } = alignNextToken(rows, 0);
-  const learned: number[] = [];
-  targetMask.forEach((flag, at) => {
-    if (flag === 1) learned.push(at);
-  });
-  const count = Math.max(POSITION_BUCKET, Math.ceil(learned.length / POSITION_BUCKET) * POSITION_BUCKET);
-  const positions = new Int32Array(count);
+  const { predictors, targets } = learnedTokens(rows);
+  const count = Math.max(POSITION_BUCKET, Math.ceil(targets.length / POSITION_BUCKET) * POSITION_BUCKET);
+  const learned = new Int32Array(count);
+  learned.set(predictors);
   const labels = new Int32Array(count);
-  const mask = new Float32Array(count);
-  learned.forEach((at, i) => {
-    positions[i] = at;
-    labels[i] = targets[at] as number;
-    mask[i] = 1;
-  });
+  labels.set(targets);
   const arrays = {
     ...inputArrays(dimensions, rows),
-    learned: vector(positions),
+    learned: vector(learned),
     labels: vector(labels),
-    mask: vector(mask),
+    mask: vector(new Float32Array(count).fill(1, 0, targets.length)),
   };
-  return { arrays, count: learned.length };
+  return { arrays, count: targets.length };
 }
 
 /** Mean of −log p(token | earlier ones) over learned tokens, in nats. */

@@ -1,6 +1,6 @@
 /** PPO's two objectives on rows of a rollout: the clipped surrogate of the policy, the clipped value loss of the critic. */
 import type { ResponseBatch } from '../batch/response-batch.ts';
-import { responseCells, takeCells } from '../batch/response-batch.ts';
+import { takeCells } from '../batch/response-batch.ts';
 import type { MicroBatch, Objective } from '../execution/objective.ts';
 import { scores, tokenHead } from '../model/heads.ts';
 import { inputArrays } from '../model/inputs.ts';
@@ -12,7 +12,7 @@ import type { Scalar, Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import { logProbsOf } from './log-probabilities.ts';
 
-/** Rows of a rollout; the arrays are [batch · response] like `batch.ids`. */
+/** Some responses of a rollout, and the grids of the whole rollout that their cells are in. */
 export interface PpoRows {
   readonly batch: ResponseBatch;
   readonly oldLogProbs: Float32Array;
@@ -60,22 +60,21 @@ export function ppoValue(options: { readonly clipRange: number }): Objective<Ppo
 
 const UNIT = 'response tokens';
 
-/** Decoder inputs, and vectors [cells] of response tokens. */
+/** Decoder inputs, and vectors [count] of response tokens. */
 function layOutRollout({ dimensions }: Model, rows: PpoRows): MicroBatch {
   const { batch } = rows;
-  const cells = responseCells(batch);
-  const take = (values: Int32Array | Float32Array) => vector(takeCells(values, cells));
+  const take = (values: Float32Array) => vector(takeCells(values, batch));
   const arrays = {
     ...inputArrays(dimensions, batch.tokens),
-    predictors: take(batch.predictors),
-    tokens: take(batch.ids),
-    responseMask: vector(cells.mask),
+    predictors: vector(batch.predictors),
+    tokens: vector(batch.targets),
+    responseMask: vector(batch.responseMask),
     oldLogProbs: take(rows.oldLogProbs),
     oldValues: take(rows.oldValues),
     advantages: take(rows.advantages),
     returns: take(rows.returns),
   };
-  return { arrays, count: batch.mask.reduce((total, flag) => total + flag, 0) };
+  return { arrays, count: batch.responseMask.reduce((total, flag) => total + flag, 0) };
 }
 
 /** What the losses read beside log-probabilities or values. */

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { collectRollout, takeGridRows } from '../../src/alignment/collect.ts';
+import { collectRollout } from '../../src/alignment/collect.ts';
 import { responseLogProbs, responseScores, responseValues } from '../../src/alignment/score-responses.ts';
 import { generate } from '../../src/decoding/generate.ts';
 import { disposeModel } from '../../src/model/model.ts';
@@ -9,12 +9,6 @@ import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyModel, tinyStop } from '../model/tiny-model.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
 import { ppoWorld, promptIds, sampling } from './ppo-world.ts';
-
-describe('takeGridRows', () => {
-  it('picks rows in the order asked', () => {
-    expect([...takeGridRows(Float32Array.of(1, 2, 3, 4, 5, 6), [2, 0], 2)]).toEqual([5, 6, 1, 2]);
-  });
-});
 
 describe.each(lanesToTest())('a rollout on the %s lane', (lane) => {
   beforeAll(async () => {
@@ -26,7 +20,7 @@ describe.each(lanesToTest())('a rollout on the %s lane', (lane) => {
     const rollout = world.rollout();
     const drawn = generate(world.models.policy, promptIds, sampling, tinyStop, seededRandom(1));
     const { batch } = rollout;
-    expect([batch.tokens.batch, batch.tokens.seq, batch.response]).toEqual([3, 16, 16]);
+    expect([batch.tokens.batch, batch.tokens.seq, batch.grid.response]).toEqual([3, 16, 16]);
     drawn.forEach(({ ids, ended, logProbs }, row) => {
       expect(rollout.responses[row]).toEqual(ids);
       expect(rollout.ended[row]).toBe(ended ? 1 : 0);
@@ -34,7 +28,7 @@ describe.each(lanesToTest())('a rollout on the %s lane', (lane) => {
       const padded = (values: ArrayLike<number>): number[] =>
         Array.from({ length: 16 }, (_, t) => (t < ids.length ? values[t]! : 0));
       expect(at(rollout.drawnLogProbs)).toEqual(padded(logProbs));
-      expect(at(batch.mask)).toEqual(padded(ids.map(() => 1)));
+      expect(at(rollout.mask)).toEqual(padded(ids.map(() => 1)));
     });
     world.dispose();
   });
@@ -45,7 +39,7 @@ describe.each(lanesToTest())('a rollout on the %s lane', (lane) => {
     expect(rollout.referenceLogProbs).toBeAllclose(rollout.logProbs);
     expect(rollout.drawnLogProbs).toBeAllclose(rollout.logProbs, { rtol: 1e-4, atol: 1e-4 });
     for (const values of [rollout.drawnLogProbs, rollout.logProbs, rollout.entropy, rollout.values]) {
-      rollout.batch.mask.forEach((flag, i) => {
+      rollout.mask.forEach((flag, i) => {
         if (flag) expect(values[i]).not.toBe(0);
         else expect(values[i]! + 0).toBe(0);
       });

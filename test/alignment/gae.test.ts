@@ -12,7 +12,7 @@ const rollout = fc
   .tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 6 }))
   .chain(([batch, response]) =>
     fc.record({
-      grid: fc.constant({ batch, response }),
+      grid: fc.constant({ sequences: batch, response }),
       rewards: fc.array(number, { minLength: batch * response, maxLength: batch * response }),
       values: fc.array(number, { minLength: batch * response, maxLength: batch * response }),
       lengths: fc.array(fc.integer({ min: 0, max: response }), { minLength: batch, maxLength: batch }),
@@ -34,7 +34,7 @@ const close = { rtol: 1e-4, atol: 1e-4 };
 
 describe('estimateAdvantages', () => {
   it('gives the documented example', () => {
-    const found = estimateAdvantages({ batch: 1, response: 3 }, f(0, 0, 1), f(0, 0, 0), f(1, 1, 1), {
+    const found = estimateAdvantages({ sequences: 1, response: 3 }, f(0, 0, 1), f(0, 0, 0), f(1, 1, 1), {
       gamma: 1,
       lambda: 0.5,
     });
@@ -44,7 +44,7 @@ describe('estimateAdvantages', () => {
 
   it('follows the recursion worked out on paper, row by row', () => {
     // Row 0: δ = [1 + .5·4 − 2, 3 − 4] = [1, −1]; A = [1 + .25·−1, −1]. Row 1 has one token: A = 5 − 1.
-    const found = estimateAdvantages({ batch: 2, response: 2 }, f(1, 3, 5, 9), f(2, 4, 1, 9), f(1, 1, 1, 0), {
+    const found = estimateAdvantages({ sequences: 2, response: 2 }, f(1, 3, 5, 9), f(2, 4, 1, 9), f(1, 1, 1, 0), {
       gamma: 0.5,
       lambda: 0.5,
     });

@@ -52,7 +52,7 @@ describe('rolloutMetrics', () => {
       ...{ epochs: 2, updates: 8, policyLoss: 0.1, valueLoss: 0.2, clipFraction: 0.3, valueClipFraction: 0.4 },
       ...{ ratio: 1.5, gradientNorm: 0.6, valueGradientNorm: 0.7, approxKl: 0.8, approxKlByEpoch: [0, 0.9] },
     };
-    const entropy = rollout.entropy.filter((_, i) => rollout.batch.mask[i] === 1);
+    const entropy = rollout.entropy.filter((_, i) => rollout.mask[i] === 1);
     const found = rolloutMetrics(rollout, numbers, inner);
     expect(found).toEqual({
       'reward/score': 1.25,

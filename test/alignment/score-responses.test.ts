@@ -6,8 +6,8 @@ import {
   responseScores,
   responseValues,
 } from '../../src/alignment/score-responses.ts';
-import type { PromptResponse, ResponseBatch } from '../../src/batch/response-batch.ts';
-import { packedResponseBatch, responseBatch } from '../../src/batch/response-batch.ts';
+import type { ResponseBatch } from '../../src/batch/response-batch.ts';
+import { packedResponseBatch, promptAndResponse, responseBatch } from '../../src/batch/response-batch.ts';
 import { decode } from '../../src/model/decoder.ts';
 import { scores, tokenLogits } from '../../src/model/heads.ts';
 import { decoderInputs, disposeInputs } from '../../src/model/inputs.ts';
@@ -20,18 +20,22 @@ import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyIds, tinyModel, tinyStyles } from '../model/tiny-model.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
 
-const sequences: PromptResponse[] = [
+const parts = [
   { promptIds: tinyIds(5, 1), responseIds: tinyIds(3, 2) },
   { promptIds: tinyIds(2, 3), responseIds: tinyIds(6, 4) },
   { promptIds: tinyIds(4, 5), responseIds: tinyIds(1, 6) },
 ];
+const sequences = parts.map(({ promptIds, responseIds }) => promptAndResponse(promptIds, responseIds));
 /** One sequence a row, and packed: 16 columns hold two of them. */
-const layouts = [responseBatch(sequences, 0, { seq: 14, response: 7 }), packedResponseBatch(sequences, 0, 7)];
+const layouts = [
+  responseBatch(sequences, 0, { seq: 14, response: 7 }),
+  packedResponseBatch(sequences, 0, { grid: { sequences: 3, response: 7 }, lines: [0, 1, 2] }),
+];
 const [batch] = layouts as [ResponseBatch];
 const temperature = 0.7;
 
 /** Every logit or score of one sequence by itself, a list for each position. */
-function alone(model: Model, { promptIds, responseIds }: PromptResponse): Float32Array[] {
+function alone(model: Model, { promptIds, responseIds }: (typeof parts)[number]): Float32Array[] {
   const ids = Int32Array.of(...promptIds, ...responseIds);
   const seq = ids.length;
   const tokens = { batch: 1, seq, ids, segments: ids.map(() => 1), positions: ids.map((_, t) => t) };
@@ -56,9 +60,9 @@ function logSoftmax(logits: Float32Array): number[] {
   return scaled.map((x) => x - log);
 }
 
-/** A [batch · response] array with one number for each response token, 0 elsewhere. */
+/** A [sequences · response] array with one number for each response token, 0 elsewhere. */
 function perToken(model: Model, read: (before: Float32Array, token: number) => number): number[] {
-  return sequences.flatMap((sequence) => {
+  return parts.flatMap((sequence) => {
     const states = alone(model, sequence);
     const { promptIds, responseIds } = sequence;
     return Array.from({ length: 7 }, (_, t) => {
@@ -89,7 +93,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const model = tinyModel(style, 'score');
     const values = perToken(model, (value) => value[0]!);
     const shifted = perToken(model, (value) => value[0]! - 3);
-    const last = sequences.map((sequence) => alone(model, sequence).at(-1)![0]!);
+    const last = parts.map((sequence) => alone(model, sequence).at(-1)![0]!);
     for (const layout of layouts) {
       expect(responseValues(model, layout)).toBeAllclose(values, tolerance.forward);
       expect(responseValues(model, layout, 3)).toBeAllclose(shifted, tolerance.forward);

@@ -4,7 +4,7 @@ import { shapeRewards } from '../../src/alignment/shape-rewards.ts';
 import '../helpers/allclose.ts';
 
 const f = (...values: number[]): Float32Array => Float32Array.from(values);
-const grid = { batch: 2, response: 3 };
+const grid = { sequences: 2, response: 3 };
 /** Row 0 ends after two tokens, row 1 runs out of room. */
 const parts = {
   policyLogProbs: f(-1, -2, 0, -1, -1, -3),

@@ -40,8 +40,8 @@ async function withWorld<T>(work: (world: PpoWorld) => Promise<T>): Promise<T> {
 /** Advantages that differ by row, and returns 1 above the values. */
 function targetsOf(rollout: Rollout): UpdateTargets {
   return {
-    advantages: rollout.batch.mask.map((flag, i) => flag * (Math.floor(i / 6) % 2 === 0 ? 1 : -1)),
-    returns: rollout.values.map((value, i) => rollout.batch.mask[i]! * (value + 1)),
+    advantages: rollout.mask.map((flag, i) => flag * (Math.floor(i / 6) % 2 === 0 ? 1 : -1)),
+    returns: rollout.values.map((value, i) => rollout.mask[i]! * (value + 1)),
   };
 }
 
@@ -180,7 +180,7 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
   it('leaves no tensors behind', async () => {
     await withWorld(async (world) => {
       const rollout = world.rollout();
-      const targets = { advantages: rollout.batch.mask, returns: rollout.values };
+      const targets = { advantages: rollout.mask, returns: rollout.values };
       await expectNeutralAfter(async () => {
         const unchecked = { ...options, checks: 'off' as const };
         await updateOnRollout(world.models, world.optimizers, rollout, targets, unchecked, seededRandom(1));

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { alignNextToken, packSequences, planPacking } from '../../src/batch/packing.ts';
+import { packSequences, planPacking } from '../../src/batch/packing.ts';
 import type { TokenSequence } from '../../src/batch/token-batch.ts';
+import { learnedTokens } from '../../src/batch/token-batch.ts';
 
 const sequence = (ids: number[], mask = ids.map(() => 1)): TokenSequence => ({
   ids: Int32Array.from(ids),
@@ -87,29 +88,30 @@ describe('planPacking', () => {
   });
 });
 
-describe('alignNextToken', () => {
-  it("pairs each token with the next of its own segment, as seqio's shifted inputs do", () => {
-    // seqio shifts right within each segment and starts it with 0; with that 0 written as a token, its (input, target,
-    // weight) triples are ours.
+describe('learnedTokens', () => {
+  it("pairs each learned token with the one before it in its own segment, as seqio's shifted inputs do", () => {
+    // seqio shifts right within each segment and starts it with 0; with that 0 written as a token, its (input, target)
+    // pairs of weight 1 are ours.
     const withStart = seqioExamples.map(({ ids, learned }) => sequence([0, ...ids], [0, ...learned]));
     const packed = packSequences(withStart, 17, -1);
-    const { inputs, targets, targetMask } = alignNextToken(packed, -1);
-    const pairs = [...inputs].flatMap((input, t) => (targets[t] === -1 ? [] : [[input, targets[t], targetMask[t]]]));
+    const { predictors, targets } = learnedTokens(packed);
     const seqioInputs = [0, 7, 8, 5, 1, 3, 9, 0, 8, 4, 9, 3, 1, 4];
     const seqioTargets = [7, 8, 5, 1, 3, 9, 1, 8, 4, 9, 3, 1, 4, 1];
     const seqioWeights = [0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1];
-    expect(pairs).toEqual(seqioInputs.map((input, t) => [input, seqioTargets[t], seqioWeights[t]]));
+    const expected = seqioInputs.flatMap((input, t) => (seqioWeights[t] === 1 ? [[input, seqioTargets[t]]] : []));
+    expect(predictors.map((at, i) => [packed.ids[at], targets[i]])).toEqual(expected);
   });
 
-  it('lets no target cross a segment or a row, and loses no learned token but a first one', () => {
+  it('lets no token be predicted across a segment or a row, and loses no learned token but a first one', () => {
     fc.assert(
       fc.property(lengths, (sizes) => {
         const sequences = sizes.map((size, i) => sequence(Array(size).fill(i + 1), Array(size).fill(1)));
         const packed = packSequences(sequences, 12, 0);
-        const { inputs, targets, targetMask } = alignNextToken(packed, 0);
-        for (let at = 0; at < inputs.length; at++) if (targetMask[at] === 1) expect(targets[at]).toBe(inputs[at]);
-        const learned = targetMask.reduce((a, b) => a + b, 0);
-        expect(learned).toBe(sizes.reduce((sum, size) => sum + size - 1, 0));
+        const { predictors, targets } = learnedTokens(packed);
+        predictors.forEach((at, i) => {
+          expect(targets[i]).toBe(packed.ids[at]);
+        });
+        expect(targets.length).toBe(sizes.reduce((sum, size) => sum + size - 1, 0));
       }),
       { seed: 3 },
     );

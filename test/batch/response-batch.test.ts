@@ -1,17 +1,28 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { packedResponseBatch, responseBatch, responseCells, takeCells } from '../../src/batch/response-batch.ts';
+import {
+  gridMask,
+  packedResponseBatch,
+  promptAndResponse,
+  putCells,
+  responseBatch,
+  takeCells,
+} from '../../src/batch/response-batch.ts';
 import { DataError } from '../../src/errors.ts';
 
 const i = (...ids: number[]): Int32Array => Int32Array.from(ids);
+const f = (...values: number[]): Float32Array => Float32Array.from(values);
 const ids = (minLength: number) =>
   fc.array(fc.integer({ min: 3, max: 30 }), { minLength, maxLength: 5 }).map((list) => Int32Array.from(list));
-const sequences = fc.array(fc.record({ promptIds: ids(1), responseIds: ids(0) }), { minLength: 1, maxLength: 4 });
+const parts = fc.record({ prompt: ids(1), response: ids(0) });
+const few = fc.array(parts, { minLength: 1, maxLength: 4 });
+const many = fc.array(parts, { minLength: 1, maxLength: 60 });
+const whole = ({ prompt, response }: { prompt: Int32Array; response: Int32Array }) =>
+  promptAndResponse(prompt, response);
 
 describe('responseBatch', () => {
   it('gives the documented example', () => {
-    const batch = responseBatch([{ promptIds: i(5, 6), responseIds: i(7, 2) }], 0, { seq: 6, response: 3 });
-    expect(batch).toEqual({
+    expect(responseBatch([promptAndResponse(i(5, 6), i(7, 2))], 0, { seq: 6, response: 3 })).toEqual({
       tokens: {
         batch: 1,
         seq: 6,
@@ -20,58 +31,69 @@ describe('responseBatch', () => {
         positions: i(0, 1, 2, 3, 0, 0),
         learned: i(0, 0, 1, 1, 0, 0),
       },
-      response: 3,
-      ids: i(7, 2, 0),
-      predictors: i(1, 2, 0),
-      mask: Float32Array.of(1, 1, 0),
+      grid: { sequences: 1, response: 3 },
+      cells: i(0, 1),
+      predictors: i(1, 2),
+      targets: i(7, 2),
+      responseMask: f(1, 1),
       last: i(3),
     });
   });
 
+  it('takes every learned token for a response token, in a dialogue too', () => {
+    const dialogue = { ids: i(1, 5, 6, 2, 7, 8, 2), learned: i(0, 0, 1, 1, 0, 1, 1) };
+    const batch = responseBatch([dialogue], 0);
+    expect([batch.grid.response, [...batch.cells], [...batch.predictors], [...batch.targets]]).toEqual([
+      ...[4, [0, 1, 2, 3], [1, 2, 4, 5], [6, 2, 8, 2]],
+    ]);
+  });
+
   it('points at the token before each response token, and at the last token of each row', () => {
     fc.assert(
-      fc.property(sequences, fc.nat({ max: 3 }), (rows, extra) => {
-        const longest = Math.max(...rows.map(({ promptIds, responseIds }) => promptIds.length + responseIds.length));
-        const { tokens, response, ...batch } = responseBatch(rows, 0, { seq: longest + extra });
-        rows.forEach(({ promptIds, responseIds }, row) => {
-          const whole = [...promptIds, ...responseIds];
-          const line = tokens.ids.subarray(row * tokens.seq, (row + 1) * tokens.seq);
-          expect([...line]).toEqual([...whole, ...new Array<number>(tokens.seq - whole.length).fill(0)]);
-          expect(batch.last[row]).toBe(row * tokens.seq + whole.length - 1);
-          for (let t = 0; t < response; t++) {
-            const at = row * response + t;
-            expect(batch.mask[at]).toBe(t < responseIds.length ? 1 : 0);
-            if (!batch.mask[at]) continue;
-            expect(batch.ids[at]).toBe(responseIds[t]);
-            expect(tokens.ids[batch.predictors[at]! + 1]).toBe(batch.ids[at]);
-            expect(batch.predictors[at]).toBe(row * tokens.seq + promptIds.length - 1 + t);
-          }
+      fc.property(few, fc.nat({ max: 3 }), (all, extra) => {
+        const longest = Math.max(...all.map(({ prompt, response }) => prompt.length + response.length));
+        const batch = responseBatch(all.map(whole), 0, { seq: longest + extra });
+        const { tokens, grid } = batch;
+        const expected = all.flatMap(({ prompt, response }, row) => {
+          const line = [...prompt, ...response];
+          const padded = [...line, ...new Array<number>(tokens.seq - line.length).fill(0)];
+          expect([...tokens.ids.subarray(row * tokens.seq, (row + 1) * tokens.seq)]).toEqual(padded);
+          expect(batch.last[row]).toBe(row * tokens.seq + line.length - 1);
+          return [...response].map((id, t) => {
+            return [row * grid.response + t, row * tokens.seq + prompt.length - 1 + t, id];
+          });
         });
+        const found = [...batch.cells].map((cell, n) => [cell, batch.predictors[n], batch.targets[n]]);
+        expect(found.slice(0, expected.length)).toEqual(expected);
+        expect([...batch.responseMask]).toEqual(found.map((_, n) => (n < expected.length ? 1 : 0)));
       }),
       { seed: 1, numRuns: 50 },
     );
   });
 
-  it('refuses a response that its columns do not hold', () => {
-    expect(() => responseBatch([{ promptIds: i(5), responseIds: i(7, 8, 2) }], 0, { response: 2 })).toThrow(
+  it('refuses a response that its columns do not hold, a sequence longer than asked for, and one without a prompt', () => {
+    const sequence = promptAndResponse(i(5), i(7, 8, 2));
+    expect(() => responseBatch([sequence], 0, { response: 2 })).toThrow(
       new DataError('response batch: expected responses of at most 2 tokens, received 3. Raise sampling.maxNewTokens.'),
     );
-  });
-
-  it('refuses a sequence that is longer than asked for', () => {
-    expect(() => responseBatch([{ promptIds: i(5), responseIds: i(7, 8, 2) }], 0, { seq: 3 })).toThrow(DataError);
+    expect(() => responseBatch([sequence], 0, { seq: 3 })).toThrow(
+      new DataError('response batch: expected sequences of at most 3 tokens, received 4. Raise the length.'),
+    );
+    expect(() => responseBatch([sequence, promptAndResponse(i(), i(7))], 0)).toThrow(
+      new DataError(
+        'response batch: sequence 1: expected a prompt of at least one token before the response, received none.',
+      ),
+    );
   });
 });
 
 describe('packedResponseBatch', () => {
+  const two = [promptAndResponse(i(5, 6), i(7, 2)), promptAndResponse(i(8), i(9))];
+
   it('gives the documented layout, several sequences in a row', () => {
-    const all = [
-      { promptIds: i(5, 6), responseIds: i(7, 2) },
-      { promptIds: i(8), responseIds: i(9) },
-    ];
-    const { tokens, response, ids: grid, predictors, mask, last } = packedResponseBatch(all, 0, 3);
+    const batch = packedResponseBatch(two, 0);
     const line = (...values: number[]) => i(...values, ...new Array<number>(16 - values.length).fill(0));
-    expect(tokens).toEqual({
+    expect(batch.tokens).toEqual({
       batch: 1,
       seq: 16,
       ids: line(5, 6, 7, 2, 8, 9),
@@ -79,52 +101,73 @@ describe('packedResponseBatch', () => {
       positions: line(0, 1, 2, 3, 0, 1),
       learned: line(0, 0, 1, 1, 0, 1),
     });
-    expect([response, grid, predictors, mask, last]).toEqual([
-      ...[3, i(7, 2, 0, 9, 0, 0), i(1, 2, 0, 4, 0, 0), Float32Array.of(1, 1, 0, 1, 0, 0), i(3, 5)],
-    ]);
+    // Three response tokens, filled up to a quarter of the row.
+    expect(batch).toMatchObject({
+      grid: { sequences: 2, response: 16 },
+      cells: i(0, 1, 16, 0),
+      predictors: i(1, 2, 4, 1),
+      targets: i(7, 2, 9, 7),
+      responseMask: f(1, 1, 1, 0),
+      last: i(3, 5),
+    });
+  });
+
+  it('leaves the numbers of some sequences where they are in the grid of all', () => {
+    const batch = packedResponseBatch(two, 0, { grid: { sequences: 5, response: 3 }, lines: [4, 1] });
+    expect(batch.cells).toEqual(i(12, 13, 3, 12));
+    const grid = f(...Array.from({ length: 15 }, (_, cell) => 10 * cell));
+    expect(takeCells(grid, batch)).toEqual(f(120, 130, 30, 120));
+    expect(putCells(f(1, 2, 3, 4), batch)).toEqual(f(0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0));
   });
 
   it('holds every sequence once, whole and apart, in few rows of few sizes', () => {
-    const many = fc.array(fc.record({ promptIds: ids(1), responseIds: ids(0) }), { minLength: 1, maxLength: 60 });
     fc.assert(
       fc.property(many, (all) => {
-        const { tokens, last, ...batch } = packedResponseBatch(all, 0);
-        const lengths = all.map(({ promptIds, responseIds }) => promptIds.length + responseIds.length);
+        const { tokens, grid, last, ...batch } = packedResponseBatch(all.map(whole), 0);
+        const lengths = all.map(({ prompt, response }) => prompt.length + response.length);
         expect(tokens.segments.filter((segment) => segment > 0).length).toBe(lengths.reduce((a, b) => a + b, 0));
-        expect([tokens.seq % 16, batch.response % 16]).toEqual([0, 0]);
+        expect([tokens.seq % 16, grid.response % 16]).toEqual([0, 0]);
         // Best-fit decreasing needs at most 11/9 of the fewest rows and one more; rounding adds an eighth.
         const fewest = Math.ceil(lengths.reduce((a, b) => a + b, 0) / tokens.seq);
         expect(tokens.batch).toBeLessThanOrEqual(Math.min(all.length, (11 / 9) * fewest + 1) * 1.125 + 1);
-        all.forEach(({ promptIds, responseIds }, index) => {
+        let next = 0;
+        all.forEach(({ prompt, response }, index) => {
           const from = last[index]! + 1 - lengths[index]!;
-          const at = <T extends Int32Array>(values: T): number[] => [...values.subarray(from, last[index]! + 1)];
-          expect(at(tokens.ids)).toEqual([...promptIds, ...responseIds]);
-          expect(at(tokens.positions)).toEqual(lengths[index]! > 0 ? [...Array(lengths[index]!).keys()] : []);
+          const at = (values: Int32Array): number[] => [...values.subarray(from, last[index]! + 1)];
+          expect(at(tokens.ids)).toEqual([...prompt, ...response]);
+          expect(at(tokens.positions)).toEqual(lengths.slice(index, index + 1).flatMap((n) => [...Array(n).keys()]));
           expect(new Set(at(tokens.segments)).size).toBe(1);
           expect(Math.floor(from / tokens.seq)).toBe(Math.floor(last[index]! / tokens.seq));
-          responseIds.forEach((id, t) => {
-            expect(tokens.ids[batch.predictors[index * batch.response + t]! + 1]).toBe(id);
+          response.forEach((id, t) => {
+            const expected = [index * grid.response + t, from + prompt.length + t - 1, id, 1];
+            expect([batch.cells[next], batch.predictors[next], batch.targets[next], batch.responseMask[next]]).toEqual(
+              expected,
+            );
+            next++;
           });
         });
+        expect(batch.responseMask.reduce((sum, flag) => sum + flag, 0)).toBe(next);
       }),
+      { seed: 2, numRuns: 50 },
     );
   });
 });
 
-describe('responseCells', () => {
-  it('gives every response token once, and fills up what is left', () => {
-    fc.assert(
-      fc.property(sequences, (all) => {
-        const batch = packedResponseBatch(all, 0);
-        const found = responseCells(batch);
-        const kept = <T extends Int32Array | Float32Array>(values: T): number[] =>
-          [...takeCells(values, found)].filter((_, at) => found.mask[at] === 1);
-        expect(kept(batch.ids)).toEqual(all.flatMap(({ responseIds }) => [...responseIds]));
-        expect(kept(batch.mask.map((flag, cell) => flag * (cell + 0.5)))).toEqual(
-          [...found.cells].filter((_, at) => found.mask[at] === 1).map((cell) => cell + 0.5),
-        );
-        expect(found.cells.length).toBeLessThanOrEqual(batch.mask.length);
-      }),
-    );
-  });
+it('numbers of response tokens go into a grid and come back', () => {
+  fc.assert(
+    fc.property(many, (all) => {
+      const batch = packedResponseBatch(all.map(whole), 0);
+      const numbers = Float32Array.from(batch.cells, (_, n) => n + 1);
+      const grid = putCells(numbers, batch);
+      const tokens = all.reduce((sum, { response }) => sum + response.length, 0);
+      expect([...takeCells(grid, batch).subarray(0, tokens)]).toEqual([...numbers.subarray(0, tokens)]);
+      const { response: columns } = batch.grid;
+      const mask = all.flatMap(({ response }) =>
+        Array.from({ length: columns }, (_, t) => (t < response.length ? 1 : 0)),
+      );
+      expect([...gridMask(batch)]).toEqual(mask);
+      expect([...grid].map((value) => (value === 0 ? 0 : 1))).toEqual(mask);
+    }),
+    { seed: 3, numRuns: 50 },
+  );
 });

@@ -1,7 +1,7 @@
 /** Batched generation with a cache against a full forward pass for every token. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { responseLogProbs } from '../../src/alignment/score-responses.ts';
-import { responseBatch } from '../../src/batch/response-batch.ts';
+import { promptAndResponse, responseBatch } from '../../src/batch/response-batch.ts';
 import type { GenerateOptions } from '../../src/decoding/decode-steps.ts';
 import { generate } from '../../src/decoding/generate.ts';
 import { ConfigError } from '../../src/errors.ts';
@@ -20,7 +20,7 @@ const greedy = { ...sampled, temperature: 0 };
 /** log-probabilities of every next token after some ids, by a full pass. */
 function nextLogProbs(model: Model, ids: Int32Array, temperature: number): number[] {
   const { vocab } = model.dimensions;
-  const everyToken = Array.from({ length: vocab }, (_, id) => ({ promptIds: ids, responseIds: Int32Array.of(id) }));
+  const everyToken = Array.from({ length: vocab }, (_, id) => promptAndResponse(ids, Int32Array.of(id)));
   return [...responseLogProbs(model, responseBatch(everyToken, 0), temperature)];
 }
 
@@ -49,12 +49,12 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const model = tinyModel(style);
     const responses = generate(model, prompts, { ...sampled, topK: 20, topP: 0.9 }, tinyStop, seededRandom(2));
     const batch = responseBatch(
-      responses.map(({ ids }, row) => ({ promptIds: prompts[row]!, responseIds: ids })),
+      responses.map(({ ids }, row) => promptAndResponse(prompts[row]!, ids)),
       tinyStop.padId,
     );
     const full = responseLogProbs(model, batch, sampled.temperature);
     responses.forEach(({ ids, logProbs }, row) => {
-      const start = row * batch.response;
+      const start = row * batch.grid.response;
       expect(logProbs).toBeAllclose(full.slice(start, start + ids.length), { rtol: 1e-4, atol: 1e-4 });
     });
     disposeModel(model);

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { responseLogProbs, responseScores } from '../../src/alignment/score-responses.ts';
-import { responseBatch } from '../../src/batch/response-batch.ts';
+import { promptAndResponse, responseBatch } from '../../src/batch/response-batch.ts';
 import { generate } from '../../src/decoding/generate.ts';
 import { answerPrompts, judged, meanAnswer } from '../../src/evaluation/answer-prompts.ts';
 import type { ChatPrompt } from '../../src/evaluation/chat-prompts.ts';
@@ -45,7 +45,7 @@ describe.each(lanesToTest())('answerPrompts on the %s lane', (lane) => {
       const response = decodeResponse(ids, tokenizer);
       expect(answer).toMatchObject({ prompt: prompts[i], response, ended, length: ids.length });
       expect(answer.judgement).toEqual(i === 4 ? null : judgeOf(i).score(response));
-      const alone = responseBatch([{ promptIds: promptIds[i]!, responseIds: ids }], tokenizer.padId);
+      const alone = responseBatch([promptAndResponse(promptIds[i]!, ids)], tokenizer.padId);
       const sum = (values: Float32Array): number => values.reduce((total, x) => total + x, 0);
       const [p, q] = [policy, reference].map((model) => sum(responseLogProbs(model, alone, options.temperature)));
       expect([answer.kl, answer.reward]).toBeAllclose([p! - q!, (responseScores(reward, alone)[0]! - 0.5) / 4], {

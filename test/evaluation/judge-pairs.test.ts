@@ -20,17 +20,15 @@ function row(seed: number, lengths: [number, number], gold: [number, number] | [
 }
 
 describe('pairIds', () => {
-  it('cuts both sequences after the prompt they share', () => {
+  it('learns both sequences after the prompt they share', () => {
     const pair = {
       ...row(1, [2, 1], [1, 0]),
       chosen_ids: Int32Array.of(1, 5, 6, 7),
       rejected_ids: Int32Array.of(1, 5, 8),
     };
     const { chosen, rejected } = pairIds({ ...pair, prompt_length: 2 });
-    expect(
-      [chosen.promptIds, chosen.responseIds, rejected.promptIds, rejected.responseIds].map((ids) => [...ids]),
-    ).toEqual(
-      [[1, 5], [6, 7], [1, 5], [8]], // biome-ignore format: rows
+    expect([chosen.ids, chosen.learned, rejected.ids, rejected.learned].map((values) => [...values])).toEqual(
+      [[1, 5, 6, 7], [0, 0, 1, 1], [1, 5, 8], [0, 0, 1]], // biome-ignore format: rows
     );
   });
 });

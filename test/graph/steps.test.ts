@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { responseLogProbsAndEntropy, responseScores, responseValues } from '../../src/alignment/score-responses.ts';
 import { packSequences } from '../../src/batch/packing.ts';
-import { responseBatch } from '../../src/batch/response-batch.ts';
+import { gridMask, promptAndResponse, responseBatch } from '../../src/batch/response-batch.ts';
 import { InvariantError } from '../../src/errors.ts';
 import type { AdamW, AdamWOptions } from '../../src/execution/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
@@ -46,21 +46,22 @@ const rows = packSequences(
   0,
 );
 const pairs = [1, 2, 3].map((seed) => ({
-  chosen: { promptIds: tinyIds(4, seed), responseIds: tinyIds(2 + seed, 10 + seed) },
-  rejected: { promptIds: tinyIds(4, seed), responseIds: tinyIds(5, 20 + seed) },
+  chosen: promptAndResponse(tinyIds(4, seed), tinyIds(2 + seed, 10 + seed)),
+  rejected: promptAndResponse(tinyIds(4, seed), tinyIds(5, 20 + seed)),
   margin: seed / 10,
 }));
 const batch = responseBatch(
-  [1, 2, 3, 4].map((seed) => ({ promptIds: tinyIds(2 + seed, seed), responseIds: tinyIds(6 - seed, 10 + seed) })),
+  [1, 2, 3, 4].map((seed) => promptAndResponse(tinyIds(2 + seed, seed), tinyIds(6 - seed, 10 + seed))),
   0,
   { seq: 12, response: 6 },
 );
+const mask = gridMask(batch);
 const rollout: PpoRows = {
   batch,
-  oldLogProbs: batch.mask.map((flag, i) => flag * (-3 - (i % 5) / 10)),
-  oldValues: batch.mask.map((flag, i) => (flag * (i % 7)) / 7),
-  advantages: batch.mask.map((flag, i) => flag * ((i % 3) - 1)),
-  returns: batch.mask.map((flag, i) => (flag * (i % 4)) / 2),
+  oldLogProbs: mask.map((flag, i) => flag * (-3 - (i % 5) / 10)),
+  oldValues: mask.map((flag, i) => (flag * (i % 7)) / 7),
+  advantages: mask.map((flag, i) => flag * ((i % 3) - 1)),
+  returns: mask.map((flag, i) => (flag * (i % 4)) / 2),
 };
 
 const teachers = new WeakMap<Model, Model>();

@@ -1,7 +1,7 @@
 /** PPO's two updates: exact at the policy that sampled, whole or in micro-batches, and in the direction of advantages. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { responseLogProbs, responseValues } from '../../src/alignment/score-responses.ts';
-import { packedResponseBatch, responseBatch } from '../../src/batch/response-batch.ts';
+import { gridMask, packedResponseBatch, promptAndResponse, responseBatch } from '../../src/batch/response-batch.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel } from '../../src/model/model.ts';
@@ -20,10 +20,11 @@ const options = { learningRate: 0.003, clipNorm: 1, where: 'ppo' };
 const policyLoss = ppoPolicy({ clipRange: 0.2, temperature });
 const valueLoss = ppoValue({ clipRange: 0.2 });
 const sequences = [1, 2, 3, 4].map((seed) => {
-  return { promptIds: tinyIds(2 + seed, seed), responseIds: tinyIds(6 - seed, 10 + seed) };
+  return promptAndResponse(tinyIds(2 + seed, seed), tinyIds(6 - seed, 10 + seed));
 });
 const batch = responseBatch(sequences, 0, { seq: 12, response: 6 });
-const alternating = batch.mask.map((flag, i) => flag * (Math.floor(i / 6) % 2 === 0 ? 1 : -1));
+const mask = gridMask(batch);
+const alternating = mask.map((flag, i) => flag * (Math.floor(i / 6) % 2 === 0 ? 1 : -1));
 
 /** Rows as a rollout of these models would give them. */
 function rowsOf(policy: Model, critic: Model): PpoRows {
@@ -33,24 +34,13 @@ function rowsOf(policy: Model, critic: Model): PpoRows {
     oldLogProbs: responseLogProbs(policy, batch, temperature),
     oldValues,
     advantages: alternating,
-    returns: oldValues.map((value, i) => batch.mask[i]! * (value + 1)),
+    returns: oldValues.map((value, i) => mask[i]! * (value + 1)),
   };
 }
 
-function take(rows: PpoRows, indices: number[]): PpoRows {
-  const pick = (x: Float32Array): Float32Array =>
-    Float32Array.from(indices.flatMap((row) => [...x.subarray(6 * row, 6 * row + 6)]));
-  return {
-    batch: packedResponseBatch(
-      indices.map((index) => sequences[index]!),
-      0,
-      6,
-    ),
-    oldLogProbs: pick(rows.oldLogProbs),
-    oldValues: pick(rows.oldValues),
-    advantages: pick(rows.advantages),
-    returns: pick(rows.returns),
-  };
+function take(rows: PpoRows, lines: number[]): PpoRows {
+  const some = lines.map((line) => sequences[line]!);
+  return { ...rows, batch: packedResponseBatch(some, 0, { grid: batch.grid, lines }) };
 }
 
 describe.each(lanesToTest())('on the %s lane', (lane) => {

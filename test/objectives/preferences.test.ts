@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { responseScores } from '../../src/alignment/score-responses.ts';
 import { chunks } from '../../src/batch/chunks.ts';
-import { responseBatch } from '../../src/batch/response-batch.ts';
+import { promptAndResponse, responseBatch } from '../../src/batch/response-batch.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import type { PairIds } from '../../src/objectives/bradley-terry.ts';
@@ -20,8 +20,8 @@ const centred = preferences({ centring: 0.1, padId: 0 });
 const pairs: PairIds[] = [2, 5, 14].map((length, i) => {
   const promptIds = tinyIds(4, i);
   return {
-    chosen: { promptIds, responseIds: tinyIds(length, 10 + i) },
-    rejected: { promptIds, responseIds: tinyIds(3, 20 + i) },
+    chosen: promptAndResponse(promptIds, tinyIds(length, 10 + i)),
+    rejected: promptAndResponse(promptIds, tinyIds(3, 20 + i)),
     margin: 0,
   };
 });

@@ -31,7 +31,7 @@ interface Objectives {
 const expected = fixture<Objectives>('objectives.json');
 
 /** Rows and columns of a [batch, response] fixture. */
-const gridOf = (from: FixtureTensor) => ({ batch: from.shape[0]!, response: from.shape[1]! });
+const gridOf = (from: FixtureTensor) => ({ sequences: from.shape[0]!, response: from.shape[1]! });
 
 describe('KL estimators', () => {
   it.each(['k1', 'k2', 'k3'] as const)('gives %s per token', (estimator) => {

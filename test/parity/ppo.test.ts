@@ -81,7 +81,7 @@ function experience(policy: Model, reference: Model, critic: Model, rollout: Rol
     take(tf.tidy(() => scoresAt(critic.dimensions, modelWeights(critic), batch.inputs, batch.at))),
     responseMask,
   );
-  const grid = { batch: rollout.inputIds.shape[0]!, response: ppo.responseWidth };
+  const grid = { sequences: rollout.inputIds.shape[0]!, response: ppo.responseWidth };
   const { rewards, kl } = shapeRewards(
     grid,
     {
