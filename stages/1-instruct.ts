@@ -7,51 +7,38 @@
  *   After   Wei et al. 2022 (FLAN, arXiv:2109.01652)
  */
 import { join } from 'node:path';
+import type { TokenBatch } from '../src/batch/token-batch.ts';
 import { rowBatches } from '../src/batch/token-batch.ts';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { instructCard } from '../src/checkpoint/stage-cards.ts';
-import { trainedHash } from '../src/checkpoint/trained-hash.ts';
-import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
+import { disposeTrained, saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import type { ValidationSet } from '../src/evaluation/validation.ts';
 import { describeValidation, measureValidation, requireMeasure, validationSet } from '../src/evaluation/validation.ts';
-import type { CursorState } from '../src/examples/cursor.ts';
-import { createCursor } from '../src/examples/cursor.ts';
 import type { InstructDataset, InstructPlan } from '../src/examples/instruct-dataset.ts';
 import { planInstruct, prepareInstruct } from '../src/examples/instruct-dataset.ts';
 import { describeStatistics, instructColumns } from '../src/examples/instruction-table.ts';
-import { readAhead } from '../src/examples/read-ahead.ts';
 import { mixtureColumns } from '../src/examples/render-mixture.ts';
 import type { TrainingData } from '../src/examples/tokenized-examples.ts';
 import { openPacked } from '../src/examples/tokenized-packed.ts';
 import { openPadded } from '../src/examples/tokenized-padded.ts';
-import { disposeAdamW } from '../src/execution/adamw.ts';
 import { learn } from '../src/execution/learn.ts';
 import type { RunShapes } from '../src/execution/memory-estimate.ts';
 import { announceMemory } from '../src/execution/memory-estimate.ts';
-import { learningRateAt, shortenedWarmups } from '../src/execution/schedule.ts';
+import { shortenedWarmups } from '../src/execution/schedule.ts';
 import { atomicCopy } from '../src/files/atomic-copy.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
-import { GRAPHS_MADE, graphsMade } from '../src/graph/mode.ts';
-import { disposeModel } from '../src/model/model.ts';
+import { GRAPHS_MADE } from '../src/graph/mode.ts';
+import type { Model } from '../src/model/model.ts';
 import { nextToken } from '../src/objectives/next-token.ts';
-import { seededRandom, stepSeed } from '../src/random.ts';
+import { seededRandom } from '../src/random.ts';
 import { mixtureLines } from '../src/report/mixture-table.ts';
-import type { Scores } from '../src/report/validation-log.ts';
-import {
-  describeScores,
-  openValidationLog,
-  shownScores,
-  validationMetrics,
-  validationSamples,
-} from '../src/report/validation-log.ts';
-import { endStep } from '../src/run/end-step.ts';
-import type { BestState } from '../src/run/keep-best.ts';
-import { openMetrics } from '../src/run/metrics.ts';
+import { openValidationLog, validationMeasures, validationSamples } from '../src/report/validation-log.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import { recordLength } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
+import { trainingLoop } from '../src/run/training-loop.ts';
 import { describeLosses } from '../src/tasks/tasks.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
@@ -68,12 +55,6 @@ export const instructMetrics = {
   'speed/tokens_per_second': 'Tokens of rows (prompt, target, padding) a second, of the update alone.',
   'speed/graphs': GRAPHS_MADE,
 } as const;
-
-interface State {
-  readonly step: number;
-  readonly cursor: CursorState;
-  readonly best: BestState<Scores>;
-}
 
 const parents = { model: { role: 'base model', takes: 'language model', inChain: 'base' } } as const;
 
@@ -174,12 +155,18 @@ function stepCount({ training }: InstructConfig, data: TrainingData): number {
   return Math.max(1, Math.round((training.epochs * data.units) / data.perUpdate));
 }
 
+/** Rows in micro-batches, and how many tokens they are. */
+function layOut(model: Model, rows: TokenBatch, microBatch: number | null) {
+  const microBatches = rowBatches(rows, microBatch ?? rows.batch).map((part) => nextToken.layOut(model, part));
+  return { microBatches, size: rows.ids.length };
+}
+
 async function run(config: InstructConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
+  const { keepLast } = config.checkpoints;
   const { parent, tokenizer, dimensions, training, plan, validation: set } = await prepare(config);
   await folder.recordParent('model', parent);
-  await folder.recordInput('tables', config.data.tables);
-  await folder.recordInput('templates', config.data.templates);
+  for (const role of ['tables', 'templates'] as const) await folder.recordInput(role, config.data[role]);
 
   // 1. Mix tasks, render templates, tokenize; loss on the target only. The tables are what a notebook opens.
   const dataset = await makeDataset(config, plan, tokenizer);
@@ -187,93 +174,48 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   for (const line of [...mixtureLines(dataset.mixture), ...dataLines(plan, set)]) progress.say(line);
 
   // 2. The base model, or the checkpoint to resume.
-  const sizes = memoryShapes(config, dataset, plan.trained.length);
-  const models = { trained: [{ dimensions, head: 'tokens', plan: training }] as const, others: [] };
-  await announceMemory(progress.say, config.memory.limitGb, models, sizes);
-  const random = seededRandom(config.run.seed, 'adapters');
-  const { model, adam, state } = startOrResume<State>(
-    folder,
-    { ...config.optimizer, rateOf: rateOf(dimensions, config.tuning) },
-    () => loadModelFolder(parent.folder, { plan: training, random, tokenizer, say: progress.say }).model,
-    config.memory.recompute,
-  );
+  const models = { trained: [{ dimensions, head: 'tokens', plan: training } as const], others: [] };
+  const shapes = memoryShapes(config, dataset, plan.trained.length);
+  await announceMemory(progress.say, config.memory.limitGb, models, shapes);
+  const optimizer = { ...config.optimizer, rateOf: rateOf(dimensions, config.tuning) };
+  const base = { plan: training, random: seededRandom(config.run.seed, 'adapters'), tokenizer, say: progress.say };
+  const begin = (): Model => loadModelFolder(parent.folder, base).model;
+  const trained = startOrResume(folder, optimizer, begin, config.memory.recompute);
+  const { model, adam, state } = trained;
   const data = openData(config, folder.file('instruct.arrow'), tokenizer);
-  const { microBatch } = config.training;
   const steps = await recordLength(context, stepCount(config, data), { optimizer: config.optimizer });
-  const first = state?.step ?? 0;
-  const cursor = createCursor(data.units, state?.cursor ?? config.run.seed);
-  const batches = readAhead(cursor, data.perUpdate, steps - first, (units) => {
-    const rows = data.take(units);
-    const microBatches = rowBatches(rows, microBatch ?? rows.batch).map((part) => nextToken.layOut(model, part));
-    return { microBatches, size: rows.ids.length };
-  });
-  const metrics = openMetrics(folder.file('metrics.arrow'), instructMetrics, {
-    resumeFromStep: state?.step,
-  });
-  const validation = openValidationLog(
-    'instruct',
-    folder,
-    config.evaluation,
-    {
-      measure: () => measureValidation(model, tokenizer, set),
-      weights: () => trainedHash(model),
-      write: async ({ step, measured }, beatsStart) => {
-        const card = instructCard(config, { ...measured, step, beatsStart });
-        const parts = { tokenizer, base: parent.path, card };
-        await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, parts));
-      },
-    },
-    state,
-  );
-  const save = async (step: number): Promise<void> => {
-    await metrics.flush();
-    await validation.flush();
-    const saved: State = { step, cursor: batches.state(), best: validation.best.state() };
-    await saveTraining(folder.path, config.checkpoints.keepLast, { model, adam }, tokenizer, saved);
-  };
+  progress.say(`instruct  ${describeStatistics(dataset.statistics)}; ${steps} steps of ${describeUnit(config)}`);
 
   // 3. Masked cross-entropy; the step that is best on validation rows is kept.
-  const { clipNorm } = config.optimizer;
-  progress.say(`instruct  ${describeStatistics(dataset.statistics)}; ${steps} steps of ${describeUnit(config)}`);
-  let tokens = 0;
-  const bar = progress.phase('instruct', steps, { unit: 'tokens', start: first });
-  let scores = state?.best.last?.measured ?? (await validation.measure(0, false));
-  if (state === undefined) await metrics.add({ step: 0, ...validationMetrics(scores) });
-  for (let step = first + 1; step <= steps && !validation.best.hasStopped(); step++) {
-    const { microBatches, size } = batches.next();
-    const learningRate = learningRateAt(config.optimizer, step - 1, steps);
-    const began = performance.now();
-    const update = await learn(model, adam, nextToken, microBatches, {
-      learningRate,
-      clipNorm,
-      where: `instruct step ${step}`,
-      dropoutSeed: stepSeed(config.run.seed, step),
-    });
-    const speed = size / ((performance.now() - began) / 1000);
-    tokens += size;
-    const measure = step % config.evaluation.everySteps === 0 || step === steps;
-    if (measure) scores = await validation.measure(step, step === steps);
-    await metrics.add({
-      step,
-      'loss/train': update.loss,
-      ...(measure && validationMetrics(scores)),
-      'optimizer/learning_rate': learningRate,
-      'optimizer/gradient_norm': update.gradientNorm,
-      'speed/tokens_per_second': speed,
-      'speed/graphs': graphsMade(),
-    });
-    bar.update(step, { loss: update.loss.toFixed(3), ...shownScores(scores) }, tokens);
-    const last = validation.best.hasStopped() ? step : steps;
-    await endStep(context, { step, steps: last, everySteps: config.checkpoints.everySteps }, save);
-  }
-  const { kept, summary, lines } = validation.best.finish(steps);
-  bar.finish(`step ${kept.step} is kept: ${describeScores(kept.measured)}`);
-  for (const line of lines) progress.say(line);
+  const validation = openValidationLog(folder, state?.step, () => measureValidation(model, tokenizer, set));
+  const { kept, summary } = await trainingLoop(context, config, {
+    stage: 'instruct',
+    metrics: instructMetrics,
+    model,
+    steps,
+    data: {
+      count: data.units,
+      perStep: data.perUpdate,
+      read: (units) => layOut(model, data.take(units), config.training.microBatch),
+    },
+    unit: 'tokens',
+    update: async ({ microBatches, size }, settings) => {
+      const { loss, gradientNorm } = await learn(model, adam, nextToken, microBatches, settings);
+      const made = { 'loss/train': loss, 'optimizer/gradient_norm': gradientNorm };
+      return { metrics: made, shown: { loss: loss.toFixed(3) }, size };
+    },
+    measures: validationMeasures,
+    measure: validation.measure,
+    tables: [validation],
+    save: (state, more) => saveTraining(folder.path, keepLast, trained, tokenizer, state, more),
+  });
+  data.close();
 
   // 4. The model to go on with is the best one.
-  data.close();
-  disposeModel(model);
-  disposeAdamW(adam);
+  const card = instructCard(config, { ...kept.measured, step: kept.step, beatsStart: summary.beatsStart });
+  const parts = { tokenizer, base: parent.path, card };
+  await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, parts));
+  disposeTrained(trained);
   const { loss: validationLoss, accuracy } = kept.measured;
   return { validationLoss, accuracy, ...summary, steps, ...dataset.statistics };
 }

@@ -8,56 +8,57 @@
  */
 
 import { collectRollout } from '../src/alignment/collect.ts';
+import { estimateAdvantages, rescaleToUnitVariance, whiten } from '../src/alignment/gae.ts';
 import { checkRollout } from '../src/alignment/invariants.ts';
-import { nextKlWeight } from '../src/alignment/kl.ts';
-import { learningTargets } from '../src/alignment/learning-targets.ts';
+import { klPerResponse, nextKlWeight } from '../src/alignment/kl.ts';
 import { announcePpoMemory } from '../src/alignment/ppo-memory.ts';
-import { ppoMetrics, rolloutMetrics } from '../src/alignment/ppo-metrics.ts';
+import { mean, ppoMetrics, rolloutMetrics, shownMetrics } from '../src/alignment/ppo-metrics.ts';
+import { rewardedScores, shapeRewards } from '../src/alignment/shape-rewards.ts';
 import { updateOnRollout } from '../src/alignment/update-on-rollout.ts';
+import type { CardFacts } from '../src/checkpoint/model-card.ts';
 import { ppoCard } from '../src/checkpoint/model-card.ts';
 import { checkModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { savePpo, startOrResumePpo } from '../src/checkpoint/ppo-checkpoint.ts';
 import { describeTrunks, hasAdapter, planOfCritic } from '../src/checkpoint/ppo-models.ts';
 import { keptFacts } from '../src/checkpoint/stage-cards.ts';
-import { trainedHash } from '../src/checkpoint/trained-hash.ts';
+import { disposeTrained } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import type { ChatPrompt } from '../src/evaluation/chat-prompts.ts';
 import { describePrompts } from '../src/evaluation/chat-prompts.ts';
 import type { HeldOutMeans } from '../src/evaluation/held-out-answers.ts';
-import { heldOutMeasures, measureAnswers } from '../src/evaluation/held-out-answers.ts';
-import type { CursorState } from '../src/examples/cursor.ts';
-import { createCursor } from '../src/examples/cursor.ts';
-import { decodeResponse } from '../src/examples/instruction.ts';
-import { disposeAdamW } from '../src/execution/adamw.ts';
+import { heldOutMeasures, measureAnswers, rolloutRows } from '../src/evaluation/held-out-answers.ts';
 import { learningRateAt, shortenedWarmups } from '../src/execution/schedule.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
-import { graphsMade } from '../src/graph/mode.ts';
-import type { Model } from '../src/model/model.ts';
 import { disposeModel } from '../src/model/model.ts';
-import { type RandomState, randomFromState, seededRandom } from '../src/random.ts';
-import { openPpoLog, ppoTables } from '../src/report/ppo-log.ts';
-import { endStep } from '../src/run/end-step.ts';
-import type { BestState, KeptStep } from '../src/run/keep-best.ts';
-import { keepBest } from '../src/run/keep-best.ts';
+import type { Random, RandomState } from '../src/random.ts';
+import { randomFromState, seededRandom } from '../src/random.ts';
+import { openPpoTables, ppoTables } from '../src/report/ppo-log.ts';
+import type { KeptStep } from '../src/run/keep-best.ts';
 import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunFolder } from '../src/run/run-folder.ts';
 import { recordLength } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
+import type { TrainingState } from '../src/run/training-loop.ts';
+import { trainingLoop } from '../src/run/training-loop.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadPolicyPrompts } from '../src/worlds/load-prompts.ts';
 import { PpoConfig } from './3-ppo.config.ts';
 
-interface State {
-  readonly step: number;
-  readonly cursor: CursorState;
+/** What of a run changes with its iterations, beside weights and moments. */
+interface Controls {
+  readonly random: Random;
+  /** β, the weight of the KL penalty. */
+  beta: number;
+}
+
+interface State extends TrainingState<HeldOutMeans> {
   readonly random: RandomState;
   readonly klWeight: number;
   /** Updates made by each optimizer. */
   readonly updates: { readonly policy: number; readonly critic: number };
-  readonly best: BestState<HeldOutMeans>;
 }
 
 const parents = {
@@ -107,120 +108,113 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
   const { folder, progress } = context;
   const prepared = await prepare(config, folder.recordParent);
   const { policyParent, tokenizer, prompts, heldOutPrompts } = prepared;
-  for (const [role, source] of Object.entries({ '': config.prompts, 'held-out ': config.heldOut })) {
-    for (const kind of ['file', 'tables', 'templates'] as const) {
-      if (source[kind] !== undefined) await folder.recordInput(`${role}${kind}`, source[kind]);
-    }
-  }
-  const prompt = [...prompts, ...heldOutPrompts].reduce((most, { promptIds }) => Math.max(most, promptIds.length), 0);
-  await announcePpoMemory(progress.say, config.memory.limitGb, prepared.planned, { ...config, prompt });
+  await recordPrompts(config, folder);
+  const longest = [...prompts, ...heldOutPrompts].reduce((most, { promptIds }) => Math.max(most, promptIds.length), 0);
+  await announcePpoMemory(progress.say, config.memory.limitGb, prepared.planned, { ...config, prompt: longest });
   const { models, optimizers, state } = loadModels(config, context, prepared);
-  const { sampling, updates, runtime, kl } = config;
-  const { iterations, batch: rows } = config.rollout;
-  const cursor = createCursor(prompts.length, state?.cursor ?? config.run.seed);
-  const random = state === undefined ? seededRandom(config.run.seed, 'rollouts') : randomFromState(state.random);
-  let klWeight = state?.klWeight ?? kl.weight;
-
-  const first = state?.step ?? 0;
-  const log = openPpoLog(folder, state?.step);
-  const best = openBest(config, folder, { policy: models.policy, tokenizer, base: policyParent.path }, state?.best);
-  const measureHeldOut = async (step: number): Promise<void> => {
-    const options = { sampling, klWeight: kl.weight, seed: config.run.seed };
-    const { rows: answers, measured } = measureAnswers(models.policy, models, heldOutPrompts, options, tokenizer);
-    await log.heldOut(step, answers, measured);
-    await best.add(step, measured, step === iterations);
-  };
-  const save = async (step: number): Promise<void> => {
-    await log.flush();
-    const trained = {
-      policy: { model: models.policy, adam: optimizers.policy },
-      critic: { model: models.critic, adam: optimizers.critic },
-    };
-    const made = { policy: optimizers.policy.step, critic: optimizers.critic.step };
-    const at = { step, cursor: cursor.state(), random: random.state() };
-    const saved: State = { ...at, klWeight, updates: made, best: best.state() };
-    await savePpo(folder.path, config.checkpoints.keepLast, trained, tokenizer, saved);
-  };
-
-  progress.say(
-    `ppo  ${prompts.length} prompts, ${iterations} rollouts of ${rows} responses, ${updates.epochs} epochs each`,
-  );
+  const { iterations, batch } = config.rollout;
   await recordLength(context, iterations, schedulesOf(config));
-  const bar = progress.phase('ppo', iterations, { start: first });
-  if (state === undefined) await measureHeldOut(0);
-  for (let step = first + 1; step <= iterations && !best.hasStopped(); step++) {
-    const began = performance.now();
-    const where = `ppo iteration ${step}`;
-    const asked = cursor.next(rows).map((index) => prompts[index] as ChatPrompt);
+  const length = `${iterations} rollouts of ${batch} responses, ${config.updates.epochs} epochs each`;
+  progress.say(`ppo  ${prompts.length} prompts, ${length}`);
 
-    // 1. Sample responses with the policy; read log-probabilities, values and scores off the four models.
-    const promptIds = asked.map((prompt) => prompt.promptIds);
-    const rollout = collectRollout(models, promptIds, sampling, tokenizer, random);
-    const checked = { isFirst: step === 1, checks: runtime.checks, where };
-    checkRollout(rollout, models, checked, progress.say);
+  const random = state === undefined ? seededRandom(config.run.seed, 'rollouts') : randomFromState(state.random);
+  const controls: Controls = { random, beta: state?.klWeight ?? config.kl.weight };
+  const { samples, rollouts } = openPpoTables(folder, state?.step);
+  const { kept, summary } = await trainingLoop(context, loopSettings(config), {
+    stage: 'ppo',
+    metrics: ppoMetrics,
+    model: models.policy,
+    steps: iterations,
+    data: { count: prompts.length, perStep: batch, read: (items) => items.map((i) => prompts[i] as ChatPrompt) },
+    update: async (asked, _, step) => {
+      const made = await iterate(config, { models, optimizers, tokenizer }, asked, controls, step, progress.say);
+      await rollouts.add(step, made.rows);
+      return { metrics: made.metrics, shown: shownMetrics(made.metrics) };
+    },
+    measures: heldOutMeasures,
+    measure: async (step) => {
+      const options = { sampling: config.sampling, klWeight: config.kl.weight, seed: config.run.seed };
+      const { rows, measured } = measureAnswers(models.policy, models, heldOutPrompts, options, tokenizer);
+      await samples.add(step, rows);
+      return measured;
+    },
+    tables: [samples, rollouts],
+    save: async (at, more) => {
+      const updates = { policy: optimizers.policy.step, critic: optimizers.critic.step };
+      const saved: State = { ...at, random: random.state(), klWeight: controls.beta, updates };
+      const trained = trainedOf(models, optimizers);
+      await savePpo(folder.path, config.checkpoints.keepLast, trained, tokenizer, saved, more);
+    },
+  });
 
-    // 2. Rewards: the score at the end of each response, minus a KL penalty on every token.
-    // 3. Advantages by GAE, whitened over the rollout.
-    const { missingEosScore } = config.rollout;
-    const options = { ...updates, klWeight, klEstimator: kl.estimator, missingEosScore, gae: config.gae };
-    const { shaped, targets } = learningTargets(rollout, options);
-
-    // 4. Several epochs of clipped updates of policy and critic.
-    const settings = { ...innerSettings(config, step), where, say: progress.say };
-    const inner = await updateOnRollout(models, optimizers, rollout, targets, settings, random);
-    const seconds = (performance.now() - began) / 1000;
-
-    // 5. Steer β, and write down what happened. The judge is heard, never used.
-    const answers = rollout.responses.map((ids) => decodeResponse(ids, tokenizer));
-    const gold = asked.map(({ judge }, row) => judge?.score(answers[row] as string).total ?? null);
-    const { learningRate } = settings.policy;
-    const { scores, kl: responseKl } = shaped;
-    const speed = { seconds, graphs: graphsMade() };
-    const numbers = { scores, kl: responseKl, klWeight, returns: targets.returns, gold, learningRate, ...speed };
-    const row = rolloutMetrics(rollout, numbers, inner);
-    klWeight = nextKlWeight(klWeight, kl, row['kl/response'], rows);
-    const measure = step % config.evaluation.everySteps === 0 || step === iterations;
-    await log.rollout(step, asked, answers, rollout, { ...numbers, row });
-    if (measure) await measureHeldOut(step);
-    bar.update(step, {
-      score: row['reward/score'].toFixed(2),
-      ...(row['reward/gold'] !== null && { gold: row['reward/gold'].toFixed(3) }),
-      kl: row['kl/response'].toFixed(2),
-    });
-    const last = best.hasStopped() ? step : iterations;
-    await endStep(context, { step, steps: last, everySteps: config.checkpoints.everySteps }, save);
-  }
-  const { kept, summary, lines } = best.finish(iterations);
+  const card = cardOf(config, kept, summary.beatsStart);
+  const parts = { tokenizer, base: policyParent.path, card };
+  await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, models.policy, parts));
+  for (const trained of Object.values(trainedOf(models, optimizers))) disposeTrained(trained);
+  for (const frozen of [models.reference, models.reward]) disposeModel(frozen);
   const { gold, reward, kl: klPerResponse } = kept.measured;
-  bar.finish(
-    `iteration ${kept.step} is kept: held-out ${gold === null ? '' : `gold ${gold.toFixed(3)}, `}reward ${reward.toFixed(2)}, KL ${klPerResponse.toFixed(2)} nats a response`,
-  );
-  for (const line of lines) progress.say(line);
-  for (const model of [models.policy, models.reference, models.critic, models.reward]) disposeModel(model);
-  for (const adam of Object.values(optimizers)) disposeAdamW(adam);
   return { gold, reward, klPerResponse, ...summary, keptBy: config.evaluation.best, iterations };
 }
 
-/** Keeps the policy of the best iteration in `model/`. */
-function openBest(
+/** One iteration: responses to some prompts, what they are worth, and several epochs of updates on them. */
+async function iterate(
   config: PpoConfig,
-  folder: RunFolder,
-  { policy, tokenizer, base }: { policy: Model; tokenizer: Tokenizer; base: string },
-  state: BestState<HeldOutMeans> | undefined,
+  { models, optimizers, tokenizer }: Pick<Loaded, 'models' | 'optimizers'> & { readonly tokenizer: Tokenizer },
+  asked: readonly ChatPrompt[],
+  controls: Controls,
+  step: number,
+  say: (line: string) => void,
 ) {
-  const { best, patience } = config.evaluation;
-  const write = async ({ step, measured }: KeptStep<HeldOutMeans>, beatsStart: boolean | null): Promise<void> => {
-    const { gold, reward, kl, objective } = measured;
-    const results = { gold, reward, 'KL a response': kl, 'reward − β · KL': objective };
-    const card = ppoCard(config, { ...results, ...keptFacts(best, { step, beatsStart }) });
-    await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, policy, { tokenizer, base, card }));
-  };
-  const by = best === 'reward' ? 'objective' : best;
-  const rule = { measures: heldOutMeasures, told: 'objective', by, patience } as const;
-  return keepBest<HeldOutMeans>('ppo', rule, { weights: () => trainedHash(policy), write }, state);
+  const { gae, kl, updates } = config;
+  const { random, beta } = controls;
+  const where = `ppo iteration ${step}`;
+
+  // 1. Sample responses with the policy; read log-probabilities, values and scores off the four models.
+  const promptIds = asked.map((prompt) => prompt.promptIds);
+  const rollout = collectRollout(models, promptIds, config.sampling, tokenizer, random);
+  checkRollout(rollout, models, { isFirst: step === 1, checks: config.runtime.checks, where }, say);
+  const { logProbs, referenceLogProbs, values } = rollout;
+  const responses = { mask: rollout.mask, response: rollout.batch.grid.response };
+
+  // 2. Rewards: the score at the end of each response, minus a KL penalty on every token.
+  const scores = rewardedScores(rollout.scores, rollout.ended, config.rollout.missingEosScore);
+  const shaped = shapeRewards(scores, logProbs, referenceLogProbs, responses, beta, kl.estimator);
+  const rewards = updates.whitenRewards ? rescaleToUnitVariance(shaped, responses.mask) : shaped;
+
+  // 3. Advantages by GAE, whitened over the rollout.
+  const { advantages, returns } = estimateAdvantages(rewards, values, responses, gae.gamma, gae.lambda);
+  const targets = { advantages: updates.whitenAdvantages ? whiten(advantages, responses.mask) : advantages, returns };
+
+  // 4. Several epochs of clipped updates of policy and critic.
+  const settings = { ...innerSettings(config, step), where, say };
+  const inner = await updateOnRollout(models, optimizers, rollout, targets, settings, random);
+
+  // 5. Steer β by the KL of the rollout, and tell what happened. The judge is heard, never used.
+  const responseKl = klPerResponse(logProbs, referenceLogProbs, responses);
+  controls.beta = nextKlWeight(beta, kl, mean(responseKl), asked.length);
+  const rows = rolloutRows(asked, rollout, scores, responseKl, tokenizer);
+  const numbers = { scores, kl: responseKl, klWeight: beta, returns, gold: rows.map(({ gold }) => gold) };
+  return { rows, metrics: rolloutMetrics(rollout, numbers, inner) };
+}
+
+/** What the model card tells. */
+function cardOf(config: PpoConfig, { step, measured }: KeptStep<HeldOutMeans>, beatsStart: boolean | null): CardFacts {
+  const { gold, reward, kl, objective } = measured;
+  const results = { gold, reward, 'KL a response': kl, 'reward − β · KL': objective };
+  return ppoCard(config, { ...results, ...keptFacts(config.evaluation.best, { step, beatsStart }) });
+}
+
+/** The reward that chooses a step is what the policy is trained for: less the KL penalty. */
+function loopSettings(config: PpoConfig) {
+  const { best } = config.evaluation;
+  return { ...config, evaluation: { ...config.evaluation, best: best === 'reward' ? ('objective' as const) : best } };
 }
 
 const schedulesOf = ({ optimizer, valueOptimizer }: PpoConfig) => ({ optimizer, valueOptimizer });
+
+function trainedOf({ policy, critic }: Loaded['models'], optimizers: Loaded['optimizers']) {
+  return { policy: { model: policy, adam: optimizers.policy }, critic: { model: critic, adam: optimizers.critic } };
+}
 
 /** Settings of the updates on the rollout of a step. */
 function innerSettings(config: PpoConfig, step: number) {
@@ -236,6 +230,15 @@ function innerSettings(config: PpoConfig, step: number) {
   };
 }
 
+async function recordPrompts({ prompts, heldOut }: PpoConfig, folder: RunFolder): Promise<void> {
+  for (const [role, source] of Object.entries({ '': prompts, 'held-out ': heldOut })) {
+    for (const kind of ['file', 'tables', 'templates'] as const) {
+      if (source[kind] !== undefined) await folder.recordInput(`${role}${kind}`, source[kind]);
+    }
+  }
+}
+
+type Loaded = ReturnType<typeof loadModels>;
 type Prepared = Awaited<ReturnType<typeof prepare>>;
 
 /** The parents and the prompts; refuses what does not fit together. No weights are read. */

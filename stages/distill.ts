@@ -10,20 +10,14 @@
 import { rowBatches } from '../src/batch/token-batch.ts';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { distillCard } from '../src/checkpoint/stage-cards.ts';
-import { trainedHash } from '../src/checkpoint/trained-hash.ts';
-import { saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
+import { disposeTrained, saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { type ExampleValidation, exampleValidation } from '../src/evaluation/example-validation.ts';
-import { measureValidation, type ValidationSet } from '../src/evaluation/validation.ts';
-import type { CursorState } from '../src/examples/cursor.ts';
-import { createCursor } from '../src/examples/cursor.ts';
-import { readAhead } from '../src/examples/read-ahead.ts';
-import type { TrainingData } from '../src/examples/tokenized-examples.ts';
+import { measureValidation } from '../src/evaluation/validation.ts';
 import { openPacked } from '../src/examples/tokenized-packed.ts';
-import { disposeAdamW } from '../src/execution/adamw.ts';
 import { type Learned, learn } from '../src/execution/learn.ts';
-import { learningRateAt, shortenedWarmups } from '../src/execution/schedule.ts';
+import { shortenedWarmups } from '../src/execution/schedule.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
-import { GRAPHS_MADE, graphsMade } from '../src/graph/mode.ts';
+import { GRAPHS_MADE } from '../src/graph/mode.ts';
 import type { ModelDimensions } from '../src/model/dimensions.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel, newModel, trainNothing } from '../src/model/model.ts';
@@ -31,22 +25,14 @@ import { parameterCount } from '../src/model/parameter-table.ts';
 import { studentDimensions } from '../src/model/student-dimensions.ts';
 import { askTeacher, distillation, layOutForBoth } from '../src/objectives/distill.ts';
 import { seededRandom } from '../src/random.ts';
-import type { Scores, ValidationLog } from '../src/report/validation-log.ts';
-import {
-  describeScores,
-  openValidationLog,
-  shownScores,
-  validationMetrics,
-  validationSamples,
-} from '../src/report/validation-log.ts';
-import { endStep } from '../src/run/end-step.ts';
-import type { BestState, KeptStep } from '../src/run/keep-best.ts';
-import { openMetrics } from '../src/run/metrics.ts';
+import type { Scores } from '../src/report/validation-log.ts';
+import { openValidationLog, validationMeasures, validationSamples } from '../src/report/validation-log.ts';
 import { openParent, type Parent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunFolder } from '../src/run/run-folder.ts';
 import { recordLength } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
+import { describeMeasured, trainingLoop } from '../src/run/training-loop.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { DistillConfig } from './distill.config.ts';
@@ -63,12 +49,6 @@ export const distillMetrics = {
   'speed/tokens_per_second': 'Tokens of rows (prompt, target, padding) a second, of the update alone.',
   'speed/graphs': GRAPHS_MADE,
 } as const;
-
-interface State {
-  readonly step: number;
-  readonly cursor: CursorState;
-  readonly best: BestState<Scores>;
-}
 
 const parents = {
   teacher: { role: 'teacher', takes: 'language model', inChain: 'instruct' },
@@ -139,104 +119,68 @@ function stepsOf({ training }: DistillConfig, data: { units: number; perUpdate: 
 
 async function run(config: DistillConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
+  const { keepLast } = config.checkpoints;
   const { tokenizer, validation: prepared, ...parents } = await prepare(config);
   await record(folder, config, parents);
-  for (const line of [`distill  ${describeModels(parents.dimensions, parents.sizes)}`, ...prepared.lines])
-    progress.say(line);
+  progress.say(`distill  ${describeModels(parents.dimensions, parents.sizes)}`);
+  for (const line of prepared.lines) progress.say(line);
 
   // 1. The teacher, which is never changed, and the student: new, from a checkpoint, or where its run was stopped.
   const teacher = loadModelFolder(parents.teacher.folder, { plan: trainNothing(), tokenizer, say: progress.say }).model;
   const begin = (): Model => newStudent(config, { ...parents, tokenizer });
-  const { model, adam, state } = startOrResume<State>(folder, config.optimizer, begin);
-  // 2. The packed rows of stage 1, and what both are measured on.
-  const data = openData(config, tokenizer, prepared);
-  const steps = await recordLength(context, stepsOf(config, data), { optimizer: config.optimizer });
-  const first = state?.step ?? 0;
+  const trained = startOrResume(folder, config.optimizer, begin);
+  const { model, adam, state } = trained;
   const models = { student: model, teacher };
   const objective = distillation(config.distill);
-  const batches = openBatches(config, data, models, {
-    count: steps - first,
-    at: state?.cursor,
-  });
-  const metrics = openMetrics(folder.file('metrics.arrow'), distillMetrics, { resumeFromStep: state?.step });
-  const validation = openValidation(config, folder, { model, tokenizer, set: prepared.set, state });
-  const goal = measureValidation(teacher, tokenizer, prepared.set);
-  progress.say(`teacher  ${describeScores(goal)}`);
-  let scores = state?.best.last?.measured ?? (await validation.measure(0, false));
-  if (state === undefined) await metrics.add({ step: 0, ...validationMetrics(scores) });
-  const save = async (step: number): Promise<void> => {
-    await metrics.flush();
-    await validation.flush();
-    const saved: State = { step, cursor: batches.state(), best: validation.best.state() };
-    await saveTraining(folder.path, config.checkpoints.keepLast, { model, adam }, tokenizer, saved);
-  };
+
+  // 2. The packed rows of stage 1, and what both are measured on.
+  const data = openData(config, tokenizer, prepared);
+  const { rows, microBatch } = config.training;
+  const steps = await recordLength(context, stepsOf(config, data), { optimizer: config.optimizer });
+  const validation = openValidationLog(folder, state?.step, () => measureValidation(model, tokenizer, prepared.set));
+  const { loss, accuracy } = measureValidation(teacher, tokenizer, prepared.set);
+  const goal = { loss, accuracy };
+  progress.say(`teacher  ${describeMeasured(validationMeasures, goal)}`);
 
   // 3. The teacher's probabilities and the right tokens, mixed; the step that is best on validation rows is kept.
-  const bar = progress.phase('distill', steps, { unit: 'tokens', start: first });
-  const size = data.perUpdate * data.length;
-  for (let step = first + 1; step <= steps && !validation.best.hasStopped(); step++) {
-    const batch = batches.next();
-    const learningRate = learningRateAt(config.optimizer, step - 1, steps);
-    const began = performance.now();
-    const parts = config.distill.alpha > 0 ? batch.map((rows) => askTeacher(models, rows)) : batch;
-    const update = await learn(model, adam, objective, parts, {
-      learningRate,
-      clipNorm: config.optimizer.clipNorm,
-      where: `distill step ${step}`,
-    });
-    const speed = size / ((performance.now() - began) / 1000);
-    const isMeasured = step % config.evaluation.everySteps === 0 || step === steps;
-    if (isMeasured) scores = await validation.measure(step, step === steps);
-    await metrics.add({ step, ...metricsOf(update, isMeasured ? scores : undefined, learningRate, speed) });
-    bar.update(step, { loss: update.loss.toFixed(3), ...shownScores(scores) }, (step - first) * size);
-    const last = validation.best.hasStopped() ? step : steps;
-    await endStep(context, { step, steps: last, everySteps: config.checkpoints.everySteps }, save);
-  }
+  const { kept, summary } = await trainingLoop(context, config, {
+    stage: 'distill',
+    metrics: distillMetrics,
+    model,
+    steps,
+    data: {
+      count: data.units,
+      perStep: data.perUpdate,
+      read: (units) => rowBatches(data.take(units), microBatch ?? rows).map((part) => layOutForBoth(models, part)),
+    },
+    unit: 'tokens',
+    update: async (batch, settings) => {
+      const microBatches = config.distill.alpha > 0 ? batch.map((part) => askTeacher(models, part)) : batch;
+      const update = await learn(model, adam, objective, microBatches, settings);
+      return {
+        metrics: metricsOf(update),
+        shown: { loss: update.loss.toFixed(3) },
+        size: data.perUpdate * data.length,
+      };
+    },
+    measures: validationMeasures,
+    measure: validation.measure,
+    tables: [validation],
+    save: (state, more) => saveTraining(folder.path, keepLast, trained, tokenizer, state, more),
+  });
   data.close();
-  for (const used of [model, teacher]) disposeModel(used);
-  disposeAdamW(adam);
 
   // 4. The model to go on with is the best one.
-  const { kept, summary, lines } = validation.best.finish(steps);
-  bar.finish(`step ${kept.step} is kept: ${describeScores(kept.measured)}`);
-  for (const line of lines) progress.say(line);
+  const card = distillCard(config, { ...kept.measured, step: kept.step, beatsStart: summary.beatsStart });
+  await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer, card }));
+  disposeTrained(trained);
+  disposeModel(teacher);
   return { ...named('', kept.measured), ...summary, steps, ...named('teacher', goal) };
 }
 
 /** A measurement in the summary: validationLoss and accuracy, or teacherValidationLoss and teacherAccuracy. */
 function named(whose: '' | 'teacher', { loss, accuracy }: Scores): Record<string, number | null> {
   return whose === '' ? { validationLoss: loss, accuracy } : { teacherValidationLoss: loss, teacherAccuracy: accuracy };
-}
-
-/** Batches in the order of the run's cursor, each read while the step before is running. */
-function openBatches(
-  { run, training }: DistillConfig,
-  data: TrainingData,
-  models: { readonly student: Model; readonly teacher: Model },
-  { count, at }: { count: number; at: CursorState | undefined },
-) {
-  const cursor = createCursor(data.units, at ?? run.seed);
-  return readAhead(cursor, data.perUpdate, count, (units) =>
-    rowBatches(data.take(units), training.microBatch ?? training.rows).map((part) => layOutForBoth(models, part)),
-  );
-}
-
-/** Measures the student, writes its answers down, and keeps the best model in `best/`. */
-function openValidation(
-  config: DistillConfig,
-  folder: RunFolder,
-  parts: { model: Model; tokenizer: Tokenizer; set: ValidationSet; state: State | undefined },
-): ValidationLog {
-  const { model, tokenizer, set, state } = parts;
-  const student = {
-    measure: () => measureValidation(model, tokenizer, set),
-    weights: () => trainedHash(model),
-    write: async ({ step, measured }: KeptStep<Scores>, beatsStart: boolean | null): Promise<void> => {
-      const card = distillCard(config, { step, ...measured, beatsStart });
-      await atomicFolder(folder.file('best'), (path) => writeModelFolder(path, model, { tokenizer, card }));
-    },
-  };
-  return openValidationLog('distill', folder, config.evaluation, student, state);
 }
 
 async function record(
@@ -257,21 +201,12 @@ function newStudent(
   return newModel(sizes, 'tokens', seededRandom(seed, 'initialization'));
 }
 
-function metricsOf(
-  update: Learned<'kl' | 'crossEntropy'>,
-  measured: Scores | undefined,
-  learningRate: number,
-  speed: number,
-) {
+function metricsOf({ loss, gradientNorm, stats }: Learned<'kl' | 'crossEntropy'>) {
   return {
-    'loss/train': update.loss,
-    'loss/kl': update.stats.kl,
-    'loss/cross_entropy': update.stats.crossEntropy,
-    ...(measured && validationMetrics(measured)),
-    'optimizer/learning_rate': learningRate,
-    'optimizer/gradient_norm': update.gradientNorm,
-    'speed/tokens_per_second': speed,
-    'speed/graphs': graphsMade(),
+    'loss/train': loss,
+    'loss/kl': stats.kl,
+    'loss/cross_entropy': stats.crossEntropy,
+    'optimizer/gradient_norm': gradientNorm,
   };
 }
 

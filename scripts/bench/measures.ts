@@ -107,14 +107,10 @@ export function ppoIteration(dimensions: ModelDimensions, config: PpoConfig): Me
   };
   const run = async (): Promise<number> => {
     const rollout = collectRollout(models, prompts, sampling, { padId: PAD, eosId: NEVER }, random);
-    const {
-      mask,
-      batch: { grid },
-    } = rollout;
-    const log = { ...rollout, policyLogProbs: rollout.logProbs, responseMask: mask };
-    const penalty = { klWeight: kl.weight, klEstimator: kl.estimator, missingEosScore: null };
-    const { rewards } = shapeRewards(grid, log, penalty);
-    const { advantages, returns } = estimateAdvantages(grid, rewards, rollout.values, mask, config.gae);
+    const { scores, logProbs, referenceLogProbs, values, mask, batch } = rollout;
+    const responses = { mask, response: batch.grid.response };
+    const rewards = shapeRewards(scores, logProbs, referenceLogProbs, responses, kl.weight, kl.estimator);
+    const { advantages, returns } = estimateAdvantages(rewards, values, responses, config.gae.gamma, config.gae.lambda);
     const options = {
       ...updates,
       temperature: sampling.temperature,

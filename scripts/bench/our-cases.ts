@@ -5,7 +5,8 @@
 
 import type { Rollout } from '../../src/alignment/collect.ts';
 import { collectRollout } from '../../src/alignment/collect.ts';
-import { learningTargets } from '../../src/alignment/learning-targets.ts';
+import { estimateAdvantages, whiten } from '../../src/alignment/gae.ts';
+import { shapeRewards } from '../../src/alignment/shape-rewards.ts';
 import { updateOnRollout } from '../../src/alignment/update-on-rollout.ts';
 import { promptAndResponse } from '../../src/batch/response-batch.ts';
 import { generate } from '../../src/decoding/generate.ts';
@@ -165,9 +166,11 @@ function ppo(given: PpoCase): OurCase {
 }
 
 function targetsOf({ klWeight, gamma, lambda }: PpoCase, rollout: Rollout) {
-  const whitening = { whitenRewards: false, whitenAdvantages: true };
-  const shaping = { klWeight, klEstimator: 'k1', missingEosScore: null, gae: { gamma, lambda }, ...whitening } as const;
-  return learningTargets(rollout, shaping).targets;
+  const { scores, logProbs, referenceLogProbs, values, mask, batch } = rollout;
+  const responses = { mask, response: batch.grid.response };
+  const rewards = shapeRewards(scores, logProbs, referenceLogProbs, responses, klWeight, 'k1');
+  const { advantages, returns } = estimateAdvantages(rewards, values, responses, gamma, lambda);
+  return { advantages: whiten(advantages, mask), returns };
 }
 
 function samplingOf({ newTokens, prompts }: GenerateCase | PpoCase) {

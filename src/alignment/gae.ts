@@ -1,6 +1,12 @@
 /** Generalized advantage estimation and whitening, on host arrays [sequences · response]. */
 
-import type { TokenGrid } from '../batch/response-batch.ts';
+/** Where the tokens of responses stand in per-token numbers, which are row-major [sequences, response]. */
+export interface ResponseGrid {
+  /** [sequences · response], 1 on response tokens including EOS. */
+  readonly mask: Float32Array;
+  /** Columns. */
+  readonly response: number;
+}
 
 /**
  * Advantages computed backwards in time.
@@ -11,29 +17,28 @@ import type { TokenGrid } from '../batch/response-batch.ts';
  *
  * rewards [0, 0, 1], values 0, γ = 1, λ = 0.5  →  advantages [0.25, 0.5, 1]
  *
- * @param rewards      [sequences · response]
- * @param values       [sequences · response]
- * @param responseMask [sequences · response], 1 on response tokens including EOS
+ * @param rewards, values [sequences · response]
+ * @param gamma  γ, the discount
+ * @param lambda λ, between the one-step error (0) and the whole return (1)
  * @see Schulman et al. 2016, arXiv:1506.02438, eq. 16
  */
 export function estimateAdvantages(
-  grid: TokenGrid,
   rewards: Float32Array,
   values: Float32Array,
-  responseMask: Float32Array,
-  options: { gamma: number; lambda: number },
+  { mask, response }: ResponseGrid,
+  gamma: number,
+  lambda: number,
 ): { advantages: Float32Array; returns: Float32Array } {
   const advantages = new Float32Array(rewards.length);
   const returns = new Float32Array(rewards.length);
-  for (let row = 0; row < grid.sequences; row++) {
+  for (let start = 0; start < mask.length; start += response) {
     let nextAdvantage = 0;
     let nextValue = 0;
-    for (let t = grid.response - 1; t >= 0; t--) {
-      const at = row * grid.response + t;
-      if (!responseMask[at]) continue;
+    for (let at = start + response - 1; at >= start; at--) {
+      if (!mask[at]) continue;
       const value = values[at] as number;
-      const delta = (rewards[at] as number) + options.gamma * nextValue - value;
-      nextAdvantage = delta + options.gamma * options.lambda * nextAdvantage;
+      const delta = (rewards[at] as number) + gamma * nextValue - value;
+      nextAdvantage = delta + gamma * lambda * nextAdvantage;
       nextValue = value;
       advantages[at] = nextAdvantage;
       returns[at] = nextAdvantage + value;

@@ -1,5 +1,7 @@
 /** Estimators of KL(policy ‖ reference) from sampled tokens, and the controllers of its weight. Host arithmetic. */
 
+import type { ResponseGrid } from './gae.ts';
+
 /** k1 = Δ, k2 = Δ²/2, k3 = e^−Δ − 1 + Δ, with Δ = log π − log π_ref of a token sampled from π. */
 export type KlEstimator = 'k1' | 'k2' | 'k3';
 
@@ -12,6 +14,23 @@ export function klEstimate(estimator: KlEstimator, policyLogProb: number, refere
   if (estimator === 'k1') return difference;
   if (estimator === 'k2') return 0.5 * difference * difference;
   return Math.expm1(-difference) + difference;
+}
+
+/**
+ * KL of each response [sequences] by k1: the sum of log π − log π_ref over its tokens, in nats.
+ * @param logProbs, referenceLogProbs [sequences · response]
+ */
+export function klPerResponse(
+  logProbs: Float32Array,
+  referenceLogProbs: Float32Array,
+  { mask, response }: ResponseGrid,
+): Float32Array {
+  const kl = new Float32Array(mask.length / response);
+  for (const [at, flag] of mask.entries()) {
+    const row = Math.floor(at / response);
+    if (flag) kl[row] = (kl[row] as number) + ((logProbs[at] as number) - (referenceLogProbs[at] as number));
+  }
+  return kl;
 }
 
 /** How the weight β of the KL penalty moves: not at all, or towards a KL. */

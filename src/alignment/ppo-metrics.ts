@@ -35,7 +35,7 @@ export const ppoMetrics = {
   'speed/graphs': GRAPHS_MADE,
 } as const;
 
-/** Values of one iteration that are computed in the stage. */
+/** Values of one iteration beside its rollout. */
 export interface RolloutNumbers {
   /** [sequences], missing-EOS score put in. */
   readonly scores: Float32Array;
@@ -46,13 +46,10 @@ export interface RolloutNumbers {
   readonly returns: Float32Array;
   /** [sequences], total of the judge; null where the prompt has none. */
   readonly gold: readonly (number | null)[];
-  readonly learningRate: number;
-  readonly seconds: number;
-  /** As `graphsMade` gives it. */
-  readonly graphs: number | null;
 }
 
-function mean(values: ArrayLike<number>): number {
+/** Their sum over their number. */
+export function mean(values: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += values[i] as number;
   return sum / values.length;
@@ -65,15 +62,15 @@ export function explainedVariance(values: Float32Array, returns: Float32Array, m
   return total === 0 ? 0 : 1 - maskedMoments(rest, mask).variance / total;
 }
 
-/** Metrics that not every run has. */
-type Perhaps = 'reward/gold' | 'speed/graphs';
+/** Metrics that the loop adds: rate and speed, and what is measured on held-out prompts. */
+type OfTheLoop = `held_out/${string}` | `speed/${string}` | 'optimizer/learning_rate';
 
 /** One row of metrics. */
 export function rolloutMetrics(
   rollout: Rollout,
   numbers: RolloutNumbers,
   inner: InnerLoopResult,
-): Record<Exclude<keyof typeof ppoMetrics, `held_out/${string}` | Perhaps>, number> & Record<Perhaps, number | null> {
+): Record<Exclude<keyof typeof ppoMetrics, OfTheLoop | 'reward/gold'>, number> & { 'reward/gold': number | null } {
   const score = mean(numbers.scores);
   const kl = mean(numbers.kl);
   return {
@@ -96,8 +93,15 @@ export function rolloutMetrics(
     'value/gradient_norm': inner.valueGradientNorm,
     'response/length': mean(rollout.responses.map((ids) => ids.length)),
     'response/eos_fraction': mean(rollout.ended),
-    'optimizer/learning_rate': numbers.learningRate,
-    'speed/seconds': numbers.seconds,
-    'speed/graphs': numbers.graphs,
+  };
+}
+
+/** What a bar shows of an iteration. */
+export function shownMetrics(row: ReturnType<typeof rolloutMetrics>): Record<string, string> {
+  const gold = row['reward/gold'];
+  return {
+    score: row['reward/score'].toFixed(2),
+    ...(gold !== null && { gold: gold.toFixed(3) }),
+    kl: row['kl/response'].toFixed(2),
   };
 }

@@ -1,55 +1,42 @@
 /** Per-token rewards of a rollout: the score at the last token, minus a KL penalty on every token. Host arithmetic. */
-import type { TokenGrid } from '../batch/response-batch.ts';
+import type { ResponseGrid } from './gae.ts';
 import type { KlEstimator } from './kl.ts';
 import { klEstimate } from './kl.ts';
 
-/** What the rewards are made of; arrays are [sequences · response] unless said otherwise. */
-export interface RewardParts {
-  readonly policyLogProbs: Float32Array;
-  readonly referenceLogProbs: Float32Array;
-  /** 1 on response tokens including EOS. */
-  readonly responseMask: Float32Array;
-  /** [sequences], the normalised reward-model score. */
-  readonly scores: Float32Array;
-  /** [sequences], 1 where the response ended with EOS. */
-  readonly ended: Uint8Array;
-}
-
-/** How they are combined. */
-export interface RewardShaping {
-  readonly klWeight: number;
-  readonly klEstimator: KlEstimator;
-  /** Replaces (not: is added to) the score of a response without EOS; null keeps the score. */
-  readonly missingEosScore: number | null;
+/**
+ * Scores as they are rewarded [sequences]: `missingEosScore` replaces (not: is added to) that of a response without EOS.
+ * @param ended [sequences], 1 where the response ended with EOS
+ * @param missingEosScore null keeps the score
+ * @see arXiv:2403.17031 detail 23
+ */
+export function rewardedScores(scores: Float32Array, ended: Uint8Array, missingEosScore: number | null): Float32Array {
+  return scores.map((score, row) => (ended[row] || missingEosScore === null ? score : missingEosScore));
 }
 
 /**
- * r_t = −β · kl_t, plus the score on the last response token (EOS where there is one).
- * @returns rewards [sequences · response] (0 where masked), scores as used [sequences], and KL a response [sequences] by k1, in nats
- * @see Ziegler et al. 2019, arXiv:1909.08593, eq. 2; missing EOS: arXiv:2403.17031 detail 23
+ * r_t = −β · kl_t, plus the score on the last response token (EOS where there is one); 0 where masked.
+ * @param scores [sequences], normalised reward-model scores
+ * @param logProbs, referenceLogProbs [sequences · response]
+ * @returns [sequences · response]
+ * @see Ziegler et al. 2019, arXiv:1909.08593, eq. 2
  */
 export function shapeRewards(
-  grid: TokenGrid,
-  parts: RewardParts,
-  shaping: RewardShaping,
-): { rewards: Float32Array; scores: Float32Array; kl: Float32Array } {
-  const rewards = new Float32Array(grid.sequences * grid.response);
-  const kl = new Float32Array(grid.sequences);
-  const scores = parts.scores.map((score, row) =>
-    parts.ended[row] || shaping.missingEosScore === null ? score : shaping.missingEosScore,
-  );
-  for (let row = 0; row < grid.sequences; row++) {
+  scores: Float32Array,
+  logProbs: Float32Array,
+  referenceLogProbs: Float32Array,
+  { mask, response }: ResponseGrid,
+  beta: number,
+  estimator: KlEstimator,
+): Float32Array {
+  const rewards = new Float32Array(mask.length);
+  for (const [row, score] of scores.entries()) {
     let last = -1;
-    for (let t = 0; t < grid.response; t++) {
-      const at = row * grid.response + t;
-      if (!parts.responseMask[at]) continue;
+    for (let at = row * response; at < (row + 1) * response; at++) {
+      if (!mask[at]) continue;
       last = at;
-      const policy = parts.policyLogProbs[at] as number;
-      const reference = parts.referenceLogProbs[at] as number;
-      rewards[at] = -shaping.klWeight * klEstimate(shaping.klEstimator, policy, reference);
-      kl[row] = (kl[row] as number) + (policy - reference);
+      rewards[at] = -beta * klEstimate(estimator, logProbs[at] as number, referenceLogProbs[at] as number);
     }
-    if (last >= 0) rewards[last] = (rewards[last] as number) + (scores[row] as number);
+    if (last >= 0) rewards[last] = (rewards[last] as number) + score;
   }
-  return { rewards, scores, kl };
+  return rewards;
 }

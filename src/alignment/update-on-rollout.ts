@@ -30,12 +30,8 @@ export interface InnerLoopOptions {
   readonly say: (line: string) => void;
 }
 
-/** Statistics of all updates made on one rollout. */
-export interface InnerLoopResult {
-  /** Passes begun before the target KL stopped them. */
-  readonly epochs: number;
-  readonly updates: number;
-  /** Means over the updates. */
+/** Numbers of one update of policy and critic, or their means over several. */
+interface UpdateNumbers {
   readonly policyLoss: number;
   readonly valueLoss: number;
   readonly clipFraction: number;
@@ -43,6 +39,13 @@ export interface InnerLoopResult {
   readonly ratio: number;
   readonly gradientNorm: number;
   readonly valueGradientNorm: number;
+}
+
+/** Statistics of all updates made on one rollout: means over them, unless said otherwise. */
+export interface InnerLoopResult extends UpdateNumbers {
+  /** Passes begun before the target KL stopped them. */
+  readonly epochs: number;
+  readonly updates: number;
   /** Of the last update. */
   readonly approxKl: number;
   /** Of the first update of each pass: 0, then rising. */
@@ -85,45 +88,63 @@ export async function updateOnRollout(
   const rowCount = rollout.sequences.length;
   const size = rowCount / options.minibatches;
   const takeRows = rowTaker(rollout, targets, valueOffset(models));
-  const { where } = options;
-  const policyObjective = ppoPolicy(options);
-  const valueObjective = ppoValue({ clipRange: options.valueClipRange });
-  const sums = {
-    policyLoss: 0,
-    valueLoss: 0,
-    clipFraction: 0,
-    valueClipFraction: 0,
-    ratio: 0,
-    gradientNorm: 0,
-    valueGradientNorm: 0,
-  };
+  const made: UpdateNumbers[] = [];
   const approxKlByEpoch: number[] = [];
   let approxKl = 0;
-  let updates = 0;
   const isFar = (): boolean => options.targetKl !== null && approxKl > options.targetKl;
   for (let epoch = 0; epoch < options.epochs && !isFar(); epoch++) {
     const order = random.shuffle(Array.from({ length: rowCount }, (_, row) => row));
     for (let at = 0; at < rowCount && !isFar(); at += size) {
       const microBatches = chunks(order.slice(at, at + size), options.microBatch ?? size).map(takeRows);
-      const parts = microBatches.map((rows) => policyObjective.layOut(models.policy, rows));
-      const policySettings = { ...options.policy, where: `${where} policy` };
-      const policy = await learn(models.policy, optimizers.policy, policyObjective, parts, policySettings);
-      if (updates === 0) checkFirstUpdate(options.checks, policy.stats, where, options.say);
-      const criticParts = microBatches.map((rows) => valueObjective.layOut(models.critic, rows));
-      const criticSettings = { ...options.critic, where: `${where} value model`, section: 'valueOptimizer' };
-      const value = await learn(models.critic, optimizers.critic, valueObjective, criticParts, criticSettings);
-      approxKl = policy.stats.approxKl;
+      const update = await updateBoth(models, optimizers, microBatches, options, made.length === 0);
+      approxKl = update.approxKl;
       if (at === 0) approxKlByEpoch.push(approxKl);
-      updates += 1;
-      sums.policyLoss += policy.loss;
-      sums.valueLoss += value.loss;
-      sums.clipFraction += policy.stats.clipFraction;
-      sums.valueClipFraction += value.stats.clipFraction;
-      sums.ratio += policy.stats.ratio;
-      sums.gradientNorm += policy.gradientNorm;
-      sums.valueGradientNorm += value.gradientNorm;
+      made.push(update.numbers);
     }
   }
-  const means = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / updates])) as typeof sums;
-  return { epochs: approxKlByEpoch.length, updates, ...means, approxKl, approxKlByEpoch };
+  return { epochs: approxKlByEpoch.length, updates: made.length, ...meansOf(made), approxKl, approxKlByEpoch };
+}
+
+/** One clipped update of the policy and one of the critic on a minibatch, given as micro-batches. */
+async function updateBoth(
+  models: PpoModels,
+  optimizers: { readonly policy: AdamW; readonly critic: AdamW },
+  microBatches: readonly PpoRows[],
+  options: InnerLoopOptions,
+  isFirst: boolean,
+): Promise<{ readonly numbers: UpdateNumbers; readonly approxKl: number }> {
+  const { where } = options;
+  const clipped = ppoPolicy(options);
+  const policyParts = microBatches.map((rows) => clipped.layOut(models.policy, rows));
+  const policySettings = { ...options.policy, where: `${where} policy` };
+  const policy = await learn(models.policy, optimizers.policy, clipped, policyParts, policySettings);
+  if (isFirst) checkFirstUpdate(options.checks, policy.stats, where, options.say);
+  const clippedValue = ppoValue({ clipRange: options.valueClipRange });
+  const criticParts = microBatches.map((rows) => clippedValue.layOut(models.critic, rows));
+  const criticSettings = { ...options.critic, where: `${where} value model`, section: 'valueOptimizer' };
+  const value = await learn(models.critic, optimizers.critic, clippedValue, criticParts, criticSettings);
+  const numbers = {
+    policyLoss: policy.loss,
+    valueLoss: value.loss,
+    clipFraction: policy.stats.clipFraction,
+    valueClipFraction: value.stats.clipFraction,
+    ratio: policy.stats.ratio,
+    gradientNorm: policy.gradientNorm,
+    valueGradientNorm: value.gradientNorm,
+  };
+  return { numbers, approxKl: policy.stats.approxKl };
+}
+
+function meansOf(updates: readonly UpdateNumbers[]): UpdateNumbers {
+  const mean = (name: keyof UpdateNumbers): number =>
+    updates.reduce((sum, update) => sum + update[name], 0) / updates.length;
+  return {
+    policyLoss: mean('policyLoss'),
+    valueLoss: mean('valueLoss'),
+    clipFraction: mean('clipFraction'),
+    valueClipFraction: mean('valueClipFraction'),
+    ratio: mean('ratio'),
+    gradientNorm: mean('gradientNorm'),
+    valueGradientNorm: mean('valueGradientNorm'),
+  };
 }

@@ -1,49 +1,56 @@
-/** The trained weights of the step that a run keeps, where its model is written at the end only. */
+/** The trained weights of the step that a run keeps: set aside in the run folder, with a copy in each later checkpoint. */
+import { constants, copyFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Model } from '../model/model.ts';
 import { readParameters, replaceParameters } from '../tensor/parameters.ts';
 import { readFlat, writeFlat } from './training-state.ts';
 
-/** Within a checkpoint whose own weights are those of a later step. */
+/** In the run folder while the run lasts, and in a checkpoint whose own weights are those of another step. */
 const KEPT_FILE = 'kept.safetensors';
 
-/** Weights set aside, on the host. */
+/** Weights set aside. */
 export interface KeptWeights {
   /** Sets the model's trained weights of this step aside, in place of those there were. */
   keep(step: number): void;
   /** Adds them to the checkpoint of a step that is being filled. */
-  save(folder: string, step: number): void;
-  /** Gives the model the weights that were set aside, where it is at another step. */
+  save(checkpoint: string, step: number): void;
+  /** Gives the model the weights that were set aside, where it is at another step, and removes the run's copy. */
   restore(step: number): void;
 }
 
 /**
+ * A resumed run takes what its checkpoint holds: a copy in the run folder may be of a step that no checkpoint knows.
  * @param resumed the checkpoint a run goes on from, and the step it keeps so far (null for none)
  * @throws CheckpointError where the checkpoint's copy is missing or damaged
  */
 export function openKeptWeights(
   { parameters }: Model,
+  runFolder: string,
   resumed?: { readonly folder: string; readonly step: number; readonly keptStep: number | null },
 ): KeptWeights {
   const { layout } = parameters;
-  // A copy: what is read may be the tensor's own memory.
-  const read = (): Float32Array => readParameters(parameters).slice();
-  let kept: { step: number; values: Float32Array } | null = null;
+  const file = join(runFolder, KEPT_FILE);
+  const read = (path: string): Float32Array => readFlat(path, layout, [''])[0] as Float32Array;
+  let kept: number | null = null;
+  const keep = (step: number, values = readParameters(parameters)): void => {
+    writeFlat(file, layout, { '': values }, { step: String(step) });
+    kept = step;
+  };
   if (resumed !== undefined && resumed.keptStep !== null) {
     const { folder, step, keptStep } = resumed;
-    const values = keptStep === step ? read() : (readFlat(join(folder, KEPT_FILE), layout, [''])[0] as Float32Array);
-    kept = { step: keptStep, values };
+    if (keptStep === step) keep(keptStep);
+    else keep(keptStep, read(join(folder, KEPT_FILE)));
   }
   return {
-    keep: (step) => {
-      kept = { step, values: read() };
-    },
-    save: (folder, step) => {
-      if (kept === null || kept.step === step) return;
-      writeFlat(join(folder, KEPT_FILE), layout, { '': kept.values }, { step: String(kept.step) });
+    keep: (step) => keep(step),
+    save: (checkpoint, step) => {
+      if (kept === null || kept === step) return;
+      // Shares the disk's blocks with the run's copy where the file system can.
+      copyFileSync(file, join(checkpoint, KEPT_FILE), constants.COPYFILE_FICLONE);
     },
     restore: (step) => {
-      if (kept !== null && kept.step !== step) replaceParameters(parameters, kept.values);
+      if (kept !== null && kept !== step) replaceParameters(parameters, read(file));
+      rmSync(file, { force: true });
     },
   };
 }

@@ -16,18 +16,20 @@ import { writeState } from './training-state.ts';
 /** Name of the critic's folder within a checkpoint. */
 export const CRITIC_FOLDER = 'critic';
 
-/** Saves in one rename; `state.step` names the checkpoint. */
+/** Saves, with what `more` writes, in one rename; `state.step` names the checkpoint. */
 export async function savePpo(
   runFolder: string,
   keepLast: number,
   trained: { policy: Trained; critic: Trained },
   tokenizer: Tokenizer,
   state: { readonly step: number },
+  more?: (folder: string) => void,
 ): Promise<void> {
   await saveCheckpoint(runFolder, state.step, keepLast, (folder) => {
     writeTrained(folder, trained.policy, tokenizer);
     mkdirSync(join(folder, CRITIC_FOLDER));
     writeTrained(join(folder, CRITIC_FOLDER), trained.critic, tokenizer);
+    more?.(folder);
     writeState(folder, state);
   });
 }

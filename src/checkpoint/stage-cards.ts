@@ -19,6 +19,37 @@ interface KeptMeasures {
   readonly beatsStart: boolean | null;
 }
 
+/** The settings of pre-training that decide how a model behaves. */
+export interface PretrainSettings {
+  readonly corpus: string;
+  readonly heldOut: string | null;
+  readonly tokenizer: string;
+  readonly training: { readonly steps: number; readonly rows: number; readonly length: number };
+  readonly optimizer: OptimizerSettings;
+  readonly evaluation: { readonly best: string };
+}
+
+/** The card of a pre-trained model. */
+export function pretrainCard(
+  { corpus, heldOut, tokenizer, training: { steps, rows, length }, optimizer, evaluation }: PretrainSettings,
+  kept: { readonly loss: number | null; readonly step: number; readonly beatsStart: boolean | null },
+): CardFacts {
+  const { learningRate, schedule, weightDecay } = optimizer;
+  return {
+    made: 'Pre-training',
+    base: corpus,
+    data: { corpus, 'held-out documents': heldOut ?? 'a share of the corpus', tokenizer },
+    decisions: {
+      sequences: { length, padding: 'packed, attention within a document' },
+      optimizer: { learningRate, schedule, weightDecay, steps, rows },
+    },
+    results: {
+      ...(kept.loss !== null && { 'loss on held-out documents': kept.loss }),
+      ...keptFacts(evaluation.best, kept),
+    },
+  };
+}
+
 /** The settings of instruction tuning that decide how a model behaves. */
 export interface InstructSettings {
   readonly model: string;

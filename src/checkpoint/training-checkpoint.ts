@@ -3,9 +3,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.ts';
 import type { AdamW, AdamWOptions } from '../execution/adamw.ts';
-import { createAdamW } from '../execution/adamw.ts';
+import { createAdamW, disposeAdamW } from '../execution/adamw.ts';
 import type { Model } from '../model/model.ts';
-import { TRAIN_ALL } from '../model/model.ts';
+import { disposeModel, TRAIN_ALL } from '../model/model.ts';
 import { ownedParameters, readParameters } from '../tensor/parameters.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { listCheckpoints, saveCheckpoint } from './checkpoint-list.ts';
@@ -104,6 +104,12 @@ export function startOrResume<State extends { readonly step: number }>(
     };
   const model = fresh();
   return { model, adam: createAdamW(model.parameters.layout, options), state: undefined };
+}
+
+/** Frees a model and its moments. */
+export function disposeTrained({ model, adam }: Trained): void {
+  disposeModel(model);
+  disposeAdamW(adam);
 }
 
 /** Saves everything `startOrResume` needs, and what `more` writes, in one rename; `state.step` names the checkpoint. */

@@ -1,8 +1,11 @@
 /** What PPO measures on held-out prompts: sampled answers, their scores, and the objective they stand for. */
 
+import type { Rollout } from '../alignment/collect.ts';
 import type { GenerateOptions } from '../decoding/decode-steps.ts';
+import { decodeResponse } from '../examples/instruction.ts';
 import type { Model } from '../model/model.ts';
 import { seededRandom } from '../random.ts';
+import type { Row } from '../tables/columns.ts';
 import { float32, int32, nullable, utf8 } from '../tables/columns.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { ScoringModels } from './answer-prompts.ts';
@@ -27,12 +30,12 @@ export type HeldOutMeans = {
   readonly objective: number;
 };
 
-/** What the means are called, and which way they are better. */
+/** What the means are called, in words and in metrics.arrow, and which way they are better. */
 export const heldOutMeasures = {
-  gold: { name: 'held-out gold', better: 'higher' },
-  reward: { name: 'held-out reward', better: 'higher' },
-  kl: { name: 'held-out KL', better: 'lower' },
-  objective: { name: 'held-out reward − β · KL', better: 'higher' },
+  objective: { name: 'held-out reward − β · KL', better: 'higher', metric: 'held_out/objective' },
+  reward: { name: 'held-out reward', better: 'higher', metric: 'held_out/reward' },
+  kl: { name: 'held-out KL', better: 'lower', metric: 'held_out/kl' },
+  gold: { name: 'held-out gold', better: 'higher', metric: 'held_out/gold' },
 } as const;
 
 /**
@@ -54,4 +57,20 @@ export function measureAnswers(
   const means = meanAnswer(answers);
   const measured: HeldOutMeans = { ...means, objective: means.reward - klWeight * means.kl };
   return { rows, measured };
+}
+
+/** A rollout as rows of `answerColumns`: the judge is heard on each response. */
+export function rolloutRows(
+  asked: readonly ChatPrompt[],
+  { responses }: Rollout,
+  scores: Float32Array,
+  kl: Float32Array,
+  tokenizer: Tokenizer,
+): Row<typeof answerColumns>[] {
+  return asked.map(({ prompt, judge }, i) => {
+    const ids = responses[i] as Int32Array;
+    const response = decodeResponse(ids, tokenizer);
+    const gold = judge?.score(response).total ?? null;
+    return { prompt, response, gold, reward: scores[i] as number, kl: kl[i] as number, length: ids.length };
+  });
 }

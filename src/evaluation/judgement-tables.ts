@@ -83,8 +83,3 @@ export function qualityOf(quality: PairQuality | null): Record<string, number | 
   const heldOut = { heldOutLoss: loss, heldOutAccuracy: accuracy };
   return { ...heldOut, labelAccuracy, ece: calibrationError, shorterAccuracy, groupAccuracy };
 }
-
-/** For people. */
-export function describeQuality({ loss, accuracy, calibrationError }: PairQuality): string {
-  return `held-out loss ${loss.toFixed(3)}, accuracy ${accuracy.toFixed(3)}, calibration error ${calibrationError.toFixed(3)}`;
-}

@@ -1,13 +1,8 @@
-/** What PPO writes down while it runs: metrics, every rollout, and answers to held-out prompts. */
-import type { Rollout } from '../alignment/collect.ts';
-import type { RolloutNumbers } from '../alignment/ppo-metrics.ts';
-import { ppoMetrics, type rolloutMetrics } from '../alignment/ppo-metrics.ts';
-import type { ChatPrompt } from '../evaluation/chat-prompts.ts';
-import type { HeldOutMeans, measureAnswers } from '../evaluation/held-out-answers.ts';
+/** What PPO writes down while it runs, beside metrics: every rollout, and answers to held-out prompts. */
 import { answerColumns } from '../evaluation/held-out-answers.ts';
-import { openMetrics } from '../run/metrics.ts';
 import type { RunFolder } from '../run/run-folder.ts';
 import { openSamples, sampleColumns } from '../run/samples.ts';
+import type { Row } from '../tables/columns.ts';
 
 /** What stage 3 declares of its tables beside metrics.arrow. */
 export const ppoTables = {
@@ -23,34 +18,14 @@ export const ppoTables = {
   },
 };
 
-/** The run's tables: metrics of every iteration, every rollout, and answers to the held-out prompts. */
-export function openPpoLog(folder: Pick<RunFolder, 'file'>, resumeFromStep: number | undefined) {
-  const metrics = openMetrics(folder.file('metrics.arrow'), ppoMetrics, { resumeFromStep });
-  const samples = openSamples(folder.file(ppoTables.samples.path), answerColumns, { resumeFromStep });
-  const rollouts = openSamples(folder.file(ppoTables.rollouts.path), answerColumns, { resumeFromStep });
-  return {
-    flush: async (): Promise<void> => {
-      for (const table of [metrics, samples, rollouts]) await table.flush();
-    },
-    rollout: async (
-      step: number,
-      asked: readonly ChatPrompt[],
-      answers: readonly string[],
-      rollout: Rollout,
-      numbers: RolloutNumbers & { row: ReturnType<typeof rolloutMetrics> },
-    ): Promise<void> => {
-      for (const [index, response] of answers.entries()) {
-        const prompt = asked[index]?.prompt ?? '';
-        const of = <T>(values: ArrayLike<T>): T => values[index] as T;
-        const [gold, reward, kl] = [of(numbers.gold), of(numbers.scores), of(numbers.kl)];
-        await rollouts.add({ step, prompt, response, gold, reward, kl, length: rollout.responses[index]?.length ?? 0 });
-      }
-      await metrics.add({ step, ...numbers.row });
-    },
-    heldOut: async (step: number, rows: ReturnType<typeof measureAnswers>['rows'], means: HeldOutMeans) => {
-      for (const row of rows) await samples.add({ step, ...row });
-      const named = Object.entries(means).map(([name, value]) => [`held_out/${name}`, value]);
-      await metrics.add({ step, ...Object.fromEntries(named) });
-    },
+/** The tables of a run. */
+export function openPpoTables(folder: Pick<RunFolder, 'file'>, resumeFromStep: number | undefined) {
+  const open = (name: keyof typeof ppoTables) => {
+    const table = openSamples(folder.file(ppoTables[name].path), answerColumns, { resumeFromStep });
+    const add = async (step: number, rows: readonly Row<typeof answerColumns>[]): Promise<void> => {
+      for (const row of rows) await table.add({ step, ...row });
+    };
+    return { add, flush: table.flush };
   };
+  return { samples: open('samples'), rollouts: open('rollouts') };
 }

@@ -1,5 +1,6 @@
 /** The metric series of a run: a stage declares names with formulas once, and that record types, describes and documents them. */
 
+import { InvariantError } from '../errors.ts';
 import { type Column, float64, int32, nullable } from '../tables/columns.ts';
 import { openRowLog, type RowLogOptions } from './row-log.ts';
 
@@ -38,9 +39,15 @@ export function openMetrics<const D extends MetricDescriptions>(
   const columns: Record<string, Column<number | null>> = { step: int32(STEP), ...Object.fromEntries(metricColumns) };
   const log = openRowLog(path, columns, options);
   return {
-    add: (row) => {
+    add: async (row) => {
       const values: Readonly<Record<string, number | null | undefined>> = row;
-      return log.add({ step: row.step, ...Object.fromEntries(names.map((name) => [name, values[name] ?? null])) });
+      const undeclared = Object.keys(values).find((name) => !Object.hasOwn(columns, name));
+      if (undeclared !== undefined) {
+        throw new InvariantError(
+          `${path}: metric "${undeclared}" is not declared; expected one of ${names.join(', ')}.`,
+        );
+      }
+      await log.add({ step: row.step, ...Object.fromEntries(names.map((name) => [name, values[name] ?? null])) });
     },
     flush: log.flush,
   };

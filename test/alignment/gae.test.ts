@@ -12,7 +12,7 @@ const rollout = fc
   .tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 6 }))
   .chain(([batch, response]) =>
     fc.record({
-      grid: fc.constant({ sequences: batch, response }),
+      grid: fc.constant({ batch, response }),
       rewards: fc.array(number, { minLength: batch * response, maxLength: batch * response }),
       values: fc.array(number, { minLength: batch * response, maxLength: batch * response }),
       lengths: fc.array(fc.integer({ min: 0, max: response }), { minLength: batch, maxLength: batch }),
@@ -34,20 +34,15 @@ const close = { rtol: 1e-4, atol: 1e-4 };
 
 describe('estimateAdvantages', () => {
   it('gives the documented example', () => {
-    const found = estimateAdvantages({ sequences: 1, response: 3 }, f(0, 0, 1), f(0, 0, 0), f(1, 1, 1), {
-      gamma: 1,
-      lambda: 0.5,
-    });
+    const found = estimateAdvantages(f(0, 0, 1), f(0, 0, 0), { mask: f(1, 1, 1), response: 3 }, 1, 0.5);
     expect([...found.advantages]).toEqual([0.25, 0.5, 1]);
     expect([...found.returns]).toEqual([0.25, 0.5, 1]);
   });
 
   it('follows the recursion worked out on paper, row by row', () => {
     // Row 0: δ = [1 + .5·4 − 2, 3 − 4] = [1, −1]; A = [1 + .25·−1, −1]. Row 1 has one token: A = 5 − 1.
-    const found = estimateAdvantages({ sequences: 2, response: 2 }, f(1, 3, 5, 9), f(2, 4, 1, 9), f(1, 1, 1, 0), {
-      gamma: 0.5,
-      lambda: 0.5,
-    });
+    const grid = { mask: f(1, 1, 1, 0), response: 2 };
+    const found = estimateAdvantages(f(1, 3, 5, 9), f(2, 4, 1, 9), grid, 0.5, 0.5);
     expect([...found.advantages]).toEqual([0.75, -1, 4, 0]);
     expect([...found.returns]).toEqual([2.75, 3, 5, 0]);
   });
@@ -55,7 +50,7 @@ describe('estimateAdvantages', () => {
   it('is the one-step error at λ = 0', () => {
     fc.assert(
       fc.property(rollout, ({ grid, rewards, values, mask, gamma, lengths }) => {
-        const { advantages } = estimateAdvantages(grid, rewards, values, mask, { gamma, lambda: 0 });
+        const { advantages } = estimateAdvantages(rewards, values, { mask, ...grid }, gamma, 0);
         const expected = rewards.map((reward, i) => {
           const [row, t] = [Math.floor(i / grid.response), i % grid.response];
           if (!mask[i]) return 0;
@@ -70,7 +65,7 @@ describe('estimateAdvantages', () => {
   it('is the discounted sum of rewards minus the value at λ = 1', () => {
     fc.assert(
       fc.property(rollout, ({ grid, rewards, values, mask, gamma, lengths }) => {
-        const { advantages, returns } = estimateAdvantages(grid, rewards, values, mask, { gamma, lambda: 1 });
+        const { advantages, returns } = estimateAdvantages(rewards, values, { mask, ...grid }, gamma, 1);
         const sums = rewards.map((_, i) => {
           const [row, t] = [Math.floor(i / grid.response), i % grid.response];
           let sum = 0;
@@ -91,9 +86,9 @@ describe('estimateAdvantages', () => {
     fc.assert(
       fc.property(rollout, ({ grid, rewards, values, mask, gamma }) => {
         const spoil = (x: Float32Array): Float32Array => x.map((value, i) => (mask[i] ? value : Number.NaN));
-        const options = { gamma, lambda: 0.9 };
-        expect(estimateAdvantages(grid, spoil(rewards), spoil(values), mask, options)).toEqual(
-          estimateAdvantages(grid, rewards, values, mask, options),
+        const responses = { mask, ...grid };
+        expect(estimateAdvantages(spoil(rewards), spoil(values), responses, gamma, 0.9)).toEqual(
+          estimateAdvantages(rewards, values, responses, gamma, 0.9),
         );
       }),
       run,

@@ -29,7 +29,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...['alignment', 'decoding', 'objectives', 'execution', 'model', 'checkpoint'],
     ...['examples', 'tasks', 'tables', 'batch', 'tokenizer', 'tensor', 'files', 'random'],
   ],
-  run: ['terminal', 'execution', 'graph', 'tensor', 'tasks', 'tables', 'tokenizer', 'yaml', 'files', 'lanes'],
+  run: [
+    ...['terminal', 'checkpoint', 'execution', 'model', 'graph', 'tensor', 'examples', 'tasks', 'tables', 'tokenizer'],
+    ...['yaml', 'files', 'lanes', 'random'],
+  ],
   report: ['alignment', 'evaluation', 'run', 'examples', 'tables'],
   worlds: ['run', 'evaluation', 'tasks', 'tokenizer', 'files', 'random'],
 };

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { estimateAdvantages, maskedMoments, rescaleToUnitVariance, whiten } from '../../src/alignment/gae.ts';
 import type { KlEstimator } from '../../src/alignment/kl.ts';
 import { klEstimate, nextKlWeight } from '../../src/alignment/kl.ts';
-import { shapeRewards } from '../../src/alignment/shape-rewards.ts';
+import { rewardedScores, shapeRewards } from '../../src/alignment/shape-rewards.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, floats } from '../helpers/fixtures.ts';
@@ -30,8 +30,8 @@ interface Objectives {
 
 const expected = fixture<Objectives>('objectives.json');
 
-/** Rows and columns of a [batch, response] fixture. */
-const gridOf = (from: FixtureTensor) => ({ sequences: from.shape[0]!, response: from.shape[1]! });
+/** Where the tokens stand, by a [batch, response] mask of a fixture. */
+const gridOf = (mask: FixtureTensor) => ({ mask: floats(mask), response: mask.shape[1]! });
 
 describe('KL estimators', () => {
   it.each(['k1', 'k2', 'k3'] as const)('gives %s per token', (estimator) => {
@@ -46,10 +46,7 @@ describe('KL estimators', () => {
 describe('generalized advantage estimation', () => {
   it.each(expected.gae.cases)('equals N+ on ragged rows with γ $gamma and λ $lambda', ({ gamma, lambda, ...from }) => {
     const { rewards, values, responseMask } = expected.gae;
-    const found = estimateAdvantages(gridOf(rewards), floats(rewards), floats(values), floats(responseMask), {
-      gamma,
-      lambda,
-    });
+    const found = estimateAdvantages(floats(rewards), floats(values), gridOf(responseMask), gamma, lambda);
     expect(found.advantages).toBeAllclose(from.advantages.data, tolerance.byHand);
     expect(found.returns).toBeAllclose(from.returns.data, tolerance.byHand);
   });
@@ -83,16 +80,10 @@ describe('whitening', () => {
 describe('reward shaping', () => {
   it('puts −β · k1 on every response token and the score, or −1 without EOS, on the last', () => {
     const from = expected.rewardShaping;
-    const parts = {
-      policyLogProbs: floats(from.logProbabilities),
-      referenceLogProbs: floats(from.referenceLogProbabilities),
-      responseMask: floats(from.responseMask),
-      scores: floats(from.scores),
-      ended: Uint8Array.from(from.endedWithEos.data),
-    };
-    const shaping = { klWeight: from.beta, klEstimator: 'k1', missingEosScore: from.missingEos } as const;
-    const found = shapeRewards(gridOf(from.rewards), parts, shaping);
-    expect(found.rewards).toBeAllclose(from.rewards.data, tolerance.byHand);
+    const scores = rewardedScores(floats(from.scores), Uint8Array.from(from.endedWithEos.data), from.missingEos);
+    const [logProbs, referenceLogProbs] = [floats(from.logProbabilities), floats(from.referenceLogProbabilities)];
+    const found = shapeRewards(scores, logProbs, referenceLogProbs, gridOf(from.responseMask), from.beta, 'k1');
+    expect(found).toBeAllclose(from.rewards.data, tolerance.byHand);
   });
 });
 

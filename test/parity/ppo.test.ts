@@ -1,7 +1,8 @@
 /** Two PPO rollouts of four inner epochs each against PyTorch: what is fixed in a rollout, then every update. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { estimateAdvantages, whiten } from '../../src/alignment/gae.ts';
-import { shapeRewards } from '../../src/alignment/shape-rewards.ts';
+import { klPerResponse } from '../../src/alignment/kl.ts';
+import { rewardedScores, shapeRewards } from '../../src/alignment/shape-rewards.ts';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
 import type { AdamW } from '../../src/execution/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
@@ -81,19 +82,13 @@ function experience(policy: Model, reference: Model, critic: Model, rollout: Rol
     take(tf.tidy(() => scoresAt(critic.dimensions, modelWeights(critic), batch.inputs, batch.at))),
     responseMask,
   );
-  const grid = { sequences: rollout.inputIds.shape[0]!, response: ppo.responseWidth };
-  const { rewards, kl } = shapeRewards(
-    grid,
-    {
-      policyLogProbs,
-      referenceLogProbs: masked(read(reference), responseMask),
-      responseMask,
-      scores: floats(rollout.scores),
-      ended: Uint8Array.from(rollout.endedWithEos.data),
-    },
-    { klWeight: ppo.beta, klEstimator: 'k1', missingEosScore: ppo.missingEos },
-  );
-  const { advantages, returns } = estimateAdvantages(grid, rewards, values, responseMask, ppo);
+  const responses = { mask: responseMask, response: ppo.responseWidth };
+  const referenceLogProbs = masked(read(reference), responseMask);
+  const ended = Uint8Array.from(rollout.endedWithEos.data);
+  const scores = rewardedScores(floats(rollout.scores), ended, ppo.missingEos);
+  const rewards = shapeRewards(scores, policyLogProbs, referenceLogProbs, responses, ppo.beta, 'k1');
+  const kl = klPerResponse(policyLogProbs, referenceLogProbs, responses);
+  const { advantages, returns } = estimateAdvantages(rewards, values, responses, ppo.gamma, ppo.lambda);
   return { policyLogProbs, values, rewards, returns, advantages: whiten(advantages, responseMask), kl, responseMask };
 }
 

@@ -42,7 +42,8 @@ describe('openMetrics', () => {
   test('accepts only declared names', async () => {
     const metrics = openMetrics(path('metrics.arrow'), descriptions);
     // @ts-expect-error: a metric that is not declared
-    await metrics.add({ step: 1, 'loss/polcy': 1 });
+    const add = () => metrics.add({ step: 1, 'loss/polcy': 1 });
+    await expect(add()).rejects.toThrow(/metric "loss\/polcy" is not declared; expected one of loss\/policy/);
     // @ts-expect-error: a row without a step
     await metrics.add({ 'loss/policy': 1 }).catch(() => undefined);
   });
