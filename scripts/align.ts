@@ -141,7 +141,7 @@ export async function align(config: AlignConfig, progress: Progress = openProgre
 }
 
 /**
- * Looks at all finished stages before the first one starts, so that nothing is trained in vain.
+ * Looks at all finished stages before the first one starts, so that no training is wasted on stale parents.
  * @throws CheckpointError naming what has changed and the folders to make again: the first stale stage and those after it
  */
 async function refuseStale(chain: readonly ChainStage[]): Promise<void> {

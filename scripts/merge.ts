@@ -46,7 +46,7 @@ export async function mergeCommand(argv: readonly string[], say: (line: string) 
     throw new CheckpointError(`--to ${to}: is there already; expected a new folder. Choose another name.`);
   const adapter = adapterFolder(given, say);
   const parent = await openParent(base, { role: 'base model' });
-  // Whoever added tokens or a chat template saved the tokenizer beside the adapter.
+  // A training program that added tokens or a chat template saved the tokenizer beside the adapter.
   const hasTokenizer = existsSync(join(adapter, 'tokenizer.json'));
   if (hasTokenizer) say(`the tokenizer is that of ${adapter}`);
   const tokenizer = loadTokenizer(hasTokenizer ? adapter : parent.folder);

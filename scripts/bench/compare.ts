@@ -3,7 +3,7 @@
 /** What float32 matrices are multiplied in, for a whole process: TensorFloat-32 only where a GPU has it. */
 export type Float32 = 'f32' | 'tf32';
 
-/** How a program is told apart: `ours` or `torch`, the name of the variant, the precision of its matrix products. */
+/** What identifies a program: `ours` or `torch`, the name of the variant, the precision of its matrix products. */
 export interface ProgramName {
   readonly side: 'ours' | 'torch';
   readonly variant: string;

@@ -109,7 +109,7 @@ function busyMs(): number {
   return cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
 }
 
-/** The models of a task by their heads; the first is the one whose size is told. */
+/** The models of a task by their heads; the first is the one whose size is reported. */
 function headsOf(task: TaskName): readonly HeadKind[] {
   const heads = { train: ['tokens'], reward: ['score'], generate: ['tokens'], ppo: ['tokens', 'score'] } as const;
   return heads[task];

@@ -155,7 +155,7 @@ function curveLines({ measured, curve }: RecordedChain): string[] {
   return [...markdownTable(headers, rows), '', provenance(measured)];
 }
 
-/** What is told of a chain: its name, and each value of a run as text. */
+/** What is shown of a chain: its name, and each value of a run as text. */
 const SEED_ROWS: readonly (readonly [string, (run: SeedRun) => string])[] = [
   ['accuracy on unseen rows: base', ({ accuracyBase }) => shown('percent', accuracyBase)],
   ['the same: instruct', ({ accuracy }) => shown('percent', accuracy)],

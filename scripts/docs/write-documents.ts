@@ -34,7 +34,7 @@ function documentsWithFigures(): string[] {
 
 /**
  * Every document and drawing by its path, with the figures that docs/results has now.
- * @throws DataError naming figures that a document asks for and nobody measured, and those that no document shows
+ * @throws DataError naming figures that a document asks for and that were not measured, and those that no document shows
  */
 export function writtenDocuments(): Map<string, string> {
   const known = figures(root);

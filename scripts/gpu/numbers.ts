@@ -1,5 +1,5 @@
 /**
- * Numbers of one lane that tell whether it computes rightly, and in what precision; `check.ts` compares them between
+ * Numbers of one lane that show whether its results are correct, and in what precision; `check.ts` compares them between
  * lanes, each of which needs a process of its own.
  *
  *   Run      node --import tsx scripts/gpu/numbers.ts --device gpu --precision tf32

@@ -61,7 +61,7 @@ export function inTerminal(session: Session): Promise<Seen> {
   });
 }
 
-/** Without what `npm test` or `npm run` around this program tells its children. */
+/** Without the variables that `npm test` or `npm run` sets for its children. */
 function environment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_OPTIONS$)/i.test(name)));
 }

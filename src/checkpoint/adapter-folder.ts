@@ -153,7 +153,7 @@ export function readAdapterFolder(folder: string, dimensions: ModelDimensions): 
 }
 
 /**
- * Opens the weights of an adapter; whoever called closes the file.
+ * Opens the weights of an adapter; the caller closes the file.
  * @throws CheckpointError where they are missing, damaged, or there only as a pickle
  */
 export function openAdapterWeights(folder: string): { file: SafetensorsFile; where: string } {

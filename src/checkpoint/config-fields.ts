@@ -58,12 +58,12 @@ export interface ConfigFields {
   take(key: string): unknown;
   /** Whether it is there at all: transformers gives some fields a default where they are missing, and none where they are null. */
   has(key: string): boolean;
-  /** The fields of an object within; undefined where it is missing or null. Whoever takes it finishes it. */
+  /** The fields of an object within; undefined where it is missing or null. The caller calls `finish` on it. */
   section(key: string): FinishedFields | undefined;
   problem(key: string, what: string): void;
 }
 
-/** Fields with an end: `finish` refuses those nobody asked for. */
+/** Fields of an object; `finish` refuses those that were not read. */
 export interface FinishedFields extends ConfigFields {
   finish(): void;
 }

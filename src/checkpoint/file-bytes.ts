@@ -37,7 +37,7 @@ function checkRegularFile(path: string, what: string): void {
 }
 
 /**
- * Opens a file to read parts of it; whoever called closes it.
+ * Opens a file to read parts of it; the caller closes it.
  * @throws CheckpointError where it cannot be read, or is no file
  */
 export function openRegularFile(path: string, what: string): number {

@@ -2,7 +2,7 @@
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
 import { parameterCount } from '../model/parameter-table.ts';
 
-/** What a card tells beyond the model itself. */
+/** Content of a card beyond the model itself. */
 export interface CardFacts {
   /** "instruction tuning", "reward model", "PPO". */
   readonly made: string;

@@ -31,7 +31,7 @@ export interface ModelFolderOptions {
   readonly maxShardBytes?: number;
   /** Where the frozen model is that adapters change: they are then written by themselves, too, in `adapter/`. */
   readonly base?: string;
-  /** What is told in the model card; no card without. */
+  /** Content of the model card; no card is written without. */
   readonly card?: CardFacts;
 }
 

@@ -67,7 +67,7 @@ export function hasAdapter(folder: string): boolean {
 }
 
 /**
- * The critic's plan with the adapters it has in truth: on the trunk of the policy it starts as the reward model, whose rank
+ * The critic's plan with its actual adapters: on the trunk of the policy it starts as the reward model, whose rank
  * and matrices need not be those that PPO's configuration names.
  */
 export function planOfCritic(

@@ -1,4 +1,4 @@
-/** What the model cards of instruction tuning, distillation and reward models tell. */
+/** Content of the model cards of instruction tuning, distillation and reward models. */
 
 import type { CardFacts } from './model-card.ts';
 import type { TuningSettings } from './training-plan.ts';
@@ -137,7 +137,7 @@ function validationFacts(by: string, kept: KeptMeasures): Readonly<Record<string
   };
 }
 
-/** What a card tells of the step that was kept. */
+/** Facts of a card about the step that was kept. */
 export function keptFacts(
   by: string,
   { step, beatsStart }: { readonly step: number; readonly beatsStart: boolean | null },

@@ -1,9 +1,9 @@
-/** A hash of what is trained of a model, to tell whether training has changed it. */
+/** A hash of what is trained of a model, to detect whether training has changed it. */
 import { createHash } from 'node:crypto';
 import type { Model } from '../model/model.ts';
 import { parameterValues, readParameters } from '../tensor/parameters.ts';
 
-/** Below this no entry of a matrix can move by as much as float32 tells apart in weights of ordinary size. */
+/** Below this an update is smaller than the float32 resolution of weights of ordinary size. */
 const IDLE = 1e-10;
 
 /**

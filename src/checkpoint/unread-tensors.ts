@@ -6,7 +6,7 @@ import type { TensorEntry } from './weight-files.ts';
 /** Names of token heads; one may stand beside the embedding it is tied to. */
 export const TOKEN_HEADS = ['lm_head.weight', 'embed_out.weight'];
 
-/** A tensor nobody reads. */
+/** A tensor that is not read. */
 export interface UnreadTensor {
   /** As the file has it. */
   readonly name: string;
@@ -40,7 +40,7 @@ const named = (pattern: RegExp) => ({
   matches: ({ name }: UnreadTensor): boolean => pattern.test(name),
 });
 
-/** The first that matches is told. */
+/** The first that matches is reported. */
 const CAUSES: readonly Cause[] = [
   {
     ...named(

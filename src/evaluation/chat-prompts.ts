@@ -60,7 +60,7 @@ export function taskPrompts(
   return prompts;
 }
 
-/** Prompts of a file of one's own. */
+/** Prompts of a user's file. */
 export interface PromptFile {
   readonly file: string;
   readonly split: string;

@@ -6,7 +6,7 @@ export interface Judgement {
   readonly parts: Readonly<Record<string, number>>;
 }
 
-/** Judges the answers to one prompt: whoever reads the prompt's row gives it what it has to know of it. */
+/** Judges the answers to one prompt: the loader of the prompt's row gives it the fields it needs. */
 export interface Judge {
   /** The parts of every judgement, in order, and what each says: a column of answers.arrow each. */
   readonly parts: Readonly<Record<string, string>>;

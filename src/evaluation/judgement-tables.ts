@@ -1,4 +1,4 @@
-/** What stage 2 tells of its held-out pairs: tables, and the numbers that matter. */
+/** What stage 2 reports on its held-out pairs: tables and summary numbers. */
 
 import type { PreferencePair } from '../examples/preference.ts';
 import { writeTable } from '../tables/arrow-file.ts';

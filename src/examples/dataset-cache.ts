@@ -55,7 +55,7 @@ export async function cachedFolder(
 }
 
 /**
- * The lock of an entry, after whoever holds it here is done. Undefined where it cannot be known whether the holder still
+ * The lock of an entry, after its holder in this process is done. Undefined where it cannot be known whether the holder still
  * runs (another host): then both do the work, and either result is whole and the same.
  */
 async function waitFor(root: string, key: string): Promise<Lock | undefined> {

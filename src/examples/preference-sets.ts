@@ -26,7 +26,7 @@ export interface PreferenceSets {
   readonly train: LoadedPairs;
   /** Without pairs where none could be held out. */
   readonly heldOut: LoadedPairs;
-  /** How pairs were held out that nobody named, in words. */
+  /** How pairs were held out where the configuration names none, in words. */
   readonly notes: readonly string[];
 }
 

@@ -137,7 +137,7 @@ function sizesOf(pairs: readonly PreferencePair[]): Pick<PairStatistics, 'pairs'
   return { pairs: pairs.length, tokens, longest: lengths.reduce((most, length) => Math.max(most, length), 0) };
 }
 
-/** Some of the pairs, by position; what was cut and dropped is told of all of them. */
+/** Some of the pairs, by position; the counts of cut and dropped pairs are those of all. */
 export function selectPairs({ pairs, statistics }: LoadedPairs, takes: (index: number) => boolean): LoadedPairs {
   const taken = pairs.filter((_, index) => takes(index));
   return { pairs: taken, statistics: { ...statistics, ...sizesOf(taken) } };

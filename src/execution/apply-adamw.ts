@@ -60,7 +60,7 @@ export function applyAdamW(adam: AdamW, parameters: Parameters, gradient: Tensor
     rates: adam.rates.every((rate) => rate === 1) ? null : spread(parameters.layout, adam.rates),
   };
   const { decays, rates } = adam.spread;
-  // Each in a tidy of its own, and the old moments freed at once: for a large model these are most of the memory.
+  // Each in its own tidy, and the old moments freed immediately: for a large model these are most of the memory.
   adam.first.replace(
     tf.tidy(() => tf.add(tf.mul(adam.first.tensor(), beta1), tf.mul(gradient, 1 - beta1)) as Tensor1D),
   );

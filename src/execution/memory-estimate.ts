@@ -1,4 +1,4 @@
-/** What training takes in memory, told before a model is loaded: one and two of its layers are tried on the run's shapes. */
+/** An estimate of training memory before a model is loaded: one and two of its layers are measured on the run's shapes. */
 import { freemem } from 'node:os';
 import { CheckpointError } from '../errors.ts';
 import { compiles } from '../graph/mode.ts';

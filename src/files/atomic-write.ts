@@ -67,7 +67,7 @@ export async function atomicFolder<T>(path: string, fill: (folder: string) => Pr
 const unfinished = new Set<string>();
 
 /**
- * A hidden sibling on the same file system, so that the rename is one step; the process id tells whose it is. Where the
+ * A hidden sibling on the same file system, so that the rename is one step; the process id identifies its owner. Where the
  * program ends before `doneWith`, but by a kill, it is removed.
  */
 export function temporaryName(target: string): string {

@@ -1,4 +1,4 @@
-/** What killed programs leave of files and folders that appear whole: found by their names, removed by whoever holds the place. */
+/** What killed programs leave of files and folders that appear whole: found by their names, removed by the holder of the lock. */
 
 import { existsSync, lstatSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

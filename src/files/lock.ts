@@ -1,4 +1,4 @@
-/** One program at a time: a lock file that tells its owner. The lock of a dead owner is taken over, by one of all who try. */
+/** One program at a time: a lock file that names its owner. The lock of a dead owner is taken over by exactly one of those that try. */
 
 import { randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,14 +24,14 @@ export interface Lock {
   release(): void;
 }
 
-/** What was found instead of a lock to take: who holds it, or text that tells nobody. */
+/** What was found instead of a lock to take: its holder, or text that names none. */
 export interface Held {
   readonly file: string;
   readonly owner: Owner | undefined;
 }
 
 /**
- * Takes a lock, in one step, from nobody or from an owner that is dead. The folder must be there.
+ * Takes a lock atomically, where it is free or its owner is dead. The folder must be there.
  * @returns the lock, or who holds it
  * @throws UserError where the file cannot be written
  */
@@ -119,7 +119,7 @@ async function attempt(path: string, own: Owner): Promise<Owner | undefined> {
     if (owner === 'damaged') return undefined;
     if (!isDead(owner)) return owner;
     // Only the one who holds the right to this very lock may replace it. A lock is needed for that too, named for the
-    // dead one; whoever comes late with it finds another owner in place and leaves.
+    // dead one; a late process finds another owner in place and gives up.
     const right = `${path}.${owner.nonce}`;
     const holder = await attempt(right, own);
     if (holder !== own) return holder;
@@ -144,7 +144,7 @@ async function create(path: string, own: Owner): Promise<boolean> {
     return true;
   } catch (error) {
     if (hasCode(error, 'EEXIST')) return false;
-    // File systems without links: whoever reads in between finds a part and tries again.
+    // File systems without links: a reader in between sees a partial file and tries again.
     if (['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].some((code) => hasCode(error, code))) {
       return createInPlace(path, own);
     }

@@ -1,4 +1,4 @@
-/** The index of weights that are cut into several files: which names it may have, whoever reads it. */
+/** The index of weights that are cut into several files: which names it may have. */
 import { CheckpointError, errorMessage } from '../errors.ts';
 
 /**

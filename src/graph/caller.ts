@@ -1,4 +1,4 @@
-/** Which line of this project, or of whoever uses it, asked for something. */
+/** The line of this project, or of a program that uses it, that made a call. */
 
 const OWN = /[\\/]src[\\/]graph[\\/]|node_modules|^node:/;
 

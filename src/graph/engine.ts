@@ -20,7 +20,7 @@ export interface Engine {
   readonly captured: WeakMap<object, { readonly variable: Variable; release(): void }>;
   /** Nodes that nothing will run any more. */
   garbage: number;
-  /** Batches that are being decoded: their caches are nobody's residents. */
+  /** Batches that are being decoded; their caches are not parameters. */
   decoding: number;
   /** True while a graph runs asynchronously: no other may run then. */
   isRunning: boolean;
@@ -67,7 +67,7 @@ export function openEngine(): Engine | null {
 
 /** Nodes of models that are gone, at most, before the engine is closed and begun anew. */
 const MOST_GARBAGE = 10_000;
-/** Nodes at most, whoever needs them: shapes without end would fill the memory, some 9 KB a node. */
+/** Limit on nodes in all: an unbounded number of shapes would fill the memory, at some 9 KB a node. */
 const MOST_NODES = 200_000;
 
 /**
@@ -110,7 +110,7 @@ export function runGraph(
 
 /**
  * The same on another thread: timers, signals and readers have their turn meanwhile. Variables change under it, so no
- * other graph may run before it is done: whoever makes a step awaits it, and where that was forgotten the next run says so.
+ * other graph may run before it is done: the caller of a step awaits it, and the next run fails where that was forgotten.
  * @throws InvariantError while another run is not done
  */
 export async function runGraphAsync(

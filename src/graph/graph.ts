@@ -6,7 +6,7 @@ import type { CApi, Pointer, RawOutput } from './c-api.ts';
 /** One output of a node. */
 export interface Port extends RawOutput {
   readonly dtype: number;
-  /** −1 where TensorFlow cannot tell the size before it runs; null where it knows not even the rank. */
+  /** −1 where TensorFlow does not know the size before it runs; null where it does not know the rank. */
   readonly shape: readonly number[] | null;
 }
 

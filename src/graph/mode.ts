@@ -19,7 +19,7 @@ let settings = DEFAULTS;
 let say: (line: string) => void = () => undefined;
 let isBroken = false;
 
-/** Chooses for all steps that are traced from now on. `warn` is told, once, where `auto` has to run eagerly. */
+/** Chooses for all steps that are traced from now on. `warn` is called once where `auto` has to run eagerly. */
 export function setCompilation(chosen: Partial<CompileSettings>, warn: (line: string) => void = () => undefined): void {
   settings = { ...DEFAULTS, ...chosen };
   say = warn;

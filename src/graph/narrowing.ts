@@ -5,7 +5,7 @@ import { BFLOAT16, FLOAT32, type } from './graph.ts';
 export interface Narrowing {
   /** The value in bfloat16; made once for all that read it. */
   narrow(port: Port): Port;
-  /** The value in float32; whoever narrows that gets this very port. */
+  /** The value in float32; narrowing that returns this port. */
   widen(port: Port): Port;
   /** Says that a port has the value of another in bfloat16. */
   twin(port: Port, narrow: Port): void;

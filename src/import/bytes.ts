@@ -44,7 +44,7 @@ export async function* readBytes(path: string): AsyncGenerator<Buffer> {
   const magic = readStart(path, 4).toString('latin1');
   const packed = isGzip(magic) ? 'gzip' : isZstd(magic) ? 'zstd' : null;
   const file = createReadStream(path, { highWaterMark: pieceLength });
-  // The error also reaches whoever reads the last stream.
+  // The error also reaches the reader of the last stream.
   const stream = packed === 'gzip' ? pipeline(file, createGunzip({ chunkSize: pieceLength }), () => undefined) : file;
   const pieces: AsyncIterable<Buffer> = packed === 'zstd' ? unpackZstd(stream) : stream;
   try {

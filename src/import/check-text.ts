@@ -2,7 +2,7 @@
 import { asText } from './column-value.ts';
 import { type Note, RowProblem } from './source-row.ts';
 
-/** Limits of texts, and who is told where one is changed. */
+/** Limits of texts, and the receiver of notes on changed ones. */
 export interface TextLimits {
   /** Longest text in UTF-16 units. */
   maximumField: number;

@@ -127,7 +127,7 @@ function pageTable(encoding: Encoding): readonly (string | undefined)[] {
   return table;
 }
 
-/** The place of the first byte that ends a decoder, or after which it tells of a control character. */
+/** The position of the first byte at which a decoder fails or yields a control character. */
 function firstInvalid(bytes: Buffer, encoding: Encoding): number {
   const decoder = new TextDecoder(encoding, { fatal: true, ignoreBOM: true });
   let start = 0;

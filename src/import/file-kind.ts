@@ -26,7 +26,7 @@ const packedEnding = /\.(gz|gzip|zst|zstd)$/i;
 /** Endings of a file that is data, but packed in a way that is not read here, or not all there. */
 const unreadEnding = /\.(bz2|xz|lzma|lz4?|br|sz|snappy|z|zip|7z|rar|part|partial|incomplete|crdownload|download)$/i;
 
-/** The format that a name's ending tells of, "a.jsonl.zst" -> "jsonl"; null where it tells of none. */
+/** The format indicated by a file extension, "a.jsonl.zst" -> "jsonl"; null for an unknown one. */
 export function formatOfName(name: string): FileFormat | null {
   const parts = name.replace(packedEnding, '').split('.');
   return parts.length < 2 ? null : (formatOfEnding[parts.at(-1)?.toLowerCase() ?? ''] ?? null);

@@ -16,7 +16,7 @@ export interface SourceFile {
   format: FileFormat;
   /** Split of its rows where the configuration or a Hugging Face folder says so. */
   split: string | null;
-  /** Split that its name or a folder's tells of; null for none, and for two. */
+  /** Split indicated by its name or a folder's; null for none, and for two. */
   namedSplit: string | null;
 }
 
@@ -30,7 +30,7 @@ export interface SourceFiles {
  * The files of a source: the named ones; those that match a pattern; those in a folder and below it whose endings tell
  * of data; and in a Hugging Face `save_to_disk` folder those that its state.json lists (what else lies there is cache).
  *
- * @param byName  whether splits are taken from names, so that a name that tells of two is an error
+ * @param byName  whether splits are taken from names, so that a name that indicates two is an error
  * @throws DataError naming every path that is missing, empty of data, or not readable here
  */
 export function listFiles(

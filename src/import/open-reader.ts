@@ -23,7 +23,7 @@ export interface ReadOptions {
 /**
  * Opens a file. Faults in it are yielded as bad rows; a missing file raises DataError.
  *
- * @param note is told of what of the file is no row, in a line for the report
+ * @param note receives a line for the report on parts of the file that are not rows
  */
 export function openReader(
   { path, format }: Pick<SourceFile, 'path' | 'format'>,

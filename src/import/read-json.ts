@@ -12,7 +12,7 @@ import { listing } from './walk-folder.ts';
  * The rows of `[row, …]`, or of `{"train": [row, …], …}`, where a row's key is its field `$key`. A row is an object or
  * a list, whose entries are named 0, 1, …
  *
- * @param note is told of keys of the object that hold no rows: "version"
+ * @param note receives keys of the object that hold no rows: "version"
  */
 export async function* readJsonRows(path: string, encoding: Encoding, note: (line: string) => void): SourceRows {
   const plain: string[] = [];

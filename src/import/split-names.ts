@@ -1,4 +1,4 @@
-/** Which split the name of a file or folder tells of, by the words that Hugging Face's `datasets` goes by. */
+/** The split indicated by the name of a file or folder, by the keywords of Hugging Face's `datasets`. */
 
 import { DataError } from '../errors.ts';
 
@@ -16,7 +16,7 @@ const splitOfWord: Readonly<Record<string, string>> = {
 };
 
 /**
- * The splits that the words of a name tell of. Words end at anything but letters, or where a capital follows a small
+ * The splits that the words of a name indicate. Words end at anything but letters, or where a capital follows a small
  * letter; "set" may be part of them.
  *
  * splitsInName('banking_val-00000-of-00002')  ->  ['validation'];  splitsInName('contest')  ->  []
@@ -38,11 +38,11 @@ export function splitOfWordAlone(text: string): string | null {
 }
 
 /**
- * The split that a path tells of: its file's name, else the nearest of its folders; null where none does.
+ * The split that a path indicates: its file's name, else the nearest of its folders; null where none does.
  *
  * @param inside  the path below the folder that is imported, without the file's endings; a folder in front of that is
  *   left out unless its whole name is the word: people keep data in folders such as "test-data"
- * @throws DataError where one name tells of two splits
+ * @throws DataError where one name indicates two splits
  */
 export function splitOfPath(path: string, inside: string, folder: string): string | null {
   for (const name of inside.split(/[\\/]/).reverse()) {

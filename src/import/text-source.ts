@@ -1,4 +1,4 @@
-/** The text of a source file: its bytes in the encoding that its byte order mark or the configuration tells of. */
+/** The text of a source file: its bytes in the encoding given by its byte order mark or the configuration. */
 
 import { isUtf8 } from 'node:buffer';
 import { DataError } from '../errors.ts';

@@ -18,7 +18,7 @@ export interface Message {
 export const turnOddities = ['same_role', 'assistant_first', 'user_last', 'empty_turn'] as const;
 export type TurnOddity = (typeof turnOddities)[number];
 
-/** Which oddities are mended, and who is told of it. */
+/** Which irregularities are repaired, and the receiver of notes on them. */
 export interface TurnRule {
   accept: readonly TurnOddity[];
   note: Note;

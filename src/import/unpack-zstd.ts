@@ -53,7 +53,7 @@ async function* unpackFrame(input: ByteQueue): AsyncGenerator<Buffer> {
 interface FrameHeader {
   /** With the magic number in front. */
   bytes: Buffer;
-  /** Length of what is packed, where it is told. */
+  /** Length of the uncompressed content, where the frame gives it. */
   content: bigint | null;
   hasChecksum: boolean;
 }

@@ -210,7 +210,7 @@ export function stringMethod(
   );
 }
 
-/** What a method of Markup gives: Markup for every text in it. */
+/** The result of a method of Markup: every text in it is Markup. */
 function marked(value: Value): Value {
   if (typeof value === 'string') return { kind: 'markup', text: value };
   if (Array.isArray(value)) return value.map(marked);

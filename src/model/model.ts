@@ -17,7 +17,7 @@ import type { HeadKind, ModelDimensions } from './dimensions.ts';
 import { initialValues, initialValuesOf } from './initialize.ts';
 import { parameterSpecs } from './parameter-table.ts';
 
-/** Whoever made a model disposes it; models may share frozen parameters. */
+/** A model is disposed by its creator; models may share frozen parameters. */
 export interface Model {
   readonly dimensions: ModelDimensions;
   readonly head: HeadKind;

@@ -9,7 +9,7 @@ export type Measured = Readonly<Record<string, number | null>>;
 export interface BestRule<M extends Measured> {
   /** What chooses the step to keep; `last` keeps the last one whatever was measured. */
   readonly by: (keyof M & string) | 'last';
-  /** What is told where the last step is kept. */
+  /** The measure reported where the last step is kept. */
   readonly told: keyof M & string;
   /** The measures in words, "validation loss", and which way is better. */
   readonly measures: Readonly<Record<keyof M & string, { readonly name: string; readonly better: 'lower' | 'higher' }>>;

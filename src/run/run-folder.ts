@@ -171,7 +171,7 @@ function folderOf(path: string, manifest: Manifest, resumed: boolean): RunFolder
   };
 }
 
-/** "sha256:0123456789ab…": enough to tell two apart by eye. */
+/** "sha256:0123456789ab…": enough to distinguish two. */
 export function shortHash(hash: string): string {
   return hash.length > 20 ? `${hash.slice(0, 19)}…` : hash;
 }

@@ -112,7 +112,7 @@ function pad(text: string, width: number): string {
   return text + ' '.repeat(Math.max(0, width - displayWidth(text)));
 }
 
-/** The end of a path tells more than its beginning. */
+/** The end of a path is more informative than its beginning. */
 function shortenLeft(text: string, width: number): string {
   return text.length <= width ? text : `…${text.slice(text.length - width + 1)}`;
 }

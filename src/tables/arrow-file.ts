@@ -165,7 +165,7 @@ function openTable(path: string, writtenBy: string): Table {
   }
 }
 
-/** The library's own `tableFromIPC` loops for ever on some damaged files, so each batch is asked for by its number. */
+/** The library's own `tableFromIPC` never ends on some damaged files, so each batch is asked for by its number. */
 function readBatches(bytes: Uint8Array): Table {
   const reader = RecordBatchReader.from(bytes);
   if (!reader.isFile() || !reader.isSync()) throw new Error('its beginning is not that of a file');

@@ -40,7 +40,7 @@ export function loadTasks(
 ): Task[] {
   const known = listTemplates(templateFolder);
   const problems: string[] = [];
-  /** What an attempt returns; its problems are kept for later, so that all are told at once. */
+  /** What an attempt returns; its problems are kept for later, so that all are reported together. */
   const attempt = <T>(act: () => T): T | undefined => {
     try {
       return act();

@@ -10,17 +10,17 @@ export interface Home {
   leave(): void;
 }
 
-/** Whoever made it disposes it. */
+/** Disposed by its creator. */
 export interface Cell {
   /** Elements. */
   readonly length: number;
-  /** The values as a tensor: made anew where they live elsewhere, and good until they change. The cell disposes it. */
+  /** The values as a tensor: created where they are stored elsewhere, and valid until they change. The cell disposes it. */
   tensor(): Tensor1D;
   /** Gives other values; disposes what was there. */
   replace(tensor: Tensor1D): void;
   /** A copy or view of the values on the host. */
   read(): Float32Array;
-  /** Where the values live instead of in a tensor; null where they are a tensor. */
+  /** Where the values are stored instead of in a tensor; null where they are a tensor. */
   home(): Home | null;
   /** Moves the values: from now on `home` has the true copy. */
   move(home: Home): void;

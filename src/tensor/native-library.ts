@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 export type Koffi = typeof import('koffi');
 
 /**
- * Koffi runs a call on a stack of its own. That of asynchronous ones has 128 KiB unless it is told otherwise: too little
+ * Koffi runs a call on a stack of its own. That of asynchronous ones has 128 KiB by default: too little
  * to rely on where TensorFlow prepares a large graph. As much as synchronous calls have.
  */
 const STACK_BYTES = 2 ** 21;

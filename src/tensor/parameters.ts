@@ -64,7 +64,7 @@ export interface Adapters {
   readonly dropout: number;
 }
 
-/** A parameter set with a lifetime: whoever made it disposes `cell`, and `frozen` where nobody shares it. */
+/** A parameter set with a lifetime: its creator disposes `cell`, and `frozen` where no other model shares it. */
 export interface Parameters {
   /** Of the trained parameters. */
   readonly layout: ParameterLayout;

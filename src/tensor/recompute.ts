@@ -10,7 +10,7 @@ interface EngineWithTape {
 }
 
 /**
- * f(inputs), keeping nothing but the inputs for the gradient: it runs f once more.
+ * f(inputs), keeping nothing but the inputs for the gradient: it runs f again.
  * @param inputs everything f depends on that has a gradient; f must use all of them
  * @see Chen et al. 2016, arXiv:1604.06174
  */

@@ -1,6 +1,6 @@
 /**
  * TensorFloat-32: whether a GPU (NVIDIA's Ampere and newer) multiplies float32 matrices with 10 bits of their mantissas
- * instead of 23. TensorFlow does so unless it is told otherwise, and its C API has no call for it; this is the function
+ * instead of 23. TensorFlow does so by default, and its C API has no call for it; this is the function
  * behind tf.config.experimental.enable_tensor_float_32_execution. One switch for eager ops and sessions, read at every
  * product (xla/stream_executor/cuda/cuda_blas.cc, DoBlasInternalImpl). Kernels of CPUs are left alone.
  */

@@ -7,7 +7,7 @@ import { matmul } from './matmul.ts';
 import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
 
-/** A parameter that is not trained. Whoever made it disposes `data`; models may share it. */
+/** A parameter that is not trained. Its creator disposes `data`; models may share it. */
 export interface Frozen {
   readonly kind: 'frozen';
   readonly shape: readonly number[];

@@ -25,7 +25,7 @@ export interface InterruptWatch {
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** Watches that are open, the innermost last: it alone is told. */
+/** Watches that are open, the innermost last: only that one is notified. */
 const open: ((signal: NodeJS.Signals) => void)[] = [];
 /**
  * A watch that has ended after a signal. It still takes signals: a launcher may pass the same one on a little later, and
@@ -45,7 +45,7 @@ function listen(): void {
   }
 }
 
-/** True while a run is watched, or was stopped by a signal: it goes on though nobody reads what it prints. */
+/** True while a run is watched, or was stopped by a signal: it continues although its output is not read. */
 export function interruptsWatched(): boolean {
   return open.length > 0 || last !== undefined;
 }
@@ -62,7 +62,7 @@ export function watchInterrupts(say: (line: string) => void, kill: () => void): 
   let seen = false;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (signal === 'SIGHUP' && ignoresHangUp) return;
-    // The shell and the kernel both send SIGHUP, and nobody presses it.
+    // The shell and the kernel both send SIGHUP; it does not come from a key.
     const kind = signal === 'SIGHUP' ? 'copy' : press(signal);
     if (kind === 'again') kill();
     else if (!seen) {

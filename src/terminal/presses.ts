@@ -11,7 +11,7 @@ const COPY_MILLISECONDS = 1000;
 
 /**
  * A terminal sends SIGINT to every program that runs in it. npm sends the one it got to its child too, so each press
- * arrives twice; `timeout` and job schedulers do the same with SIGTERM, which nobody presses twice within a second.
+ * arrives twice; `timeout` and job schedulers do the same with SIGTERM, which a user does not send twice within a second.
  *
  * @param copies how often one press of Ctrl-C arrives
  * @param now    milliseconds of a steady clock; replaced in tests

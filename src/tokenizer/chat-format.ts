@@ -114,7 +114,7 @@ function messagesOf(history: readonly ChatTurn[], prompt: string): Said[] {
   return [...turns, { role: 'user', content: prompt }];
 }
 
-/** A token that opens or ends a turn would, in a message, be a turn that nobody took. */
+/** A token that opens or ends a turn would, within a message, start a turn that is not in the conversation. */
 function refuseSpecial(
   messages: readonly Said[],
   encoder: RenderedEncoder,

@@ -15,7 +15,7 @@ export interface ChatMessage {
 /** The texts of a tokenizer's special tokens by name: bos_token, eos_token and so on, where it has them. */
 export type SpecialTokensMap = Readonly<Record<string, string>>;
 
-/** What a template may be told beside the messages: tools, documents, and settings of its own (`enable_thinking`). */
+/** Variables of a template beside the messages: tools, documents, and settings of its own (`enable_thinking`). */
 export interface TemplateInputs {
   readonly tools?: readonly object[] | null;
   readonly documents?: readonly object[] | null;

@@ -10,7 +10,7 @@ export interface TokenizerFiles {
 
 /**
  * A byte-level BPE tokenizer as Hugging Face stores it: loads in `tokenizers`, in transformers' `AutoTokenizer` and here.
- * No post-processor adds BOS or EOS: whoever builds a sequence places them, so that every loss mask is exact.
+ * No post-processor adds BOS or EOS: the code that builds a sequence places them, so that every loss mask is exact.
  *
  * @param contextLength written as `model_max_length`
  */

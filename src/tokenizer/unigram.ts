@@ -53,7 +53,7 @@ interface Path {
 
 /**
  * The best way to every place of a word, from left to right.
- * @param pieces tells the length and score of every piece that begins at a place, shortest first; gives the score of an
+ * @param pieces yields the length and score of every piece that begins at a place, shortest first; gives the score of an
  *   unknown character
  */
 function bestPath(

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { filePath } from '../run/sections.ts';
 
-/** Conversations of the valley with their judge, or a file of one's own without. */
+/** Conversations of the valley with their judge, or a user's file without a judge. */
 export const PolicyPrompts = z
   .strictObject({
     file: filePath(

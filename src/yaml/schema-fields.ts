@@ -114,7 +114,7 @@ function expectation(schema: JsonSchema): string {
 function range(schema: JsonSchema): string {
   const parts: string[] = [];
   if (schema.exclusiveMinimum !== undefined) parts.push(`above ${schema.exclusiveMinimum}`);
-  // zod writes the safe-integer bounds into every whole number; they tell a reader nothing.
+  // zod writes the safe-integer bounds into every whole number; they carry no information.
   if (schema.minimum !== undefined && schema.minimum > Number.MIN_SAFE_INTEGER)
     parts.push(`at least ${schema.minimum}`);
   if (schema.exclusiveMaximum !== undefined) parts.push(`below ${schema.exclusiveMaximum}`);

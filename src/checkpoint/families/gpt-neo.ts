@@ -55,7 +55,7 @@ function attentionKinds(fields: ConfigFields, layers: number): string[] {
     const shown = JSON.stringify(types);
     fields.problem('attention_types', `expected "global" or "local" for each of ${layers} layers, received ${shown}.`);
   }
-  // Says the same once more.
+  // Repeats the same information.
   const again = fields.take('attention_layers') ?? kinds;
   if (!isDeepStrictEqual(again, kinds)) {
     const [one, other] = [kinds, again].map((value) => JSON.stringify(value));
