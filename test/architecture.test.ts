@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
-import { forbiddenImports, importCycles } from './helpers/imports.ts';
+import { forbiddenImports, importCycles, MAY_IMPORT } from './helpers/imports.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const files = new Map(
@@ -127,8 +127,38 @@ describe('the documents', () => {
     expect(pathsNamed(text).filter((path) => !existsSync(join(root, path)))).toEqual([]);
   });
 
-  test('README.md is read in one sitting', () => {
-    expect(statSync(join(root, 'README.md')).size).toBeLessThanOrEqual(8192);
+  test.each([
+    ['README.md', 8192],
+    ['ARCHITECTURE.md', 12_288],
+  ])('%s is read in one sitting', (document, bytes) => {
+    expect(statSync(join(root, document)).size).toBeLessThanOrEqual(bytes);
+  });
+
+  test('README.md quotes PPO as it stands in its stage, in order', () => {
+    const [, quote = ''] = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? [];
+    const quoted = linesOf(quote);
+    expect(quoted.length).toBeGreaterThan(10);
+    let at = -1;
+    const stage = linesOf(readFileSync(join(root, 'stages/3-ppo.ts'), 'utf8'));
+    const strange = quoted.filter((line) => {
+      const found = stage.indexOf(line, at + 1);
+      at = Math.max(at, found);
+      return found < 0;
+    });
+    expect(strange).toEqual([]);
+  });
+
+  test('the map of ARCHITECTURE.md says of every folder what it may import', () => {
+    const rows = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8').matchAll(
+      /^\| `src\/([\w-]+)` \|.*\| ([^|]*) \|$/gm,
+    );
+    const map = [...rows].map(([, folder = '', names = '']): [string, string[]] => [folder, names.split(', ').sort()]);
+    // The map is of folders; src/random.ts is none.
+    const table = Object.entries(MAY_IMPORT).map(([folder, all]): [string, string[]] => {
+      const names = all.filter((name) => name !== 'random').sort();
+      return [folder, names.length === 0 ? [''] : names];
+    });
+    expect(Object.fromEntries(map)).toEqual(Object.fromEntries(table));
   });
 
   test('README.md or ARCHITECTURE.md names every folder of src, and every stage', () => {
@@ -160,6 +190,11 @@ describe('the documents', () => {
     expect(pathsNamed(text)).toEqual(['src/tensor/tf.ts', 'docs/log.md', 'src/gone/file.ts']);
   });
 });
+
+/** The lines of a text without indentation, empty ones left out. */
+function linesOf(text: string): string[] {
+  return text.split('\n').flatMap((line) => line.trim() || []);
+}
 
 /** Paths of this project in a text; patterns, placeholders and what programs make (data/build, data/models, data/runs) left out. */
 function pathsNamed(text: string): string[] {

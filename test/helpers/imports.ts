@@ -4,7 +4,7 @@ import { posix } from 'node:path';
 import ts from 'typescript';
 
 /** Which folders of src each folder of src may import, besides itself and errors.ts. Order: from the ground up. */
-const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   files: [],
   jinja: [],
   yaml: ['files'],
