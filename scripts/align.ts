@@ -74,8 +74,10 @@ function parentsInChain(
 ): { key: string; path: string }[] {
   return Object.entries(parents).flatMap(([key, { takes, inChain }]) => {
     if (inChain === 'every') {
-      const made = earlier.filter(({ stage }) => Object.values(stage.outputs).some(({ kind }) => kind === takes));
-      return ['base', ...made.map(({ stage }) => stage.name)].map((name) => ({ key: `${key}.${name}`, path: name }));
+      const others = Object.values(parents).map((parent) => parent.inChain);
+      const makes = ({ stage }: ChainStage): boolean => Object.values(stage.outputs).some(({ kind }) => kind === takes);
+      const made = earlier.filter((each) => makes(each) && !others.includes(each.stage.name));
+      return made.map(({ stage: { name } }) => ({ key: `${key}.${name}`, path: name }));
     }
     const isThere = inChain === 'base' || earlier.some(({ stage }) => stage.name === inChain?.split('/')[0]);
     return inChain !== undefined && isThere ? [{ key, path: inChain }] : [];

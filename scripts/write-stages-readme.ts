@@ -24,14 +24,17 @@ export function stagesReadme(): string {
 }
 
 function overviewRow(stage: Stage<StageConfig>): string[] {
-  const takes = new Set(Object.values(stage.parents).map((parent) => parent.takes));
+  const takes = new Set(Object.values(stage.parents).flatMap((parent) => [parent.takes, parent.with ?? []].flat()));
   const makes = new Set(Object.values(stage.outputs).flatMap(({ kind }) => kind ?? []));
   return [`\`${fileOf(stage)}\``, stage.purpose, [...takes].join(', '), [...makes].join(', ')];
 }
 
 function stageSection(stage: Stage<StageConfig>): string[] {
   const { parents, outputs, metrics } = stage;
-  const taken = Object.entries(parents).map(([key, { takes }]) => [`\`${key}\``, `${takes}: ${makersOf(takes)}`]);
+  const taken = Object.entries(parents).map(([key, parent]) => {
+    const more = parent.with === undefined ? '' : `, with its ${parent.with} where it has them`;
+    return [`\`${key}\``, `${parent.takes}: ${makersOf(parent.takes)}${more}`];
+  });
   const made = Object.values(outputs).map((output) => [
     `\`${output.path}\``,
     output.holds + (output.written === undefined ? '' : `; ${output.written}`),
@@ -61,7 +64,9 @@ function makersOf(kind: Output['kind']): string {
 }
 
 function readersOf({ kind }: Output): string {
-  const readers = allStages.filter(({ parents }) => Object.values(parents).some(({ takes }) => takes === kind));
+  const readers = allStages.filter(({ parents }) =>
+    Object.values(parents).some((parent) => [parent.takes, parent.with].includes(kind)),
+  );
   if (kind === undefined) return 'people';
   return readers.length === 0 ? 'the report of a chain' : readers.map(({ name }) => name).join(', ');
 }

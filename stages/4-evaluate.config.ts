@@ -1,4 +1,4 @@
-/** Configuration of stage 4: base, instruct and PPO checkpoints on the same held-out rows and prompts. */
+/** Configuration of stage 4: checkpoints on the same held-out rows and prompts. */
 import { z } from 'zod';
 import { rankingRules } from '../src/evaluation/rank-options.ts';
 import { filePath, ignoreFields, Run, Runtime, SamplingSection } from '../src/run/sections.ts';
@@ -10,7 +10,10 @@ export const EvaluateConfig = z
     runtime: Runtime.prefault({}),
     base: filePath('Base checkpoint.'),
     instruct: filePath('Checkpoint of stage 1; also the reference of KL and win rate. Its run says what was trained.'),
-    ppo: filePath('Checkpoint of stage 3. Left out, only base and instruct are compared.').optional(),
+    policies: z
+      .record(z.string(), filePath('Checkpoint.'))
+      .default({})
+      .describe('Checkpoints made from instruct, by a name of your choice: that of stage 3, and others.'),
     reward: filePath('Reward model of stage 2, which scores the conversations.').optional(),
     data: z.strictObject({
       tables: filePath('Folder with the rows: one <dataset>.jsonl or <dataset>.arrow a task.'),
@@ -76,18 +79,17 @@ export const EvaluateConfig = z
       .positive()
       .default(8)
       .describe('Words in a row that count as an overlap of held-out rows with training examples (GPT-3: 13).'),
-    prompts: JudgedPrompts.optional().describe('Conversation prompts; needs ppo and reward.'),
+    prompts: JudgedPrompts.optional().describe('Conversation prompts; needs reward.'),
     promptCount: z.int().positive().default(150).describe('Conversation prompts.').meta({ readWhen: 'prompts!=null' }),
     sampling: SamplingSection.prefault({}).meta({ readWhen: 'prompts!=null' }),
   })
-  .superRefine(({ ppo, reward, prompts }, context) => {
-    const given = { ppo, reward, prompts };
-    const missing = (Object.keys(given) as (keyof typeof given)[]).filter((key) => given[key] === undefined);
-    if (missing.length === 0 || missing.length === 3) return;
-    for (const key of missing) {
-      const message =
-        'ppo, reward and prompts belong together: give all three, or none to compare base and instruct alone';
-      context.addIssue({ code: 'custom', path: [key], message });
+  .superRefine(({ policies, reward, prompts }, context) => {
+    for (const name of ['base', 'instruct', 'reward'].filter((taken) => Object.hasOwn(policies, taken))) {
+      const message = `expected another name: ${name} is a key beside policies`;
+      context.addIssue({ code: 'custom', path: ['policies', name], message });
     }
+    if ((reward === undefined) === (prompts === undefined)) return;
+    const message = 'reward and prompts belong together: give both, or neither to compare answers to tasks alone';
+    context.addIssue({ code: 'custom', path: [reward === undefined ? 'reward' : 'prompts'], message });
   });
 export type EvaluateConfig = z.infer<typeof EvaluateConfig>;

@@ -32,6 +32,7 @@ import type { Model } from '../src/model/model.ts';
 import { disposeModel, trainNothing } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
 import { contaminationLines, protocolLines, summaryLines, taskLines } from '../src/report/evaluation-report.ts';
+import type { Kind } from '../src/run/declaration.ts';
 import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
@@ -47,12 +48,10 @@ import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadJudgedPrompts } from '../src/worlds/load-prompts.ts';
 import { EvaluateConfig } from './4-evaluate.config.ts';
 
-type ModelName = 'base' | 'instruct' | 'ppo';
-
-const parentOf = {
+const parents = {
   base: { role: 'base', takes: 'language model', inChain: 'base' },
-  instruct: { role: 'instruct', takes: 'language model', inChain: 'instruct' },
-  ppo: { role: 'ppo', takes: 'language model', inChain: 'ppo' },
+  instruct: { role: 'instruct', takes: 'language model', inChain: 'instruct', with: 'instruction examples' },
+  policies: { role: 'policy', takes: 'language model', inChain: 'every' },
   reward: { role: 'reward', takes: 'reward model', inChain: 'reward' },
 } as const;
 
@@ -60,7 +59,7 @@ export const evaluate: Stage<EvaluateConfig> = {
   name: 'evaluate',
   purpose: 'Scores checkpoints on the same held-out rows and prompts: seen and unseen tasks, templates and clusters.',
   schema: EvaluateConfig,
-  parents: parentOf,
+  parents,
   outputs: evaluationTables,
   check,
   run,
@@ -68,19 +67,20 @@ export const evaluate: Stage<EvaluateConfig> = {
 
 /** Checkpoints, tasks and questions, checked against each other; nothing that needs weights or a lane. */
 async function prepare(config: EvaluateConfig) {
-  const first = await openParent(config.base, parentOf.base);
+  const first = await openParent(config.base, parents.base);
   const tokenizer = loadTokenizer(first.folder);
-  const parents = new Map<ModelName | 'reward', Parent>();
   let context = Number.POSITIVE_INFINITY;
-  for (const role of ['base', 'instruct', 'ppo', 'reward'] as const) {
-    const path = config[role];
-    if (path === undefined) continue;
-    const parent = await openParent(path, { ...parentOf[role], tokenizer: tokenizer.hash });
-    parents.set(role, parent);
-    const head = role === 'reward' ? 'score' : 'tokens';
+  const open = async (role: string, path: string, takes: Kind, head: 'tokens' | 'score'): Promise<Parent> => {
+    const parent = await openParent(path, { role, takes, tokenizer: tokenizer.hash });
     context = Math.min(context, checkModelFolder(parent.folder, { where: `${role} ${path}`, head, tokenizer }).context);
-  }
-  checkKinship(parents);
+    return parent;
+  };
+  const models = new Map<string, Parent>();
+  const named = { base: config.base, instruct: config.instruct, ...config.policies };
+  for (const [name, path] of Object.entries(named))
+    models.set(name, await open(name, path, 'language model', 'tokens'));
+  const reward = config.reward === undefined ? undefined : await open('reward', config.reward, 'reward model', 'score');
+  checkKinship(models, reward);
   // Every model reads the answers of every other.
   const { prompts: source, promptCount } = config;
   const free = context - config.sampling.maxNewTokens;
@@ -90,18 +90,19 @@ async function prepare(config: EvaluateConfig) {
   const { samples, maxNewTokens: chain } = config.chainOfThought;
   const room = { context, chain };
   const sets = questionSets(tasks, seen, { ...config, seed: config.run.seed, chains: samples > 0, room }, tokenizer);
-  return { parents, tokenizer, tasks, seen, sets, prompts };
+  return { models, reward, tokenizer, tasks, seen, sets, prompts };
 }
 
 /** A policy or reward model that was made from another instruct model would be compared with the wrong reference. */
-function checkKinship(parents: ReadonlyMap<string, Parent>): void {
-  const instruct = parents.get('instruct');
-  const recorded = { ppo: 'policy', reward: 'model' } as const;
-  const problems = (['ppo', 'reward'] as const).flatMap((role) => {
-    const made = parents.get(role)?.manifest?.parents.find((parent) => parent.role === recorded[role]);
-    if (made === undefined || instruct === undefined || made.hash === instruct.hash) return [];
+function checkKinship(models: ReadonlyMap<string, Parent>, reward: Parent | undefined): void {
+  const instruct = models.get('instruct');
+  const startedFrom = (run: Parent, role: string) => run.manifest?.parents.find((parent) => parent.role === role);
+  const starts = [...models].map(([name, run]) => ({ name, run, from: startedFrom(run, 'policy') }));
+  if (reward !== undefined) starts.push({ name: 'reward', run: reward, from: startedFrom(reward, 'model') });
+  const problems = starts.flatMap(({ name, run, from }) => {
+    if (from === undefined || instruct === undefined || from.hash === instruct.hash) return [];
     return [
-      `${role} ${parents.get(role)?.path}: was made from another instruct model (${made.path}) than ${instruct.path}. ` +
+      `${name} ${run.path}: was made from another instruct model (${from.path}) than ${instruct.path}. ` +
         'Name checkpoints of one chain.',
     ];
   });
@@ -122,9 +123,10 @@ async function check(config: EvaluateConfig): Promise<string[]> {
 async function run(config: EvaluateConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
   // 1. Every checkpoint must speak the same tokenizer and belong to one chain.
-  const { parents, tokenizer, tasks, seen, sets, prompts } = await prepare(config);
+  const { models, reward, tokenizer, tasks, seen, sets, prompts } = await prepare(config);
   for (const line of describeLosses(tasks)) progress.say(line);
-  for (const [role, parent] of parents) await folder.recordParent(role, parent);
+  for (const [name, parent] of models) await folder.recordParent(name, parent);
+  if (reward !== undefined) await folder.recordParent('reward', reward);
   await folder.recordInput('tables', config.data.tables);
   await folder.recordInput('templates', config.data.templates);
   if (config.prompts !== undefined) {
@@ -133,15 +135,15 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
   }
 
   // 2. The same questions and prompts for all.
-  const names = (['base', 'instruct', 'ppo'] as const).filter((name) => parents.has(name));
+  const names = [...models.keys()];
   const total = sets.reduce((sum, { items, dev }) => sum + items.length + dev.length, 0);
   const bar = progress.phase('evaluate', names.length * total, { unit: 'rows' });
-  const judges = openJudges(parents, tokenizer);
+  const judges = openJudges(models.get('instruct'), reward, tokenizer);
   const answerSets: AnswerSet[] = [];
-  const answers = new Map<ModelName, JudgedAnswer[]>();
+  const answers = new Map<string, JudgedAnswer[]>();
   for (const [index, name] of names.entries()) {
     const options = { plan: trainNothing(), tokenizer, say: progress.say };
-    const { model } = loadModelFolder((parents.get(name) as Parent).folder, options);
+    const { model } = loadModelFolder((models.get(name) as Parent).folder, options);
     const report = (done: number): void => bar.update(index * total + done, { model: name });
     answerSets.push(...answerAll(model, name, sets, config, tokenizer, report));
     if (judges !== undefined) {
@@ -192,8 +194,7 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
 }
 
 /** The instruct model as reference and the reward model; undefined where there are no conversations. */
-function openJudges(parents: ReadonlyMap<string, Parent>, tokenizer: Tokenizer) {
-  const [instruct, scorer] = [parents.get('instruct'), parents.get('reward')];
+function openJudges(instruct: Parent | undefined, scorer: Parent | undefined, tokenizer: Tokenizer) {
   if (instruct === undefined || scorer === undefined) return undefined;
   const options = { plan: trainNothing(), tokenizer };
   const { model: reference } = loadModelFolder(instruct.folder, options);
@@ -204,7 +205,7 @@ function openJudges(parents: ReadonlyMap<string, Parent>, tokenizer: Tokenizer) 
 /** A model's answers to every set of questions. */
 function answerAll(
   model: Model,
-  name: ModelName,
+  name: string,
   sets: readonly QuestionSet[],
   config: EvaluateConfig,
   tokenizer: Tokenizer,

@@ -11,7 +11,7 @@ import { meanAndDeviation, winRate } from './statistics.ts';
 
 /** Columns of `tasks.arrow`. */
 export const taskColumns = {
-  model: utf8('Which checkpoint answered: base, instruct or ppo.'),
+  model: utf8('Which checkpoint answered: base, instruct or the name of a policy.'),
   task: utf8('Dataset of the row.'),
   cluster: utf8('Cluster of the dataset.'),
   row_id: utf8('Id of the row in its dataset.'),
@@ -42,7 +42,7 @@ export const taskColumns = {
 
 /** Columns of `answers.arrow`, beside those of `partColumns`. */
 export const answerColumns = {
-  model: utf8('Which checkpoint answered: base, instruct or ppo.'),
+  model: utf8('Which checkpoint answered: base, instruct or the name of a policy.'),
   prompt: utf8('Rendered prompt.'),
   response: utf8('Sampled answer.'),
   gold: float32('Total of the judge in [0, 1].'),

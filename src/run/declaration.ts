@@ -21,10 +21,12 @@ export interface ParentDeclaration {
   readonly takes: Kind;
   /**
    * Where a chain has it, relative to the chain's folder: "instruct" for the folder of that stage, "preferences/train.arrow"
-   * for a file in one; "base" is what the chain starts from. "every": the key is a map, and the chain fills it with the base
-   * and every earlier stage that makes this kind. Left out, or where the chain lacks that stage: as its file has it.
+   * for a file in one; "base" is what the chain starts from. "every": the key is a map, and the chain fills it with
+   * every earlier stage that makes this kind and has no other key here. Left out, or where the chain lacks that stage: as its file has it.
    */
   readonly inChain?: string;
+  /** What is read from the same run folder, where it is there. */
+  readonly with?: Kind;
 }
 /** By the configuration's key, e.g. "model" or "data.examples". */
 export type Parents = Readonly<Record<string, ParentDeclaration>>;

@@ -67,7 +67,7 @@ export function compareSettings(path: string, config: unknown, rules: ResumeRule
     const [first, before, current] = [begun, last, now].map((settings) => JSON.stringify(settings.get(key)));
     // Configurations of older runs name the keys of all variants.
     if (rules.variants.includes(key) && !(begun.has(key) && now.has(key))) continue;
-    const isPath = rules.paths.includes(key);
+    const isPath = rules.paths.some((path) => key === path || key.startsWith(`${path}.`));
     const isLength = rules.lengths.includes(key);
     if (current !== first) {
       if (drawsNoise(key, now, rules)) {

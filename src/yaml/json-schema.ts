@@ -17,6 +17,8 @@ export interface JsonSchema {
   /** The condition of a key that only some variants have; from `mergeVariants`. */
   variant?: string;
   items?: JsonSchema | false;
+  /** Of a map: what its values are. */
+  additionalProperties?: JsonSchema | boolean;
   minimum?: number;
   maximum?: number;
   exclusiveMinimum?: number;

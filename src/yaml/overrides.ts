@@ -64,8 +64,10 @@ function fieldAt(path: readonly string[], fields: readonly Field[]): Field | und
 /** What a key's value is read as; an item of a list of text is text. */
 function kindAt(path: readonly string[], fields: readonly Field[]): 'text' | 'path' | 'other' {
   const field = fieldAt(path, fields);
-  if (field?.isPath === true) return 'path';
-  const isItem = fieldAt(path.slice(0, -1), fields)?.kind === 'list of text';
+  const parent = fieldAt(path.slice(0, -1), fields);
+  const isNamedPath = parent?.kind === 'map' && parent.isPath;
+  if (isNamedPath || (field?.isPath === true && field.kind !== 'map')) return 'path';
+  const isItem = parent?.kind === 'list of text';
   return field?.kind === 'text' || isItem ? 'text' : 'other';
 }
 

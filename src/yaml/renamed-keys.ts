@@ -17,6 +17,7 @@ const RENAMED: Readonly<Record<string, Renamed>> = {
   'prompts.seed': { key: 'prompts.tables' },
   'heldOut.seed': { key: 'heldOut.tables' },
   'evaluation.everyIterations': { key: 'evaluation.everySteps' },
+  ppo: { key: 'policies.ppo' },
   'training.accumulate': { key: 'training.microBatch', value: rowsOfPiece },
   'training.microBatchPairs': { key: 'training.microBatch' },
   'updates.microBatchRows': { key: 'updates.microBatch' },
@@ -37,7 +38,9 @@ export function renamedKey(
   read: Read,
 ): { readonly key: string; readonly value: unknown } | undefined {
   const renamed = Object.hasOwn(RENAMED, key) ? RENAMED[key] : undefined;
-  if (renamed === undefined || !known.includes(renamed.key)) return undefined;
+  // A key within a map is known by the map.
+  const isKnown = known.some((name) => renamed?.key === name || renamed?.key.startsWith(`${name}.`));
+  if (renamed === undefined || !isKnown) return undefined;
   return { key: renamed.key, value: renamed.value === undefined ? old : renamed.value(old, read) };
 }
 

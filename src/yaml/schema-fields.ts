@@ -14,7 +14,7 @@ export interface Field {
   readonly required: boolean;
   /** Absent where the key has none (required, or optional and left out). */
   readonly default?: unknown;
-  /** True for a file or folder name (declared with `filePath` in sections.ts). */
+  /** True for a file or folder name, and for a map of them (declared with `filePath` in sections.ts). */
   readonly isPath: boolean;
   /** What an argument's value is read as: text as it is, a list, a map of keys that the schema does not name, or YAML. */
   readonly kind: 'text' | 'list' | 'list of text' | 'map' | 'other';
@@ -71,7 +71,7 @@ function collect(section: JsonSchema, { prefix, outerDefault, present, ...place 
       expects: expectation(child),
       description: [child, ...alternatives(child)].find(({ description }) => description)?.description ?? '',
       required: isRequired && given === undefined,
-      isPath: [child, ...alternatives(child)].some(({ format }) => format === 'path'),
+      isPath: [child, ...alternatives(child), ...mapValues(child)].some(({ format }) => format === 'path'),
       kind: kindOf(child),
       readWhen,
       isOfVariant,
@@ -86,6 +86,10 @@ function collect(section: JsonSchema, { prefix, outerDefault, present, ...place 
 function alternatives(schema: JsonSchema): readonly JsonSchema[] {
   if (schema.anyOf !== undefined) return schema.anyOf.flatMap(alternatives);
   return Array.isArray(schema.type) ? schema.type.map((type) => ({ ...schema, type })) : [schema];
+}
+
+function mapValues({ additionalProperties: values }: JsonSchema): readonly JsonSchema[] {
+  return typeof values === 'object' ? [values] : [];
 }
 
 function kindOf(schema: JsonSchema): Field['kind'] {

@@ -106,7 +106,7 @@ export function evaluateSettings(world: TinyWorld, runs: TinyRuns, folder: strin
     run: { folder },
     base: world.base,
     instruct: runs.instruct,
-    ppo: runs.ppo,
+    policies: { ppo: runs.ppo },
     reward: runs.reward,
     data: { tables: world.tables, templates: world.templates },
     rowsPerTask: 4,

@@ -9,10 +9,11 @@ import { PretrainConfig } from '../../stages/0-pretrain.config.ts';
 import { InstructConfig } from '../../stages/1-instruct.config.ts';
 import { RewardConfig } from '../../stages/2-reward.config.ts';
 import { PpoConfig } from '../../stages/3-ppo.config.ts';
+import { EvaluateConfig } from '../../stages/4-evaluate.config.ts';
 import { DistillConfig } from '../../stages/distill.config.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import type { Changes } from '../helpers/tiny-configs.ts';
-import { instructSettings, ppoSettings, rewardSettings, tinyRuns } from '../helpers/tiny-configs.ts';
+import { evaluateSettings, instructSettings, ppoSettings, rewardSettings, tinyRuns } from '../helpers/tiny-configs.ts';
 
 const path = useTemporaryFolder();
 const world = { path: 'w', corpus: 'c', heldOut: 'h', tokenizer: 't', base: 'b', tables: 's', templates: 't', pairs: 'p', heldOutPairs: 'q' }; // biome-ignore format: one line
@@ -55,6 +56,21 @@ test('the schemas say what may change', () => {
   );
   expect(splits).toEqual([...Array.from({ length: 4 }, () => ['training.microBatch']), ['updates.microBatch']]);
   expect(resumeRules(PpoConfig).paths).toContain('prompts.file');
+});
+
+test('paths in a map may change, names in it not; a run that was begun with the old key is known by the new one', async () => {
+  const evaluate = (policies: Changes) =>
+    checkConfig(EvaluateConfig, evaluateSettings(world, tinyRuns('r'), path(), { policies }) as never, 'test');
+  const manifest = newManifest({ stage: 'evaluate', seed: 1, ...lane });
+  const compared = (policies: Changes) =>
+    compareSettings(path(), evaluate(policies), resumeRules(EvaluateConfig), manifest).changed;
+  const { policies: _, ...others } = evaluate({});
+  for (const before of [evaluate({ ppo: 'a' }), { ...others, ppo: 'a' }]) {
+    writeFileSync(path('config.yaml'), stringifyConfig(before));
+    expect(compared({ ppo: 'a' })).toEqual({});
+    expect(compared({ ppo: 'b' })).toEqual({ 'policies.ppo': 'b' });
+    expect(() => compared({ ppo: 'a', dpo: 'c' })).toThrow(/policies\.dpo: the run to resume has no such key/);
+  }
 });
 
 describe('what changes no result', () => {

@@ -146,7 +146,7 @@ describe('parents that do not fit', () => {
     const [own, other] = [world.base, path('foreign')].map((folder) => loadTokenizer(folder).hash.slice(0, 19));
     const message = `was made with another tokenizer; expected ${own}…, received ${other}…. Use checkpoints of one chain.`;
     expect(await refusePpo({ reward: path('foreign') })).toEqual([`reward model foreign: ${message}`]);
-    expect(await refuseEvaluate({ ppo: path('foreign') })).toEqual([`ppo foreign: ${message}`]);
+    expect(await refuseEvaluate({ policies: { ppo: path('foreign') } })).toEqual([`ppo foreign: ${message}`]);
   });
 
   it('a model with too short a context', async () => {

@@ -11,6 +11,7 @@ import { PretrainConfig } from '../../stages/0-pretrain.config.ts';
 import { InstructConfig } from '../../stages/1-instruct.config.ts';
 import { RewardConfig } from '../../stages/2-reward.config.ts';
 import { PpoConfig } from '../../stages/3-ppo.config.ts';
+import { EvaluateConfig } from '../../stages/4-evaluate.config.ts';
 import { PreferencesConfig } from '../../stages/preferences.config.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import type { Changes } from '../helpers/tiny-configs.ts';
@@ -68,6 +69,20 @@ describe('a misspelt key is named with its line and the key that was meant', () 
       'argument "loss.centering=0.1": loss.centering: unknown key. Did you mean loss.centring?',
     ]);
   });
+});
+
+it('a policy by the name of another key, prompts without a reward model, and the old key of the policy', async () => {
+  const settings = evaluateSettings(nowhere, tinyRuns('r'), 'run', { policies: { base: 'x' } });
+  expect(await problems(EvaluateConfig, settings)).toEqual([
+    expect.stringMatching(/policies\.base: expected another name: base is a key beside policies\.$/),
+  ]);
+  const { reward: _, policies: __, ...rest } = evaluateSettings(nowhere, tinyRuns('r'), 'run');
+  expect(await problems(EvaluateConfig, rest)).toEqual([
+    expect.stringMatching(/reward: reward and prompts belong together: give both, or neither/),
+  ]);
+  expect(await problems(EvaluateConfig, { ...rest, reward: 'r', ppo: 'x' })).toEqual([
+    'config.yaml:10:1 ppo: is now policies.ppo. Write policies.ppo: "x" instead.',
+  ]);
 });
 
 describe('an old key names the new one with its value', () => {

@@ -168,7 +168,7 @@ it('asks with all templates, examples in front and chains of thought, where only
   const name = lanesToTest()[0]!;
   const lane = await useLane(name);
   const {
-    ppo: _,
+    policies: _,
     reward: __,
     prompts: ___,
     promptCount: ____,
@@ -232,7 +232,7 @@ it('does not claim to know what a checkpoint of another origin was trained on', 
   const name = lanesToTest()[0]!;
   const lane = await useLane(name);
   const {
-    ppo: _,
+    policies: _,
     reward: __,
     prompts: ___,
     promptCount: ____,

@@ -56,7 +56,7 @@ describe('a model without a PAD of its own', () => {
   it('is evaluated beside what was made of it', async () => {
     const runs = tinyRuns(path());
     const without = {
-      ...{ ppo: undefined, reward: undefined },
+      ...{ policies: undefined, reward: undefined },
       ...{ prompts: undefined, promptCount: undefined, sampling: undefined },
     };
     const { table } = await runStage(evaluate, evaluateConfig(world, runs, path('evaluate'), without), {

@@ -41,7 +41,7 @@ it('a reward model where a language model is wanted', async () => {
     `instruct model chain/reward/model: ${message}`,
   ]);
   expect(await refusePpo('c', { policy: judge() })).toEqual([`policy chain/reward/model: ${message}`]);
-  expect(await refuseEvaluate('d', { ppo: runs.reward })).toEqual([`ppo chain/reward: ${message}`]);
+  expect(await refuseEvaluate('d', { policies: { ppo: runs.reward } })).toEqual([`ppo chain/reward: ${message}`]);
 });
 
 it('a language model where a reward model is wanted', async () => {

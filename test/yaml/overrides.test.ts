@@ -17,6 +17,7 @@ const Config = z.strictObject({
   tasks: z.array(z.string()).default(['a', 'b']).describe('Tasks.'),
   shots: z.array(z.int()).optional().describe('Numbers.'),
   weights: z.record(z.string(), z.number()).default({}).describe('Shares.'),
+  others: z.record(z.string(), filePath('A checkpoint.')).default({}).describe('Checkpoints by name.'),
   kind: z.enum(['on', 'off']).default('on').describe('A choice.'),
   optimizer: Optimizer.prefault({}),
   prompts: PolicyPrompts.optional(),
@@ -194,6 +195,8 @@ describe('~ in paths', () => {
   test('is the home folder, in arguments and in files', () => {
     expect(load(['model=~/models/a', 'run.folder=~']).run.folder).toBe(homedir());
     expect(load(['model=~/models/a #1']).model).toBe(join(homedir(), 'models/a #1'));
+    expect(load(['others.dpo=~/a #1', 'others.b=c: d']).others).toEqual({ dpo: join(homedir(), 'a #1'), b: 'c: d' });
+    expect(load(['others={dpo: ~/a}']).others).toEqual({ dpo: join(homedir(), 'a') });
     expect(load([], 'run: {folder: ~/runs}').run.folder).toBe(join(homedir(), 'runs'));
     expect(load([], 'run: {folder: a/~/b}').run.folder).toBe('a/~/b');
   });
