@@ -69,7 +69,11 @@ async function fetchModel(
   let phase: Phase | undefined;
   let before = 0;
   const result = await getModel({
-    ...{ hub, model, folder, signal, say: progress.say },
+    hub,
+    model,
+    folder,
+    signal,
+    say: progress.say,
     begins: (total, here) => {
       before = here;
       if (here > 1e6) progress.say(`${megabytes(here)} of ${megabytes(total)} MB are here already`);

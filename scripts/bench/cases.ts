@@ -90,8 +90,15 @@ export const SIZES = {
   '1m': { vocab: 512, dModel: 128, layers: 4, heads: 4, rows: 8, length: 128, pairs: 8, pairLength: 64, steps: 5 },
   '12m': { vocab: 4096, dModel: 384, layers: 6, heads: 6, rows: 4, length: 256, pairs: 4, pairLength: 128, steps: 2 },
   '124m': {
-    ...{ vocab: 50_257, dModel: 768, layers: 12, heads: 12 },
-    ...{ rows: 2, length: 256, pairs: 2, pairLength: 128, steps: 1 },
+    vocab: 50_257,
+    dModel: 768,
+    layers: 12,
+    heads: 12,
+    rows: 2,
+    length: 256,
+    pairs: 2,
+    pairLength: 128,
+    steps: 1,
   },
 } as const satisfies Record<string, Size>;
 type SizeName = keyof typeof SIZES;
@@ -165,7 +172,11 @@ const makers: Record<TaskName, (name: string, size: SizeName, random: Random) =>
       task: 'ppo',
       shapes: `${common.shapes}, ${EPOCHS} epochs`,
       epochs: EPOCHS,
-      ...{ klWeight: 0.05, gamma: 1, lambda: 0.95, clipRange: 0.2, valueClipRange: 0.2 },
+      klWeight: 0.05,
+      gamma: 1,
+      lambda: 0.95,
+      clipRange: 0.2,
+      valueClipRange: 0.2,
       optimizer: OPTIMIZER,
       valueOptimizer: OPTIMIZER,
     };

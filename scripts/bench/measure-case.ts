@@ -76,7 +76,10 @@ export async function measureCase(given: Case, options: MeasureOptions): Promise
     const theirs = present.map((name) => torchProgram(name, float32, twin as Twin));
     say(`${given.name}: ${parameters.toLocaleString('en-US')} parameters, ${given.shapes}`);
     const { timed, failed, others } = await timeInTurn([...ours, ...theirs], {
-      ...{ warmUps: WARM_UPS, repetitions, patience, busyMs },
+      warmUps: WARM_UPS,
+      repetitions,
+      patience,
+      busyMs,
       onFirst: ({ side, variant }) => say(`  ${side} ${variant}`),
     });
     checkFirstValues(given, timed);

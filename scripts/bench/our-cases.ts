@@ -149,9 +149,16 @@ function ppo(given: PpoCase): OurCase {
   const prompts = idsOf(given.prompts);
   const random = seededRandom(3, 'bench ppo');
   const options = {
-    ...{ epochs: given.epochs, minibatches: 1, microBatch: null, targetKl: null, temperature: 1 },
-    ...{ clipRange: given.clipRange, valueClipRange: given.valueClipRange },
-    ...{ policy: optimizer, critic: valueOptimizer, where },
+    epochs: given.epochs,
+    minibatches: 1,
+    microBatch: null,
+    targetKl: null,
+    temperature: 1,
+    clipRange: given.clipRange,
+    valueClipRange: given.valueClipRange,
+    policy: optimizer,
+    critic: valueOptimizer,
+    where,
     checks: 'off',
     say: () => undefined,
   } as const;

@@ -149,7 +149,10 @@ function answerLines({ prompt, answers }: RecordedChain): string[] {
 
 function curveLines({ measured, curve }: RecordedChain): string[] {
   const rows = curve.map(({ step, gold, reward, kl }) => [
-    ...[String(step), shown('fixed3', gold), shown('fixed2', reward), shown('fixed2', kl)],
+    String(step),
+    shown('fixed3', gold),
+    shown('fixed2', reward),
+    shown('fixed2', kl),
   ]);
   const headers = ['rollouts', 'gold on held-out prompts', 'reward-model score', 'KL a response, nats'];
   return [...markdownTable(headers, rows), '', provenance(measured)];
@@ -227,8 +230,11 @@ interface Growth {
 
 function growthLines({ date, gitCommit, cpu, points }: Growth): string[] {
   const rows = points.map(({ sweep, parameters, rows, length, tokensPerSecond, share }) => [
-    ...[sweep, `${(parameters / 1e6).toFixed(1)} M`, `${rows} × ${length}`],
-    ...[shown('integer', Math.round(tokensPerSecond)), `${Math.round(100 * share)} %`],
+    sweep,
+    `${(parameters / 1e6).toFixed(1)} M`,
+    `${rows} × ${length}`,
+    shown('integer', Math.round(tokensPerSecond)),
+    `${Math.round(100 * share)} %`,
   ]);
   const headers = ['what grows', 'parameters', 'rows × tokens', 'tokens/s', 'of the matrix-product peak'];
   const measured = {

@@ -69,8 +69,12 @@ async function makeTinyRun(): Promise<string> {
     preferences: [`prompts.tables=${tables}`],
     reward: ['evaluation.everySteps=10'],
     ppo: [
-      ...[`prompts.tables=${tables}`, `heldOut.tables=${tables}`, 'rollout.iterations=5', 'rollout.batch=32'],
-      ...['evaluation.everySteps=2', 'evaluation.prompts=24'],
+      `prompts.tables=${tables}`,
+      `heldOut.tables=${tables}`,
+      'rollout.iterations=5',
+      'rollout.batch=32',
+      'evaluation.everySteps=2',
+      'evaluation.prompts=24',
     ],
     evaluate: [
       `data.tables=${tables}`,

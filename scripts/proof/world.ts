@@ -77,32 +77,66 @@ function settings(at: (...parts: string[]) => string, runtime: string): ProofWor
   const corpus = [`corpus=${at('corpus.jsonl')}`, `heldOut=${at('held-out.jsonl')}`];
   const short = 'optimizer.warmupSteps=0';
   const prompts = (key: string, split: string): string[] => [
-    ...[`${key}.tables=${at('seed')}`, `${key}.templates=${at('templates')}`, `${key}.split=${split}`],
+    `${key}.tables=${at('seed')}`,
+    `${key}.templates=${at('templates')}`,
+    `${key}.split=${split}`,
   ];
   const data = [`data.tables=${at('seed')}`, `data.templates=${at('templates')}`, `data.tasks=[${tasks.join(', ')}]`];
   const pairs = (name: string): string => at('preferences', `${name}.arrow`);
   const answers = 'sampling.maxNewTokens=12';
   return {
     pretrain: [
-      ...[proofStages.pretrain[1], runtime, ...corpus, ...model, short],
-      ...['training.steps=12', 'training.rows=4', 'training.length=64', 'checkpoints.everySteps=3'],
+      proofStages.pretrain[1],
+      runtime,
+      ...corpus,
+      ...model,
+      short,
+      'training.steps=12',
+      'training.rows=4',
+      'training.length=64',
+      'checkpoints.everySteps=3',
     ],
     instruct: [
-      ...[proofStages.instruct[1], runtime, `model=${at('pretrain')}`, ...data, `data.cache=${at('cache')}`, short],
-      ...['mixture.examples=96', 'training.rows=4', 'evaluation.rowsPerTask=2', 'checkpoints.everySteps=3'],
+      proofStages.instruct[1],
+      runtime,
+      `model=${at('pretrain')}`,
+      ...data,
+      `data.cache=${at('cache')}`,
+      short,
+      'mixture.examples=96',
+      'training.rows=4',
+      'evaluation.rowsPerTask=2',
+      'checkpoints.everySteps=3',
     ],
     preferences: [
-      ...['configs/preferences/tiny.yaml', runtime, `model=${at('instruct')}`, ...prompts('prompts', 'reward')],
-      ...[answers, 'label.tie=0'],
+      'configs/preferences/tiny.yaml',
+      runtime,
+      `model=${at('instruct')}`,
+      ...prompts('prompts', 'reward'),
+      answers,
+      'label.tie=0',
     ],
     reward: [
-      ...[proofStages.reward[1], runtime, `model=${at('instruct')}`, short],
-      ...[`pairs=${pairs('train')}`, `heldOut=${pairs('held-out')}`, 'checkpoints.everySteps=3'],
+      proofStages.reward[1],
+      runtime,
+      `model=${at('instruct')}`,
+      short,
+      `pairs=${pairs('train')}`,
+      `heldOut=${pairs('held-out')}`,
+      'checkpoints.everySteps=3',
     ],
     ppo: [
-      ...[proofStages.ppo[1], runtime, `policy=${at('instruct')}`, `reward=${at('reward')}`, answers],
-      ...[...prompts('prompts', 'ppo'), ...prompts('heldOut', 'validation')],
-      ...['rollout.iterations=6', 'rollout.batch=8', 'evaluation.prompts=8', 'checkpoints.everySteps=1'],
+      proofStages.ppo[1],
+      runtime,
+      `policy=${at('instruct')}`,
+      `reward=${at('reward')}`,
+      answers,
+      ...prompts('prompts', 'ppo'),
+      ...prompts('heldOut', 'validation'),
+      'rollout.iterations=6',
+      'rollout.batch=8',
+      'evaluation.prompts=8',
+      'checkpoints.everySteps=1',
     ],
   };
 }

@@ -29,10 +29,22 @@ export interface AdapterConfig {
 
 /** Fields that say where an adapter is from, or how it was trained. */
 const WITHOUT_EFFECT = [
-  ...['task_type', 'base_model_name_or_path', 'revision', 'auto_mapping', 'inference_mode', 'peft_version'],
+  'task_type',
+  'base_model_name_or_path',
+  'revision',
+  'auto_mapping',
+  'inference_mode',
+  'peft_version',
   // PEFT knows the layout of each layer without fan_in_fan_out; the tensors show which weights stay tied.
-  ...['fan_in_fan_out', 'ensure_weight_tying', 'megatron_core', 'qalora_group_size', 'runtime_config'],
-  ...['loftq_config', 'eva_config', 'corda_config', 'lora_ga_config'],
+  'fan_in_fan_out',
+  'ensure_weight_tying',
+  'megatron_core',
+  'qalora_group_size',
+  'runtime_config',
+  'loftq_config',
+  'eva_config',
+  'corda_config',
+  'lora_ga_config',
 ];
 
 /** Other ways to begin (PiSSA, OLoRA, CorDA, LoftQ) change the frozen matrices too, each time PEFT loads the adapter. */

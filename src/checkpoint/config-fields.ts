@@ -2,34 +2,81 @@
 
 /** Fields of a Hugging Face configuration that change nothing this program computes. A trailing * stands for any ending. */
 const WITHOUT_EFFECT = [
-  ...['_*', 'architectures', 'model_type', 'transformers_version', 'torch_dtype', 'dtype', 'use_cache', 'plumbline'],
-  ...['id2label', 'label2id', 'num_labels', 'problem_type', 'finetuning_task', 'task_specific_params', 'summary_*'],
-  ...['bos_token_id', 'eos_token_id', 'pad_token_id', 'sep_token_id', 'decoder_start_token_id', 'prefix', 'unsloth_*'],
-  ...['initializer_range', 'init_std', 'gradient_checkpointing', 'return_dict*', 'output_*', 'tokenizer_class'],
+  '_*',
+  'architectures',
+  'model_type',
+  'transformers_version',
+  'torch_dtype',
+  'dtype',
+  'use_cache',
+  'plumbline',
+  'id2label',
+  'label2id',
+  'num_labels',
+  'problem_type',
+  'finetuning_task',
+  'task_specific_params',
+  'summary_*',
+  'bos_token_id',
+  'eos_token_id',
+  'pad_token_id',
+  'sep_token_id',
+  'decoder_start_token_id',
+  'prefix',
+  'unsloth_*',
+  'initializer_range',
+  'init_std',
+  'gradient_checkpointing',
+  'return_dict*',
+  'output_*',
+  'tokenizer_class',
   // Dropout is for training; there is none here (docs/decisions.md).
-  ...['*_pdrop', '*dropout', 'dropout', 'layerdrop', 'pretraining_tp', 'is_encoder_decoder', 'is_decoder'],
-  ...['chunk_size_feed_forward', 'cross_attention_hidden_size', 'attn_implementation', 'reorder_and_upcast_attn'],
+  '*_pdrop',
+  '*dropout',
+  'dropout',
+  'layerdrop',
+  'pretraining_tp',
+  'is_encoder_decoder',
+  'is_decoder',
+  'chunk_size_feed_forward',
+  'cross_attention_hidden_size',
+  'attn_implementation',
+  'reorder_and_upcast_attn',
   // In published files, read by nothing: GPT-2 medium, SmolLM2, OpenLLaMA, GPT-NeoX of old.
-  ...['n_special', 'predict_special_tokens', 'is_llama_config', 'transformers.js_config', 'max_sequence_length'],
-  ...['*_dropout_prob', 'unk_token_id', 'model_max_length'],
+  'n_special',
+  'predict_special_tokens',
+  'is_llama_config',
+  'transformers.js_config',
+  'max_sequence_length',
+  '*_dropout_prob',
+  'unk_token_id',
+  'model_max_length',
   // Settings of generation, which older versions kept here.
-  ...['do_sample', 'max_length', 'min_length', 'temperature', 'top_k', 'top_p', 'num_beams*', 'repetition_penalty'],
-  ...['length_penalty', 'no_repeat_ngram_size', 'early_stopping', 'num_return_sequences', 'bad_words_ids', 'n_ctx'],
-  ...[
-    'diversity_penalty',
-    'typical_p',
-    'suppress_tokens',
-    'begin_suppress_tokens',
-    'forced_*',
-    'remove_invalid_values',
-  ],
-  ...[
-    'exponential_decay_length_penalty',
-    'encoder_no_repeat_ngram_size',
-    'tf_legacy_loss',
-    'torchscript',
-    'use_bfloat16',
-  ],
+  'do_sample',
+  'max_length',
+  'min_length',
+  'temperature',
+  'top_k',
+  'top_p',
+  'num_beams*',
+  'repetition_penalty',
+  'length_penalty',
+  'no_repeat_ngram_size',
+  'early_stopping',
+  'num_return_sequences',
+  'bad_words_ids',
+  'n_ctx',
+  'diversity_penalty',
+  'typical_p',
+  'suppress_tokens',
+  'begin_suppress_tokens',
+  'forced_*',
+  'remove_invalid_values',
+  'exponential_decay_length_penalty',
+  'encoder_no_repeat_ngram_size',
+  'tf_legacy_loss',
+  'torchscript',
+  'use_bfloat16',
 ];
 
 /** What to do about a field that people's files have and that cannot be read here. */
@@ -38,6 +85,9 @@ const REMEDIES: Readonly<Record<string, string>> = {
     'means that the weights are quantized; expected weights in float32, bfloat16 or float16. Take the repository of the ' +
     'model itself, or let transformers undo it: from_pretrained, dequantize(), save_pretrained.',
 };
+
+const UNKNOWN =
+  'is not known here, so it might change what the model computes. If it does not, remove it from the file.';
 
 /** Fields of a configuration, each taken once; problems are collected. */
 export interface ConfigFields {
@@ -87,14 +137,21 @@ export function configFields(
   const problem = (key: string, what: string): void => {
     problems.push(`${path} ${within}${key}: ${what}`);
   };
-  const show = (value: unknown): string => JSON.stringify(value) ?? 'nothing';
+  /** The value where it is right; a problem, and a value to go on with, where it is not. */
+  const checked = <T>(key: string, value: unknown, isRight: Guard<T>, expected: string, instead: T): T => {
+    if (isRight(value)) return value;
+    problem(key, `expected ${expected}, received ${show(value)}.`);
+    return instead;
+  };
+  const refuse = (key: string, value: unknown, allowed: readonly unknown[]): void => {
+    problem(key, `${show(value)} is not supported; expected ${allowed.map(show).join(' or ')}.`);
+  };
   const count: ConfigFields['count'] = (key, fallback, { least = 1, most = 1e9 } = {}) => {
     const value = take(key);
     if (value === undefined && fallback !== undefined) return fallback;
-    if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
-    const range = `from ${least} to ${most.toLocaleString('en-US')}`;
-    problem(key, `expected a whole number ${range}, received ${show(value)}.`);
-    return 1;
+    const isInRange = (one: unknown): one is number =>
+      isNumber(one) && Number.isInteger(one) && one >= least && one <= most;
+    return checked(key, value, isInRange, `a whole number from ${least} to ${most.toLocaleString('en-US')}`, 1);
   };
   return {
     take,
@@ -103,29 +160,14 @@ export function configFields(
     section: (key) => {
       const value = take(key);
       if (value === undefined) return undefined;
-      const isObject = typeof value === 'object' && !Array.isArray(value);
-      if (!isObject) problem(key, `expected an object, received ${show(value)}.`);
-      return configFields(isObject ? (value as Record<string, unknown>) : {}, path, problems, `${within}${key}.`);
+      const fields = checked(key, value, isObject, 'an object', {});
+      return configFields(fields, path, problems, `${within}${key}.`);
     },
-    number: (key, fallback) => {
-      const value = take(key) ?? fallback;
-      if (typeof value === 'number' && value > 0 && Number.isFinite(value)) return value;
-      problem(key, `expected a number above 0, received ${show(value)}.`);
-      return 1;
-    },
-    real: (key) => {
-      const value = take(key);
-      if (typeof value === 'number' && Number.isFinite(value)) return value;
-      problem(key, `expected a number, received ${show(value)}.`);
-      return 0;
-    },
+    number: (key, fallback) => checked(key, take(key) ?? fallback, isPositive, 'a number above 0', 1),
+    real: (key) => checked(key, take(key), isNumber, 'a number', 0),
     count,
     layers: (key) => count(key, undefined, { most: 10_000 }),
-    flag: (key, fallback) => {
-      const value = take(key) ?? fallback;
-      if (typeof value !== 'boolean') problem(key, `expected true or false, received ${show(value)}.`);
-      return value === true;
-    },
+    flag: (key, fallback) => checked(key, take(key) ?? fallback, isFlag, 'true or false', false),
     choice: (key, choices, fallback) => {
       const value = take(key) ?? fallback;
       const isKnown = typeof value === 'string' && Object.hasOwn(choices, value);
@@ -139,16 +181,22 @@ export function configFields(
     finish: () => {
       for (const [key, value] of Object.entries(raw)) {
         if (taken.has(key) || value === null || isWithoutEffect(key)) continue;
-        const unknown =
-          'is not known here, so it might change what the model computes. If it does not, remove it from the file.';
-        problem(key, `${show(value)} ${REMEDIES[key] ?? unknown}`);
+        problem(key, `${show(value)} ${REMEDIES[key] ?? UNKNOWN}`);
       }
     },
   };
+}
 
-  function refuse(key: string, value: unknown, allowed: readonly unknown[]): void {
-    problem(key, `${show(value)} is not supported; expected ${allowed.map(show).join(' or ')}.`);
-  }
+type Guard<T> = (value: unknown) => value is T;
+
+const isNumber = (value: unknown): value is number => Number.isFinite(value);
+const isPositive = (value: unknown): value is number => isNumber(value) && value > 0;
+const isFlag = (value: unknown): value is boolean => typeof value === 'boolean';
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function show(value: unknown): string {
+  return JSON.stringify(value) ?? 'nothing';
 }
 
 function isWithoutEffect(key: string): boolean {

@@ -6,18 +6,42 @@ import { readRegularFile } from './file-bytes.ts';
 
 /** Ids of tokens are read with the tokenizer; the others say where the file is from, or what costs time and not tokens. */
 const ELSEWHERE = [
-  ...['bos_token_id', 'eos_token_id', 'pad_token_id', '_from_model_config', 'transformers_version'],
-  ...['use_cache', 'cache_implementation', 'return_dict_in_generate', 'output_scores', 'output_attentions'],
-  ...['output_hidden_states', 'output_logits', 'trust_remote_code'],
+  'bos_token_id',
+  'eos_token_id',
+  'pad_token_id',
+  '_from_model_config',
+  'transformers_version',
+  'use_cache',
+  'cache_implementation',
+  'return_dict_in_generate',
+  'output_scores',
+  'output_attentions',
+  'output_hidden_states',
+  'output_logits',
+  'trust_remote_code',
 ];
 
 /** What changes nothing, by key. */
 const NEUTRAL: Readonly<Record<string, readonly unknown[]>> = {
-  ...{ temperature: [1], top_p: [1], min_p: [0], typical_p: [1], epsilon_cutoff: [0], eta_cutoff: [0] },
-  ...{ repetition_penalty: [1], encoder_repetition_penalty: [1], length_penalty: [1], diversity_penalty: [0] },
-  ...{ num_beams: [1], num_beam_groups: [1], num_return_sequences: [1], no_repeat_ngram_size: [0] },
+  temperature: [1],
+  top_p: [1],
+  min_p: [0],
+  typical_p: [1],
+  epsilon_cutoff: [0],
+  eta_cutoff: [0],
+  repetition_penalty: [1],
+  encoder_repetition_penalty: [1],
+  length_penalty: [1],
+  diversity_penalty: [0],
+  num_beams: [1],
+  num_beam_groups: [1],
+  num_return_sequences: [1],
+  no_repeat_ngram_size: [0],
   // With do_sample alone nothing is said about how; transformers' own top_k is 50.
-  ...{ do_sample: [true, false], early_stopping: [false], max_length: [20], min_length: [0] },
+  do_sample: [true, false],
+  early_stopping: [false],
+  max_length: [20],
+  min_length: [0],
 };
 
 /**

@@ -129,7 +129,8 @@ function linearPieces({ heads, kvHeads, headDim, dModel, dFf, vocab }: ModelDime
   const row = halvesRow(headDim);
   const linears: Readonly<Record<string, Linear>> = {
     'attention.qkv.weight': {
-      ...{ input: dModel, width: query + 2 * key },
+      input: dModel,
+      width: query + 2 * key,
       columns: [
         { tensor: 'query', from: 0, row },
         { tensor: 'key', from: query, row },
@@ -138,7 +139,8 @@ function linearPieces({ heads, kvHeads, headDim, dModel, dFf, vocab }: ModelDime
     },
     'attention.output.weight': { input: query, width: dModel, columns: [{ tensor: 'output', from: 0 }] },
     'mlp.input.weight': {
-      ...{ input: dModel, width: 2 * dFf },
+      input: dModel,
+      width: 2 * dFf,
       columns: [
         { tensor: 'gate', from: 0 },
         { tensor: 'up', from: dFf },

@@ -18,7 +18,17 @@ export function isReadable(dtype: string): boolean {
 
 /** Types that may stand in a file (GPT-2 files hold masks) but not be read. */
 const OTHER_BYTES: Readonly<Record<string, number>> = {
-  ...{ BOOL: 1, U8: 1, I8: 1, F8_E4M3: 1, F8_E5M2: 1, I16: 2, U16: 2, I32: 4, U32: 4, I64: 8, U64: 8 },
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  I16: 2,
+  U16: 2,
+  I32: 4,
+  U32: 4,
+  I64: 8,
+  U64: 8,
 };
 
 /** The format's own limit on the header. */

@@ -68,8 +68,13 @@ export function exampleValidation(
   const leftOut = examples.flatMap(({ task, row_id }, i) => (heldKeys.has(keyOf(task, row_id)) ? [i] : []));
   const kinds = new Set(examples.map(({ kind }) => kind));
   const set = validationSet(divided, tokenizer, {
-    ...{ rowsPerTask: evaluation.rowsPerTask, seed: run.seed, context, batch: training.rows },
-    ...{ kinds: templateKinds.filter((kind) => kinds.has(kind)), length: sequence.length, overlong: 'drop' },
+    rowsPerTask: evaluation.rowsPerTask,
+    seed: run.seed,
+    context,
+    batch: training.rows,
+    kinds: templateKinds.filter((kind) => kinds.has(kind)),
+    length: sequence.length,
+    overlong: 'drop',
   });
   requireMeasure(evaluation.best, set, { path: data.tables, notes });
   return {

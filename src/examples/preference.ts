@@ -186,9 +186,14 @@ function readRows(path: string, reader: PreferenceReader, writtenBy: string): { 
     const row = values as Row<typeof textColumns> & Partial<Row<typeof tokenColumns>> & Partial<Nullable>;
     const { prompt, chosen, rejected } = row;
     const pair = {
-      ...{ prompt, chosen, rejected, ...tokensOf(row, reader.tokenizer) },
-      ...{ gold_chosen: row.gold_chosen ?? null, gold_rejected: row.gold_rejected ?? null },
-      ...{ margin: row.margin ?? 0, flipped: row.flipped ?? null },
+      prompt,
+      chosen,
+      rejected,
+      ...tokensOf(row, reader.tokenizer),
+      gold_chosen: row.gold_chosen ?? null,
+      gold_rejected: row.gold_rejected ?? null,
+      margin: row.margin ?? 0,
+      flipped: row.flipped ?? null,
       group: groupBy === null ? null : String((values as Record<string, unknown>)[groupBy]),
     };
     return { index, row: pair };

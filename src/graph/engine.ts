@@ -53,8 +53,15 @@ export function engine(): Engine {
     const session = api.NewSession(graph.pointer, options, api.status);
     api.check();
     opened = {
-      ...{ graph, session, traces: 0, garbage: 0, decoding: 0, isRunning: false },
-      ...{ live: new Set<object>(), residents: new Set<{ moveOut(): void }>(), captured: new WeakMap() },
+      graph,
+      session,
+      traces: 0,
+      garbage: 0,
+      decoding: 0,
+      isRunning: false,
+      live: new Set<object>(),
+      residents: new Set<{ moveOut(): void }>(),
+      captured: new WeakMap(),
     };
   }
   return opened;

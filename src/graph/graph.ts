@@ -28,8 +28,11 @@ export const { float32: FLOAT32, int32: INT32, bfloat16: BFLOAT16, resource: RES
 
 /** Bytes of an element. */
 export const BYTES: Readonly<Record<number, number>> = {
-  ...{ [FLOAT32]: 4, [INT32]: 4, [BFLOAT16]: 2 },
-  ...{ [DATA_TYPES.bool]: 1, [DATA_TYPES.int64]: 8 },
+  [FLOAT32]: 4,
+  [INT32]: 4,
+  [BFLOAT16]: 2,
+  [DATA_TYPES.bool]: 1,
+  [DATA_TYPES.int64]: 8,
 };
 
 /** An attribute of a node; `flags` are booleans, so that 1 is never taken for true. */

@@ -261,7 +261,9 @@ function execute(
   if (isProduct && inputs.every(({ dtype }) => dtype === FLOAT32)) {
     const { narrow, widen } = staging.narrowing;
     const [product] = add(staging, {
-      ...{ op, inputs: inputs.map(narrow), attributes: { ...attributes, T: type(BFLOAT16) } },
+      op,
+      inputs: inputs.map(narrow),
+      attributes: { ...attributes, T: type(BFLOAT16) },
     }).outputs;
     return [widen(product as Port)];
   }

@@ -7,8 +7,14 @@ import type { ModelName } from './source.ts';
 
 /** Files that are taken where a repository has them. */
 const OPTIONAL = [
-  ...['generation_config.json', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'],
-  ...['vocab.json', 'merges.txt', 'added_tokens.json', 'chat_template.jinja'],
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'vocab.json',
+  'merges.txt',
+  'added_tokens.json',
+  'chat_template.jinja',
 ] as const;
 
 const SINGLE = 'model.safetensors';

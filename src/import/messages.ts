@@ -27,8 +27,17 @@ const roleNames: Readonly<Record<string, Role>> = {
 
 /** Speakers of tool calls and their results, by the names that OpenAI, ShareGPT, Llama and Qwen files give them. */
 const toolRoles = [
-  ...['tool', 'function', 'tool_call', 'tool_calls', 'tool_response', 'tool_result'],
-  ...['function_call', 'function_response', 'observation', 'ipython', 'environment'],
+  'tool',
+  'function',
+  'tool_call',
+  'tool_calls',
+  'tool_response',
+  'tool_result',
+  'function_call',
+  'function_response',
+  'observation',
+  'ipython',
+  'environment',
 ];
 const toolKeys = ['tool_calls', 'function_call'];
 const noTools = 'tables have no place for tools';

@@ -46,18 +46,22 @@ const DICT_METHODS: Readonly<Record<string, DictMethod>> = {
 
 /** Methods that Python has and this does not: a template that calls one is refused when it is read. */
 export const unsupportedMethods: ReadonlySet<string> = new Set([
-  ...[
-    'encode',
-    'format_map',
-    'fromkeys',
-    'isidentifier',
-    'isprintable',
-    'maketrans',
-    'translate',
-    'striptags',
-    'unescape',
-  ],
-  ...['as_integer_ratio', 'bit_count', 'bit_length', 'conjugate', 'hex', 'is_integer', 'to_bytes'],
+  'encode',
+  'format_map',
+  'fromkeys',
+  'isidentifier',
+  'isprintable',
+  'maketrans',
+  'translate',
+  'striptags',
+  'unescape',
+  'as_integer_ratio',
+  'bit_count',
+  'bit_length',
+  'conjugate',
+  'hex',
+  'is_integer',
+  'to_bytes',
 ]);
 
 /** value.name: an attribute, else the element of that key, else undefined. */

@@ -68,12 +68,13 @@ function percentOne(
   ]
 ): string {
   const layout = {
-    ...{
-      fill: flags.includes('0') && !flags.includes('-') ? '0' : ' ',
-      sign: /[+ ]/.exec(flags)?.[0] ?? '-',
-      grouping: '',
-    },
-    ...{ alternate: flags.includes('#'), width: width ?? 0, precision, align: flags.includes('-') ? '<' : '>' },
+    fill: flags.includes('0') && !flags.includes('-') ? '0' : ' ',
+    sign: /[+ ]/.exec(flags)?.[0] ?? '-',
+    grouping: '',
+    alternate: flags.includes('#'),
+    width: width ?? 0,
+    precision,
+    align: flags.includes('-') ? '<' : '>',
   };
   if ('sra'.includes(type) && type !== '') {
     const text = type === 's' ? show(value) : type === 'r' ? repr(value) : asciiRepr(value);
@@ -160,14 +161,13 @@ function formatValue(value: Value, spec: string): string {
   const text = textOf(value);
   const number = numberOf(value);
   const layout: Layout = {
-    ...{
-      fill: fill ?? (zero === undefined ? ' ' : '0'),
-      align: align ?? (zero === undefined ? '' : '='),
-      sign,
-      grouping,
-      type,
-    },
-    ...{ alternate: alternate !== undefined, width: Number(width) },
+    fill: fill ?? (zero === undefined ? ' ' : '0'),
+    align: align ?? (zero === undefined ? '' : '='),
+    sign,
+    grouping,
+    type,
+    alternate: alternate !== undefined,
+    width: Number(width),
     precision: precision === undefined ? undefined : Number(precision),
   };
   if (text !== undefined) {

@@ -5,7 +5,14 @@ import { TEXT_FILTERS } from './text-filters.ts';
 
 /** Filters of jinja2 that are not here: none was found in a published chat template. */
 const MISSING_FILTERS: readonly string[] = [
-  ...['filesizeformat', 'pprint', 'random', 'striptags', 'urlencode', 'urlize', 'wordwrap', 'xmlattr'],
+  'filesizeformat',
+  'pprint',
+  'random',
+  'striptags',
+  'urlencode',
+  'urlize',
+  'wordwrap',
+  'xmlattr',
 ];
 
 export function hasFilter(name: string): boolean {

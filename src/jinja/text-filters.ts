@@ -118,8 +118,11 @@ function toJson(value: Value, args: Arguments): Value {
   const both = isKind(separators, 'tuple') ? separators.items : Array.isArray(separators) ? separators : undefined;
   const [item, key] = both?.map((one) => textArgument('tojson', one)) ?? [space === null ? ', ' : ',', ': '];
   const style: JsonStyle = {
-    ...{ ensureAscii: isTrue(ascii), indent: space, sortKeys: isTrue(sort) },
-    ...{ itemSeparator: item ?? ', ', keySeparator: key ?? ': ' },
+    ensureAscii: isTrue(ascii),
+    indent: space,
+    sortKeys: isTrue(sort),
+    itemSeparator: item ?? ', ',
+    keySeparator: key ?? ': ',
   };
   return jsonText(value, style);
 }

@@ -83,7 +83,10 @@ export function numberOf(value: Value): bigint | number | undefined {
 }
 
 const KIND_NAMES: Partial<Record<Tagged['kind'], string>> = {
-  ...{ undefined: 'Undefined', markup: 'Markup', namespace: 'Namespace', iterator: 'generator' },
+  undefined: 'Undefined',
+  markup: 'Markup',
+  namespace: 'Namespace',
+  iterator: 'generator',
 };
 
 /** Python's name of a value's type. */

@@ -98,8 +98,16 @@ export function newManifest(start: { stage: string; seed: number } & SessionFact
   const facts = { ...codeVersion(), ...lane };
   const startedAt = new Date().toISOString();
   return {
-    ...{ formatVersion: FORMAT_VERSION, stage, status: 'running', ...facts },
-    ...{ sessions: [{ startedAt, ...facts, changed: {} }], seed, steps: null, startedAt, finishedAt: null, ...empty },
+    formatVersion: FORMAT_VERSION,
+    stage,
+    status: 'running',
+    ...facts,
+    sessions: [{ startedAt, ...facts, changed: {} }],
+    seed,
+    steps: null,
+    startedAt,
+    finishedAt: null,
+    ...empty,
   };
 }
 

@@ -36,30 +36,30 @@ export function projectedCrossEntropy(
 ): Tensor1D {
   const [rows, width] = hidden.shape;
   const starts = Array.from({ length: Math.ceil(rows / chunk) }, (_, i) => i * chunk);
-  const part = (states: Tensor, at: number) => {
-    const size = Math.min(chunk, rows - at);
-    return {
-      states: tf.slice(states as Tensor2D, [at, 0], [size, width]),
-      labels: tf.slice(labels, at, size),
-      at,
-      size,
-    };
+  /** Losses of some rows, and their slope by the logits. */
+  const lossOf = (states: Tensor2D, weight: Weight, start: number) => {
+    const size = Math.min(chunk, rows - start);
+    const some = tf.slice(states, [start, 0], [size, width]) as Tensor2D;
+    const logits = product(some, weight, { transposeB });
+    const scaled = temperature === 1 ? logits : tf.div(logits, temperature);
+    return { some, size, ...sparseCrossEntropyWithSlope(scaled as Tensor2D, tf.slice(labels, start, size)) };
   };
-  const logitsOf = (states: Tensor2D, weight: Weight): Tensor2D => {
-    const logits = product(states, weight, { transposeB });
-    return temperature === 1 ? logits : tf.div(logits, temperature);
+  /** Gradients of some rows: by their states, and by the weight where it is trained, added to those so far. */
+  const gradientsOf = (states: Tensor2D, weight: Weight, start: number, dy: Tensor, total: Tensor | null): Tensor[] => {
+    const { some, size, slope } = lossOf(states, weight, start);
+    const scaled = tf.div(tf.slice(dy as Tensor1D, start, size), temperature);
+    const dLogits = tf.mul(slope, tf.expandDims(scaled, 1)) as Tensor2D;
+    const back = product(dLogits, weight, { transposeB: !transposeB });
+    if (trained.length === 0) return [back];
+    const dWeight = transposeB ? tf.matMul(dLogits, some, true, false) : tf.matMul(some, dLogits, true, false);
+    return [back, total === null ? dWeight : tf.add(total, dWeight)];
   };
   const trained = trainedOf({ matrix });
   const op = tf.customGrad((...inputs: unknown[]) => {
     const [states, ...rest] = inputs.slice(0, -1) as [Tensor2D, ...Tensor[]];
     const save = inputs.at(-1) as (tensors: Tensor[]) => void;
     save([states, ...rest]);
-    const losses = starts.map((start) =>
-      tf.tidy(() => {
-        const { states: some, labels: wanted } = part(states, start);
-        return sparseCrossEntropyWithSlope(logitsOf(some, matrix), wanted).loss;
-      }),
-    );
+    const losses = starts.map((start) => tf.tidy(() => lossOf(states, matrix, start).loss));
     return {
       value: losses.length === 1 ? (losses[0] as Tensor1D) : (tf.concat(losses) as Tensor1D),
       gradFunc: (dy: Tensor, saved: Tensor[]) => {
@@ -68,21 +68,11 @@ export function projectedCrossEntropy(
         const pieces: Tensor2D[] = [];
         let total: Tensor | null = null;
         for (const start of starts) {
-          const [dStates, dMatrix] = tf.tidy(() => {
-            const { states: some, labels: wanted, at, size } = part(from, start);
-            const { slope } = sparseCrossEntropyWithSlope(logitsOf(some, held), wanted);
-            const scaled = tf.div(tf.slice(dy as Tensor1D, at, size), temperature);
-            const dLogits = tf.mul(slope, tf.expandDims(scaled, 1)) as Tensor2D;
-            const back = product(dLogits, held, { transposeB: !transposeB });
-            if (weights.length === 0) return [back];
-            const dWeight = transposeB ? tf.matMul(dLogits, some, true, false) : tf.matMul(some, dLogits, true, false);
-            return [back, total === null ? dWeight : tf.add(total, dWeight)];
-          }) as [Tensor2D, Tensor | undefined];
-          pieces.push(dStates);
-          if (dMatrix !== undefined) {
-            (total as Tensor | null)?.dispose();
-            total = dMatrix;
-          }
+          const found = tf.tidy(() => gradientsOf(from, held, start, dy, total)) as [Tensor2D, Tensor | undefined];
+          pieces.push(found[0]);
+          if (found[1] === undefined) continue;
+          (total as Tensor | null)?.dispose();
+          total = found[1];
         }
         const dHidden = tf.concat(pieces) as Tensor2D;
         return total === null ? dHidden : [dHidden, total];

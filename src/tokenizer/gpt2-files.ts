@@ -44,8 +44,15 @@ export function gpt2TokenizerJson(
   const first = added.find(({ content }) => content === begin);
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
   const model = {
-    ...{ type: 'BPE', dropout: null, unk_token: null, continuing_subword_prefix: '', end_of_word_suffix: '' },
-    ...{ fuse_unk: false, byte_fallback: false, vocab: ids, merges: lines.map((line) => line.split(' ')) },
+    type: 'BPE',
+    dropout: null,
+    unk_token: null,
+    continuing_subword_prefix: '',
+    end_of_word_suffix: '',
+    fuse_unk: false,
+    byte_fallback: false,
+    vocab: ids,
+    merges: lines.map((line) => line.split(' ')),
   };
   const parts = {
     added_tokens: added,

@@ -12,6 +12,59 @@ export interface ScoredPiece {
 const FIRST = ['<unk>', '<s>', '</s>'];
 const BYTES = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
 
+/** Flags of the special tokens. */
+const SPECIAL = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+
+/** What happens to a text before and after the model, in tokenizer.json. */
+const PIPELINE = {
+  normalizer: {
+    type: 'Sequence',
+    normalizers: [
+      { type: 'Prepend', prepend: '▁' },
+      { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+    ],
+  },
+  pre_tokenizer: null,
+  post_processor: {
+    type: 'TemplateProcessing',
+    single: [{ SpecialToken: { id: '<s>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+    pair: [{ Sequence: { id: 'A', type_id: 0 } }, { Sequence: { id: 'B', type_id: 1 } }],
+    special_tokens: { '<s>': { id: '<s>', ids: [1], tokens: ['<s>'] } },
+  },
+  decoder: {
+    type: 'Sequence',
+    decoders: [
+      { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+      { type: 'ByteFallback' },
+      { type: 'Fuse' },
+      { type: 'Strip', content: ' ', start: 1, stop: 0 },
+    ],
+  },
+};
+
+/** The model in tokenizer.json, but for its vocabulary and merges. */
+const MODEL = {
+  type: 'BPE',
+  dropout: null,
+  unk_token: '<unk>',
+  continuing_subword_prefix: null,
+  end_of_word_suffix: null,
+  fuse_unk: true,
+  byte_fallback: true,
+  ignore_merges: false,
+};
+
+/** tokenizer_config.json, but for the length of the context. */
+const CONFIG = {
+  tokenizer_class: 'PreTrainedTokenizerFast',
+  model_max_length: 0,
+  unk_token: '<unk>',
+  bos_token: '<s>',
+  eos_token: '</s>',
+  clean_up_tokenization_spaces: false,
+  model_input_names: ['input_ids', 'attention_mask'],
+};
+
 /**
  * A byte-pair tokenizer with byte fallback, built as transformers' converter for Llama 2 builds it: merges are all pairs of
  * pieces that make a piece, best score first. It gives the ids of run.c for texts without "▁" (which means a space here).
@@ -37,48 +90,15 @@ export function llama2cTokenizerFiles(
   }
   const ids = new Map<string, number>();
   for (const [id, token] of tokens.entries()) if (!ids.has(token)) ids.set(token, id);
-  const special = FIRST.map((content, id) => ({ content, id }));
-  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
-  const model = {
-    ...{ type: 'BPE', dropout: null, unk_token: '<unk>', continuing_subword_prefix: null, end_of_word_suffix: null },
-    ...{ fuse_unk: true, byte_fallback: true, ignore_merges: false },
-    vocab: Object.fromEntries(ids),
-    merges: mergesOf(pieces, tokens, ids),
-  };
-  const space = { String: ' ' };
   const tokenizer = {
-    ...{ version: '1.0', truncation: null, padding: null },
-    added_tokens: special.map((token) => ({ ...token, ...flags })),
-    normalizer: {
-      type: 'Sequence',
-      normalizers: [
-        { type: 'Prepend', prepend: '▁' },
-        { type: 'Replace', pattern: space, content: '▁' },
-      ],
-    },
-    pre_tokenizer: null,
-    post_processor: {
-      type: 'TemplateProcessing',
-      single: [{ SpecialToken: { id: '<s>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
-      pair: [{ Sequence: { id: 'A', type_id: 0 } }, { Sequence: { id: 'B', type_id: 1 } }],
-      special_tokens: { '<s>': { id: '<s>', ids: [1], tokens: ['<s>'] } },
-    },
-    decoder: {
-      type: 'Sequence',
-      decoders: [
-        { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
-        { type: 'ByteFallback' },
-        { type: 'Fuse' },
-        { type: 'Strip', content: ' ', start: 1, stop: 0 },
-      ],
-    },
-    model,
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: FIRST.map((content, id) => ({ content, id, ...SPECIAL })),
+    ...PIPELINE,
+    model: { ...MODEL, vocab: Object.fromEntries(ids), merges: mergesOf(pieces, tokens, ids) },
   };
-  const config = {
-    ...{ tokenizer_class: 'PreTrainedTokenizerFast', model_max_length: contextLength },
-    ...{ unk_token: '<unk>', bos_token: '<s>', eos_token: '</s>' },
-    ...{ clean_up_tokenization_spaces: false, model_input_names: ['input_ids', 'attention_mask'] },
-  };
+  const config = { ...CONFIG, model_max_length: contextLength };
   return {
     'tokenizer.json': `${JSON.stringify(tokenizer, null, 1)}\n`,
     'tokenizer_config.json': `${JSON.stringify(config, null, 2)}\n`,

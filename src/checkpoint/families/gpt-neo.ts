@@ -8,15 +8,13 @@ import type { FamilyFormat, Piece } from './pieces.ts';
 import { addHead, addNorm, pieceList } from './pieces.ts';
 
 export const gptNeo: FamilyFormat = {
-  ...{
-    className: 'GPTNeo',
-    languageModel: 'ForCausalLM',
-    prefixes: ['transformer.'],
-    defaultTied: true,
-    read,
-    write,
-    pieces,
-  },
+  className: 'GPTNeo',
+  languageModel: 'ForCausalLM',
+  prefixes: ['transformer.'],
+  defaultTied: true,
+  read,
+  write,
+  pieces,
 };
 
 function read(fields: ConfigFields): ModelDimensions {
@@ -89,7 +87,9 @@ function write(dimensions: ModelDimensions): Record<string, unknown> {
     attention_types: [[kinds, 1]],
     activation_function: activationName(dimensions.activation),
     layer_norm_epsilon: dimensions.normEpsilon,
-    ...{ resid_dropout: 0, embed_dropout: 0, attention_dropout: 0 },
+    resid_dropout: 0,
+    embed_dropout: 0,
+    attention_dropout: 0,
   };
 }
 

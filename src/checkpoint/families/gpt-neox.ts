@@ -8,15 +8,13 @@ import { addHead, addNorm, pieceList } from './pieces.ts';
 import { readRope, writeRope } from './rope-fields.ts';
 
 export const gptNeox: FamilyFormat = {
-  ...{
-    className: 'GPTNeoX',
-    languageModel: 'ForCausalLM',
-    prefixes: ['gpt_neox.'],
-    defaultTied: false,
-    read,
-    write,
-    pieces,
-  },
+  className: 'GPTNeoX',
+  languageModel: 'ForCausalLM',
+  prefixes: ['gpt_neox.'],
+  defaultTied: false,
+  read,
+  write,
+  pieces,
 };
 
 function read(fields: ConfigFields): ModelDimensions {
@@ -56,7 +54,8 @@ function write(dimensions: ModelDimensions): Record<string, unknown> {
     attention_bias: dimensions.biases.qkv,
     use_parallel_residual: dimensions.residual === 'parallel',
     ...writeRope(dimensions, { theta: 'rotary_emb_base', fraction: 'rotary_pct' }),
-    ...{ attention_dropout: 0, hidden_dropout: 0 },
+    attention_dropout: 0,
+    hidden_dropout: 0,
   };
 }
 

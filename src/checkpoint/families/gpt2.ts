@@ -65,7 +65,9 @@ function write(dimensions: ModelDimensions): Record<string, unknown> {
     n_inner: dimensions.dFf,
     activation_function: activationName(dimensions.activation),
     layer_norm_epsilon: dimensions.normEpsilon,
-    ...{ resid_pdrop: 0, embd_pdrop: 0, attn_pdrop: 0 },
+    resid_pdrop: 0,
+    embd_pdrop: 0,
+    attn_pdrop: 0,
   };
 }
 

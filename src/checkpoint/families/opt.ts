@@ -58,7 +58,9 @@ function write(dimensions: ModelDimensions): Record<string, unknown> {
     activation_function: activationName(dimensions.activation),
     enable_bias: dimensions.biases.qkv,
     do_layer_norm_before: true,
-    ...{ dropout: 0, attention_dropout: 0, layerdrop: 0 },
+    dropout: 0,
+    attention_dropout: 0,
+    layerdrop: 0,
   };
 }
 
