@@ -72,18 +72,12 @@ export function makeProofWorld(folder: string, backend: string): ProofWorld {
   return world;
 }
 
+const short = 'optimizer.warmupSteps=0';
+
 function settings(at: (...parts: string[]) => string, runtime: string): ProofWorld['given'] {
   const model = ['model.layers=2', 'model.heads=4', 'model.kvHeads=2', 'model.dModel=32', 'model.dFf=64'];
   const corpus = [`corpus=${at('corpus.jsonl')}`, `heldOut=${at('held-out.jsonl')}`];
-  const short = 'optimizer.warmupSteps=0';
-  const prompts = (key: string, split: string): string[] => [
-    `${key}.tables=${at('seed')}`,
-    `${key}.templates=${at('templates')}`,
-    `${key}.split=${split}`,
-  ];
   const data = [`data.tables=${at('seed')}`, `data.templates=${at('templates')}`, `data.tasks=[${tasks.join(', ')}]`];
-  const pairs = (name: string): string => at('preferences', `${name}.arrow`);
-  const answers = 'sampling.maxNewTokens=12';
   return {
     pretrain: [
       proofStages.pretrain[1],
@@ -108,6 +102,22 @@ function settings(at: (...parts: string[]) => string, runtime: string): ProofWor
       'evaluation.rowsPerTask=2',
       'checkpoints.everySteps=3',
     ],
+    ...alignmentSettings(at, runtime),
+  };
+}
+
+function alignmentSettings(
+  at: (...parts: string[]) => string,
+  runtime: string,
+): Pick<ProofWorld['given'], 'preferences' | 'reward' | 'ppo'> {
+  const prompts = (key: string, split: string): string[] => [
+    `${key}.tables=${at('seed')}`,
+    `${key}.templates=${at('templates')}`,
+    `${key}.split=${split}`,
+  ];
+  const pairs = (name: string): string => at('preferences', `${name}.arrow`);
+  const answers = 'sampling.maxNewTokens=12';
+  return {
     preferences: [
       'configs/preferences/tiny.yaml',
       runtime,

@@ -149,9 +149,8 @@ export function configFields(
   const count: ConfigFields['count'] = (key, fallback, { least = 1, most = 1e9 } = {}) => {
     const value = take(key);
     if (value === undefined && fallback !== undefined) return fallback;
-    const isInRange = (one: unknown): one is number =>
-      isNumber(one) && Number.isInteger(one) && one >= least && one <= most;
-    return checked(key, value, isInRange, `a whole number from ${least} to ${most.toLocaleString('en-US')}`, 1);
+    const range = `a whole number from ${least} to ${most.toLocaleString('en-US')}`;
+    return checked(key, value, isCount(least, most), range, 1);
   };
   return {
     take,
@@ -160,8 +159,7 @@ export function configFields(
     section: (key) => {
       const value = take(key);
       if (value === undefined) return undefined;
-      const fields = checked(key, value, isObject, 'an object', {});
-      return configFields(fields, path, problems, `${within}${key}.`);
+      return configFields(checked(key, value, isObject, 'an object', {}), path, problems, `${within}${key}.`);
     },
     number: (key, fallback) => checked(key, take(key) ?? fallback, isPositive, 'a number above 0', 1),
     real: (key) => checked(key, take(key), isNumber, 'a number', 0),
@@ -179,10 +177,9 @@ export function configFields(
       if (value !== undefined && !allowed.includes(value)) refuse(key, value, allowed);
     },
     finish: () => {
-      for (const [key, value] of Object.entries(raw)) {
-        if (taken.has(key) || value === null || isWithoutEffect(key)) continue;
-        problem(key, `${show(value)} ${REMEDIES[key] ?? UNKNOWN}`);
-      }
+      const isRead = (key: string): boolean => taken.has(key) || raw[key] === null || isWithoutEffect(key);
+      const unread = Object.keys(raw).filter((key) => !isRead(key));
+      for (const key of unread) problem(key, `${show(raw[key])} ${REMEDIES[key] ?? UNKNOWN}`);
     },
   };
 }
@@ -191,6 +188,10 @@ type Guard<T> = (value: unknown) => value is T;
 
 const isNumber = (value: unknown): value is number => Number.isFinite(value);
 const isPositive = (value: unknown): value is number => isNumber(value) && value > 0;
+const isCount =
+  (least: number, most: number): Guard<number> =>
+  (value): value is number =>
+    isNumber(value) && Number.isInteger(value) && value >= least && value <= most;
 const isFlag = (value: unknown): value is boolean => typeof value === 'boolean';
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

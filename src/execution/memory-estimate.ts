@@ -194,7 +194,7 @@ async function peaks(
 }
 
 /** One line for people. */
-export function describeMemory({ process: own, weights, moments, step, total }: MemoryEstimate): string {
+function describeMemory({ process: own, weights, moments, step, total }: MemoryEstimate): string {
   const parts = [
     `process ${gigabytes(own)}`,
     `weights ${gigabytes(weights)}`,

@@ -184,7 +184,7 @@ function toHost(api: CApi, tensor: Pointer, dtype: number): HostValues {
 }
 
 /** Elements of a shape. */
-export function sizeOf(shape: readonly number[]): number {
+function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 

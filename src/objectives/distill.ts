@@ -132,7 +132,7 @@ export function distillLoss(batch: DistillTensors, { alpha, temperature }: Disti
  * @param teacher [rows, vocab]
  * @returns [rows]
  */
-export function teacherKl(student: Tensor2D, teacher: Tensor2D, temperature: number): Tensor1D {
+function teacherKl(student: Tensor2D, teacher: Tensor2D, temperature: number): Tensor1D {
   const op = tf.customGrad((...inputs: unknown[]) => {
     const [logits, save] = inputs as [Tensor2D, (tensors: Tensor[]) => void];
     const studentLog = logSoftmax(tf.div(logits, temperature));
