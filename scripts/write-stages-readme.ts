@@ -42,7 +42,9 @@ function stageSection(stage: Stage<StageConfig>): string[] {
     [...Object.keys(output.columns ?? {}).map((name) => `\`${name}\``), output.moreColumns ?? ''].join(' ').trim(),
   ]);
   return [
-    ...['', `## ${fileOf(stage)}`, ''],
+    '',
+    `## ${fileOf(stage)}`,
+    '',
     ...(taken.length === 0 ? [] : [...table(['key', 'takes'], taken), '']),
     ...table(['file', 'holds', 'read by', 'columns'], made),
     ...(metrics === undefined ? [] : ['', ...metricGlossary(metrics)]),

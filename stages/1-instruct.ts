@@ -93,13 +93,19 @@ async function prepare(config: InstructConfig) {
   const tokenizer = loadTokenizer(parent.folder);
   const where = `base model ${config.model}`;
   const dimensions = checkModelFolder(parent.folder, {
-    ...{ where, head: 'tokens', tokenizer, length: config.sequence.length },
+    where,
+    head: 'tokens',
+    tokenizer,
+    length: config.sequence.length,
   });
   const training = trainingPlan(dimensions, 'tokens', config.tuning, config.memory);
   const { evaluation, sequence, run, mixture } = config;
   const plan = planInstruct(config, { share: evaluation.share, seed: run.seed });
   const validation = validationSet(plan.trained, tokenizer, {
-    ...{ rowsPerTask: evaluation.rowsPerTask, seed: run.seed, context: dimensions.context, ...sequence },
+    rowsPerTask: evaluation.rowsPerTask,
+    seed: run.seed,
+    context: dimensions.context,
+    ...sequence,
     kinds: Object.values(mixture.parts).flatMap(({ kinds }) => kinds),
     batch: config.training.microBatch ?? config.training.rows,
   });

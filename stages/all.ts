@@ -9,7 +9,11 @@ import { distill } from './distill.ts';
 import { preferences } from './preferences.ts';
 
 export const allStages: readonly Stage<StageConfig>[] = [
-  ...[pretrain, instruct, distill],
-  ...[preferences, reward, ppo],
+  pretrain,
+  instruct,
+  distill,
+  preferences,
+  reward,
+  ppo,
   evaluate,
 ];

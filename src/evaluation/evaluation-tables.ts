@@ -59,7 +59,7 @@ export function partColumns(prompts: readonly ChatPrompt[]): Record<`gold_${stri
 }
 
 /** Columns of `protocol.arrow`. */
-export const protocolColumns = {
+const protocolColumns = {
   model: utf8('Checkpoint.'),
   protocol: utf8('seen_task, unseen_template, unseen_dataset, unseen_cluster or unknown.'),
   kind: utf8('Kind of the templates.'),
@@ -87,7 +87,7 @@ export const contaminationColumns = {
 };
 
 /** Columns of `table.arrow`: one line a model. */
-export const tableColumns = {
+const tableColumns = {
   model: utf8('Checkpoint.'),
   accuracy: nullable(
     float64('Mean over trained tasks of the score on unseen rows, trained templates, no examples in front.'),

@@ -45,11 +45,15 @@ export const judgementTables = {
     written: isHeldOut,
   },
   calibration: {
-    ...{ path: 'calibration.arrow', holds: 'how often the model is right, by how sure it is' },
-    ...{ columns: calibrationColumns, written: isHeldOut },
+    path: 'calibration.arrow',
+    holds: 'how often the model is right, by how sure it is',
+    columns: calibrationColumns,
+    written: isHeldOut,
   },
   groups: {
-    ...{ path: 'groups.arrow', holds: 'accuracy by group of held-out pairs', columns: groupColumns },
+    path: 'groups.arrow',
+    holds: 'accuracy by group of held-out pairs',
+    columns: groupColumns,
     written: 'where groupBy names a column',
   },
 } as const;

@@ -129,7 +129,9 @@ export async function trainingLoop<Batch, M extends Measured>(
     const isMeasured = step % config.evaluation.everySteps === 0 || step === steps;
     if (isMeasured) measured = await measure(step);
     await metrics.add({
-      ...{ step, 'optimizer/learning_rate': settings.learningRate, 'speed/graphs': graphsMade() },
+      step,
+      'optimizer/learning_rate': settings.learningRate,
+      'speed/graphs': graphsMade(),
       ...(unit === undefined
         ? { 'speed/seconds': seconds }
         : { [`speed/${unit}_per_second`]: (made.size ?? 0) / seconds }),

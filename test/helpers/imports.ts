@@ -113,7 +113,7 @@ function folderOf(file: string): string {
   return (file.split('/')[1] ?? '').replace(/\.ts$/, '');
 }
 
-function resolveImport(file: string, module: string): string {
+export function resolveImport(file: string, module: string): string {
   return posix.normalize(posix.join(posix.dirname(file), module));
 }
 
