@@ -15,9 +15,9 @@ import { keptFacts, rewardCard } from '../src/checkpoint/stage-cards.ts';
 import { disposeTrained, saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import { ConfigError, InvariantError } from '../src/errors.ts';
-import { judgePairs, pairIds, SCORE_BATCH, scoreSequences } from '../src/evaluation/judge-pairs.ts';
-import { judgementTables, qualityOf, writeJudgement } from '../src/evaluation/judgement-tables.ts';
+import { measurePairs, pairIds, SCORE_BATCH, scoreSequences } from '../src/evaluation/pair-quality.ts';
 import { pairMeasures, pairScores } from '../src/evaluation/pair-scores.ts';
+import { pairTables, qualityOf, writePairTables } from '../src/evaluation/pair-tables.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import type { PreferenceSets } from '../src/examples/preference-sets.ts';
 import { describePairs, readPreferenceSets } from '../src/examples/preference-sets.ts';
@@ -70,7 +70,7 @@ export const reward: Stage<RewardConfig> = {
   parents,
   outputs: {
     model: { path: 'model', holds: 'the reward model of the step that is kept', kind: 'reward model' },
-    ...judgementTables,
+    ...pairTables,
   },
   metrics: rewardMetrics,
   figures: ({ own }) => {
@@ -147,7 +147,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const heldOut = sets.heldOut.pairs;
   progress.say(`reward  ${pairs.length} pairs, ${heldOut.length} held out, ${steps} steps`);
   const objective = preferences({ centring: config.loss.centring, padId: tokenizer.padId });
-  const judge = () => (heldOut.length === 0 ? null : judgePairs(model, heldOut, tokenizer.padId, config.loss));
+  const judge = () => (heldOut.length === 0 ? null : measurePairs(model, heldOut, tokenizer.padId, config.loss));
   const { kept, summary } = await trainingLoop(context, config, {
     stage: 'reward',
     metrics: rewardMetrics,
@@ -175,7 +175,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const results = { ...qualityOf(quality), ...keptFacts(config.evaluation.best, { ...summary, step: kept.step }) };
   const options = { tokenizer, normalisation, base: parent.path, card: rewardCard(config, results) };
   await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, options));
-  if (quality !== null) await writeJudgement(folder.file, heldOut, quality, config.groupBy !== null);
+  if (quality !== null) await writePairTables(folder.file, heldOut, quality, config.groupBy !== null);
   disposeTrained(trained);
   const score = { rewardMean: normalisation.mean, rewardSd: normalisation.deviation };
   const data = { train: sets.train.statistics, heldOut: sets.heldOut.statistics };

@@ -1,5 +1,5 @@
 /** The measurements that a reward model is chosen by, on held-out pairs. */
-import type { PairQuality } from './judge-pairs.ts';
+import type { PairQuality } from './pair-quality.ts';
 
 /** What they are called, in words and in metrics.arrow, and which way they are better. */
 export const pairMeasures = {
@@ -9,7 +9,7 @@ export const pairMeasures = {
   calibrationError: { name: 'calibration error', better: 'lower', metric: 'calibration/error' },
 } as const;
 
-/** The measurement in a judgement of the pairs; null where there are none. */
+/** The measurement in the quality of the pairs; null where there are none. */
 export function pairScores(quality: PairQuality | null): Record<keyof typeof pairMeasures, number | null> {
   const { loss = null, accuracy = null, labelAccuracy = null, calibrationError = null } = quality ?? {};
   return { loss, accuracy, labelAccuracy, calibrationError };

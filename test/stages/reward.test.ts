@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
-import { pairIds, scoreSequences } from '../../src/evaluation/judge-pairs.ts';
+import { pairIds, scoreSequences } from '../../src/evaluation/pair-quality.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import type { Summary } from '../../src/run/stage.ts';
 import { runStage } from '../../src/run/stage.ts';

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { calibration } from '../../src/evaluation/calibration.ts';
-import { judgePairs, pairIds, scoreSequences } from '../../src/evaluation/judge-pairs.ts';
+import { measurePairs, pairIds, scoreSequences } from '../../src/evaluation/pair-quality.ts';
 import type { PreferencePair } from '../../src/examples/preference.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { tolerance } from '../helpers/allclose.ts';
@@ -33,7 +33,7 @@ describe('pairIds', () => {
   });
 });
 
-describe.each(lanesToTest())('judgePairs on the %s lane', (lane) => {
+describe.each(lanesToTest())('measurePairs on the %s lane', (lane) => {
   beforeAll(async () => {
     await useLane(lane);
   });
@@ -45,7 +45,7 @@ describe.each(lanesToTest())('judgePairs on the %s lane', (lane) => {
     const alone = (side: 'chosen' | 'rejected'): number[] =>
       rows.map((each) => scoreSequences(model, [pairIds(each)[side]], 0)[0]!);
     const [chosen, rejected] = [alone('chosen'), alone('rejected')];
-    const found = judgePairs(model, rows, 0);
+    const found = measurePairs(model, rows, 0);
     expect(found.scores.map((score) => score.chosen)).toBeAllclose(chosen, tolerance.forward);
     expect(found.scores.map((score) => score.rejected)).toBeAllclose(rejected, tolerance.forward);
     const share = (indices: number[], right: (i: number) => boolean): number =>
@@ -69,7 +69,7 @@ describe.each(lanesToTest())('judgePairs on the %s lane', (lane) => {
     const model = tinyModel('llama', 'score');
     const golds = [[1, 0], [0, 1], [0.5, 0.5], [null, null]] as [number, number][]; // biome-ignore format: rows
     const rows = golds.map((gold, i) => ({ ...row(i, [4, 3], gold), group: i % 2 === 0 ? 'tea' : 'rain' }));
-    const found = judgePairs(model, rows, 0);
+    const found = measurePairs(model, rows, 0);
     const chosenWins = found.scores.map(({ chosen, rejected }) => Number(chosen > rejected));
     const right = [chosenWins[0]!, 1 - chosenWins[1]!, chosenWins[3]!];
     expect(found.accuracy).toBeCloseTo((right[0]! + right[1]! + right[2]!) / 3, 12);
@@ -82,14 +82,14 @@ describe.each(lanesToTest())('judgePairs on the %s lane', (lane) => {
 
   it('gives no number for shorter responses where there are none', () => {
     const model = tinyModel('llama', 'score');
-    expect(judgePairs(model, [row(1, [5, 2], [1, 0])], 0).shorterAccuracy).toBeNull();
+    expect(measurePairs(model, [row(1, [5, 2], [1, 0])], 0).shorterAccuracy).toBeNull();
     disposeModel(model);
   });
 
   it('leaves no tensors behind', () => {
     const model = tinyModel('llama', 'score');
     expectNeutral(() => {
-      judgePairs(model, [row(1, [5, 2], [1, 0])], 0);
+      measurePairs(model, [row(1, [5, 2], [1, 0])], 0);
     });
     disposeModel(model);
   });

@@ -3,11 +3,11 @@
 import type { PreferencePair } from '../examples/preference.ts';
 import { writeTable } from '../tables/arrow-file.ts';
 import { bool, float32, int32, nullable, utf8 } from '../tables/columns.ts';
-import type { PairQuality } from './judge-pairs.ts';
+import type { PairQuality } from './pair-quality.ts';
 import { meanAndDeviation } from './statistics.ts';
 
 /** Columns of samples.arrow: a held-out pair a row. */
-const judgedColumns = {
+const sampleColumns = {
   prompt: utf8('Rendered prompt.'),
   chosen: utf8('Labelled choice.'),
   rejected: utf8('The other response.'),
@@ -21,7 +21,7 @@ const judgedColumns = {
 /** Columns of groups.arrow. */
 const groupColumns = {
   group: utf8('Value of the column that groupBy names.'),
-  pairs: int32('Held-out pairs of the group that were judged.'),
+  pairs: int32('Held-out pairs of the group that have a better response.'),
   accuracy: float32('Fraction of them whose better response scores higher.'),
 };
 
@@ -36,12 +36,12 @@ const calibrationColumns = {
 
 const isHeldOut = 'where pairs are held out';
 
-/** The tables of a reward model's judgement, by their role among a stage's outputs. */
-export const judgementTables = {
+/** The tables of the held-out pairs, by their role among a stage's outputs. */
+export const pairTables = {
   samples: {
     path: 'samples.arrow',
     holds: 'held-out pairs with their scores',
-    columns: judgedColumns,
+    columns: sampleColumns,
     written: isHeldOut,
   },
   calibration: {
@@ -59,21 +59,21 @@ export const judgementTables = {
 } as const;
 
 /** Writes the tables of the held-out pairs into a run folder: each pair, calibration, and groups where pairs have them. */
-export async function writeJudgement(
+export async function writePairTables(
   fileOf: (name: string) => string,
   heldOut: readonly PreferencePair[],
   quality: PairQuality,
   hasGroups: boolean,
 ): Promise<void> {
-  const { samples, calibration, groups } = judgementTables;
+  const { samples, calibration, groups } = pairTables;
   await writeTable(fileOf(calibration.path), calibration.columns, quality.bins);
-  const judged = heldOut.map((row, i) => judgedRow(row, quality.scores[i]));
-  await writeTable(fileOf(samples.path), samples.columns, judged);
+  const rows = heldOut.map((row, i) => sampleRow(row, quality.scores[i]));
+  await writeTable(fileOf(samples.path), samples.columns, rows);
   if (hasGroups) await writeTable(fileOf(groups.path), groups.columns, quality.groups);
 }
 
 /** A held-out pair with what the model thinks of it. */
-function judgedRow(row: PreferencePair, scores: { chosen: number; rejected: number } | undefined) {
+function sampleRow(row: PreferencePair, scores: { chosen: number; rejected: number } | undefined) {
   const { prompt, chosen, rejected, gold_chosen, gold_rejected, flipped } = row;
   const scored = { score_chosen: scores?.chosen ?? 0, score_rejected: scores?.rejected ?? 0 };
   return { prompt, chosen, rejected, ...scored, gold_chosen, gold_rejected, flipped };

@@ -1,4 +1,4 @@
-/** How well a reward model judges preference pairs, against the labels and against the judge. */
+/** How well a reward model tells the better response of a pair, against the labels and against the judge. */
 
 import { responseScores } from '../alignment/score-responses.ts';
 import { likeLengths } from '../batch/like-lengths.ts';
@@ -72,7 +72,7 @@ interface PairLoss {
 }
 
 /** Scores both responses of every pair and compares. */
-export function judgePairs(
+export function measurePairs(
   model: Model,
   rows: readonly PreferencePair[],
   padId: number,
