@@ -58,7 +58,7 @@ function trainedPpo(
     const found = resumeFrom(last.path, () =>
       resumeTrained(folder, options, last.updates[name], () => model, recompute),
     );
-    model.parameters.cell.dispose();
+    model.parameters.stored.dispose();
     return found;
   };
   return { policy: trained('policy'), critic: trained('critic') };

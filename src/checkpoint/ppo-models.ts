@@ -50,7 +50,7 @@ function loadWhole({ policy, reward, tokenizer, say }: PpoSources, plans: PpoPla
   const critic = loadModelFolder(reward, { plan: plans.critic, tokenizer }).model;
   // Returns are on the scale of normalised scores; a critic on another would begin worse than a constant.
   const scaled = scaleScores(critic, 1 / normalisation.deviation);
-  critic.parameters.cell.dispose();
+  critic.parameters.stored.dispose();
   return {
     policy: loadModelFolder(policy, { plan: plans.policy, ...heard }).model,
     reference: loadModelFolder(policy, { plan: frozen, tokenizer }).model,

@@ -61,7 +61,7 @@ export function resumeTrained(
 function withTrainedFrom(model: Model, path: string): Model {
   const { layout, frozen, adapters } = model.parameters;
   const [values] = readFlat(path, layout, ['']) as [Float32Array];
-  model.parameters.cell.dispose();
+  model.parameters.stored.dispose();
   return { ...model, parameters: ownedParameters(layout, values, { frozen, adapters }) };
 }
 

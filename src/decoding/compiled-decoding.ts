@@ -30,7 +30,7 @@ export function compiledDecoding(engine: Engine, options: DecodingOptions): Deco
   const cache = takeCache(engine, model, rows, columns);
   const places: Place[] = Array.from({ length: rows }, () => ({ first: 0, next: 1 }));
   /** The lines of the cache that belong to columns of a row. */
-  const cells = (row: number, from: number, count: number): number[] =>
+  const slots = (row: number, from: number, count: number): number[] =>
     Array.from({ length: kvHeads * count }, (_, i) => {
       return (row * kvHeads + Math.floor(i / count)) * columns + from + (i % count);
     });
@@ -67,13 +67,13 @@ export function compiledDecoding(engine: Engine, options: DecodingOptions): Deco
       for (const { row, ids } of prompts) places[row] = { first: seq - ids.length, next: seq };
       const arrays = {
         ...inputArrays(model.dimensions, padded),
-        cells: vector(Int32Array.from(filled.flatMap(({ row }) => cells(row, 0, seq)))),
+        slots: vector(Int32Array.from(filled.flatMap(({ row }) => slots(row, 0, seq)))),
       };
       const drawn = prompts.map(({ row }, line) => ({ row, line }));
       return draw('prompts', arrays, drawn, batch);
     },
     advance: (tokens) => {
-      const arrays = tokenArrays(model, places, tokens, { columns, cells });
+      const arrays = tokenArrays(model, places, tokens, { columns, slots });
       const drawn = tokens.map(({ row }) => ({ row, line: row }));
       return draw('token', arrays, drawn, rows);
     },
@@ -92,7 +92,7 @@ function tokenArrays(
   model: Model,
   places: Place[],
   tokens: readonly RowToken[],
-  { columns, cells }: { columns: number; cells: (row: number, from: number, count: number) => number[] },
+  { columns, slots }: { columns: number; slots: (row: number, from: number, count: number) => number[] },
 ): HostArrays {
   const rows = places.length;
   const ids = new Int32Array(rows);
@@ -110,7 +110,7 @@ function tokenArrays(
   for (let row = 0; row < rows; row++) visible[row * columns + (at[row] as number)] = 1;
   return {
     ...stepArrays(model.dimensions, { ids, positions, visible, columns: at }),
-    cells: vector(Int32Array.from(places.flatMap((_, row) => cells(row, at[row] as number, 1)))),
+    slots: vector(Int32Array.from(places.flatMap((_, row) => slots(row, at[row] as number, 1)))),
   };
 }
 

@@ -1,9 +1,9 @@
 /** The state of AdamW: settings, moments and the number of updates. What it does with them is in apply-adamw.ts. */
 
-import type { Cell } from '../tensor/cell.ts';
-import { createCell } from '../tensor/cell.ts';
 import { sharableFloat32 } from '../tensor/host-memory.ts';
 import type { ParameterLayout, ParameterSpec } from '../tensor/parameters.ts';
+import type { StoredVector } from '../tensor/stored-vector.ts';
+import { createStoredVector } from '../tensor/stored-vector.ts';
 import type { Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 
@@ -28,9 +28,9 @@ export interface AdamW {
   readonly options: AdamWOptions;
   step: number;
   /** [total] */
-  readonly first: Cell;
+  readonly first: StoredVector;
   /** [total] */
-  readonly second: Cell;
+  readonly second: StoredVector;
   /** Of each parameter: whether weight decay applies. */
   readonly decays: readonly boolean[];
   /** Of each parameter: the factor of the learning rate. */
@@ -46,10 +46,10 @@ export function createAdamW(
   saved?: { step: number; firstMoment: Float32Array; secondMoment: Float32Array },
 ): AdamW {
   const { weightDecay, rateOf } = options;
-  const upload = (values?: Float32Array): Cell => {
+  const upload = (values?: Float32Array): StoredVector => {
     const own = sharableFloat32(layout.total);
     if (values !== undefined) own.set(values);
-    return createCell(tf.tensor1d(own));
+    return createStoredVector(tf.tensor1d(own));
   };
   return {
     options,

@@ -87,7 +87,7 @@ export function applyAdamW(adam: AdamW, parameters: Parameters, gradient: Tensor
     return tf.sub(decayed, change) as Tensor1D;
   });
   change.dispose();
-  parameters.cell.replace(flat);
+  parameters.stored.replace(flat);
 }
 
 /** One number for each parameter, repeated for all its elements: [total]. */

@@ -97,14 +97,14 @@ function assign({ graph }: Engine, { handle, dtype }: Variable, value: Port): un
  * Writes keys or values into the cache where it lies. InplaceUpdate changes the memory it is given, which is the
  * variable's own: nothing is copied, however long the cache (tensorflow/core/kernels/inplace_ops.cc).
  * @param fresh [lines, kv_heads, tokens, head_dim]
- * @param cells [lines · kv_heads · tokens], the line of the cache each belongs in
+ * @param slots [lines · kv_heads · tokens], the line of the cache each belongs in
  * @returns the whole cache after that
  */
-export function putIntoCache(engine: Engine, tracer: Tracer, cache: Variable, fresh: Tensor4D, cells: Port) {
+export function putIntoCache(engine: Engine, tracer: Tracer, cache: Variable, fresh: Tensor4D, slots: Port) {
   const flat = tf.reshape(fresh, [-1, fresh.shape[3]]);
   return tracer.node({
     op: 'InplaceUpdate',
-    inputs: [readVariable(engine, cache), cells, cache.dtype === BFLOAT16 ? tracer.narrow(flat) : tracer.port(flat)],
+    inputs: [readVariable(engine, cache), slots, cache.dtype === BFLOAT16 ? tracer.narrow(flat) : tracer.port(flat)],
     attributes: { T: type(cache.dtype) },
   });
 }

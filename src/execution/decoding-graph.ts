@@ -31,7 +31,7 @@ export interface LogitsReader {
 
 /**
  * A pass for arrays of these shapes: it writes keys and values into the cache and gives what the reader makes.
- * @param like decoder inputs, `cells` (int32, the line of the cache of each fresh key), and what the reader reads
+ * @param like decoder inputs, `slots` (int32, the line of the cache of each fresh key), and what the reader reads
  * @throws CompileError where it cannot be traced; nothing has run then
  */
 export function decodingPass(
@@ -42,8 +42,8 @@ export function decodingPass(
 ): (arrays: HostArrays) => Partial<Record<string, HostValues>> {
   const { dimensions } = model;
   const build = (weights: Weights, arrays: Tensors, tracer: Tracer) => {
-    const cells = tracer.port(pick<Tensor1D>(arrays, 'cells'));
-    const put = (variable: Variable, fresh: Tensor4D) => putIntoCache(engine, tracer, variable, fresh, cells);
+    const slots = tracer.port(pick<Tensor1D>(arrays, 'slots'));
+    const put = (variable: Variable, fresh: Tensor4D) => putIntoCache(engine, tracer, variable, fresh, slots);
     const inputs = inputsFrom(dimensions, arrays);
     const { hidden, targets } = PASSES[kind]({ dimensions, weights, inputs, tracer, cache, put });
     const read = Object.entries(reader.read(tokenLogits(dimensions, weights, hidden), arrays));

@@ -52,7 +52,7 @@ export function graphPhases<Name extends string>(engine: Engine, update: Update<
     // Elsewhere the graph has applied nothing.
     if (!Number.isFinite(loss) || !Number.isFinite(norm)) return;
     adam.step += 1;
-    for (const cell of [model.parameters.cell, adam.first, adam.second]) cell.changed();
+    for (const stored of [model.parameters.stored, adam.first, adam.second]) stored.changed();
   };
   const both = async () => {
     const arrays = { ...given[0], ...adamWArrays(adam, settings.learningRate) };
@@ -93,9 +93,9 @@ function addNumbers<Name extends string>(
 }
 
 /** The optimizer's graphs; none are left where its values have been elsewhere since. */
-function compilationOf(engine: Engine, { cell, layout }: Parameters, adam: AdamW): Compilation {
+function compilationOf(engine: Engine, { stored, layout }: Parameters, adam: AdamW): Compilation {
   const variables = {
-    parameters: reside(engine, cell, layout),
+    parameters: reside(engine, stored, layout),
     first: reside(engine, adam.first, layout),
     second: reside(engine, adam.second, layout),
   };

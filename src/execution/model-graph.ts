@@ -44,11 +44,11 @@ export function modelGraph<Output extends string>(
 /** Something made once for a model's variables, whatever it is. */
 export function ofModel<T>(
   engine: Engine,
-  { cell, layout }: Model['parameters'],
+  { stored, layout }: Model['parameters'],
   name: string,
   make: (variables: readonly Variable[]) => T,
 ): T {
-  const variables = reside(engine, cell, layout);
+  const variables = reside(engine, stored, layout);
   const known = graphs.get(variables) ?? new Map<string, unknown>();
   graphs.set(variables, known);
   if (!known.has(name))

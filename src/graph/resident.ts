@@ -1,6 +1,7 @@
 /** Vectors of parameters (and of their moments) as variables, one for each parameter, that live in the session. */
-import type { Cell, Home } from '../tensor/cell.ts';
+
 import type { ParameterLayout } from '../tensor/parameters.ts';
+import type { Home, StoredVector } from '../tensor/stored-vector.ts';
 import { tf } from '../tensor/tf.ts';
 import type { Engine } from './engine.ts';
 import type { Variable } from './graph.ts';
@@ -21,10 +22,10 @@ const residences = new WeakSet<Home>();
 const estates = new WeakMap<readonly Variable[], Estate>();
 
 /** The variables of a vector, in the order of its layout. Moves the values there at the first call. */
-export function reside(engine: Engine, cell: Cell, layout: ParameterLayout): readonly Variable[] {
-  const home = cell.home();
+export function reside(engine: Engine, stored: StoredVector, layout: ParameterLayout): readonly Variable[] {
+  const home = stored.home();
   if (home !== null && residences.has(home)) return (home as Residence).variables;
-  const values = cell.read();
+  const values = stored.read();
   const before = engine.graph.nodes;
   const variables = layout.specs.map(({ shape }) => createVariable(engine, FLOAT32, shape));
   const estate: Estate = { extras: [], nodes: engine.graph.nodes - before };
@@ -37,7 +38,7 @@ export function reside(engine: Engine, cell: Cell, layout: ParameterLayout): rea
     engine,
     variables.map((variable, index) => ({ variable, values: part(index) })),
   );
-  const resident = { moveOut: () => cell.replace(tf.keep(tf.tensor1d(cell.read()))) };
+  const resident = { moveOut: () => stored.replace(tf.keep(tf.tensor1d(stored.read()))) };
   const residence: Residence = {
     variables,
     read: () => {
@@ -55,7 +56,7 @@ export function reside(engine: Engine, cell: Cell, layout: ParameterLayout): rea
   };
   residences.add(residence);
   engine.residents.add(resident);
-  cell.move(residence);
+  stored.move(residence);
   return variables;
 }
 

@@ -132,6 +132,6 @@ export function modelWeights(model: Model): Weights {
 
 /** Frees the parameters, those it shares with other models too. */
 export function disposeModel(model: Model): void {
-  model.parameters.cell.dispose();
+  model.parameters.stored.dispose();
   tf.dispose(Object.values(model.parameters.frozen).map(({ data }) => data));
 }

@@ -1,10 +1,10 @@
 /** Named parameters kept in one flat tensor: one gradient, one optimizer update, one read-back, whatever the model. */
 
 import { ShapeError } from '../errors.ts';
-import type { Cell } from './cell.ts';
-import { createCell } from './cell.ts';
 import type { DropoutSeed } from './dropout.ts';
 import { dropout } from './dropout.ts';
+import type { StoredVector } from './stored-vector.ts';
+import { createStoredVector } from './stored-vector.ts';
 import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
 import type { Frozen, LowRank, Weight, Weights } from './weights.ts';
@@ -64,13 +64,13 @@ export interface Adapters {
   readonly dropout: number;
 }
 
-/** A parameter set with a lifetime: its creator disposes `cell`, and `frozen` where no other model shares it. */
+/** A parameter set with a lifetime: its creator disposes `stored`, and `frozen` where no other model shares it. */
 export interface Parameters {
   /** Of the trained parameters. */
   readonly layout: ParameterLayout;
   /** Where the trained values are. */
-  readonly cell: Cell;
-  /** [total], float32: the trained values as a tensor that the cell owns. */
+  readonly stored: StoredVector;
+  /** [total], float32: the trained values as a tensor that the stored vector owns. */
   readonly flat: Tensor1D;
   /** Parameters that are not trained. */
   readonly frozen: Readonly<Record<string, Frozen>>;
@@ -163,28 +163,28 @@ export function ownedParameters(
   if (values.length !== layout.total) {
     throw new ShapeError(`parameters: expected ${layout.total} values, received ${values.length}.`);
   }
-  const cell = createCell(tf.tensor1d(values, 'float32'));
+  const stored = createStoredVector(tf.tensor1d(values, 'float32'));
   return {
     layout,
-    cell,
+    stored,
     get flat() {
-      return cell.tensor();
+      return stored.tensor();
     },
     ...rest,
   };
 }
 
 /** Gives a parameter set other trained values, [total]; the array is given away. */
-export function replaceParameters({ layout, cell }: Parameters, values: Float32Array): void {
+export function replaceParameters({ layout, stored }: Parameters, values: Float32Array): void {
   if (values.length !== layout.total) {
     throw new ShapeError(`parameters: expected ${layout.total} values, received ${values.length}.`);
   }
-  cell.replace(tf.tensor1d(values, 'float32'));
+  stored.replace(tf.tensor1d(values, 'float32'));
 }
 
 /** Reads all values back to the host, [total]. */
 export function readParameters(parameters: Parameters): Float32Array {
-  return parameters.cell.read();
+  return parameters.stored.read();
 }
 
 /** The host values of one parameter, a view into `values` [total]. */

@@ -132,7 +132,7 @@ describe.each(lanesToTest())('scoreOptions on the %s lane', (lane) => {
     expect(() => scoreOptions(broken as Model, byteTokenizer(), [item('a', 'b', { options: ['b', 'c'] })])).toThrow(
       'ranking: the log-probability of an option is NaN; expected a finite number. The model has diverged.',
     );
-    broken.parameters.cell.dispose();
+    broken.parameters.stored.dispose();
     disposeModel(model);
   });
 });

@@ -33,7 +33,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     expect(apply(adam, parameters, [5, -0.001, 100, 0], 0.1)).toBeAllclose([0.9, 1.1, 0.9, 1]);
     expect(adam.step).toBe(1);
     disposeAdamW(adam);
-    parameters.cell.dispose();
+    parameters.stored.dispose();
   });
 
   it('puts epsilon after the correction (pytorch) or before it (tensorflow)', () => {
@@ -47,7 +47,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       const adam = createAdamW(layout, { ...options, epsilon: 0.1, epsilonStyle });
       expect(apply(adam, parameters, [1, 1, 1, 1], 1)).toBeAllclose([expected, expected, expected, expected]);
       disposeAdamW(adam);
-      parameters.cell.dispose();
+      parameters.stored.dispose();
     }
   });
 
@@ -57,7 +57,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     // Gradient 0: nothing but the decay; 1 − 0.1 · 0.5 = 0.95.
     expect(apply(adam, parameters, [0, 0, 0, 0], 0.1)).toBeAllclose([10, 10, 9.5, -19]);
     disposeAdamW(adam);
-    parameters.cell.dispose();
+    parameters.stored.dispose();
   });
 
   it('goes on from saved moments exactly as without the interruption', () => {
@@ -84,7 +84,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     });
     for (const { parameters, adam } of [whole, first, second]) {
       disposeAdamW(adam);
-      parameters.cell.dispose();
+      parameters.stored.dispose();
     }
   });
 

@@ -49,7 +49,7 @@ async function course(compile: 'on' | 'off', options: AdamWOptions, clipNorm: nu
   }
   const state = [...readParameters(parameters), ...adam.first.read(), ...adam.second.read()];
   disposeAdamW(adam);
-  parameters.cell.dispose();
+  parameters.stored.dispose();
   return { norms, state };
 }
 

@@ -38,6 +38,6 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       });
       return gradient;
     });
-    parameters.cell.dispose();
+    parameters.stored.dispose();
   });
 });

@@ -52,7 +52,7 @@ function make(values = [2, 2]) {
     state: () => [[...readParameters(parameters)], [...adam.first.read()], [...adam.second.read()], adam.step],
     dispose: () => {
       disposeAdamW(adam);
-      parameters.cell.dispose();
+      parameters.stored.dispose();
     },
   };
 }

@@ -12,9 +12,9 @@ import { scores } from '../../src/model/heads.ts';
 import { disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
 import { adaptModel, disposeModel, modelWeights, trainNothing, withoutAdapters } from '../../src/model/model.ts';
-import { createCell } from '../../src/tensor/cell.ts';
 import type { ParameterSpec } from '../../src/tensor/parameters.ts';
 import { parameterValues } from '../../src/tensor/parameters.ts';
+import { createStoredVector } from '../../src/tensor/stored-vector.ts';
 import type { Scalar, Tensor } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import type { Weights } from '../../src/tensor/weights.ts';
@@ -105,9 +105,9 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       expect([loss]).toBeAllclose([expected.loss], tolerance.forward);
       // As an adapter file, so that names, transposition and order are those of PEFT.
       const flat = take(gradient);
-      const asAdapter = { ...model, parameters: { ...parameters, cell: createCell(tf.tensor1d(flat)) } };
+      const asAdapter = { ...model, parameters: { ...parameters, stored: createStoredVector(tf.tensor1d(flat)) } };
       writeAdapterFolder(inFolder(), asAdapter, 'x');
-      asAdapter.parameters.cell.dispose();
+      asAdapter.parameters.stored.dispose();
       const found = readTensors(inFolder('adapter_model.safetensors'));
       const gradients = readTensors(fixturePath(`lora/${name}/gradients.safetensors`));
       expect([...found.keys()].sort()).toEqual([...gradients.keys()].sort());

@@ -74,7 +74,7 @@ describe.each(lanesToTest())('AdamW on the %s lane', (lane) => {
       expect(parameterValues(layout, second, name)).toBeAllclose(from.moments[name].second.data, relative);
     }
     disposeAdamW(adam);
-    parameters.cell.dispose();
+    parameters.stored.dispose();
   });
 });
 

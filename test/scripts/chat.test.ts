@@ -237,6 +237,6 @@ describe('chat on a terminal', () => {
     await chat.line('/undo');
     expect(printed.at(-1)).toBe('(there is nothing to take back)\n');
     expect(tensorCount()).toBe(before);
-    for (const { model } of speakers) model.parameters.cell.dispose();
+    for (const { model } of speakers) model.parameters.stored.dispose();
   });
 });

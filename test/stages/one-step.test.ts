@@ -34,8 +34,8 @@ async function run<Config extends StageConfig>(stage: Stage<Config>, config: Con
 /** The largest change of a parameter that two models share. */
 function largestChange(before: string, after: string): number {
   const models = [before, after].map((folder) => loadModelFolder(folder, { tokenizer: null }).model.parameters);
-  const [old, now] = models.map(({ layout, cell }) => (name: string): Float32Array | undefined => {
-    return layout.specs.some((spec) => spec.name === name) ? parameterValues(layout, cell.read(), name) : undefined;
+  const [old, now] = models.map(({ layout, stored }) => (name: string): Float32Array | undefined => {
+    return layout.specs.some((spec) => spec.name === name) ? parameterValues(layout, stored.read(), name) : undefined;
   });
   const names = models[0]?.layout.specs.map(({ name }) => name) ?? [];
   const changes = names.flatMap((name) => {
@@ -43,7 +43,7 @@ function largestChange(before: string, after: string): number {
     if (first === undefined || second === undefined) return [];
     return [...first].map((value, i) => Math.abs(value - (second[i] ?? Number.NaN)));
   });
-  for (const { cell } of models) cell.dispose();
+  for (const { stored } of models) stored.dispose();
   return Math.max(...changes);
 }
 

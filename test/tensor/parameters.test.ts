@@ -62,7 +62,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const parameters = parametersOf(layout, given);
     given.fill(-1);
     expect([...readParameters(parameters)]).toEqual([...values]);
-    parameters.cell.dispose();
+    parameters.stored.dispose();
   });
 
   it('refuses another number of values', () => {
@@ -81,6 +81,6 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     expectNeutral(() => parametersOf(layout, values).flat);
     const parameters = parametersOf(layout, values);
     expectNeutral(() => Object.values(tf.tidy(() => unflatten(layout, parameters.flat))));
-    parameters.cell.dispose();
+    parameters.stored.dispose();
   });
 });

@@ -11,10 +11,10 @@ export interface Home {
 }
 
 /** Disposed by its creator. */
-export interface Cell {
+export interface StoredVector {
   /** Elements. */
   readonly length: number;
-  /** The values as a tensor: created where they are stored elsewhere, and valid until they change. The cell disposes it. */
+  /** The values as a tensor: created where they are stored elsewhere, and valid until they change. It is disposed with them. */
   tensor(): Tensor1D;
   /** Gives other values; disposes what was there. */
   replace(tensor: Tensor1D): void;
@@ -29,8 +29,8 @@ export interface Cell {
   dispose(): void;
 }
 
-/** @param first owned by the cell from now on */
-export function createCell(first: Tensor1D): Cell {
+/** @param first owned by the stored vector from now on */
+export function createStoredVector(first: Tensor1D): StoredVector {
   const { size: length } = first;
   let local: Tensor1D | null = first;
   let home: Home | null = null;
