@@ -36,7 +36,7 @@ import { mixtureLines } from '../src/report/mixture-table.ts';
 import { openValidationLog, validationMeasures, validationSamples } from '../src/report/validation-log.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
-import { recordLength } from '../src/run/run-length.ts';
+import { recordLength, stepsOfEpochs } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { trainingLoop } from '../src/run/training-loop.ts';
 import { describeLosses } from '../src/tasks/tasks.ts';
@@ -91,15 +91,10 @@ export const instruct: Stage<InstructConfig> = {
 async function prepare(config: InstructConfig) {
   const parent = await openParent(config.model, parents.model);
   const tokenizer = loadTokenizer(parent.folder);
-  const where = `base model ${config.model}`;
-  const dimensions = checkModelFolder(parent.folder, {
-    where,
-    head: 'tokens',
-    tokenizer,
-    length: config.sequence.length,
-  });
-  const training = trainingPlan(dimensions, 'tokens', config.tuning, config.memory);
   const { evaluation, sequence, run, mixture } = config;
+  const where = `base model ${config.model}`;
+  const dimensions = checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer, length: sequence.length });
+  const training = trainingPlan(dimensions, 'tokens', config.tuning, config.memory);
   const plan = planInstruct(config, { share: evaluation.share, seed: run.seed });
   const validation = validationSet(plan.trained, tokenizer, {
     rowsPerTask: evaluation.rowsPerTask,
@@ -150,15 +145,11 @@ async function check(config: InstructConfig): Promise<string[]> {
   const { plan, tokenizer, validation } = await prepare(config);
   const { statistics, mixture, path } = await makeDataset(config, plan, tokenizer);
   const data = openData(config, join(path, 'instruct.arrow'), tokenizer);
-  const steps = stepCount(config, data);
+  const steps = stepsOfEpochs(config.training, data);
   data.close();
   const warmups = shortenedWarmups({ optimizer: config.optimizer }, steps);
   const measured = dataLines(plan, validation);
   return [describeStatistics(statistics), ...mixtureLines(mixture), ...measured, `${steps} steps`, ...warmups];
-}
-
-function stepCount({ training }: InstructConfig, data: TrainingData): number {
-  return Math.max(1, Math.round((training.epochs * data.units) / data.perUpdate));
 }
 
 /** Rows in micro-batches, and how many tokens they are. */
@@ -189,7 +180,7 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
   const trained = startOrResume(folder, optimizer, begin, config.memory.recompute);
   const { model, adam, state } = trained;
   const data = openData(config, folder.file('instruct.arrow'), tokenizer);
-  const steps = await recordLength(context, stepCount(config, data), { optimizer: config.optimizer });
+  const steps = await recordLength(context, stepsOfEpochs(config.training, data), { optimizer: config.optimizer });
   progress.say(`instruct  ${describeStatistics(dataset.statistics)}; ${steps} steps of ${describeUnit(config)}`);
 
   // 3. Masked cross-entropy; the step that is best on validation rows is kept.

@@ -11,7 +11,7 @@
 import { chunks } from '../src/batch/chunks.ts';
 import { roundedLength } from '../src/batch/padding.ts';
 import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
-import { keptFacts, rewardCard } from '../src/checkpoint/stage-cards.ts';
+import { rewardCard } from '../src/checkpoint/stage-cards.ts';
 import { disposeTrained, saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import { ConfigError, InvariantError } from '../src/errors.ts';
@@ -31,10 +31,10 @@ import type { Model, TrainingPlan } from '../src/model/model.ts';
 import type { PairIds } from '../src/objectives/bradley-terry.ts';
 import { preferences } from '../src/objectives/bradley-terry.ts';
 import { seededRandom } from '../src/random.ts';
-import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
-import { recordLength } from '../src/run/run-length.ts';
+import type { RunFolder } from '../src/run/run-folder.ts';
+import { recordLength, stepsOfEpochs } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { trainingLoop } from '../src/run/training-loop.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
@@ -84,10 +84,12 @@ export const reward: Stage<RewardConfig> = {
   run,
 };
 
-/** The checkpoint to start from, its tokenizer, and the pairs as ids; no weights are read. */
-async function prepare(config: RewardConfig, record: (parent: Parent) => Promise<void> = async () => undefined) {
+/** The checkpoint to start from, its tokenizer, and the pairs as ids, recorded in a run's folder; no weights are read. */
+async function prepare(config: RewardConfig, folder?: RunFolder) {
   const parent = await openParent(config.model, parents.model);
-  await record(parent);
+  await folder?.recordParent('model', parent);
+  await folder?.recordInput('pairs', config.pairs);
+  if (config.heldOut !== null) await folder?.recordInput('heldOut', config.heldOut);
   const tokenizer = loadTokenizer(parent.folder);
   const where = `instruct model ${config.model}`;
   const dimensions = checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer });
@@ -111,12 +113,8 @@ function figures({ train, heldOut, notes }: PreferenceSets): string[] {
 
 async function check(config: RewardConfig): Promise<readonly string[]> {
   const { sets } = await prepare(config);
-  const steps = stepCount(config, sets.train.pairs.length);
+  const steps = stepsOfEpochs(config.training, { units: sets.train.pairs.length, perUpdate: config.training.pairs });
   return [...figures(sets), `${steps} steps`, ...shortenedWarmups({ optimizer: config.optimizer }, steps)];
-}
-
-function stepCount({ training }: RewardConfig, pairs: number): number {
-  return Math.max(1, Math.round((training.epochs * pairs) / training.pairs));
 }
 
 async function run(config: RewardConfig, context: RunContext): Promise<Record<string, unknown>> {
@@ -124,11 +122,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const { keepLast } = config.checkpoints;
 
   // 1. Pairs as ids. Held-out prompts never occur in training.
-  const { parent, tokenizer, dimensions, training, sets } = await prepare(config, async (found) => {
-    await folder.recordParent('model', found);
-    await folder.recordInput('pairs', config.pairs);
-    if (config.heldOut !== null) await folder.recordInput('heldOut', config.heldOut);
-  });
+  const { parent, tokenizer, dimensions, training, sets } = await prepare(config, folder);
   for (const line of figures(sets)) progress.say(line);
   const { pairs: perStep, microBatch } = config.training;
   const pairs = sets.train.pairs.map((row) => ({ ...pairIds(row), margin: config.loss.useMargin ? row.margin : 0 }));
@@ -141,7 +135,8 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const begin = (): Model => newRewardModel(config, parent.folder, training, tokenizer, progress.say);
   const trained = startOrResume(folder, optimizer, begin, config.memory.recompute);
   const { model, adam } = trained;
-  const steps = await recordLength(context, stepCount(config, pairs.length), { optimizer: config.optimizer });
+  const length = stepsOfEpochs(config.training, { units: pairs.length, perUpdate: perStep });
+  const steps = await recordLength(context, length, { optimizer: config.optimizer });
 
   // 3. Bradley–Terry on the labelled pairs; the step that is best on held-out ones is kept.
   const heldOut = sets.heldOut.pairs;
@@ -170,10 +165,9 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const quality = judge();
 
   // 4. Normalise: over the training responses, scores have mean 0 and standard deviation 1. Stored with the model.
-  const responses = pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]);
-  const normalisation = withSpread(meanAndDeviation(scoreSequences(model, responses, tokenizer.padId)));
-  const results = { ...qualityOf(quality), ...keptFacts(config.evaluation.best, { ...summary, step: kept.step }) };
-  const options = { tokenizer, normalisation, base: parent.path, card: rewardCard(config, results) };
+  const normalisation = normalise(model, pairs, tokenizer.padId);
+  const card = rewardCard(config, qualityOf(quality), { ...summary, step: kept.step });
+  const options = { tokenizer, normalisation, base: parent.path, card };
   await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, options));
   if (quality !== null) await writePairTables(folder.file, heldOut, quality, config.groupBy !== null);
   disposeTrained(trained);
@@ -210,8 +204,10 @@ function memoryShapes({ training }: RewardConfig, { train, heldOut }: Preference
   return { train: { rows, seq, logits: rows }, score: { rows: SCORE_BATCH, seq, logits: SCORE_BATCH } };
 }
 
-/** Stage 3 divides by the deviation. */
-function withSpread<T extends { readonly deviation: number }>(scores: T): T {
+/** Mean and deviation of the scores of all responses. Stage 3 divides by the deviation. */
+function normalise(model: Model, pairs: readonly PairIds[], padId: number) {
+  const responses = pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]);
+  const scores = meanAndDeviation(scoreSequences(model, responses, padId));
   if (scores.deviation > 0) return scores;
   throw new InvariantError(
     'reward: every training response has the same score, so scores cannot be normalised; expected some spread. ' +

@@ -11,31 +11,27 @@ import { collectRollout } from '../src/alignment/collect.ts';
 import { estimateAdvantages, rescaleToUnitVariance, whiten } from '../src/alignment/gae.ts';
 import { checkRollout } from '../src/alignment/invariants.ts';
 import { klPerResponse, nextKlWeight } from '../src/alignment/kl.ts';
-import { announcePpoMemory } from '../src/alignment/ppo-memory.ts';
 import { mean, ppoMetrics, rolloutMetrics, shownMetrics } from '../src/alignment/ppo-metrics.ts';
 import { rewardedScores, shapeRewards } from '../src/alignment/shape-rewards.ts';
-import { updateOnRollout } from '../src/alignment/update-on-rollout.ts';
-import type { CardFacts } from '../src/checkpoint/model-card.ts';
-import { ppoCard } from '../src/checkpoint/model-card.ts';
+import { innerLoopOptions, updateOnRollout } from '../src/alignment/update-on-rollout.ts';
 import { checkModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
+import type { StartedPpo } from '../src/checkpoint/ppo-checkpoint.ts';
 import { savePpo, startOrResumePpo } from '../src/checkpoint/ppo-checkpoint.ts';
-import { describeTrunks, hasAdapter, planOfCritic } from '../src/checkpoint/ppo-models.ts';
-import { keptFacts } from '../src/checkpoint/stage-cards.ts';
+import { announcePpoMemory } from '../src/checkpoint/ppo-memory.ts';
+import { planPpo } from '../src/checkpoint/ppo-models.ts';
+import { ppoCard } from '../src/checkpoint/stage-cards.ts';
 import { disposeTrained } from '../src/checkpoint/training-checkpoint.ts';
-import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
 import type { ChatPrompt } from '../src/evaluation/chat-prompts.ts';
-import { describePrompts } from '../src/evaluation/chat-prompts.ts';
+import { describePrompts, longestPrompt } from '../src/evaluation/chat-prompts.ts';
 import type { HeldOutMeans } from '../src/evaluation/held-out-answers.ts';
 import { heldOutMeasures, measureAnswers, rolloutRows } from '../src/evaluation/held-out-answers.ts';
-import { learningRateAt, shortenedWarmups } from '../src/execution/schedule.ts';
+import { shortenedWarmups } from '../src/execution/schedule.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { disposeModel } from '../src/model/model.ts';
 import type { Random, RandomState } from '../src/random.ts';
 import { randomFromState, seededRandom } from '../src/random.ts';
 import { openPpoTables, ppoTables } from '../src/report/ppo-log.ts';
-import type { KeptStep } from '../src/run/keep-best.ts';
-import type { Parent } from '../src/run/parents.ts';
-import { openParent } from '../src/run/parents.ts';
+import { openParent, startOf } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunFolder } from '../src/run/run-folder.ts';
 import { recordLength } from '../src/run/run-length.ts';
@@ -44,7 +40,7 @@ import type { TrainingState } from '../src/run/training-loop.ts';
 import { trainingLoop } from '../src/run/training-loop.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
-import { loadPolicyPrompts } from '../src/worlds/load-prompts.ts';
+import { loadPolicyPrompts, recordPrompts } from '../src/worlds/load-prompts.ts';
 import { PpoConfig } from './3-ppo.config.ts';
 
 /** What of a run changes with its iterations, beside weights and moments. */
@@ -57,8 +53,6 @@ interface Controls {
 interface State extends TrainingState<HeldOutMeans> {
   readonly random: RandomState;
   readonly klWeight: number;
-  /** Updates made by each optimizer. */
-  readonly updates: { readonly policy: number; readonly critic: number };
 }
 
 const parents = {
@@ -77,16 +71,14 @@ export const ppo: Stage<PpoConfig> = {
   },
   metrics: ppoMetrics,
   figures: ({ of }) => {
-    const [before, after] = [(name: string) => of('instruct', name), (name: string) => of('ppo', name)];
-    const gold = { before: { goldBefore: before('gold') }, after: { goldAfter: after('gold') } };
-    const proxy = { before: { proxyBefore: before('reward') }, after: { proxyAfter: after('reward') } };
-    const spread = { goldSdBefore: before('gold_sd') };
+    const gold = { before: { goldBefore: of('instruct', 'gold') }, after: { goldAfter: of('ppo', 'gold') } };
+    const proxy = { before: { proxyBefore: of('instruct', 'reward') }, after: { proxyAfter: of('ppo', 'reward') } };
     return [
       { measure: 'gold score (hidden)', shown: 3, ...gold },
-      { measure: 'its standard deviation over prompts', shown: 3, before: spread },
+      { measure: 'its standard deviation over prompts', shown: 3, before: { goldSdBefore: of('instruct', 'gold_sd') } },
       { measure: 'reward-model score', shown: 2, ...proxy },
-      { measure: 'KL a response, nats', shown: 2, before: 0, after: { klPerResponse: after('kl') } },
-      { measure: 'win rate by gold', shown: 'percent', before: 0.5, after: { winRate: after('win_rate') } },
+      { measure: 'KL a response, nats', shown: 2, before: 0, after: { klPerResponse: of('ppo', 'kl') } },
+      { measure: 'win rate by gold', shown: 'percent', before: 0.5, after: { winRate: of('ppo', 'win_rate') } },
     ];
   },
   check,
@@ -94,7 +86,7 @@ export const ppo: Stage<PpoConfig> = {
 };
 
 async function check(config: PpoConfig): Promise<readonly string[]> {
-  const { prompts, heldOutPrompts } = await prepare(config, async () => undefined);
+  const { prompts, heldOutPrompts } = await prepare(config);
   const { iterations, batch } = config.rollout;
   return [
     describePrompts('train   ', prompts),
@@ -106,12 +98,15 @@ async function check(config: PpoConfig): Promise<readonly string[]> {
 
 async function run(config: PpoConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
-  const prepared = await prepare(config, folder.recordParent);
-  const { policyParent, tokenizer, prompts, heldOutPrompts } = prepared;
-  await recordPrompts(config, folder);
-  const longest = [...prompts, ...heldOutPrompts].reduce((most, { promptIds }) => Math.max(most, promptIds.length), 0);
-  await announcePpoMemory(progress.say, config.memory.limitGb, prepared.planned, { ...config, prompt: longest });
-  const { models, optimizers, state } = loadModels(config, context, prepared);
+  const { folders, tokenizer, planned, prompts, heldOutPrompts } = await prepare(config, folder);
+  await recordPrompts(folder, '', config.prompts);
+  await recordPrompts(folder, 'held-out ', config.heldOut);
+
+  // The four models, or those of the checkpoint to resume.
+  const prompt = longestPrompt([...prompts, ...heldOutPrompts]);
+  await announcePpoMemory(progress.say, config.memory.limitGb, planned, { ...config, prompt });
+  const sources = { ...folders, tokenizer, say: progress.say };
+  const { models, optimizers, trained, state } = startOrResumePpo<State>(folder, sources, planned, config);
   const { iterations, batch } = config.rollout;
   await recordLength(context, iterations, schedulesOf(config));
   const length = `${iterations} rollouts of ${batch} responses, ${config.updates.epochs} epochs each`;
@@ -140,17 +135,15 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     },
     tables: [samples, rollouts],
     save: async (at, more) => {
-      const updates = { policy: optimizers.policy.step, critic: optimizers.critic.step };
-      const saved: State = { ...at, random: random.state(), klWeight: controls.beta, updates };
-      const trained = trainedOf(models, optimizers);
+      const saved: State = { ...at, random: random.state(), klWeight: controls.beta };
       await savePpo(folder.path, config.checkpoints.keepLast, trained, tokenizer, saved, more);
     },
   });
 
-  const card = cardOf(config, kept, summary.beatsStart);
-  const parts = { tokenizer, base: policyParent.path, card };
+  const card = ppoCard(config, { ...kept.measured, step: kept.step, beatsStart: summary.beatsStart });
+  const parts = { tokenizer, base: config.policy, card };
   await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, models.policy, parts));
-  for (const trained of Object.values(trainedOf(models, optimizers))) disposeTrained(trained);
+  for (const each of Object.values(trained)) disposeTrained(each);
   for (const frozen of [models.reference, models.reward]) disposeModel(frozen);
   const { gold, reward, kl: klPerResponse } = kept.measured;
   return { gold, reward, klPerResponse, ...summary, keptBy: config.evaluation.best, iterations };
@@ -159,7 +152,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
 /** One iteration: responses to some prompts, what they are worth, and several epochs of updates on them. */
 async function iterate(
   config: PpoConfig,
-  { models, optimizers, tokenizer }: Pick<Loaded, 'models' | 'optimizers'> & { readonly tokenizer: Tokenizer },
+  { models, optimizers, tokenizer }: Pick<StartedPpo, 'models' | 'optimizers'> & { readonly tokenizer: Tokenizer },
   asked: readonly ChatPrompt[],
   controls: Controls,
   step: number,
@@ -186,7 +179,7 @@ async function iterate(
   const targets = { advantages: updates.whitenAdvantages ? whiten(advantages, responses.mask) : advantages, returns };
 
   // 4. Several epochs of clipped updates of policy and critic.
-  const settings = { ...innerSettings(config, step), where, say };
+  const settings = { ...innerLoopOptions(config, step), where, say };
   const inner = await updateOnRollout(models, optimizers, rollout, targets, settings, random);
 
   // 5. Steer β by the KL of the rollout, and tell what happened. The judge is heard, never used.
@@ -197,13 +190,6 @@ async function iterate(
   return { rows, metrics: rolloutMetrics(rollout, numbers, inner) };
 }
 
-/** What the model card tells. */
-function cardOf(config: PpoConfig, { step, measured }: KeptStep<HeldOutMeans>, beatsStart: boolean | null): CardFacts {
-  const { gold, reward, kl, objective } = measured;
-  const results = { gold, reward, 'KL a response': kl, 'reward − β · KL': objective };
-  return ppoCard(config, { ...results, ...keptFacts(config.evaluation.best, { step, beatsStart }) });
-}
-
 /** The reward that chooses a step is what the policy is trained for: less the KL penalty. */
 function loopSettings(config: PpoConfig) {
   const { best } = config.evaluation;
@@ -212,85 +198,23 @@ function loopSettings(config: PpoConfig) {
 
 const schedulesOf = ({ optimizer, valueOptimizer }: PpoConfig) => ({ optimizer, valueOptimizer });
 
-function trainedOf({ policy, critic }: Loaded['models'], optimizers: Loaded['optimizers']) {
-  return { policy: { model: policy, adam: optimizers.policy }, critic: { model: critic, adam: optimizers.critic } };
-}
-
-/** Settings of the updates on the rollout of a step. */
-function innerSettings(config: PpoConfig, step: number) {
-  const of = ({ clipNorm, ...schedule }: PpoConfig['optimizer']) => {
-    return { learningRate: learningRateAt(schedule, step - 1, config.rollout.iterations), clipNorm };
-  };
-  return {
-    ...config.updates,
-    temperature: config.sampling.temperature,
-    policy: of(config.optimizer),
-    critic: of(config.valueOptimizer),
-    checks: config.runtime.checks,
-  };
-}
-
-async function recordPrompts({ prompts, heldOut }: PpoConfig, folder: RunFolder): Promise<void> {
-  for (const [role, source] of Object.entries({ '': prompts, 'held-out ': heldOut })) {
-    for (const kind of ['file', 'tables', 'templates'] as const) {
-      if (source[kind] !== undefined) await folder.recordInput(`${role}${kind}`, source[kind]);
-    }
-  }
-}
-
-type Loaded = ReturnType<typeof loadModels>;
-type Prepared = Awaited<ReturnType<typeof prepare>>;
-
-/** The parents and the prompts; refuses what does not fit together. No weights are read. */
-async function prepare(config: PpoConfig, record: (role: string, parent: Parent) => Promise<void>) {
+/** The parents, recorded in a run's folder, and the prompts; refuses what does not fit together. No weights are read. */
+async function prepare(config: PpoConfig, folder?: RunFolder) {
   const policyParent = await openParent(config.policy, parents.policy);
   const tokenizer: Tokenizer = loadTokenizer(policyParent.folder);
   const rewardParent = await openParent(config.reward, { ...parents.reward, tokenizer: tokenizer.hash });
-  const [policyWhere, rewardWhere] = [`policy ${config.policy}`, `reward model ${config.reward}`];
-  const policy = checkModelFolder(policyParent.folder, { where: policyWhere, head: 'tokens', tokenizer });
-  const reward = checkModelFolder(rewardParent.folder, { where: rewardWhere, head: 'score', tokenizer });
-  const { tuning, memory } = config;
-  const sameTrunk = startedFrom(rewardParent, policyParent) && hasAdapter(rewardParent.folder);
-  const criticPlan = trainingPlan(reward, 'score', tuning, memory);
-  const planned = {
-    policy: { dimensions: policy, plan: trainingPlan(policy, 'tokens', tuning, memory) },
-    critic: { dimensions: reward, plan: planOfCritic(criticPlan, { reward: rewardParent.folder, sameTrunk }, reward) },
-    sameTrunk,
-  };
-  await record('policy', policyParent);
-  await record('reward', rewardParent);
+  const folders = { policy: policyParent.folder, reward: rewardParent.folder };
+  const policy = checkModelFolder(folders.policy, { where: `policy ${config.policy}`, head: 'tokens', tokenizer });
+  const reward = checkModelFolder(folders.reward, { where: `reward model ${config.reward}`, head: 'score', tokenizer });
+  const isOfPolicy = startOf(rewardParent, 'model')?.hash === policyParent.hash;
+  const planned = planPpo({ policy, reward }, { folder: folders.reward, isOfPolicy }, config.tuning, config.memory);
+  await folder?.recordParent('policy', policyParent);
+  await folder?.recordParent('reward', rewardParent);
   // Policy and reward model both read prompt and response.
   const room = Math.min(policy.context, reward.context) - config.sampling.maxNewTokens;
   const prompts = loadPolicyPrompts(config.prompts, tokenizer, room);
   const heldOutPrompts = loadPolicyPrompts(config.heldOut, tokenizer, room).slice(0, config.evaluation.prompts);
-  return { policyParent, rewardParent, tokenizer, planned, prompts, heldOutPrompts };
-}
-
-/** The four models with their optimizers, or those of the checkpoint to resume. */
-function loadModels(config: PpoConfig, { folder, progress: { say } }: RunContext, prepared: Prepared) {
-  const { policyParent, rewardParent, tokenizer, planned } = prepared;
-  const {
-    policy: { plan },
-    critic: { plan: criticPlan },
-    sameTrunk,
-  } = planned;
-  const sources = { policy: policyParent.folder, reward: rewardParent.folder, sameTrunk, tokenizer, say };
-  const rates = rateOf(planned.policy.dimensions, config.tuning);
-  const found = startOrResumePpo<State>(folder, sources, {
-    plans: { policy: plan, critic: criticPlan },
-    optimizers: {
-      policy: { ...config.optimizer, rateOf: rates },
-      critic: { ...config.valueOptimizer, rateOf: rates },
-    },
-    random: seededRandom(config.run.seed, 'adapters'),
-  });
-  if (config.tuning.method === 'lora') say(`ppo  ${describeTrunks(found.models)}`);
-  return found;
-}
-
-/** True where the weights a run started from are those of the other model. */
-function startedFrom(run: Parent, model: Parent): boolean {
-  return run.manifest?.parents.some(({ role, hash }) => role === 'model' && hash === model.hash) ?? false;
+  return { folders, tokenizer, planned, prompts, heldOutPrompts };
 }
 
 await program(import.meta.url, ppo);

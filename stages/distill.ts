@@ -30,7 +30,7 @@ import { openValidationLog, validationMeasures, validationSamples } from '../src
 import { openParent, type Parent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunFolder } from '../src/run/run-folder.ts';
-import { recordLength } from '../src/run/run-length.ts';
+import { recordLength, stepsOfEpochs } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { describeMeasured, trainingLoop } from '../src/run/training-loop.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
@@ -94,7 +94,7 @@ async function check(config: DistillConfig): Promise<readonly string[]> {
   const { tokenizer, dimensions, sizes, validation } = await prepare(config);
   const data = openData(config, tokenizer, validation);
   data.close();
-  const steps = stepsOf(config, data);
+  const steps = stepsOfEpochs(config.training, data);
   return [
     describeModels(dimensions, sizes),
     `${data.examples} examples in ${data.units} packed rows of ${data.length} tokens; ${steps} steps of ${data.perUpdate} rows`,
@@ -111,10 +111,6 @@ function describeModels(teacher: ModelDimensions, student: ModelDimensions): str
   const describe = (of: ModelDimensions): string =>
     `${of.layers} layers of ${of.dModel}, ${parameterCount(of, 'tokens').toLocaleString('en-US')} parameters`;
   return `teacher: ${describe(teacher)}; student: ${describe(student)}`;
-}
-
-function stepsOf({ training }: DistillConfig, data: { units: number; perUpdate: number }): number {
-  return Math.max(1, Math.round((training.epochs * data.units) / data.perUpdate));
 }
 
 async function run(config: DistillConfig, context: RunContext): Promise<Record<string, unknown>> {
@@ -136,7 +132,7 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
   // 2. The packed rows of stage 1, and what both are measured on.
   const data = openData(config, tokenizer, prepared);
   const { rows, microBatch } = config.training;
-  const steps = await recordLength(context, stepsOf(config, data), { optimizer: config.optimizer });
+  const steps = await recordLength(context, stepsOfEpochs(config.training, data), { optimizer: config.optimizer });
   const validation = openValidationLog(folder, state?.step, () => measureValidation(model, tokenizer, prepared.set));
   const { loss, accuracy } = measureValidation(teacher, tokenizer, prepared.set);
   const goal = { loss, accuracy };

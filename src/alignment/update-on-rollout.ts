@@ -5,6 +5,8 @@ import { packedResponseBatch } from '../batch/response-batch.ts';
 import type { TokenSequence } from '../batch/token-batch.ts';
 import type { AdamW } from '../execution/adamw.ts';
 import { learn } from '../execution/learn.ts';
+import type { Schedule } from '../execution/schedule.ts';
+import { learningRateAt } from '../execution/schedule.ts';
 import type { PpoRows } from '../objectives/ppo.ts';
 import { ppoPolicy, ppoValue } from '../objectives/ppo.ts';
 import type { Random } from '../random.ts';
@@ -14,7 +16,17 @@ import type { Checks } from './invariants.ts';
 import { checkFirstUpdate } from './invariants.ts';
 
 /** Settings of the inner loop. */
-export interface InnerLoopOptions {
+export interface InnerLoopOptions extends UpdateSettings {
+  readonly temperature: number;
+  readonly policy: { readonly learningRate: number; readonly clipNorm: number | null };
+  readonly critic: { readonly learningRate: number; readonly clipNorm: number | null };
+  readonly checks: Checks;
+  readonly where: string;
+  readonly say: (line: string) => void;
+}
+
+/** How the updates on a rollout are made. */
+interface UpdateSettings {
   readonly epochs: number;
   readonly minibatches: number;
   /** Responses of one forward and backward pass; null for all of a minibatch. */
@@ -22,12 +34,28 @@ export interface InnerLoopOptions {
   readonly clipRange: number;
   readonly valueClipRange: number;
   readonly targetKl: number | null;
-  readonly temperature: number;
-  readonly policy: { readonly learningRate: number; readonly clipNorm: number | null };
-  readonly critic: { readonly learningRate: number; readonly clipNorm: number | null };
-  readonly checks: Checks;
-  readonly where: string;
-  readonly say: (line: string) => void;
+}
+
+/** The settings of a run that its inner loops read. */
+interface PpoRunSettings {
+  readonly updates: UpdateSettings;
+  readonly sampling: { readonly temperature: number };
+  readonly rollout: { readonly iterations: number };
+  readonly optimizer: Schedule & { readonly clipNorm: number | null };
+  readonly valueOptimizer: Schedule & { readonly clipNorm: number | null };
+  readonly runtime: { readonly checks: Checks };
+}
+
+/** The settings of the inner loop of one iteration (1-based), with the learning rates that its schedules give. */
+export function innerLoopOptions(
+  { updates, sampling, rollout, optimizer, valueOptimizer, runtime }: PpoRunSettings,
+  iteration: number,
+): Omit<InnerLoopOptions, 'where' | 'say'> {
+  const at = ({ clipNorm, ...schedule }: PpoRunSettings['optimizer']) => {
+    return { learningRate: learningRateAt(schedule, iteration - 1, rollout.iterations), clipNorm };
+  };
+  const { temperature } = sampling;
+  return { ...updates, temperature, policy: at(optimizer), critic: at(valueOptimizer), checks: runtime.checks };
 }
 
 /** Numbers of one update of policy and critic, or their means over several. */

@@ -11,6 +11,8 @@ import { readAdapterFolder } from './adapter-folder.ts';
 import type { RewardNormalisation } from './model-config.ts';
 import { readModelConfig } from './model-config.ts';
 import { ADAPTER_FOLDER, loadModelFolder } from './model-folder.ts';
+import type { MemorySettings, TuningSettings } from './training-plan.ts';
+import { trainingPlan } from './training-plan.ts';
 
 /** Where the models come from. */
 export interface PpoSources {
@@ -42,6 +44,37 @@ export interface PpoPlans {
   readonly critic: TrainingPlan;
 }
 
+/** The two models that are trained, known before any weights are read. */
+export interface PlannedPpo {
+  readonly policy: { readonly dimensions: ModelDimensions; readonly plan: TrainingPlan };
+  readonly critic: { readonly dimensions: ModelDimensions; readonly plan: TrainingPlan };
+  /** True where the reward model changes the policy's own trunk. */
+  readonly sameTrunk: boolean;
+}
+
+/**
+ * Plans policy and critic; the critic starts as the reward model.
+ * @param reward the reward model's folder, and whether it was made from the very weights the policy starts from
+ * @throws ConfigError as `trainingPlan`
+ */
+export function planPpo(
+  dimensions: { readonly policy: ModelDimensions; readonly reward: ModelDimensions },
+  reward: { readonly folder: string; readonly isOfPolicy: boolean },
+  tuning: TuningSettings,
+  memory: MemorySettings,
+): PlannedPpo {
+  const sameTrunk = reward.isOfPolicy && existsSync(join(reward.folder, ADAPTER_FOLDER));
+  const criticPlan = trainingPlan(dimensions.reward, 'score', tuning, memory);
+  return {
+    policy: { dimensions: dimensions.policy, plan: trainingPlan(dimensions.policy, 'tokens', tuning, memory) },
+    critic: {
+      dimensions: dimensions.reward,
+      plan: planOfCritic(criticPlan, { reward: reward.folder, sameTrunk }, dimensions.reward),
+    },
+    sameTrunk,
+  };
+}
+
 /** Each model with weights of its own. */
 function loadWhole({ policy, reward, tokenizer, say }: PpoSources, plans: PpoPlans): PpoStart {
   const frozen = trainNothing(plans.policy.frozenPrecision);
@@ -59,11 +92,6 @@ function loadWhole({ policy, reward, tokenizer, say }: PpoSources, plans: PpoPla
     normalisation,
     trunks: 4,
   };
-}
-
-/** True where a reward model's folder has it as an adapter, too. */
-export function hasAdapter(folder: string): boolean {
-  return existsSync(join(folder, ADAPTER_FOLDER));
 }
 
 /**

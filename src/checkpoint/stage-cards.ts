@@ -1,4 +1,4 @@
-/** Content of the model cards of instruction tuning, distillation and reward models. */
+/** Content of the model cards of the stages that train. */
 
 import type { CardFacts } from './model-card.ts';
 import type { TuningSettings } from './training-plan.ts';
@@ -138,7 +138,7 @@ function validationFacts(by: string, kept: KeptMeasures): Readonly<Record<string
 }
 
 /** Facts of a card about the step that was kept. */
-export function keptFacts(
+function keptFacts(
   by: string,
   { step, beatsStart }: { readonly step: number; readonly beatsStart: boolean | null },
 ): Readonly<Record<string, unknown>> {
@@ -158,12 +158,17 @@ export interface RewardSettings {
   readonly training: { readonly epochs: number; readonly pairs: number };
   readonly optimizer: OptimizerSettings;
   readonly tuning: TuningSettings;
+  readonly evaluation: { readonly best: string };
 }
 
-/** The card of a reward model. */
+/**
+ * The card of a reward model.
+ * @param quality what was measured on held-out pairs
+ */
 export function rewardCard(
-  { model, pairs, heldOut, loss, training, optimizer, tuning }: RewardSettings,
-  results: Readonly<Record<string, unknown>>,
+  { model, pairs, heldOut, loss, training, optimizer, tuning, evaluation }: RewardSettings,
+  quality: Readonly<Record<string, number | null>>,
+  kept: { readonly step: number; readonly beatsStart: boolean | null },
 ): CardFacts {
   const { learningRate, schedule } = optimizer;
   return {
@@ -178,7 +183,64 @@ export function rewardCard(
       optimizer: { learningRate, schedule, epochs: training.epochs, pairs: training.pairs },
       tuning: tuningFacts(tuning),
     },
-    results,
+    results: { ...quality, ...keptFacts(evaluation.best, kept) },
+  };
+}
+
+/** The settings of PPO that decide how a policy behaves. */
+export interface PpoSettings {
+  readonly policy: string;
+  readonly reward: string;
+  readonly prompts: {
+    readonly file?: string | undefined;
+    readonly tables?: string | undefined;
+    readonly split: string;
+  };
+  readonly sampling: object;
+  readonly rollout: object;
+  readonly kl: object;
+  readonly gae: object;
+  readonly updates: object;
+  readonly optimizer: { readonly learningRate: number };
+  readonly valueOptimizer: { readonly learningRate: number };
+  readonly evaluation: { readonly best: string };
+}
+
+/** A step that was kept, with what the answers to held-out prompts measured. */
+interface KeptAnswers {
+  readonly step: number;
+  readonly gold: number | null;
+  readonly reward: number;
+  readonly kl: number;
+  readonly objective: number;
+  readonly beatsStart: boolean | null;
+}
+
+/** The card of a policy: what InstructGPT's and its followers' details are set to (arXiv:2403.17031). */
+export function ppoCard(settings: PpoSettings, kept: KeptAnswers): CardFacts {
+  const { policy, reward, prompts, sampling, rollout, kl, gae, updates, optimizer, valueOptimizer } = settings;
+  const rates = { policy: optimizer.learningRate, critic: valueOptimizer.learningRate };
+  const decisions = {
+    'reward model': reward,
+    sampling,
+    rollout,
+    'KL penalty': kl,
+    advantages: gae,
+    updates,
+    'learning rates': rates,
+  };
+  return {
+    made: 'PPO against a reward model',
+    base: policy,
+    data: { prompts: `${prompts.file ?? prompts.tables}, split ${prompts.split}` },
+    decisions,
+    results: {
+      gold: kept.gold,
+      reward: kept.reward,
+      'KL a response': kept.kl,
+      'reward − β · KL': kept.objective,
+      ...keptFacts(settings.evaluation.best, kept),
+    },
   };
 }
 

@@ -115,6 +115,10 @@ function show(value: unknown): string {
 
 /** A line of figures: "held out  150 prompts, longest 31 tokens". */
 export function describePrompts(name: string, prompts: readonly ChatPrompt[]): string {
-  const longest = prompts.reduce((most, { promptIds }) => Math.max(most, promptIds.length), 0);
-  return `${name}  ${prompts.length} prompts, longest ${longest} tokens`;
+  return `${name}  ${prompts.length} prompts, longest ${longestPrompt(prompts)} tokens`;
+}
+
+/** Tokens of the longest prompt. */
+export function longestPrompt(prompts: readonly ChatPrompt[]): number {
+  return prompts.reduce((most, { promptIds }) => Math.max(most, promptIds.length), 0);
 }

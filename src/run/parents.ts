@@ -68,6 +68,11 @@ export async function openParent(path: string, expectations: ParentExpectations)
   return { path, folder, hash: await weightsHash(expectations.role, folder), manifest };
 }
 
+/** The checkpoint that a parent's own run started from in a role; undefined where its manifest names none. */
+export function startOf({ manifest }: Parent, role: string): Manifest['parents'][number] | undefined {
+  return manifest?.parents.find((start) => start.role === role);
+}
+
 /** Files a model folder lacks. Older repositories have their tokenizer as two files, large models their weights as shards. */
 function missingFiles(folder: string): string[] {
   const has = (name: string): boolean => existsSync(join(folder, name));

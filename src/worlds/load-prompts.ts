@@ -2,6 +2,7 @@
 
 import type { ChatPrompt, JudgedPrompt } from '../evaluation/chat-prompts.ts';
 import { loadPromptFile } from '../evaluation/chat-prompts.ts';
+import type { RunFolder } from '../run/run-folder.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { JudgedPrompts, PolicyPrompts } from './prompts-section.ts';
 import { loadValleyPrompts } from './valley/prompts.ts';
@@ -27,4 +28,15 @@ export function loadPolicyPrompts(
 ): ChatPrompt[] {
   if (file !== undefined) return loadPromptFile({ file, split, raw }, tokenizer, limit);
   return loadJudgedPrompts({ tables, templates, split }, tokenizer, limit);
+}
+
+/** Records the files of prompts as inputs of a run, as "file", "tables" and "templates" after `prefix`. */
+export async function recordPrompts(
+  folder: Pick<RunFolder, 'recordInput'>,
+  prefix: string,
+  source: Partial<PolicyPrompts>,
+): Promise<void> {
+  for (const kind of ['file', 'tables', 'templates'] as const) {
+    if (source[kind] !== undefined) await folder.recordInput(`${prefix}${kind}`, source[kind]);
+  }
 }

@@ -94,7 +94,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     update(trained.critic);
     await savePpo(inFolder(), 1, trained, tokenizer, { step: 12 });
     const last = lastCheckpoint<{ step: number }>({ path: inFolder(), resumed: true })!;
-    expect(last.state).toEqual({ step: 12 });
+    expect(last.state).toEqual({ step: 12, updates: { policy: 2, critic: 1 } });
     expect(readdirSync(last.path).sort()).toEqual([
       'config.json',
       CRITIC_FOLDER,

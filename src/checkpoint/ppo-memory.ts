@@ -2,17 +2,8 @@
 
 import type { PlannedModel } from '../execution/memory-estimate.ts';
 import { announceMemory } from '../execution/memory-estimate.ts';
-import type { ModelDimensions } from '../model/dimensions.ts';
-import type { TrainingPlan } from '../model/model.ts';
 import { trainNothing } from '../model/model.ts';
-
-/** The two models that are trained. */
-export interface PlannedPpo {
-  readonly policy: { readonly dimensions: ModelDimensions; readonly plan: TrainingPlan };
-  readonly critic: { readonly dimensions: ModelDimensions; readonly plan: TrainingPlan };
-  /** True where the reward model changes the policy's own trunk. */
-  readonly sameTrunk: boolean;
-}
+import type { PlannedPpo } from './ppo-models.ts';
 
 /** Sizes of the run. */
 export interface PpoSizes {
