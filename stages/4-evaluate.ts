@@ -6,25 +6,16 @@
  *   Run     node --import tsx stages/4-evaluate.ts configs/evaluate/tiny.yaml
  *   After   Wei et al. 2022 (FLAN, arXiv:2109.01652) section 2.2; Brown et al. 2020 (GPT-3, arXiv:2005.14165) section 2.4
  */
-import { join } from 'node:path';
 import { checkModelFolder, loadModelFolder } from '../src/checkpoint/model-folder.ts';
 import { CheckpointError } from '../src/errors.ts';
 import type { JudgedAnswer } from '../src/evaluation/answer-prompts.ts';
 import { answerPrompts, judged } from '../src/evaluation/answer-prompts.ts';
 import type { TaskAnswer } from '../src/evaluation/answer-tasks.ts';
 import { answerTasks } from '../src/evaluation/answer-tasks.ts';
-import type { Overlap } from '../src/evaluation/contamination.ts';
-import { ngramOverlap } from '../src/evaluation/contamination.ts';
-import type { contaminationColumns, taskColumns } from '../src/evaluation/evaluation-tables.ts';
-import {
-  answerRow,
-  evaluationTables,
-  partColumns,
-  protocolRow,
-  tableRow,
-  taskRow,
-} from '../src/evaluation/evaluation-tables.ts';
-import type { AnswerSet, ProtocolResult, Seen } from '../src/evaluation/protocol.ts';
+import { trainingOverlap } from '../src/evaluation/contamination.ts';
+import { tableRows, taskScores, writeEvaluation } from '../src/evaluation/evaluation-rows.ts';
+import { evaluationTables } from '../src/evaluation/evaluation-tables.ts';
+import type { AnswerSet } from '../src/evaluation/protocol.ts';
 import { readSeen, summarise } from '../src/evaluation/protocol.ts';
 import type { QuestionSet } from '../src/evaluation/question-sets.ts';
 import { questionSets } from '../src/evaluation/question-sets.ts';
@@ -34,18 +25,14 @@ import { seededRandom } from '../src/random.ts';
 import { contaminationLines, protocolLines, summaryLines, taskLines } from '../src/report/evaluation-report.ts';
 import type { Kind } from '../src/run/declaration.ts';
 import type { Parent } from '../src/run/parents.ts';
-import { openParent } from '../src/run/parents.ts';
+import { openParent, startOf } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
-import { readTable, writeTable } from '../src/tables/arrow-file.ts';
-import type { Row } from '../src/tables/columns.ts';
-import { utf8 } from '../src/tables/columns.ts';
-import type { Task } from '../src/tasks/tasks.ts';
-import { describeLosses, loadTasks, rowsOf } from '../src/tasks/tasks.ts';
+import { describeLosses, loadTasks } from '../src/tasks/tasks.ts';
 import { breathe, Interrupted } from '../src/terminal/interrupts.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
-import { loadJudgedPrompts } from '../src/worlds/load-prompts.ts';
+import { loadJudgedPrompts, recordPrompts } from '../src/worlds/load-prompts.ts';
 import { EvaluateConfig } from './4-evaluate.config.ts';
 
 const parents = {
@@ -96,9 +83,8 @@ async function prepare(config: EvaluateConfig) {
 /** A policy or reward model that was made from another instruct model would be compared with the wrong reference. */
 function checkKinship(models: ReadonlyMap<string, Parent>, reward: Parent | undefined): void {
   const instruct = models.get('instruct');
-  const startedFrom = (run: Parent, role: string) => run.manifest?.parents.find((parent) => parent.role === role);
-  const starts = [...models].map(([name, run]) => ({ name, run, from: startedFrom(run, 'policy') }));
-  if (reward !== undefined) starts.push({ name: 'reward', run: reward, from: startedFrom(reward, 'model') });
+  const starts = [...models].map(([name, run]) => ({ name, run, from: startOf(run, 'policy') }));
+  if (reward !== undefined) starts.push({ name: 'reward', run: reward, from: startOf(reward, 'model') });
   const problems = starts.flatMap(({ name, run, from }) => {
     if (from === undefined || instruct === undefined || from.hash === instruct.hash) return [];
     return [
@@ -123,27 +109,50 @@ async function check(config: EvaluateConfig): Promise<string[]> {
 async function run(config: EvaluateConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
   // 1. Every checkpoint must speak the same tokenizer and belong to one chain.
-  const { models, reward, tokenizer, tasks, seen, sets, prompts } = await prepare(config);
+  const prepared = await prepare(config);
+  const { models, reward, tasks, seen } = prepared;
   for (const line of describeLosses(tasks)) progress.say(line);
   for (const [name, parent] of models) await folder.recordParent(name, parent);
   if (reward !== undefined) await folder.recordParent('reward', reward);
   await folder.recordInput('tables', config.data.tables);
   await folder.recordInput('templates', config.data.templates);
-  if (config.prompts !== undefined) {
-    await folder.recordInput('prompt tables', config.prompts.tables);
-    await folder.recordInput('prompt templates', config.prompts.templates);
-  }
+  if (config.prompts !== undefined) await recordPrompts(folder, 'prompt ', config.prompts);
 
   // 2. The same questions and prompts for all.
-  const names = [...models.keys()];
+  const { answerSets, answers } = await askAll(config, context, prepared);
+
+  // 3. By protocol, against the base model on the same questions; and how far held-out rows overlap with training.
+  const random = seededRandom(config.run.seed, 'bootstrap');
+  const results = answerSets.flatMap((set) => {
+    const base = answerSets.find((other) => other.model === 'base' && other.shots === set.shots) as AnswerSet;
+    return summarise(set, { seen, base, bootstrap: config.bootstrap, random });
+  });
+  const { instruct, split, contaminationWords } = config;
+  const overlaps = seen === undefined ? [] : trainingOverlap(instruct, tasks, split, contaminationWords);
+
+  // 4. Everything into Arrow, the summary as tables.
+  const table = tableRows([...models.keys()], results, answers);
+  await writeEvaluation(folder.file, { answerSets, answers, results, overlaps, table }, { ...prepared, split });
+  const lines = [summaryLines(table), protocolLines(results), taskLines(results)];
+  for (const part of [...lines, contaminationLines(overlaps, contaminationWords)]) {
+    for (const line of [...part, '']) progress.say(line);
+  }
+  return { reference: 'instruct', table, tasks: taskScores(results) };
+}
+
+/** Every model's answers to the questions, and to the conversation prompts where there are any. One model is open at a time. */
+async function askAll(
+  config: EvaluateConfig,
+  { progress, interrupted }: RunContext,
+  { models, reward, tokenizer, sets, prompts }: Awaited<ReturnType<typeof prepare>>,
+) {
   const total = sets.reduce((sum, { items, dev }) => sum + items.length + dev.length, 0);
-  const bar = progress.phase('evaluate', names.length * total, { unit: 'rows' });
+  const bar = progress.phase('evaluate', models.size * total, { unit: 'rows' });
   const judges = openJudges(models.get('instruct'), reward, tokenizer);
   const answerSets: AnswerSet[] = [];
   const answers = new Map<string, JudgedAnswer[]>();
-  for (const [index, name] of names.entries()) {
-    const options = { plan: trainNothing(), tokenizer, say: progress.say };
-    const { model } = loadModelFolder((models.get(name) as Parent).folder, options);
+  for (const [index, [name, { folder }]] of [...models].entries()) {
+    const { model } = loadModelFolder(folder, { plan: trainNothing(), tokenizer, say: progress.say });
     const report = (done: number): void => bar.update(index * total + done, { model: name });
     answerSets.push(...answerAll(model, name, sets, config, tokenizer, report));
     if (judges !== undefined) {
@@ -152,45 +161,11 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
     }
     disposeModel(model);
     await breathe();
-    if (context.interrupted()) throw new Interrupted(0);
+    if (interrupted()) throw new Interrupted(0);
   }
   for (const model of [judges?.reference, judges?.reward]) if (model !== undefined) disposeModel(model);
   bar.finish();
-
-  // 3. By protocol, against the base model on the same questions; and how far held-out rows overlap with training.
-  const random = seededRandom(config.run.seed, 'bootstrap');
-  const results = answerSets.flatMap((set) => {
-    const base = answerSets.find((other) => other.model === 'base' && other.shots === set.shots) as AnswerSet;
-    return summarise(set, { seen, base, bootstrap: config.bootstrap, random });
-  });
-  const overlaps = contamination(config, tasks);
-
-  // 4. Everything into Arrow, the summary as tables.
-  const instructTotals = (answers.get('instruct') ?? []).map(({ judgement }) => judgement.total);
-  const table = names.map((name) => {
-    const own = results.filter(({ model }) => model === name);
-    return tableRow(name, own, answers.get(name) ?? [], instructTotals);
-  });
-  const about = { tokenizer: tokenizer.hash };
-  const {
-    tasks: taskTable,
-    answers: answerTable,
-    protocol,
-    contamination: overlap,
-    table: modelTable,
-  } = evaluationTables;
-  await writeTable(folder.file(taskTable.path), taskTable.columns, taskRows(answerSets, config.split, seen), about);
-  const answerRows = [...answers].flatMap(([name, list]) => list.map((answer) => answerRow(name, answer)));
-  const answered = { ...answerTable.columns, ...partColumns(prompts) };
-  if (judges !== undefined) await writeTable(folder.file(answerTable.path), answered, answerRows, about);
-  await writeTable(folder.file(protocol.path), protocol.columns, results.map(protocolRow));
-  await writeTable(folder.file(overlap.path), overlap.columns, overlaps.map(overlapRow));
-  await writeTable(folder.file(modelTable.path), modelTable.columns, table);
-  const lines = [summaryLines(table), protocolLines(results), taskLines(results)];
-  for (const part of [...lines, contaminationLines(overlaps, config.contaminationWords)]) {
-    for (const line of [...part, '']) progress.say(line);
-  }
-  return { reference: 'instruct', table, tasks: taskScores(results) };
+  return { answerSets, answers };
 }
 
 /** The instruct model as reference and the reward model; undefined where there are no conversations. */
@@ -222,50 +197,6 @@ function answerAll(
     };
     return { model: name, shots, answers: ask(items), dev: ask(dev) };
   });
-}
-
-function taskRows(sets: readonly AnswerSet[], split: string, seen: Seen | undefined): Row<typeof taskColumns>[] {
-  return sets.flatMap(({ model, shots, answers }) => {
-    return answers.map((answer) => taskRow(answer, { model, split, shots, seen }));
-  });
-}
-
-/** Held-out rows against the training examples; row fields are compared, so that the words of templates do not count. */
-function contamination(config: EvaluateConfig, tasks: readonly Task[]): Overlap[] {
-  if (readSeen(config.instruct) === undefined) return [];
-  const training = readTable(
-    join(config.instruct, 'instruct.arrow'),
-    { prompt: utf8(''), target: utf8('') },
-    'node --import tsx stages/1-instruct.ts',
-  );
-  const heldOut = tasks.flatMap((task) => {
-    const { columns, options } = task.templates;
-    const fields = columns.filter((name) => options === undefined || !('column' in options) || options.column !== name);
-    return rowsOf(task, config.split).flatMap((row) =>
-      fields.flatMap((name) => {
-        const text = row.fields[name];
-        // A word or a name alone says nothing about a row.
-        const isLong = typeof text === 'string' && text.split(/\s+/).length >= config.contaminationWords;
-        return isLong ? [{ group: task.name, text }] : [];
-      }),
-    );
-  });
-  const texts = training.rows.map(({ prompt, target }) => `${prompt}\n${target}`);
-  return ngramOverlap(heldOut, texts, config.contaminationWords);
-}
-
-function overlapRow({ group, texts, touched, overlap }: Overlap): Row<typeof contaminationColumns> {
-  return { task: group, texts, touched, overlap };
-}
-
-/** Mean score by model and task, direct questions without examples in front. */
-function taskScores(results: readonly ProtocolResult[]): Record<string, Record<string, number>> {
-  const scores: Record<string, Record<string, number>> = {};
-  for (const { model, task, mean, shots, kind, protocol } of results) {
-    if (task === 'all' || shots > 0 || kind !== 'direct' || protocol === 'unseen_template') continue;
-    scores[model] = { ...scores[model], [task]: mean };
-  }
-  return scores;
 }
 
 await program(import.meta.url, evaluate);

@@ -20,16 +20,16 @@ import { preferenceColumns, writePreferences } from '../src/examples/preference.
 import { disposeModel, trainNothing } from '../src/model/model.ts';
 import type { Random } from '../src/random.ts';
 import { seededRandom } from '../src/random.ts';
-import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
+import type { RunFolder } from '../src/run/run-folder.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { writeTable } from '../src/tables/arrow-file.ts';
 import { bool, float32, int32List, utf8 } from '../src/tables/columns.ts';
 import { countAt, describeTally, type Tally, tallyEntry } from '../src/tables/tally.ts';
 import { breathe, Interrupted } from '../src/terminal/interrupts.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
-import { loadJudgedPrompts } from '../src/worlds/load-prompts.ts';
+import { loadJudgedPrompts, recordPrompts } from '../src/worlds/load-prompts.ts';
 import { PreferencesConfig } from './preferences.config.ts';
 
 /** A sampled answer with its total by the judge, in [0, 1]. */
@@ -76,10 +76,13 @@ export const preferences: Stage<PreferencesConfig> = {
   run,
 };
 
-/** The checkpoint whose answers are compared, its tokenizer, and the prompts; no weights are read. */
-async function prepare(config: PreferencesConfig, record: (parent: Parent) => Promise<void> = async () => undefined) {
+/** The checkpoint whose answers are compared, its tokenizer, and the prompts, recorded in a run's folder; no weights are read. */
+async function prepare(config: PreferencesConfig, folder?: RunFolder) {
   const parent = await openParent(config.model, parents.model);
-  await record(parent);
+  if (folder !== undefined) {
+    await folder.recordParent('model', parent);
+    await recordPrompts(folder, '', config.prompts);
+  }
   const tokenizer = loadTokenizer(parent.folder);
   const where = `instruct model ${config.model}`;
   const { context } = checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer });
@@ -98,11 +101,7 @@ async function check(config: PreferencesConfig): Promise<readonly string[]> {
 
 async function run(config: PreferencesConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
-  const { parent, tokenizer, prompts } = await prepare(config, async (found) => {
-    await folder.recordParent('model', found);
-    await folder.recordInput('tables', config.prompts.tables);
-    await folder.recordInput('templates', config.prompts.templates);
-  });
+  const { parent, tokenizer, prompts } = await prepare(config, folder);
   const { model } = loadModelFolder(parent.folder, { plan: trainNothing(), tokenizer, say: progress.say });
 
   // 1. Several answers to every prompt, each with the total of its judge.
@@ -128,16 +127,7 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
   const gold = meanAndDeviation(answers.map((answer) => answer.gold));
 
   // 2. Pairs within a prompt, labelled with noise; whole prompts are held out.
-  const order = random.shuffle(prompts);
-  const heldOut = new Set(order.slice(0, Math.max(1, Math.round(config.heldOutShare * order.length))));
-  const unused: Tally = {};
-  for (const { prompt, ids } of answers) if (ids.length === 0) countAt(tallyEntry(unused, 'empty answers'), prompt.id);
-  const pairs = prompts.flatMap((prompt) => {
-    const own = answers.filter((answer) => answer.prompt === prompt && answer.ids.length > 0);
-    const found = pairUp(own, config, random);
-    if (found.length === 0) countAt(tallyEntry(unused, 'prompts whose answers all tie or are the same'), prompt.id);
-    return found.map((pair) => toRow(pair, heldOut.has(prompt) ? 'test' : 'train'));
-  });
+  const { pairs, unused } = pairAnswers(answers, prompts, config, random);
   const train = pairs.filter(({ split }) => split === 'train');
   const test = pairs.filter(({ split }) => split === 'test');
   if (train.length === 0 || test.length === 0) {
@@ -159,6 +149,26 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
   const left = Object.fromEntries(Object.entries(unused).map(([what, { count }]) => [what, count]));
   const counts = { trainPairs: train.length, heldOutPairs: test.length, flipped, noPairOf: left };
   return { ...counts, goldMean: gold.mean, goldSd: gold.deviation };
+}
+
+/** Pairs of the answers to each prompt, those of some prompts held out; and which answers and prompts make none. */
+function pairAnswers(
+  answers: readonly Answer[],
+  prompts: readonly JudgedPrompt[],
+  config: PreferencesConfig,
+  random: Random,
+): { readonly pairs: readonly PreferenceRow[]; readonly unused: Tally } {
+  const order = random.shuffle(prompts);
+  const heldOut = new Set(order.slice(0, Math.max(1, Math.round(config.heldOutShare * order.length))));
+  const unused: Tally = {};
+  for (const { prompt, ids } of answers) if (ids.length === 0) countAt(tallyEntry(unused, 'empty answers'), prompt.id);
+  const pairs = prompts.flatMap((prompt) => {
+    const own = answers.filter((answer) => answer.prompt === prompt && answer.ids.length > 0);
+    const found = pairUp(own, config, random);
+    if (found.length === 0) countAt(tallyEntry(unused, 'prompts whose answers all tie or are the same'), prompt.id);
+    return found.map((pair) => toRow(pair, heldOut.has(prompt) ? 'test' : 'train'));
+  });
+  return { pairs, unused };
 }
 
 interface LabelledPair {

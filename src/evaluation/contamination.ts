@@ -1,4 +1,9 @@
 /** Overlap of held-out rows with the training texts, by n-grams of words. */
+import { join } from 'node:path';
+import { readTable } from '../tables/arrow-file.ts';
+import { utf8 } from '../tables/columns.ts';
+import type { Task } from '../tasks/tasks.ts';
+import { rowsOf } from '../tasks/tasks.ts';
 
 /** A text that must not have been trained on. */
 export interface HeldOutText {
@@ -15,6 +20,29 @@ export interface Overlap {
   readonly touched: number;
   /** Mean over the texts of the share of their n-grams that the training texts hold. */
   readonly overlap: number;
+}
+
+/**
+ * Held-out rows against the training examples of a stage-1 run; row fields are compared, so that the words of templates
+ * do not count. A field of fewer than n words is left out: a word or a name alone says nothing about a row.
+ * @param run folder with the run's `instruct.arrow`
+ * @throws DataError as `readTable`
+ */
+export function trainingOverlap(run: string, tasks: readonly Task[], split: string, n: number): Overlap[] {
+  const columns = { prompt: utf8(''), target: utf8('') };
+  const training = readTable(join(run, 'instruct.arrow'), columns, 'node --import tsx stages/1-instruct.ts');
+  const heldOut = tasks.flatMap((task) => {
+    const { columns, options } = task.templates;
+    const fields = columns.filter((name) => options === undefined || !('column' in options) || options.column !== name);
+    return rowsOf(task, split).flatMap((row) =>
+      fields.flatMap((name) => {
+        const text = row.fields[name];
+        return typeof text === 'string' && text.split(/\s+/).length >= n ? [{ group: task.name, text }] : [];
+      }),
+    );
+  });
+  const texts = training.rows.map(({ prompt, target }) => `${prompt}\n${target}`);
+  return ngramOverlap(heldOut, texts, n);
 }
 
 /**

@@ -1,16 +1,10 @@
 /** The Arrow tables of an evaluation: every question, every conversation, results by protocol, overlap, one line a model. */
 import type { Column, Row } from '../tables/columns.ts';
 import { bool, float32, float32List, float64, int32, nullable, utf8, utf8List } from '../tables/columns.ts';
-import type { JudgedAnswer } from './answer-prompts.ts';
-import type { TaskAnswer } from './answer-tasks.ts';
 import type { ChatPrompt } from './chat-prompts.ts';
-import type { ProtocolResult } from './protocol.ts';
-import { protocolOf, type Seen } from './protocol.ts';
-import { bestOption, type RankingRule } from './rank-options.ts';
-import { meanAndDeviation, winRate } from './statistics.ts';
 
 /** Columns of `tasks.arrow`. */
-export const taskColumns = {
+const taskColumns = {
   model: utf8('Which checkpoint answered: base, instruct or the name of a policy.'),
   task: utf8('Dataset of the row.'),
   cluster: utf8('Cluster of the dataset.'),
@@ -79,7 +73,7 @@ const protocolColumns = {
 };
 
 /** Columns of `contamination.arrow`. */
-export const contaminationColumns = {
+const contaminationColumns = {
   task: utf8('Dataset.'),
   texts: int32('Held-out texts compared: fields of rows with at least as many words.'),
   touched: float64('Share of them with any n-gram of the training texts.'),
@@ -125,108 +119,3 @@ export const evaluationTables = {
   },
   table: { path: 'table.arrow', holds: 'one line a model', kind: 'evaluation table', columns: tableColumns },
 } as const;
-
-/** A line of `tasks.arrow`. */
-export function taskRow(
-  answer: TaskAnswer,
-  about: { model: string; split: string; shots: number; seen: Seen | undefined },
-): Row<typeof taskColumns> {
-  const { item, scores } = answer;
-  const list = (rule: RankingRule): Float32Array => Float32Array.from(scores?.[rule] ?? []);
-  const best = (rule: RankingRule): string => (scores === undefined ? '' : bestOption(item.options, scores[rule]));
-  return {
-    model: about.model,
-    task: item.task,
-    cluster: item.cluster,
-    row_id: item.rowId,
-    split: about.split,
-    template: item.template,
-    kind: item.kind,
-    protocol: protocolOf(about.seen, item),
-    shots_asked: about.shots,
-    shots: item.shots,
-    prompt: [...item.history.map((turn) => `${turn.prompt}\n ${turn.target}`), item.prompt].join('\n'),
-    target: item.answer,
-    prediction: answer.prediction,
-    score: answer.score,
-    correct: answer.correct,
-    metric: item.metric,
-    reasoning: answer.reasoning,
-    votes: answer.votes,
-    options: item.options,
-    log_probs: list('sum'),
-    log_probs_per_token: list('per_token'),
-    log_probs_per_character: list('per_character'),
-    mutual_information: list('mutual_information'),
-    by_sum: best('sum'),
-    by_token: best('per_token'),
-    by_character: best('per_character'),
-    by_mutual_information: best('mutual_information'),
-  };
-}
-
-/** A line of `answers.arrow`. */
-export function answerRow(
-  model: string,
-  answer: JudgedAnswer,
-): Row<typeof answerColumns & ReturnType<typeof partColumns>> {
-  const { prompt, response, judgement, reward, kl, length, ended } = answer;
-  return {
-    model,
-    prompt: prompt.prompt,
-    response,
-    gold: judgement.total,
-    reward,
-    kl,
-    length,
-    ended,
-    ...Object.fromEntries(Object.entries(judgement.parts).map(([name, value]) => [`gold_${name}`, value])),
-  };
-}
-
-/** A line of `protocol.arrow`. */
-export function protocolRow(result: ProtocolResult): Row<typeof protocolColumns> {
-  const { gain, bestOnDev, ...rest } = result;
-  return {
-    ...rest,
-    best_on_dev: bestOnDev,
-    gain: gain?.mean ?? null,
-    gain_low: gain?.low ?? null,
-    gain_high: gain?.high ?? null,
-  };
-}
-
-/**
- * The line of a model: its questions without examples in front, and its conversations where there are any.
- * @param instructTotals what the judge says of the instruct model's answers to the same prompts
- */
-export function tableRow(
-  model: string,
-  results: readonly ProtocolResult[],
-  answers: readonly JudgedAnswer[],
-  instructTotals: readonly number[],
-): TableRow {
-  const overall = (...wanted: string[]): number | null => {
-    const found = results.find(
-      (result) =>
-        wanted.includes(result.protocol) && result.task === 'all' && result.kind === 'direct' && result.shots === 0,
-    );
-    return found?.mean ?? null;
-  };
-  const own = answers.map(({ judgement }) => judgement.total);
-  const mean = (values: readonly number[]): number | null =>
-    values.length === 0 ? null : meanAndDeviation(values).mean;
-  return {
-    model,
-    accuracy: overall('seen_task', 'unknown'),
-    accuracy_unseen_templates: overall('unseen_template'),
-    accuracy_unseen_datasets: overall('unseen_dataset'),
-    accuracy_unseen_clusters: overall('unseen_cluster'),
-    gold: mean(own),
-    gold_sd: own.length === 0 ? null : meanAndDeviation(own).deviation,
-    reward: mean(answers.map(({ reward }) => reward)),
-    kl: mean(answers.map(({ kl }) => kl)),
-    length: mean(answers.map(({ length }) => length)),
-    win_rate: own.length === 0 ? null : winRate(own, instructTotals),
-  };
-}

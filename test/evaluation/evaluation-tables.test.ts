@@ -3,7 +3,8 @@
 import { expect, it } from 'vitest';
 import type { JudgedAnswer } from '../../src/evaluation/answer-prompts.ts';
 import type { ChatPrompt } from '../../src/evaluation/chat-prompts.ts';
-import { answerColumns, answerRow, partColumns } from '../../src/evaluation/evaluation-tables.ts';
+import { answerRow } from '../../src/evaluation/evaluation-rows.ts';
+import { answerColumns, partColumns } from '../../src/evaluation/evaluation-tables.ts';
 import { readTable, writeTable } from '../../src/tables/arrow-file.ts';
 import { float32 } from '../../src/tables/columns.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
