@@ -14,6 +14,7 @@ import { atomicWrite } from '../src/files/atomic-write.ts';
 import { chainReport } from '../src/report/chain-report.ts';
 import type { ChainSummary } from '../src/report/chain-summary.ts';
 import { chainSummary } from '../src/report/chain-summary.ts';
+import { fits } from '../src/run/declaration.ts';
 import { readManifest } from '../src/run/manifest.ts';
 import { readArguments, runMain } from '../src/run/program.ts';
 import { lockRunFolder, refuseLocked } from '../src/run/run-lock.ts';
@@ -54,10 +55,13 @@ function chainOf(config: AlignConfig): ChainStage[] {
       );
     }
     const parents = parentsInChain(stage, chain);
+    // What a chain fills itself holds nothing of another chain.
+    const filled = Object.entries(stage.parents).flatMap(([key, { inChain }]) => (inChain === 'every' ? [key] : []));
     const settings = [
       pathArgument('run.folder', join(folder, stage.name)),
       `run.seed=${seed}`,
       ...Object.entries(config.runtime).map(([key, value]) => `runtime.${key}=${value}`),
+      ...filled.map((key) => `${key}=null`),
       ...parents.map(({ key, path }) => pathArgument(key, path === 'base' ? config.base : join(folder, path))),
       ...overrides,
     ];
@@ -75,7 +79,8 @@ function parentsInChain(
   return Object.entries(parents).flatMap(([key, { takes, inChain }]) => {
     if (inChain === 'every') {
       const others = Object.values(parents).map((parent) => parent.inChain);
-      const makes = ({ stage }: ChainStage): boolean => Object.values(stage.outputs).some(({ kind }) => kind === takes);
+      const makes = ({ stage }: ChainStage): boolean =>
+        Object.values(stage.outputs).some(({ kind }) => fits(kind, takes));
       const made = earlier.filter((each) => makes(each) && !others.includes(each.stage.name));
       return made.map(({ stage: { name } }) => ({ key: `${key}.${name}`, path: name }));
     }

@@ -2,7 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { atomicWrite } from '../src/files/atomic-write.ts';
-import type { Output } from '../src/run/declaration.ts';
+import type { Kind, Output } from '../src/run/declaration.ts';
+import { fits } from '../src/run/declaration.ts';
 import { metricGlossary } from '../src/run/metrics.ts';
 import { runMain } from '../src/run/program.ts';
 import type { Stage, StageConfig } from '../src/run/stage.ts';
@@ -58,16 +59,16 @@ function fileOf({ name }: Stage<StageConfig>): string {
   return file.slice(0, -'.ts'.length);
 }
 
-function makersOf(kind: Output['kind']): string {
+function makersOf(takes: Kind): string {
   return allStages
-    .filter(({ outputs }) => Object.values(outputs).some((output) => output.kind === kind))
+    .filter(({ outputs }) => Object.values(outputs).some(({ kind }) => fits(kind, takes)))
     .map(({ name }) => name)
     .join(', ');
 }
 
 function readersOf({ kind }: Output): string {
   const readers = allStages.filter(({ parents }) =>
-    Object.values(parents).some((parent) => [parent.takes, parent.with].includes(kind)),
+    Object.values(parents).some((parent) => fits(kind, parent.takes) || (kind !== undefined && kind === parent.with)),
   );
   if (kind === undefined) return 'people';
   return readers.length === 0 ? 'the report of a chain' : readers.map(({ name }) => name).join(', ');

@@ -50,7 +50,7 @@ export const pretrain: Stage<PretrainConfig> = {
   schema: PretrainConfig,
   parents: {},
   outputs: {
-    model: { path: 'model', holds: 'the base model of the step that is kept, in bfloat16', kind: 'language model' },
+    model: { path: 'model', holds: 'the base model of the step that is kept, in bfloat16', kind: 'base model' },
   },
   metrics: pretrainMetrics,
   check,

@@ -72,7 +72,7 @@ export const instruct: Stage<InstructConfig> = {
     },
     mixture: { path: 'mixture.arrow', holds: 'declared and realised rates of the mixture', columns: mixtureColumns },
     samples: validationSamples,
-    model: { path: 'best', holds: 'the model of the step that is kept', kind: 'language model' },
+    model: { path: 'best', holds: 'the model of the step that is kept', kind: 'tuned model' },
   },
   metrics: instructMetrics,
   figures: ({ of }) => {

@@ -56,7 +56,7 @@ interface State extends TrainingState<HeldOutMeans> {
 }
 
 const parents = {
-  policy: { role: 'policy', takes: 'language model', inChain: 'instruct' },
+  policy: { role: 'policy', takes: 'tuned model', inChain: 'instruct' },
   reward: { role: 'reward model', takes: 'reward model', inChain: 'reward' },
 } as const;
 
@@ -66,7 +66,7 @@ export const ppo: Stage<PpoConfig> = {
   schema: PpoConfig,
   parents,
   outputs: {
-    model: { path: 'model', holds: 'the policy of the iteration that is kept', kind: 'language model' },
+    model: { path: 'model', holds: 'the policy of the iteration that is kept', kind: 'tuned model' },
     ...ppoTables,
   },
   metrics: ppoMetrics,

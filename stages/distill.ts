@@ -63,7 +63,7 @@ export const distill: Stage<DistillConfig> = {
   parents,
   outputs: {
     samples: validationSamples,
-    model: { path: 'best', holds: 'the student of the step that is kept', kind: 'language model' },
+    model: { path: 'best', holds: 'the student of the step that is kept', kind: 'tuned model' },
   },
   metrics: distillMetrics,
   check,

@@ -50,7 +50,7 @@ const responseColumns = {
   gold: float32('Total of the judge in [0, 1].'),
 };
 
-const parents = { model: { role: 'instruct model', takes: 'language model', inChain: 'instruct' } } as const;
+const parents = { model: { role: 'instruct model', takes: 'tuned model', inChain: 'instruct' } } as const;
 
 export const preferences: Stage<PreferencesConfig> = {
   name: 'preferences',

@@ -1,8 +1,10 @@
 /** The trained weights of the step that a run keeps: set aside in the run folder, with a copy in each later checkpoint. */
-import { constants, copyFileSync, rmSync } from 'node:fs';
+import { constants, copyFileSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { CheckpointError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import { readParameters, replaceParameters } from '../tensor/parameters.ts';
+import { resumeFrom } from './training-checkpoint.ts';
 import { readFlat, writeFlat } from './training-state.ts';
 
 /** In the run folder while the run lasts, and in a checkpoint whose own weights are those of another step. */
@@ -21,7 +23,8 @@ export interface KeptWeights {
 /**
  * A resumed run takes what its checkpoint holds: a copy in the run folder may be of a step that no checkpoint knows.
  * @param resumed the checkpoint a run goes on from, and the step it keeps so far (null for none)
- * @throws CheckpointError where the checkpoint's copy is missing or damaged
+ * @throws CheckpointError where the checkpoint's copy is damaged, or is missing because the run was begun before
+ *   checkpoints had one
  */
 export function openKeptWeights(
   { parameters }: Model,
@@ -39,7 +42,13 @@ export function openKeptWeights(
   if (resumed !== undefined && resumed.keptStep !== null) {
     const { folder, step, keptStep } = resumed;
     if (keptStep === step) keep(keptStep);
-    else keep(keptStep, read(join(folder, KEPT_FILE)));
+    else {
+      const copy = copyIn(folder, keptStep);
+      keep(
+        keptStep,
+        resumeFrom(folder, () => read(copy)),
+      );
+    }
   }
   return {
     keep: (step) => keep(step),
@@ -53,4 +62,15 @@ export function openKeptWeights(
       rmSync(file, { force: true });
     },
   };
+}
+
+/** @throws CheckpointError where there is none: earlier checkpoints of the run lack it too, so removing this one helps nobody */
+function copyIn(checkpoint: string, keptStep: number): string {
+  const file = join(checkpoint, KEPT_FILE);
+  if (existsSync(file)) return file;
+  throw new CheckpointError(
+    `${file} is missing; expected the weights of step ${keptStep}, the one to keep so far. Runs begun before checkpoints had ` +
+      'this file have those weights in best/ or model/ of the run folder only, and this version cannot go on with them. ' +
+      'Remove nothing: finish the run with the commit that manifest.json names, or start another from best/ or model/.',
+  );
 }

@@ -73,7 +73,8 @@ export function chainReport(
   const table = formatTable(HEADERS, rows, { align: ['left', 'left', 'right', 'right'] });
   const { stage, output } = stageThatMakes(stages, 'judged answers');
   const answers = `${folder}/${stage.name}/${output.path}`;
-  const reference = String(readManifest(join(folder, stage.name))?.summary.reference);
+  // Evaluations before the reference was written down had one that was always called so.
+  const reference = String(readManifest(join(folder, stage.name))?.summary.reference ?? 'instruct');
   const compared = [reference, summary.table.at(-1)?.model ?? reference] as const;
   const samples = sideBySide(answers, `the ${stage.name} stage with prompts`, compared, 12);
   const shown = samples

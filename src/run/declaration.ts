@@ -5,14 +5,24 @@
 
 import type { Columns } from '../tables/columns.ts';
 
-/** What one stage makes and others take; of a checkpoint it stands in the manifest of its run. */
+/**
+ * What one stage makes and others take; of a checkpoint it stands in the manifest of its run. A language model is a base
+ * model or a tuned one.
+ */
 export type Kind =
   | 'language model'
+  | 'base model'
+  | 'tuned model'
   | 'reward model'
   | 'instruction examples'
   | 'preference pairs'
   | 'evaluation table'
   | 'judged answers';
+
+/** True where something of this kind can be what is taken. */
+export function fits(kind: string | undefined, takes: Kind): boolean {
+  return kind === takes || (takes === 'language model' && (kind === 'base model' || kind === 'tuned model'));
+}
 
 /** Something a stage takes that another stage made. */
 export interface ParentDeclaration {

@@ -71,10 +71,10 @@ export type Manifest = z.infer<typeof Manifest>;
 
 /** What kind of checkpoint a stage made whose manifest is from before outputs named their kind. */
 const KIND_BEFORE: Readonly<Record<string, Kind>> = {
-  pretrain: 'language model',
-  instruct: 'language model',
-  distill: 'language model',
-  ppo: 'language model',
+  pretrain: 'base model',
+  instruct: 'tuned model',
+  distill: 'tuned model',
+  ppo: 'tuned model',
   reward: 'reward model',
 };
 

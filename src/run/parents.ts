@@ -6,6 +6,7 @@ import { CheckpointError, UserError } from '../errors.ts';
 import { hashText } from '../files/hash.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 import type { Kind } from './declaration.ts';
+import { fits } from './declaration.ts';
 import { checkpointKind, hashPath, type Manifest, readManifest } from './manifest.ts';
 import { shortHash } from './run-folder.ts';
 
@@ -115,7 +116,7 @@ function runProblems(where: string, manifest: Manifest, expectations: ParentExpe
   }
   const kind = checkpointKind(manifest);
   const hasModel = manifest.outputs.some(({ role }) => role === 'model');
-  if (hasModel && expectations.takes !== undefined && kind !== expectations.takes) {
+  if (hasModel && expectations.takes !== undefined && !fits(kind, expectations.takes)) {
     const found = kind === undefined ? 'does not say in its manifest what it is' : `is a ${kind}`;
     problems.push(`${where}: ${found}; expected a ${expectations.takes}. Name another checkpoint.`);
   }

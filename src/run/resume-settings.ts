@@ -72,7 +72,7 @@ export function compareSettings(path: string, config: unknown, rules: ResumeRule
     if (current !== first) {
       if (drawsNoise(key, now, rules)) {
         problems.push(
-          `${at(key)}: the run to resume has ${first}, received ${current}. With tuning.lora.dropout every micro-batch draws its own noise.`,
+          `${at(key)}: the run to resume has ${first ?? 'no such key'}, received ${current}. With tuning.lora.dropout every micro-batch draws its own noise.`,
         );
         continue;
       }
@@ -97,8 +97,9 @@ export function compareSettings(path: string, config: unknown, rules: ResumeRule
   throw new CheckpointError(problems);
 }
 
+/** An empty map or list gives nothing. */
 function isGiven(value: unknown): boolean {
-  return value !== undefined && value !== null;
+  return value !== undefined && value !== null && !(typeof value === 'object' && Object.keys(value).length === 0);
 }
 
 function isFree(key: string, { free, splits }: ResumeRules): boolean {

@@ -2,7 +2,7 @@
 
 import { openKeptWeights } from '../checkpoint/kept-weights.ts';
 import { trainedHash } from '../checkpoint/trained-hash.ts';
-import { lastCheckpoint, resumeFrom } from '../checkpoint/training-checkpoint.ts';
+import { lastCheckpoint } from '../checkpoint/training-checkpoint.ts';
 import type { CursorState } from '../examples/cursor.ts';
 import { createCursor } from '../examples/cursor.ts';
 import { readAhead } from '../examples/read-ahead.ts';
@@ -173,8 +173,7 @@ function openBest<M extends Measured>(
   last: { readonly path: string; readonly state: TrainingState<M> } | undefined,
 ) {
   const resumed = last && { folder: last.path, step: last.state.step, keptStep: last.state.best.kept?.step ?? null };
-  const open = () => openKeptWeights(model, folder.path, resumed);
-  const weights = last === undefined ? open() : resumeFrom(last.path, open);
+  const weights = openKeptWeights(model, folder.path, resumed);
   const keeper = { weights: () => trainedHash(model), write: async ({ step }: KeptStep<M>) => weights.keep(step) };
   const rule = { by, told: namesOf(measures)[0] as keyof M & string, measures, patience };
   return { weights, best: keepBest<M>(stage, rule, keeper, last?.state.best) };

@@ -64,7 +64,12 @@ describe('openParent', () => {
     await makeRun();
     const manifest = readManifest(path('run'))!;
     const refused = (kind: string) => [`policy run: is a ${kind}; expected a reward model. Name another checkpoint.`];
-    expect(await problems(path('run'), { role: 'policy', takes: 'reward model' })).toEqual(refused('language model'));
+    expect(await problems(path('run'), { role: 'policy', takes: 'reward model' })).toEqual(refused('tuned model'));
+    await openParent(path('run'), { role: 'policy', takes: 'language model' });
+    await writeManifest(path('run'), { ...manifest, stage: 'pretrain' });
+    expect(await problems(path('run'), { role: 'policy', takes: 'tuned model' })).toEqual([
+      'policy run: is a base model; expected a tuned model. Name another checkpoint.',
+    ]);
     const [model] = manifest.outputs;
     await writeManifest(path('run'), { ...manifest, outputs: [{ ...model!, kind: 'reward model' }] });
     await openParent(path('run'), { role: 'policy', takes: 'reward model' });
@@ -105,7 +110,7 @@ describe('openParent', () => {
     };
     expect(await problems(path('run'), expectations)).toEqual([
       'reward model run: its run did not finish (interrupted). Continue it with --resume, or name another.',
-      'reward model run: is a language model; expected a reward model. Name another checkpoint.',
+      'reward model run: is a tuned model; expected a reward model. Name another checkpoint.',
       'reward model run: was made with other templates; expected sha256:eeee, received sha256:ca978112ca1b…. Make it again.',
       'reward model run: was made with other lexicon; expected sha256:dddd, received none. Make it again.',
       'reward model run: checkpoint/best is damaged or was changed after its run. Make the run again, or name run/checkpoint/best itself.',

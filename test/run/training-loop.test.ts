@@ -1,11 +1,12 @@
 /** The training loop: what it tells of a measurement, and that a kept step and its checkpoint never part. */
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { runStage } from '../../src/run/stage.ts';
 import { describeMeasured } from '../../src/run/training-loop.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
 import { pretrain } from '../../stages/0-pretrain.ts';
+import { problemsOf } from '../helpers/temporary-folder.ts';
 import { pretrainConfig } from '../helpers/tiny-configs.ts';
 import { filesBelow, namesIn, useSharedFolder, watchProgress } from '../helpers/tiny-runs.ts';
 import type { TinyWorld } from '../helpers/tiny-world.ts';
@@ -73,4 +74,29 @@ it('puts the kept weights into every checkpoint of a later step, and gives them 
   expect(last.bestStep).toBe(best);
   const weights = (folder: string) => filesBelow(path(folder, 'model'))['model.safetensors'];
   expect(weights('rising') === weights('short')).toBe(true);
+});
+
+it('does not go on from a checkpoint without the weights it keeps, and does not ask to remove it', async () => {
+  const changes = {
+    checkpoints: { everySteps: 1, keepLast: 10 },
+    evaluation: { everySteps: 1 },
+    optimizer: { learningRate: 1, schedule: 'constant', warmupSteps: 1 },
+  };
+  const config = pretrainConfig(world, path('before'), changes);
+  const progress = watchProgress({
+    step: (_, done) => {
+      if (done === 4) throw new Error('killed');
+    },
+  });
+  await expect(runStage(pretrain, config, { lane, progress })).rejects.toThrow('killed');
+  const [last] = namesIn(path('before', 'checkpoints')).slice(-1) as [string];
+  const copy = path('before', 'checkpoints', last, 'kept.safetensors');
+  rmSync(copy);
+  const [problem, ...others] = await problemsOf(
+    () => runStage(pretrain, config, { lane, quiet: true, resume: true }),
+    path(),
+  );
+  expect(others).toEqual([]);
+  expect(problem).toMatch(/kept\.safetensors is missing; expected the weights of step \d, the one to keep so far\./);
+  expect(problem).toMatch(/Remove nothing: finish the run with the commit that manifest\.json names/);
 });

@@ -64,6 +64,7 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     expect(manifest.outputs.map(({ role, path: file }) => [role, file])).toEqual([
       ['dataset', 'instruct.arrow'],
       ['mixture', 'mixture.arrow'],
+      ['samples', 'samples.arrow'],
       ['model', 'best'],
     ]);
     expect(summary).toMatchObject({ examples: 24 });

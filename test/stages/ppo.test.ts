@@ -75,7 +75,11 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
       'held-out tables',
       'held-out templates',
     ]);
-    expect(manifest.outputs.map(({ role, path: file }) => [role, file])).toEqual([['model', 'model']]);
+    expect(manifest.outputs.map(({ role, path: file }) => [role, file])).toEqual([
+      ['model', 'model'],
+      ['samples', 'samples.arrow'],
+      ['rollouts', 'rollouts.arrow'],
+    ]);
   });
 
   it('trains the policy and leaves its parents as they were', () => {

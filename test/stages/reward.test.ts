@@ -62,7 +62,11 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
       ['pairs', world.pairs],
       ['heldOut', world.heldOutPairs],
     ]);
-    expect(manifest.outputs.map(({ role, path: file }) => [role, file])).toEqual([['model', 'model']]);
+    expect(manifest.outputs.map(({ role, path: file }) => [role, file])).toEqual([
+      ['model', 'model'],
+      ['samples', 'samples.arrow'],
+      ['calibration', 'calibration.arrow'],
+    ]);
     // 6 pairs, 3 an update, 8 passes.
     expect(readMetrics(at('run'), rewardMetrics).map(({ step }) => step)).toEqual(
       Array.from({ length: 17 }, (_, i) => i),

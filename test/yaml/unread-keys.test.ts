@@ -53,7 +53,7 @@ describe('refused', () => {
     ['evaluate', ['dev.split=test'], 'dev.split', 'dev.rowsPerTask other than 0'],
     [
       'evaluate',
-      ['prompts=null', 'ppo=null', 'reward=null', 'sampling.topK=5'],
+      ['prompts=null', 'policies=null', 'reward=null', 'sampling.topK=5'],
       'sampling.topK',
       'prompts other than none',
     ],
