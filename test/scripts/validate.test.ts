@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { validate } from '../../scripts/validate.ts';
+import { allStages } from '../../stages/all.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
 import type { Changes } from '../helpers/tiny-configs.ts';
 import {
@@ -48,12 +49,13 @@ describe('validate', () => {
   });
 
   it('says so where nothing tells the stage', async () => {
+    const names = [...allStages.map(({ name }) => name), 'align'].join(', ');
     expect(await problems(file('odd.yaml', {}))).toEqual([
-      'odd.yaml: it is not clear what it configures; expected a configuration of pretrain, instruct, distill, preferences, reward, ppo, evaluate, align. ' +
+      `odd.yaml: it is not clear what it configures; expected a configuration of ${names}. ` +
         'Write as its first line: # yaml-language-server: $schema=../schema/<name>.schema.json',
     ]);
     expect(await problems(file('other.yaml', {}, 'rewards'))).toEqual([
-      'other.yaml: its $schema comment names rewards; expected one of pretrain, instruct, distill, preferences, reward, ppo, evaluate, align. Correct the comment.',
+      `other.yaml: its $schema comment names rewards; expected one of ${names}. Correct the comment.`,
     ]);
     expect(await problems(path('none.yaml'))).toHaveLength(1);
   });
