@@ -17,6 +17,7 @@ import { openPadded } from '../../src/examples/tokenized-padded.ts';
 import { encodeTable, readTable } from '../../src/tables/arrow-file.ts';
 import { openRandomAccess } from '../../src/tables/arrow-random-access.ts';
 import { int32, int32List, utf8, utf8List } from '../../src/tables/columns.ts';
+import { instructRow } from '../helpers/instruct-row.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tokenized-'));
@@ -25,22 +26,7 @@ const bytes = byteTokenizer();
 const inFolder = (name: string): string => join(folder, name);
 
 function row(ids: number[], mask: number[], cut = 0): InstructRow {
-  return {
-    input_ids: Int32Array.from(ids),
-    loss_mask: Int32Array.from(mask),
-    part: 'plain',
-    task: 'trade',
-    cluster: 'qa',
-    template_id: 'plain',
-    kind: 'direct',
-    shots: 0,
-    row_id: 'a',
-    split: 'train',
-    prompt: 'a',
-    target: 'b',
-    options: ['b', 'c'],
-    cut_tokens: cut,
-  };
+  return instructRow(Int32Array.from(ids), Int32Array.from(mask), cut);
 }
 const example = (size: number, first = 5): InstructRow =>
   row(

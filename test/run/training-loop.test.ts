@@ -51,14 +51,15 @@ it('keeps what the checkpoint says where a run ends between a measurement and it
   for (const folder of ['whole', 'killed']) expect(namesIn(path(folder))).not.toContain('kept.safetensors');
 });
 
+/** So high a rate that an early step stays the best. */
+const rising = {
+  checkpoints: { everySteps: 1, keepLast: 10 },
+  evaluation: { everySteps: 1 },
+  optimizer: { learningRate: 1, schedule: 'constant', warmupSteps: 1 },
+};
+
 it('puts the kept weights into every checkpoint of a later step, and gives them back', async () => {
-  // So high a rate that the first measured step stays the best.
-  const changes = {
-    checkpoints: { everySteps: 1, keepLast: 10 },
-    evaluation: { everySteps: 1 },
-    optimizer: { learningRate: 1, schedule: 'constant', warmupSteps: 1 },
-  };
-  const summary = await runStage(pretrain, pretrainConfig(world, path('rising'), changes), { lane, quiet: true });
+  const summary = await runStage(pretrain, pretrainConfig(world, path('rising'), rising), { lane, quiet: true });
   const best = Number(summary.bestStep);
   const steps = namesIn(path('rising', 'checkpoints'));
   expect(best).toBeLessThan(steps.length);
@@ -68,7 +69,7 @@ it('puts the kept weights into every checkpoint of a later step, and gives them 
   );
   const last = await runStage(
     pretrain,
-    pretrainConfig(world, path('short'), { ...changes, training: { steps: best }, evaluation: { best: 'last' } }),
+    pretrainConfig(world, path('short'), { ...rising, training: { steps: best }, evaluation: { best: 'last' } }),
     { lane, quiet: true },
   );
   expect(last.bestStep).toBe(best);
@@ -77,12 +78,7 @@ it('puts the kept weights into every checkpoint of a later step, and gives them 
 });
 
 it('does not go on from a checkpoint without the weights it keeps, and does not ask to remove it', async () => {
-  const changes = {
-    checkpoints: { everySteps: 1, keepLast: 10 },
-    evaluation: { everySteps: 1 },
-    optimizer: { learningRate: 1, schedule: 'constant', warmupSteps: 1 },
-  };
-  const config = pretrainConfig(world, path('before'), changes);
+  const config = pretrainConfig(world, path('before'), rising);
   const progress = watchProgress({
     step: (_, done) => {
       if (done === 4) throw new Error('killed');

@@ -7,6 +7,7 @@ import { writeInstruct } from '../../src/examples/instruction-table.ts';
 import { atomicWrite } from '../../src/files/atomic-write.ts';
 import { writeTable } from '../../src/tables/arrow-file.ts';
 import { int32, int32List } from '../../src/tables/columns.ts';
+import { instructRow } from '../helpers/instruct-row.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'show-'));
@@ -16,22 +17,7 @@ const path = join(folder, 'instruct.arrow');
 async function write(hash?: string): Promise<void> {
   const tokenizer = byteTokenizer();
   for (const [name, text] of Object.entries(tokenizer.files)) await atomicWrite(join(folder, name), text);
-  const row = {
-    input_ids: Int32Array.of(1, ...tokenizer.encode('a\nb'), 2),
-    loss_mask: Int32Array.of(0, 0, 0, 1, 1),
-    part: 'plain',
-    task: 'trade',
-    cluster: 'qa',
-    template_id: 'plain',
-    kind: 'direct',
-    shots: 0,
-    row_id: 'a',
-    split: 'train',
-    prompt: 'a',
-    target: 'b',
-    options: ['b', 'c'],
-    cut_tokens: 0,
-  };
+  const row = instructRow(Int32Array.of(1, ...tokenizer.encode('a\nb'), 2), Int32Array.of(0, 0, 0, 1, 1));
   await writeInstruct(path, [row, row], { ...tokenizer, ...(hash !== undefined && { hash }) });
 }
 
