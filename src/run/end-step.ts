@@ -1,4 +1,4 @@
-/** What every training loop does at the end of a step: save when due, and stop cleanly when asked. */
+/** What the training loop does at the end of a step: save when due, and stop cleanly when asked. */
 import { breathe, Interrupted } from '../terminal/interrupts.ts';
 
 /**

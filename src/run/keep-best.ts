@@ -39,12 +39,11 @@ export interface BestState<M extends Measured> {
 export interface BestKeeper<M extends Measured> {
   state(): BestState<M>;
   /**
-   * Takes a measurement, and writes the model down where its step is the one to keep so far. Step 0 is noted and never
+   * Takes a measurement, and sets the weights aside where its step is the one to keep so far. Step 0 is noted and never
    * kept. `isLast` where no step follows.
-   * @returns whether the run stops here, because it has waited long enough for a better step
    */
-  add(step: number, measured: M, isLast?: boolean): Promise<boolean>;
-  /** True where a run that is resumed had stopped early. */
+  add(step: number, measured: M, isLast?: boolean): void;
+  /** True where the run has waited long enough for a better step, now or before it was resumed. */
   hasStopped(): boolean;
   /**
    * The step that was kept, and lines to say about it.
@@ -78,12 +77,12 @@ export function replaces(value: number | null, kept: number | null, better: 'low
 
 /**
  * @param stage names the run in what is said
- * @param model `weights` is a hash of what is trained as it is now; `write` stores the model as the one to keep
+ * @param model `weights` is a hash of what is trained as it is now; `keep` sets it aside as that of the step to keep
  */
 export function keepBest<M extends Measured>(
   stage: string,
   rule: BestRule<M>,
-  model: { weights(): string; write(kept: KeptStep<M>, beatsStart: boolean | null): Promise<void> },
+  model: { weights(): string; keep(step: number): void },
   resumed?: BestState<M>,
 ): BestKeeper<M> {
   let state: BestState<M> = resumed ?? { begun: model.weights(), start: null, last: null, kept: null, waited: 0 };
@@ -95,11 +94,11 @@ export function keepBest<M extends Measured>(
     return value === null || start === null ? null : isBetter(value, start, better);
   };
   const hasStopped = (): boolean => rule.patience !== null && state.waited >= rule.patience;
-  const add = async (step: number, measured: M, isLast = false): Promise<boolean> => {
+  const add = (step: number, measured: M, isLast = false): void => {
     const taken = { step, measured };
     if (step === 0) {
       state = { ...state, start: measured, last: taken };
-      return false;
+      return;
     }
     const [value, kept] = [comparedOf(measured), comparedOf(state.kept?.measured)];
     const isFirst = state.kept === null;
@@ -108,8 +107,7 @@ export function keepBest<M extends Measured>(
     // Weights that nothing has changed yet are those of step 0, whatever the step is called.
     const isTrained = wins && model.weights() !== state.begun;
     state = { ...state, last: taken, waited, kept: isTrained ? taken : state.kept };
-    if (isTrained) await model.write(taken, beatsStart(measured));
-    return hasStopped();
+    if (isTrained) model.keep(step);
   };
   const finish = (steps: number) => {
     const { kept, start, last } = state;

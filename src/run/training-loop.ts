@@ -107,7 +107,7 @@ export async function trainingLoop<Batch, M extends Measured>(
   const { best, weights } = openBest(training, config.evaluation, folder, last);
   const measure = async (step: number): Promise<M> => {
     const measured = await training.measure(step);
-    await best.add(step, measured, step === steps);
+    best.add(step, measured, step === steps);
     return measured;
   };
   const save = async (step: number): Promise<void> => {
@@ -174,7 +174,7 @@ function openBest<M extends Measured>(
 ) {
   const resumed = last && { folder: last.path, step: last.state.step, keptStep: last.state.best.kept?.step ?? null };
   const weights = openKeptWeights(model, folder.path, resumed);
-  const keeper = { weights: () => trainedHash(model), write: async ({ step }: KeptStep<M>) => weights.keep(step) };
+  const keeper = { weights: () => trainedHash(model), keep: weights.keep };
   const rule = { by, told: namesOf(measures)[0] as keyof M & string, measures, patience };
   return { weights, best: keepBest<M>(stage, rule, keeper, last?.state.best) };
 }

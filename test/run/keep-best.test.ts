@@ -22,12 +22,12 @@ async function follow(values: readonly (number | null)[], options: Options = {},
   const { by = 'loss', patience = null, weights = (step: number) => `weights ${step}`, resumed } = options;
   const written: number[] = [];
   let now = first;
-  const model = { weights: () => weights(now), write: async ({ step }: { step: number }) => void written.push(step) };
+  const model = { weights: () => weights(now), keep: (step: number) => void written.push(step) };
   const best = keepBest<Scores>('test', { ...measures, by, patience }, model, resumed);
   for (const value of values) {
     const measured = by === 'accuracy' ? { loss: null, accuracy: value } : { loss: value, accuracy: null };
-    const stops = await best.add(now, measured, now === steps);
-    if (stops) break;
+    best.add(now, measured, now === steps);
+    if (best.hasStopped()) break;
     now += 1;
   }
   return { written, best };
