@@ -1,7 +1,7 @@
 /** Configuration of stage 1: instruction tuning on FLAN-style tasks. */
 import { z } from 'zod';
 import { overlongPolicies } from '../src/examples/instruction.ts';
-import { bestKey, checkPatience, everyStepsKey, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
+import { checkPatience, taskEvaluation } from '../src/run/evaluation-section.ts';
 import {
   Checkpoints,
   filePath,
@@ -13,7 +13,7 @@ import {
   Tuning,
   withDefaults,
 } from '../src/run/sections.ts';
-import { checkMicroBatch, epochsKey, microBatchKey } from '../src/run/training-section.ts';
+import { checkMicroBatch, RowTraining } from '../src/run/training-section.ts';
 import { templateChoices } from '../src/tasks/mixture.ts';
 import { templateKinds } from '../src/tasks/template-schema.ts';
 
@@ -131,13 +131,7 @@ export const InstructConfig = z
           ),
       })
       .prefault({}),
-    training: z
-      .strictObject({
-        rows: z.int().positive().default(8).describe('Packed rows an update.'),
-        microBatch: microBatchKey('Rows', 'all rows of an update'),
-        epochs: epochsKey('the packed rows'),
-      })
-      .prefault({}),
+    training: RowTraining.prefault({}),
     tuning: Tuning.prefault({}),
     memory: Memory.prefault({}),
     optimizer: withDefaults(Optimizer, {
@@ -147,15 +141,7 @@ export const InstructConfig = z
       weightDecay: 0.05,
       beta2: 0.98,
     }).prefault({}),
-    evaluation: z
-      .strictObject({
-        everySteps: everyStepsKey(100, 'evaluations'),
-        rowsPerTask: z.int().positive().default(12).describe('Validation rows of each task.'),
-        best: bestKey(['loss', 'accuracy', 'last'], 'loss'),
-        patience: patienceKey,
-        share: shareKey('the training rows', 'of each task that has no validation rows'),
-      })
-      .prefault({}),
+    evaluation: taskEvaluation(12).prefault({}),
     checkpoints: Checkpoints.prefault({}),
   })
   .superRefine(({ training, sequence, evaluation }, context) => {

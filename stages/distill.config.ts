@@ -1,8 +1,8 @@
 /** Configuration of distillation: a student that learns from a teacher's probabilities on instruction data. */
 import { z } from 'zod';
-import { bestKey, checkPatience, everyStepsKey, patienceKey, shareKey } from '../src/run/evaluation-section.ts';
+import { checkPatience, taskEvaluation } from '../src/run/evaluation-section.ts';
 import { Checkpoints, filePath, ignoreFields, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
-import { checkMicroBatch, epochsKey, microBatchKey } from '../src/run/training-section.ts';
+import { checkMicroBatch, RowTraining } from '../src/run/training-section.ts';
 
 function size(description: string) {
   return z.int().positive().nullable().default(null).describe(`${description} null: as the teacher.`);
@@ -61,13 +61,7 @@ export const DistillConfig = z
     sequence: z
       .strictObject({ length: z.int().positive().default(160).describe('Tokens of a packed row.') })
       .prefault({}),
-    training: z
-      .strictObject({
-        rows: z.int().positive().default(8).describe('Packed rows an update.'),
-        microBatch: microBatchKey('Rows', 'all rows of an update'),
-        epochs: epochsKey('the packed rows'),
-      })
-      .prefault({}),
+    training: RowTraining.prefault({}),
     optimizer: withDefaults(Optimizer, {
       learningRate: 3e-3,
       schedule: 'cosine',
@@ -75,15 +69,7 @@ export const DistillConfig = z
       weightDecay: 0.05,
       beta2: 0.98,
     }).prefault({}),
-    evaluation: z
-      .strictObject({
-        everySteps: everyStepsKey(100, 'evaluations'),
-        rowsPerTask: z.int().positive().default(24).describe('Validation rows of each task.'),
-        best: bestKey(['loss', 'accuracy', 'last'], 'loss'),
-        patience: patienceKey,
-        share: shareKey('the training rows', 'of each task that has no validation rows'),
-      })
-      .prefault({}),
+    evaluation: taskEvaluation(24).prefault({}),
     checkpoints: Checkpoints.prefault({}),
   })
   .superRefine(({ training, evaluation }, context) => {

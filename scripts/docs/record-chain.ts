@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DataError } from '../../src/errors.ts';
+import { evaluationTables } from '../../src/evaluation/evaluation-tables.ts';
 import { formatTable } from '../../src/report/table.ts';
 import { readManifest } from '../../src/run/manifest.ts';
 import { readTable } from '../../src/tables/arrow-file.ts';
-import { float32, int32, nullable, utf8 } from '../../src/tables/columns.ts';
+import { float32, int32, nullable } from '../../src/tables/columns.ts';
 import type { RecordedChain } from './figures.ts';
 
 /** What is read of `ppo/metrics.arrow`. */
@@ -16,12 +17,8 @@ export const curveColumns = {
   'held_out/kl': nullable(float32('KL a response on them.')),
 };
 /** What is read of `evaluate/answers.arrow`. */
-export const answerColumns = {
-  model: utf8('Checkpoint.'),
-  prompt: utf8('Prompt.'),
-  response: utf8('Answer.'),
-  gold: float32('Gold score.'),
-};
+const { model, prompt, response, gold } = evaluationTables.answers.columns;
+export const answerColumns = { model, prompt, response, gold };
 
 /**
  * @param folder run folder of `npm run align`

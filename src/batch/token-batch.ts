@@ -1,5 +1,7 @@
 /** Sequences of token ids and the batches they are laid out in: what models, objectives and decoding read. Host only. */
 
+import { chunks } from './chunks.ts';
+
 /** Ids of one sequence, and which of them are learned; of equal length. */
 export interface TokenSequence {
   readonly ids: Int32Array;
@@ -80,9 +82,7 @@ export function takeRows(tokens: TokenBatch, rows: readonly number[]): TokenBatc
 /** All rows, in batches of at most `size`. */
 export function rowBatches(tokens: TokenBatch, size: number): TokenBatch[] {
   const rows = Array.from({ length: tokens.batch }, (_, row) => row);
-  return Array.from({ length: Math.ceil(tokens.batch / size) }, (_, i) =>
-    takeRows(tokens, rows.slice(i * size, (i + 1) * size)),
-  );
+  return chunks(rows, size).map((some) => takeRows(tokens, some));
 }
 
 /** Where learned tokens are predicted, row by row. */

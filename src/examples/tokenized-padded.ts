@@ -1,5 +1,6 @@
 /** A tokenized table as batches of examples of like length, one example a row, padded to one of a few lengths. */
 
+import { chunks } from '../batch/chunks.ts';
 import { groupByBucket } from '../batch/padding.ts';
 import { layOut } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
@@ -55,9 +56,7 @@ export function openPadded(
 
 /** Pieces of equal size; the last one is filled up with items drawn from all. */
 function cut(items: readonly number[], size: number, random: Random): number[][] {
-  const pieces = Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>
-    items.slice(i * size, (i + 1) * size),
-  );
+  const pieces = chunks(items, size);
   const last = pieces.at(-1);
   while (last !== undefined && last.length < size) last.push(random.pick(items));
   return pieces;

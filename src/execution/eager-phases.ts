@@ -5,8 +5,8 @@ import type { Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import { applyAdamW, clip, gradientNormOf } from './apply-adamw.ts';
 import { lossAndGradient } from './gradient.ts';
-import type { Phases, Update } from './phases.ts';
-import { partSeed } from './phases.ts';
+import type { Phases, SumOfLoss, Update } from './phases.ts';
+import { addLoss, partSeed } from './phases.ts';
 
 /** The gradient is a tensor between the phases. */
 export function eagerPhases<Name extends string>({ model, adam, loss, parts, settings }: Update<Name>) {
@@ -21,16 +21,13 @@ export function eagerPhases<Name extends string>({ model, adam, loss, parts, set
   };
   return {
     gradient: () => {
-      const sum = { loss: 0, stats: {} as Record<Name, number> };
+      let sum: SumOfLoss<Name> | null = null;
       for (const [index, part] of parts.entries()) {
-        const found = gradientOf(part, partSeed(settings, index));
-        sum.loss += found.loss;
-        for (const name of Object.keys(found.stats) as Name[]) {
-          sum.stats[name] = (sum.stats[name] ?? 0) + found.stats[name];
-        }
-        total = total === null ? found.gradient : addTo(total, found.gradient);
+        const { gradient, ...numbers } = gradientOf(part, partSeed(settings, index));
+        sum = addLoss(sum, numbers);
+        total = total === null ? gradient : addTo(total, gradient);
       }
-      return sum;
+      return sum as SumOfLoss<Name>;
     },
     apply: (lossValue) => {
       const gradient = total as Tensor1D;

@@ -6,13 +6,34 @@ import type { Scalar, Tensor, Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { Weights } from '../tensor/weights.ts';
 import type { LossTerms } from './objective.ts';
+import type { SumOfLoss } from './phases.ts';
 
 /** A gradient that the caller disposes, and the numbers read back (once, together). */
-export interface Gradient<Name extends string> {
+export interface Gradient<Name extends string> extends SumOfLoss<Name> {
   /** [total] */
   readonly gradient: Tensor1D;
-  readonly loss: number;
-  readonly stats: Record<Name, number>;
+}
+
+/** The numbers of a loss. */
+interface Stacked<Name extends string> {
+  /** [1 + stats], the loss first; outlives the tape it is made on. */
+  readonly numbers: Tensor1D;
+  /** Of the statistics. */
+  readonly names: readonly Name[];
+}
+
+function stacked<Name extends string>({ loss, stats }: LossTerms<Name>): Stacked<Name> {
+  const names = Object.keys(stats) as Name[];
+  return { numbers: tf.keep(tf.stack([loss, ...names.map((name) => stats[name])])) as Tensor1D, names };
+}
+
+/** The values of `stacked`, by name. */
+export function namedNumbers<Name extends string>(
+  numbers: ArrayLike<number>,
+  names: readonly string[],
+): SumOfLoss<Name> {
+  const stats = Object.fromEntries(names.map((name, i) => [name, numbers[i + 1]])) as Record<Name, number>;
+  return { loss: numbers[0] as number, stats };
 }
 
 /**
@@ -24,28 +45,22 @@ export function lossAndGradient<Name extends string>(
   loss: (weights: Weights) => LossTerms<Name>,
   dropoutSeed?: number,
 ): Gradient<Name> {
-  let names: Name[] = [];
   // Held across the tape's own clean-up, to be read back in one go.
-  const held: { numbers: Tensor1D | null } = { numbers: null };
+  let held: Stacked<Name> | null = null;
   const { value, grad } = tf.valueAndGrad((flat) => {
     const terms = loss(weightsOf(parameters, flat as Tensor1D, dropoutSeed));
-    names = Object.keys(terms.stats) as Name[];
-    held.numbers = tf.keep(tf.stack([terms.loss, ...names.map((name) => terms.stats[name])])) as Tensor1D;
+    held = stacked(terms);
     return terms.loss;
   })(parameters.flat);
   value.dispose();
-  const numbers = (held.numbers as Tensor1D).dataSync();
-  tf.dispose(held.numbers as Tensor1D);
-  const stats = Object.fromEntries(names.map((name, i) => [name, numbers[i + 1]])) as Record<Name, number>;
-  return { gradient: grad as Tensor1D, loss: numbers[0] as number, stats };
+  const { numbers, names } = held as unknown as Stacked<Name>;
+  const found = namedNumbers<Name>(numbers.dataSync(), names);
+  numbers.dispose();
+  return { gradient: grad as Tensor1D, ...found };
 }
 
 /** What a trace has of a loss. */
-export interface TracedGradient {
-  /** [1 + stats], the loss first. */
-  readonly numbers: Tensor1D;
-  /** Of the statistics. */
-  readonly names: readonly string[];
+interface TracedGradient extends Stacked<string> {
   /** Of each trained parameter, in the order of the layout. */
   readonly gradients: readonly Tensor[];
 }
@@ -61,8 +76,7 @@ export function tracedLossAndGradient<Name extends string>(
   dropoutSeed?: Scalar,
 ): TracedGradient {
   const { specs } = parameters.layout;
-  let names: Name[] = [];
-  let numbers: Tensor | null = null;
+  let held: Stacked<Name> | null = null;
   const engine = tf.engine() as unknown as {
     gradients(f: () => Tensor, xs: readonly Tensor[], dy: null, allowNone: boolean): { grads: (Tensor | undefined)[] };
   };
@@ -70,8 +84,7 @@ export function tracedLossAndGradient<Name extends string>(
     () => {
       const byName = Object.fromEntries(specs.map(({ name }, i) => [name, trained[i] as Tensor]));
       const terms = loss(assembleWeights(parameters, byName, dropoutSeed));
-      names = Object.keys(terms.stats) as Name[];
-      numbers = tf.keep(tf.stack([terms.loss, ...names.map((name) => terms.stats[name])]));
+      held = stacked(terms);
       return terms.loss;
     },
     trained,
@@ -79,5 +92,5 @@ export function tracedLossAndGradient<Name extends string>(
     true,
   );
   const gradients = grads.map((gradient, i) => gradient ?? tf.zerosLike(trained[i] as Tensor));
-  return { numbers: numbers as unknown as Tensor1D, names, gradients };
+  return { ...(held as unknown as Stacked<Name>), gradients };
 }

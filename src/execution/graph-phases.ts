@@ -16,9 +16,9 @@ import { tf } from '../tensor/tf.ts';
 import type { AdamW } from './adamw.ts';
 import type { OptimizerVariables } from './apply-adamw.ts';
 import { adamWArrays, adamWNodes } from './apply-adamw.ts';
-import { tracedLossAndGradient } from './gradient.ts';
+import { namedNumbers, tracedLossAndGradient } from './gradient.ts';
 import type { Phases, SumOfLoss, Update } from './phases.ts';
-import { partSeed } from './phases.ts';
+import { addLoss, partSeed } from './phases.ts';
 
 /** A graph, and the names of the statistics among its numbers. */
 interface LossGraph {
@@ -58,7 +58,7 @@ export function graphPhases<Name extends string>(engine: Engine, update: Update<
     const arrays = { ...given[0], ...adamWArrays(adam, settings.learningRate) };
     const { graph, names } = lossGraph(compilation, update, arrays, true);
     const { numbers, norm } = await graph.runAsync(arrays, ['apply']);
-    const sum = addNumbers<Name>({ loss: 0, stats: {} as Record<Name, number> }, numbers, names);
+    const sum = namedNumbers<Name>(numbers, names);
     const gradientNorm = norm[0] as number;
     changed(sum.loss, gradientNorm);
     return { ...sum, gradientNorm };
@@ -66,13 +66,13 @@ export function graphPhases<Name extends string>(engine: Engine, update: Update<
   return {
     ...(parts.length === 1 && { both }),
     gradient: async () => {
-      let sum = { loss: 0, stats: {} as Record<Name, number> };
+      let sum: SumOfLoss<Name> | null = null;
       for (const [index, arrays] of given.entries()) {
         const { graph, names } = lossGraph(compilation, update, arrays, false);
         const { numbers } = await graph.runAsync(arrays, [index === 0 ? 'begin' : 'add']);
-        sum = addNumbers(sum, numbers, names);
+        sum = addLoss(sum, namedNumbers<Name>(numbers, names));
       }
-      return sum;
+      return sum as SumOfLoss<Name>;
     },
     apply: async (loss) => {
       const arrays = { ...adamWArrays(adam, settings.learningRate), loss: number(loss) };
@@ -81,15 +81,6 @@ export function graphPhases<Name extends string>(engine: Engine, update: Update<
       return norm[0] as number;
     },
   };
-}
-
-function addNumbers<Name extends string>(
-  { loss, stats }: SumOfLoss<Name>,
-  numbers: ArrayLike<number>,
-  names: readonly string[],
-): SumOfLoss<Name> {
-  const added = names.map((name, i) => [name, (stats[name as Name] ?? 0) + (numbers[i + 1] as number)] as const);
-  return { loss: loss + (numbers[0] as number), stats: Object.fromEntries(added) as Record<Name, number> };
 }
 
 /** The optimizer's graphs; none are left where its values have been elsewhere since. */

@@ -33,6 +33,14 @@ export interface SumOfLoss<Name extends string> {
   readonly stats: Record<Name, number>;
 }
 
+/** Adds a micro-batch's numbers to those of the ones before it; the first has none before it. */
+export function addLoss<Name extends string>(before: SumOfLoss<Name> | null, part: SumOfLoss<Name>): SumOfLoss<Name> {
+  if (before === null) return part;
+  const names = Object.keys(part.stats) as Name[];
+  const stats = Object.fromEntries(names.map((name) => [name, before.stats[name] + part.stats[name]]));
+  return { loss: before.loss + part.loss, stats: stats as Record<Name, number> };
+}
+
 /** Of one update, each run at most once. */
 export interface Phases<Name extends string> {
   /** Both at once, where that is faster. */

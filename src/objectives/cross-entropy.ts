@@ -1,17 +1,17 @@
-/** Cross-entropy on target tokens. */
+/** Masked sums, and cross-entropy on target tokens. */
 
 import { sparseCrossEntropy } from '../tensor/cross-entropy.ts';
 import type { Scalar, Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 
 /**
- * Sum of losses over target tokens, divided by a given count.
- * @param losses     [rows]
- * @param targetMask [rows], 1 on target tokens
+ * Sum of numbers over the mask, divided by a given count: a micro-batch's part of their mean.
+ * @param x    [rows]
+ * @param mask [rows], 1 on what counts
  * @returns scalar
  */
-export function maskedSum(losses: Tensor1D, targetMask: Tensor1D, count: number | Scalar): Scalar {
-  return tf.div(tf.sum(tf.mul(losses, targetMask)), count) as Scalar;
+export function maskedSum(x: Tensor1D, mask: Tensor1D, count: number | Scalar): Scalar {
+  return tf.div(tf.sum(tf.mul(x, mask)), count) as Scalar;
 }
 
 /**

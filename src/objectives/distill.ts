@@ -10,7 +10,7 @@ import { pick } from '../tensor/host-arrays.ts';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { Weights } from '../tensor/weights.ts';
-import { maskedCrossEntropy } from './cross-entropy.ts';
+import { maskedCrossEntropy, maskedSum } from './cross-entropy.ts';
 import { layOutRows, nextToken } from './next-token.ts';
 
 /** The mix of the two losses. */
@@ -120,7 +120,7 @@ export function distillLoss(batch: DistillTensors, { alpha, temperature }: Disti
   if (teacher === null || alpha === 0) {
     return { loss: tf.mul(crossEntropy, 1 - alpha), kl: tf.scalar(0), crossEntropy };
   }
-  const kl = tf.div(tf.sum(tf.mul(teacherKl(student, teacher, temperature), mask)), count) as Scalar;
+  const kl = maskedSum(teacherKl(student, teacher, temperature), mask, count);
   const loss = tf.add(tf.mul(kl, alpha * temperature * temperature), tf.mul(crossEntropy, 1 - alpha)) as Scalar;
   return { loss, kl, crossEntropy };
 }

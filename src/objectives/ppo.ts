@@ -10,6 +10,7 @@ import type { Tensors } from '../tensor/host-arrays.ts';
 import { pick, vector } from '../tensor/host-arrays.ts';
 import type { Scalar, Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import { maskedSum } from './cross-entropy.ts';
 import { logProbsOf } from './log-probabilities.ts';
 
 /** Some responses of a rollout, and the grids of the whole rollout that their cells are in. */
@@ -114,7 +115,7 @@ export function clippedPolicyLoss(
   clipRange: number,
   count: number | Scalar,
 ): PolicyTerms {
-  const mean = (x: Tensor1D): Scalar => tf.div(tf.sum(tf.mul(x, rollout.responseMask)), count) as Scalar;
+  const mean = (x: Tensor1D): Scalar => maskedSum(x, rollout.responseMask, count);
   // Masked positions hold log-probabilities of padding: zero the difference before exp, or it may overflow.
   const difference = tf.mul(tf.sub(logProbs, rollout.oldLogProbs), rollout.responseMask) as Tensor1D;
   const ratio = tf.exp(difference);
@@ -150,7 +151,7 @@ export function clippedValueLoss(
   clipRange: number,
   count: number | Scalar,
 ): ValueTerms {
-  const mean = (x: Tensor1D): Scalar => tf.div(tf.sum(tf.mul(x, rollout.responseMask)), count) as Scalar;
+  const mean = (x: Tensor1D): Scalar => maskedSum(x, rollout.responseMask, count);
   const low = tf.sub(rollout.oldValues, clipRange);
   const high = tf.add(rollout.oldValues, clipRange);
   const bounded = tf.minimum(tf.maximum(values, low), high);

@@ -1,19 +1,16 @@
 /** What a person reads after the chain: a table before and after each stage, a few answers side by side, and where to look. */
 import { join } from 'node:path';
+import { evaluationTables } from '../evaluation/evaluation-tables.ts';
 import type { Figure } from '../run/declaration.ts';
 import { readManifest } from '../run/manifest.ts';
 import type { Stage, StageConfig } from '../run/stage.ts';
 import { readTable } from '../tables/arrow-file.ts';
-import { float32, utf8 } from '../tables/columns.ts';
 import { type ChainSummary, type StageFigures, stageThatMakes } from './chain-summary.ts';
 import { formatTable } from './table.ts';
 
-const answerColumns = {
-  model: utf8('Which checkpoint answered.'),
-  prompt: utf8('Rendered prompt.'),
-  response: utf8('Sampled answer.'),
-  gold: float32('Gold score.'),
-};
+/** What is read of the judged answers. */
+const { model, prompt, response, gold } = evaluationTables.answers.columns;
+const answerColumns = { model, prompt, response, gold };
 
 /** Each stage's numbers before and after it. */
 function stageRows(stages: readonly StageFigures[]): string[][] {

@@ -43,6 +43,17 @@ export function shareKey(what: string, where: string) {
     );
 }
 
+/** `evaluation` of the stages that tune language models on tasks. */
+export function taskEvaluation(rowsPerTask: number) {
+  return z.strictObject({
+    everySteps: everyStepsKey(100, 'evaluations'),
+    rowsPerTask: z.int().positive().default(rowsPerTask).describe('Validation rows of each task.'),
+    best: bestKey(['loss', 'accuracy', 'last'], 'loss'),
+    patience: patienceKey,
+    share: shareKey('the training rows', 'of each task that has no validation rows'),
+  });
+}
+
 /** Adds the problem of waiting for what is not compared. */
 export function checkPatience(
   { best, patience }: { readonly best: string; readonly patience: number | null },

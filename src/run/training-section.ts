@@ -23,6 +23,13 @@ export function checkMicroBatch(
   context.addIssue({ code: 'custom', path: ['training', 'microBatch'], message });
 }
 
+/** `training` of the stages that learn from packed rows. */
+export const RowTraining = z.strictObject({
+  rows: z.int().positive().default(8).describe('Packed rows an update.'),
+  microBatch: microBatchKey('Rows', 'all rows of an update'),
+  epochs: epochsKey('the packed rows'),
+});
+
 /** Passes over the data; `what` is passed over, as "the pairs". */
 export function epochsKey(what: string) {
   return z.number().positive().default(1).describe(`Passes over ${what}.`).meta({ resume: 'length' });
