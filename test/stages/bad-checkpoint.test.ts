@@ -130,10 +130,10 @@ describe('parents that do not fit', () => {
 
   it('a run that made something else', async () => {
     expect(await refusePpo({ policy: runs.reward })).toEqual([
-      'policy chain/reward: is a reward model; expected a language model. Name another checkpoint.',
+      'policy chain/reward: is a reward model; expected a tuned model. Name another checkpoint.',
     ]);
     expect(await refusePpo({ reward: runs.instruct })).toEqual([
-      'reward model chain/instruct: is a language model; expected a reward model. Name another checkpoint.',
+      'reward model chain/instruct: is a tuned model; expected a reward model. Name another checkpoint.',
     ]);
     expect(await refuseInstruct(runs.reward)).toEqual([
       'base model chain/reward: is a reward model; expected a language model. Name another checkpoint.',

@@ -45,9 +45,14 @@ it('a reward model where a language model is wanted', async () => {
 });
 
 it('a language model where a reward model is wanted', async () => {
-  const message = 'is a language model; expected a reward model. Name another checkpoint.';
-  expect(await refusePpo('e', { reward: world.base })).toEqual([`reward model world/base: ${message}`]);
-  expect(await refuseEvaluate('f', { reward: runs.instruct })).toEqual([`reward chain/instruct: ${message}`]);
+  const message = 'expected a reward model. Name another checkpoint.';
+  expect(await refusePpo('e', { reward: world.base })).toEqual([
+    `reward model world/base: is a language model; ${message}`,
+  ]);
+  // Of a run its manifest says more.
+  expect(await refuseEvaluate('f', { reward: runs.instruct })).toEqual([
+    `reward chain/instruct: is a tuned model; ${message}`,
+  ]);
 });
 
 it('a reward or base model whose context is shorter than prompt and response', async () => {
