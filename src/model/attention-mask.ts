@@ -4,6 +4,7 @@ import type { TokenBatch } from '../batch/token-batch.ts';
 import { InvariantError, ShapeError } from '../errors.ts';
 import { MASKED_SCORE } from '../tensor/attention.ts';
 import type { HostArray } from '../tensor/host-arrays.ts';
+import type { ModelDimensions } from './dimensions.ts';
 
 /** What of a batch attention depends on. */
 type Placed = Pick<TokenBatch, 'batch' | 'seq' | 'segments' | 'positions'>;
@@ -14,7 +15,7 @@ type Placed = Pick<TokenBatch, 'batch' | 'seq' | 'segments' | 'positions'>;
  * @see Raffel et al. 2020, arXiv:1910.10683, figures 3 and 4
  */
 export type SelfAttention =
-  | { readonly kind: 'causal' | 'full' }
+  | { readonly kind: ModelDimensions['attention'] }
   /** `prefix` [batch · seq], 1 on the tokens that the whole segment may attend to. */
   | { readonly kind: 'prefix'; readonly prefix: Int32Array };
 
@@ -23,9 +24,6 @@ export interface CrossAttention {
   readonly kind: 'cross';
   readonly keys: Placed;
 }
-
-/** What language models are trained with. */
-export const CAUSAL: SelfAttention = { kind: 'causal' };
 
 /**
  * The bias of a full forward pass: 0 where a query may attend to a key, MASKED_SCORE elsewhere.

@@ -23,6 +23,8 @@ export interface ModelDimensions {
   readonly normEpsilon: number;
   /** RMSNorm of every query and key head before rotation (Qwen3). */
   readonly headNorm: boolean;
+  /** Who a token attends to in its segment: itself and what is before it (decoders), or all of it (encoders). */
+  readonly attention: 'causal' | 'full';
   /** Scores divided by √head_dim, or as they are (GPT-Neo). */
   readonly scaledAttention: boolean;
   readonly positions: 'learned' | 'rotary';
@@ -56,9 +58,10 @@ export type StyleSizes = Pick<ModelDimensions, 'vocab' | 'context' | 'layers' | 
 export const ALL_BIASES = { qkv: true, attentionOutput: true, mlp: true };
 export const NO_BIASES = { qkv: false, attentionOutput: false, mlp: false };
 
-/** What most models do not have. */
+/** What most models have. */
 export const PLAIN = {
   headNorm: false,
+  attention: 'causal',
   scaledAttention: true,
   ropeTheta: 10_000,
   ropeFraction: 1,

@@ -1,6 +1,7 @@
 /** Decoder inputs made on the host from ids, segments and positions. */
 
 import type { TokenBatch } from '../batch/token-batch.ts';
+import { InvariantError } from '../errors.ts';
 import type { HostArray, HostArrays, Tensors } from '../tensor/host-arrays.ts';
 import { pick, uploadArrays, vector } from '../tensor/host-arrays.ts';
 import type { RotaryAngles } from '../tensor/rope.ts';
@@ -8,7 +9,7 @@ import { rotaryArrays } from '../tensor/rope.ts';
 import type { Tensor1D, Tensor4D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { SelfAttention } from './attention-mask.ts';
-import { attentionBias, CAUSAL, stepBias } from './attention-mask.ts';
+import { attentionBias, stepBias } from './attention-mask.ts';
 import type { ModelDimensions } from './dimensions.ts';
 import { rotaryWidth } from './dimensions.ts';
 
@@ -33,11 +34,11 @@ export function biasOf(inputs: DecoderInputs, window: number | null): Tensor4D {
   return inputs.biases.get(window) as Tensor4D;
 }
 
-/** What a full forward pass reads; `attention` says who may attend to whom, within the windows of the layers. */
+/** What a full forward pass reads; `attention` is given where it depends on data (a prefix), not on the model alone. */
 export function inputArrays(
   dimensions: ModelDimensions,
   tokens: ReadTokens,
-  attention: SelfAttention = CAUSAL,
+  attention: SelfAttention = { kind: dimensions.attention },
 ): HostArrays {
   return arraysOf(dimensions, tokens, (window) => attentionBias(tokens, attention, window));
 }
@@ -52,8 +53,17 @@ export interface TokenStep {
   readonly columns?: Int32Array;
 }
 
-/** What one new token a row reads, beside cached ones. */
+/**
+ * What one new token a row reads, beside cached ones.
+ * @throws InvariantError where earlier tokens would attend to the new one, so that what is cached of them no longer holds
+ */
 export function stepArrays(dimensions: ModelDimensions, step: TokenStep): HostArrays {
+  if (dimensions.attention !== 'causal') {
+    throw new InvariantError(
+      `decoding: expected a model of causal attention, received one of ${dimensions.attention} attention, which cannot ` +
+        'write token by token. Read it with whole passes.',
+    );
+  }
   const batch = step.ids.length;
   const tokens = { batch, seq: 1, ids: step.ids, segments: step.ids, positions: step.positions };
   return arraysOf(dimensions, tokens, (window) => stepBias(step.visible, batch, step.columns, window));
@@ -100,11 +110,11 @@ export function inputsFrom(dimensions: ModelDimensions, tensors: Tensors): Decod
   };
 }
 
-/** Uploads a batch for a full forward pass. The caller disposes the tensors. */
+/** Uploads a batch for a full forward pass; see `inputArrays`. The caller disposes the tensors. */
 export function decoderInputs(
   dimensions: ModelDimensions,
   tokens: ReadTokens,
-  attention: SelfAttention = CAUSAL,
+  attention?: SelfAttention,
 ): DecoderInputs {
   return inputsFrom(dimensions, uploadArrays(inputArrays(dimensions, tokens, attention)));
 }

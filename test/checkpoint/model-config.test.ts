@@ -125,11 +125,12 @@ describe('what we write', () => {
 
 describe('a setting the family has no field for', () => {
   it('is refused when the file would be written', () => {
-    const banded = { ...tinyDimensions.gpt2, windows: [null, 4] };
-    expect(() => huggingFaceConfig(banded, 'tokens', special, options)).toThrow(
-      new CheckpointError(
+    const encoder = { ...tinyDimensions.gpt2, attention: 'full', windows: [null, 4] } as const;
+    expect(() => huggingFaceConfig(encoder, 'tokens', special, options)).toThrow(
+      new CheckpointError([
+        'model.attention: a Hugging Face model of family gpt2 cannot have "full". Choose another family or value.',
         'model.windows: a Hugging Face model of family gpt2 cannot have [null,4]. Choose another family or value.',
-      ),
+      ]),
     );
   });
 });

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { InvariantError } from '../../src/errors.ts';
 import { biasOf, decoderInputs, disposeInputs, stepInputs } from '../../src/model/inputs.ts';
 import { MASKED_SCORE } from '../../src/tensor/attention.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
@@ -46,6 +47,16 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     expect(visible(biasOf(inputs, null), 3)).toEqual(['011', '111']);
     expect(inputs.rotary?.cos.shape).toEqual([2, 1, 1, 4]);
     disposeInputs(inputs);
+  });
+
+  it('refuses to decode with a model whose earlier tokens attend to later ones', () => {
+    const step = { ids: Int32Array.of(5), positions: Int32Array.of(1), visible: Uint8Array.of(1, 1) };
+    expect(() => stepInputs({ ...tinyDimensions.gpt2, attention: 'full' }, step)).toThrow(
+      new InvariantError(
+        'decoding: expected a model of causal attention, received one of full attention, which cannot write token by ' +
+          'token. Read it with whole passes.',
+      ),
+    );
   });
 
   it('keeps copies: arrays may be used again at once', () => {
