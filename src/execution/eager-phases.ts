@@ -1,6 +1,7 @@
 /** An update op by op, on any lane. */
 import type { HostArrays } from '../tensor/host-arrays.ts';
 import { uploadArrays } from '../tensor/host-arrays.ts';
+import { partsOf } from '../tensor/parameters.ts';
 import type { Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import { applyAdamW, clip, gradientNormOf } from './apply-adamw.ts';
@@ -28,6 +29,13 @@ export function eagerPhases<Name extends string>({ model, adam, loss, parts, set
         total = total === null ? gradient : addTo(total, gradient);
       }
       return sum as SumOfLoss<Name>;
+    },
+    exchange: async (reduce) => {
+      const own = total as Tensor1D;
+      const values = own.dataSync().slice() as Float32Array;
+      own.dispose();
+      await reduce(partsOf(model.parameters.layout, values));
+      total = tf.tensor1d(values);
     },
     apply: (lossValue) => {
       const gradient = total as Tensor1D;

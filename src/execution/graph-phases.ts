@@ -7,7 +7,7 @@ import { FLOAT32 } from '../graph/graph.ts';
 import { traceOptions } from '../graph/mode.ts';
 import { extraVariable, madeFor, reside } from '../graph/resident.ts';
 import type { Tracer } from '../graph/trace.ts';
-import { readVariable } from '../graph/variables.ts';
+import { assignVariables, readVariable, readVariables } from '../graph/variables.ts';
 import type { HostArrays, Tensors } from '../tensor/host-arrays.ts';
 import { number, pick } from '../tensor/host-arrays.ts';
 import type { Parameters } from '../tensor/parameters.ts';
@@ -73,6 +73,15 @@ export function graphPhases<Name extends string>(engine: Engine, update: Update<
         sum = addLoss(sum, namedNumbers<Name>(numbers, names));
       }
       return sum as SumOfLoss<Name>;
+    },
+    exchange: async (reduce) => {
+      const sums = compilation.sums as readonly Variable[];
+      const values = readVariables(engine, sums) as Float32Array[];
+      await reduce(values);
+      assignVariables(
+        engine,
+        sums.map((variable, i) => ({ variable, values: values[i] as Float32Array })),
+      );
     },
     apply: async (loss) => {
       const arrays = { ...adamWArrays(adam, settings.learningRate), loss: number(loss) };

@@ -4,6 +4,12 @@ import type { HostArrays } from '../tensor/host-arrays.ts';
 import type { AdamW } from './adamw.ts';
 import type { Loss } from './objective.ts';
 
+/**
+ * Adds up over the workers that share an update, in place: each array becomes the sum of those in its place with all of
+ * them, to the same bytes. All call it equally often, with arrays of the same lengths; it rejects where a worker is gone.
+ */
+export type Reduce = (own: readonly (Float32Array | Float64Array)[]) => Promise<void>;
+
 /** Settings of an update. */
 export interface LearnSettings {
   readonly learningRate: number;
@@ -13,8 +19,10 @@ export interface LearnSettings {
   readonly where: string;
   /** Section of the configuration that sets rate and clipping, for the same errors. */
   readonly section?: string;
-  /** Seeds what adapters drop in this update; nothing is dropped without. */
+  /** Seeds what adapters drop in this update; nothing is dropped without. Each worker has its own. */
   readonly dropoutSeed?: number;
+  /** Where the micro-batches are a worker's share of the update; all start from the same weights and moments. */
+  readonly reduce?: Reduce;
 }
 
 /** What an update is made from. */
@@ -43,10 +51,12 @@ export function addLoss<Name extends string>(before: SumOfLoss<Name> | null, par
 
 /** Of one update, each run at most once. */
 export interface Phases<Name extends string> {
-  /** Both at once, where that is faster. */
+  /** Both at once, where that is faster; no reduction can come in between. */
   readonly both?: () => Promise<SumOfLoss<Name> & { readonly gradientNorm: number }>;
   /** Sums loss and gradient. The gradient is kept for `apply`; parameters and moments are as before. */
   readonly gradient: () => SumOfLoss<Name> | Promise<SumOfLoss<Name>>;
+  /** Lets `reduce` change the summed gradient, on the host and by parameter, in the order of the layout. */
+  readonly exchange: (reduce: (gradient: readonly Float32Array[]) => Promise<void>) => Promise<void>;
   /**
    * Clips the gradient and changes parameters and moments; changes nothing where the loss or the norm is not finite.
    * @returns the norm before clipping

@@ -1,6 +1,7 @@
 /** Vectors of parameters (and of their moments) as variables, one for each parameter, that live in the session. */
 
 import type { ParameterLayout } from '../tensor/parameters.ts';
+import { partsOf } from '../tensor/parameters.ts';
 import type { Home, StoredVector } from '../tensor/stored-vector.ts';
 import { tf } from '../tensor/tf.ts';
 import type { Engine } from './engine.ts';
@@ -30,13 +31,10 @@ export function reside(engine: Engine, stored: StoredVector, layout: ParameterLa
   const variables = layout.specs.map(({ shape }) => createVariable(engine, FLOAT32, shape));
   const estate: Estate = { extras: [], nodes: engine.graph.nodes - before };
   estates.set(variables, estate);
-  const part = (index: number): Float32Array => {
-    const start = layout.offsets[index] as number;
-    return values.subarray(start, start + (layout.sizes[index] as number));
-  };
+  const parts = partsOf(layout, values);
   assignVariables(
     engine,
-    variables.map((variable, index) => ({ variable, values: part(index) })),
+    variables.map((variable, index) => ({ variable, values: parts[index] as Float32Array })),
   );
   const resident = { moveOut: () => stored.replace(tf.keep(tf.tensor1d(stored.read()))) };
   const residence: Residence = {

@@ -191,6 +191,15 @@ export function readParameters(parameters: Parameters): Float32Array {
 export function parameterValues(layout: ParameterLayout, values: Float32Array, name: string): Float32Array {
   const index = layout.specs.findIndex((spec) => spec.name === name);
   if (index < 0) throw new ShapeError(`parameters: there is no "${name}".`);
-  const start = layout.offsets[index] as number;
-  return values.subarray(start, start + (layout.sizes[index] as number));
+  return part(layout, values, index);
+}
+
+/** The host values of every parameter, in order: views into `values` [total]. */
+export function partsOf(layout: ParameterLayout, values: Float32Array): Float32Array[] {
+  return layout.specs.map((_, index) => part(layout, values, index));
+}
+
+function part({ offsets, sizes }: ParameterLayout, values: Float32Array, index: number): Float32Array {
+  const start = offsets[index] as number;
+  return values.subarray(start, start + (sizes[index] as number));
 }
