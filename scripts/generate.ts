@@ -10,6 +10,7 @@
 import { ConfigError, DataError, hasCode } from '../src/errors.ts';
 import { encodePrompt } from '../src/examples/instruction.ts';
 import { readText } from '../src/files/text-file.ts';
+import { userSays } from '../src/message.ts';
 import { seededRandom } from '../src/random.ts';
 import { runMain } from '../src/run/program.ts';
 import { openColumns } from '../src/run/text-columns.ts';
@@ -86,7 +87,7 @@ function questionsFor(speakers: readonly Speaker[], prompt: string, values: Valu
   const problems: string[] = [];
   const questions = speakers.map((speaker): Question => {
     const { name, tokenizer, model } = speaker;
-    const ids = values.raw ? rawIds(prompt, tokenizer) : encodePrompt(prompt, tokenizer);
+    const ids = values.raw ? rawIds(prompt, tokenizer) : encodePrompt(userSays(prompt), tokenizer);
     const room = roomAfter(ids, speaker);
     const { context } = model.dimensions;
     if (ids.length === 0) problems.push(`${name}: the prompt has no tokens; expected some text. Give --prompt "…".`);

@@ -1,4 +1,5 @@
 /** Trains the byte-level BPE tokenizer of the base model on the corpus and the rendered training tasks. */
+
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -6,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { DataError, errorMessage, UserError } from '../src/errors.ts';
 import { readCorpus } from '../src/examples/corpus.ts';
 import { atomicWrite } from '../src/files/atomic-write.ts';
+import { messagesText } from '../src/message.ts';
 import { describeLosses, loadTasks, rowsOf, type Task } from '../src/tasks/tasks.ts';
 import { renderTemplate } from '../src/tasks/template.ts';
 import { conversationFields } from '../src/tasks/unread-fields.ts';
@@ -62,8 +64,8 @@ function renderTask(task: Task): string[] {
   return rowsOf(task, 'train').flatMap((row, i) => {
     const template = templates[i % templates.length];
     if (template === undefined) return [];
-    const { prompt, target } = renderTemplate(task.templates, template, row);
-    return [`${prompt}\n`, ...(target === null ? [] : [target])];
+    const { messages, target } = renderTemplate(task.templates, template, row);
+    return [`${messagesText(messages)}\n`, ...(target === null ? [] : [target])];
   });
 }
 

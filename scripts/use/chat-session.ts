@@ -1,11 +1,11 @@
 /** A conversation with one or two models: turns, what of them fits the context, and the commands that change it. */
 
 import { DataError, UserError } from '../../src/errors.ts';
-import { encodePrompt } from '../../src/examples/instruction.ts';
+import { encodePrompt, withoutFirstTurn } from '../../src/examples/instruction.ts';
 import { atomicWrite } from '../../src/files/atomic-write.ts';
+import { type Message, userSays } from '../../src/message.ts';
 import type { Random } from '../../src/random.ts';
 import { openColumns } from '../../src/run/text-columns.ts';
-import type { Turn } from '../../src/tasks/template.ts';
 import { closest } from '../../src/yaml/suggest.ts';
 import { type Answered, answerAll, describeAnswer, type Question } from './answer.ts';
 import { roomAfter, type Speaker } from './speaker.ts';
@@ -37,11 +37,11 @@ export interface Chat {
   line(text: string): Promise<boolean>;
 }
 
-/** One model with all turns of its side of the conversation. */
+/** One model with its side of the conversation: questions and answers in turn. */
 interface Side {
   readonly speaker: Speaker;
   readonly random: Random;
-  turns: Turn[];
+  messages: Message[];
   /** Oldest turns that did not fit when it was last asked. */
   leftOut: number;
 }
@@ -62,7 +62,9 @@ export function openChat(
   settings: ChatSettings,
   io: ChatIo,
 ): Chat {
-  const sides = speakers.map((speaker, i): Side => ({ speaker, random: randoms[i] as Random, turns: [], leftOut: 0 }));
+  const sides = speakers.map(
+    (speaker, i): Side => ({ speaker, random: randoms[i] as Random, messages: [], leftOut: 0 }),
+  );
   return {
     line: async (text) => {
       const said = text.trim();
@@ -81,11 +83,11 @@ async function obey(said: string, sides: readonly Side[], settings: ChatSettings
   if (command === '/help') {
     for (const [name, meaning] of Object.entries(commands)) io.write(`  ${name.padEnd(14)}${meaning}\n`);
   } else if (command === '/reset') {
-    for (const side of sides) Object.assign(side, { turns: [], leftOut: 0 });
+    for (const side of sides) Object.assign(side, { messages: [], leftOut: 0 });
     reply('the conversation is forgotten');
   } else if (command === '/undo') {
-    const [last] = sides.map((side) => side.turns.pop());
-    reply(last === undefined ? 'there is nothing to take back' : `taken back: ${last.prompt}`);
+    const [question] = sides.map(({ messages }) => messages.splice(-2)[0]);
+    reply(question === undefined ? 'there is nothing to take back' : `taken back: ${question.content}`);
   } else if (command === '/temperature') {
     const value = Number(argument);
     if (argument === '' || !Number.isFinite(value) || value < 0) {
@@ -103,12 +105,8 @@ async function obey(said: string, sides: readonly Side[], settings: ChatSettings
 /** One line a model, in the form that imports read. */
 async function save(path: string, sides: readonly Side[]): Promise<string> {
   if (path === '') return '/save: expected a file name, such as /save chat.jsonl';
-  if (sides.every(({ turns }) => turns.length === 0)) return 'there is nothing to save yet';
-  const lines = sides.map(({ speaker, turns }, i) => {
-    const messages = turns.flatMap(({ prompt, target }) => [
-      { role: 'user', content: prompt },
-      { role: 'assistant', content: target },
-    ]);
+  if (sides.every(({ messages }) => messages.length === 0)) return 'there is nothing to save yet';
+  const lines = sides.map(({ speaker, messages }, i) => {
     return JSON.stringify({ id: `chat-${i + 1}`, checkpoint: speaker.name, messages });
   });
   try {
@@ -133,20 +131,22 @@ async function answer(said: string, sides: readonly Side[], settings: ChatSettin
   // A question without an answer would only confuse the next one.
   const isKept = !isStopped || answers.every((one) => one?.text !== '');
   answers.forEach((one, i) => {
-    if (isKept) sides[i]?.turns.push({ prompt: said, target: one?.text ?? '' });
+    if (isKept) sides[i]?.messages.push(...userSays(said), { role: 'assistant', content: one?.text ?? '' });
   });
   if (isStopped) io.write(isKept ? '(stopped)\n' : '(stopped; the question is taken back)\n');
   else if (io.terminal) noteCosts(questions, answered, io);
 }
 
 /** What a model is asked: as many of the latest turns as leave room for an answer; why it cannot be, where it cannot. */
-function promptFor(said: string, { speaker, turns }: Side, maxNewTokens: number) {
-  const encode = (skipped: number): Int32Array => encodePrompt(said, speaker.tokenizer, turns.slice(skipped));
+function promptFor(said: string, { speaker, messages }: Side, maxNewTokens: number) {
   try {
-    let skipped = 0;
-    let ids = encode(0);
-    while (skipped < turns.length && roomAfter(ids, speaker) < maxNewTokens) ids = encode(++skipped);
-    return { ids, skipped };
+    let asked: readonly Message[] = [...messages, ...userSays(said)];
+    for (let skipped = 0; ; skipped++) {
+      const ids = encodePrompt(asked, speaker.tokenizer);
+      const shorter = withoutFirstTurn(asked);
+      if (shorter === null || roomAfter(ids, speaker) >= maxNewTokens) return { ids, skipped };
+      asked = shorter;
+    }
   } catch (error) {
     // A conversation is not to be lost for a line that cannot be said in the model's template.
     if (!(error instanceof DataError)) throw error;

@@ -3,6 +3,7 @@ import { unusedGenerationSettings } from '../../src/checkpoint/generation-config
 import { checkModelFolder, loadModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { ConfigError, DataError, UserError } from '../../src/errors.ts';
 import { encodePrompt } from '../../src/examples/instruction.ts';
+import { userSays } from '../../src/message.ts';
 import { disposeModel, type Model, trainNothing } from '../../src/model/model.ts';
 import { openParent } from '../../src/run/parents.ts';
 import { openLaneFor } from '../../src/run/stage.ts';
@@ -76,7 +77,7 @@ export function disposeSpeakers(speakers: readonly Speaker[]): void {
 export function rawIds(text: string, tokenizer: Tokenizer): Int32Array {
   const ids = tokenizer.encode(text);
   const { bosId } = tokenizer;
-  const startsWithBos = bosId !== null && encodePrompt(text, tokenizer)[0] === bosId;
+  const startsWithBos = bosId !== null && encodePrompt(userSays(text), tokenizer)[0] === bosId;
   return startsWithBos ? Int32Array.of(bosId, ...ids) : ids;
 }
 

@@ -87,7 +87,7 @@ function scored(item: TaskItem, prediction: string, more: Partial<TaskAnswer> = 
 
 function writeAnswers(model: Model, tokenizer: Tokenizer, items: readonly TaskItem[]): [TaskItem, string][] {
   const maxNewTokens = freeTextTokens(items, tokenizer);
-  const prompts = items.map(({ prompt, history }) => encodePrompt(prompt, tokenizer, history));
+  const prompts = items.map(({ messages }) => encodePrompt(messages, tokenizer));
   const greedy = { temperature: 0, topK: 0, topP: 1, maxNewTokens, batchSize: GENERATE_BATCH };
   return generate(model, prompts, greedy, tokenizer, seededRandom(0)).map(({ ids }, i) => {
     return [items[i] as TaskItem, decodeResponse(ids, tokenizer).trim()];
@@ -114,7 +114,7 @@ function voteOnChains(
   items: readonly TaskItem[],
   { chains, random }: AnswerOptions,
 ): [TaskItem, Chain][] {
-  const prompts = items.map(({ prompt }) => encodePrompt(prompt, tokenizer));
+  const prompts = items.map(({ messages }) => encodePrompt(messages, tokenizer));
   const temperature = chains.samples > 1 ? chains.temperature : 0;
   const { maxNewTokens } = chains;
   const sampling = { temperature, topK: 0, topP: 1, maxNewTokens, batchSize: GENERATE_BATCH };
@@ -156,10 +156,10 @@ export function checkLengths(
 ): void {
   const freeText = freeTextTokens(items, tokenizer);
   const problems = new Set<string>();
-  for (const { task, prompt, history, options, kind } of items) {
+  for (const { task, messages, options, kind } of items) {
     const ranked = options.map((option) => encodeTarget(option, tokenizer).length + 1);
     const answer = kind === 'chain_of_thought' ? room.chain : Math.max(...(options.length > 0 ? ranked : [freeText]));
-    if (encodePrompt(prompt, tokenizer, history).length + answer <= room.context) continue;
+    if (encodePrompt(messages, tokenizer).length + answer <= room.context) continue;
     problems.add(
       `${task}: a prompt with its answer does not fit the model's context of ${room.context} tokens. ` +
         'Use a model with a longer context, or leave the task out.',

@@ -1,6 +1,7 @@
 /** Prompts that are answered, each with the judge of its answers where it has one. */
 import { DataError } from '../errors.ts';
 import { encodePrompt } from '../examples/instruction.ts';
+import { messagesText, userSays } from '../message.ts';
 import { readJsonLines } from '../tables/jsonl.ts';
 import type { Task, TaskRow } from '../tasks/tasks.ts';
 import { rowsOf } from '../tasks/tasks.ts';
@@ -46,15 +47,15 @@ export function taskPrompts(
   const prompts = rows.map((row, index): JudgedPrompt => {
     const template = templates[index % templates.length];
     if (template === undefined) throw new DataError(`${task.templates.path}: no template to train on.`);
-    const { prompt } = renderTemplate(task.templates, template, row);
-    const promptIds = encodePrompt(prompt, tokenizer);
+    const { messages } = renderTemplate(task.templates, template, row);
+    const promptIds = encodePrompt(messages, tokenizer);
     if (promptIds.length > limit) {
       problems.push(
         `${row.where}: the prompt has ${promptIds.length} tokens and the context leaves ${limit} beside the response. ` +
           'Lower sampling.maxNewTokens or use a model with a longer context.',
       );
     }
-    return { id: row.id, prompt, promptIds, judge: judgeOf(row) };
+    return { id: row.id, prompt: messagesText(messages), promptIds, judge: judgeOf(row) };
   });
   if (problems.length > 0) throw new DataError(firstOf(problems, task.path));
   return prompts;
@@ -88,7 +89,9 @@ export function loadPromptFile(source: PromptFile, tokenizer: Tokenizer, limit: 
       problems.push(`${where}: no "split"; expected text, as "${split}", received ${show(own)}. Mend the line.`);
     else if (own === split) {
       const begin = tokenizer.bosId === null ? [] : [tokenizer.bosId];
-      const promptIds = raw ? Int32Array.of(...begin, ...tokenizer.encode(prompt)) : encodePrompt(prompt, tokenizer);
+      const promptIds = raw
+        ? Int32Array.of(...begin, ...tokenizer.encode(prompt))
+        : encodePrompt(userSays(prompt), tokenizer);
       if (promptIds.length > limit)
         problems.push(`${where}: the prompt has ${promptIds.length} tokens; expected at most ${limit}. Shorten it.`);
       prompts.push({ id: String(id ?? where), prompt, promptIds, judge: null });

@@ -1,5 +1,6 @@
 /** What an evaluation found, as rows of its Arrow tables. */
 
+import { messagesText } from '../message.ts';
 import { writeTable } from '../tables/arrow-file.ts';
 import type { Row } from '../tables/columns.ts';
 import type { JudgedAnswer } from './answer-prompts.ts';
@@ -97,7 +98,7 @@ function taskRow(
     protocol: protocolOf(about.seen, item),
     shots_asked: about.shots,
     shots: item.shots,
-    prompt: [...item.history.map((turn) => `${turn.prompt}\n ${turn.target}`), item.prompt].join('\n'),
+    prompt: messagesText(item.messages),
     target: item.answer,
     prediction: answer.prediction,
     score: answer.score,

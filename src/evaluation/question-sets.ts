@@ -88,9 +88,9 @@ function fitsIn(
   room: { readonly freeText: number } | { readonly chain: number },
   tokenizer: Tokenizer,
 ): (rendered: Rendered) => boolean {
-  return ({ history, prompt, options }) => {
+  return ({ messages, options }) => {
     const ranked = options.map((text) => encodeTarget(text, tokenizer).length + 1);
     const answer = 'chain' in room ? room.chain : Math.max(...(options.length > 0 ? ranked : [room.freeText]));
-    return encodePrompt(prompt, tokenizer, history).length + answer <= context;
+    return encodePrompt(messages, tokenizer).length + answer <= context;
   };
 }

@@ -6,6 +6,7 @@ import { promptAndResponse, responseLength } from '../batch/response-batch.ts';
 import type { TokenSequence } from '../batch/token-batch.ts';
 import { InvariantError } from '../errors.ts';
 import { encodePrompt, encodeTarget } from '../examples/instruction.ts';
+import { userSays } from '../message.ts';
 import type { Model } from '../model/model.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { TaskItem } from './task-items.ts';
@@ -37,11 +38,11 @@ export function scoreOptions(
   items: readonly TaskItem[],
   onProgress: (share: number) => void = () => undefined,
 ): OptionScores[] {
-  const empty = encodePrompt('', tokenizer);
+  const empty = encodePrompt(userSays(''), tokenizer);
   const withEos = (option: string): Int32Array => Int32Array.of(...encodeTarget(option, tokenizer), tokenizer.eosId);
   const distinct = [...new Set(items.flatMap(({ options }) => options))];
-  const asked = items.flatMap(({ prompt, history, options }) => {
-    const promptIds = encodePrompt(prompt, tokenizer, history);
+  const asked = items.flatMap(({ messages, options }) => {
+    const promptIds = encodePrompt(messages, tokenizer);
     return options.map((option) => promptAndResponse(promptIds, withEos(option)));
   });
   const alone = distinct.map((option) => promptAndResponse(empty, withEos(option)));

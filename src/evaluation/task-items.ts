@@ -1,10 +1,11 @@
 /** Rendered evaluation items: which rows of which tasks, with which templates and how many solved examples in front. */
 
+import type { Message } from '../message.ts';
 import type { Random } from '../random.ts';
 import { renderFewShot } from '../tasks/few-shot.ts';
 import type { Task, TaskRow } from '../tasks/tasks.ts';
 import { rowsOf } from '../tasks/tasks.ts';
-import type { Rendered, Turn } from '../tasks/template.ts';
+import type { Rendered } from '../tasks/template.ts';
 import type { Template } from '../tasks/template-file.ts';
 import type { TaskMetric, TemplateKind } from '../tasks/template-schema.ts';
 
@@ -18,9 +19,8 @@ export interface TaskItem {
   readonly rowId: string;
   /** Solved examples in front of the question. */
   readonly shots: number;
-  /** Earlier turns of a dialogue. */
-  readonly history: readonly Turn[];
-  readonly prompt: string;
+  /** The conversation up to the question; more than one message for a dialogue. */
+  readonly messages: readonly Message[];
   /** What training would teach to write. */
   readonly target: string;
   /** The right answer: the target, or what a chain of thought is to end in. */
@@ -82,13 +82,13 @@ function item(
 ): TaskItem[] {
   const examples = template.kind === 'dialogue' ? [] : drawn;
   const { rendered, shots } = renderFewShot(task.templates, template, row, examples, fits);
-  const { history, prompt, target, options } = rendered;
+  const { messages, target, options } = rendered;
   // Only a chain of thought says more than its answer; every other text is judged as a whole.
   const answer = template.kind === 'chain_of_thought' ? rendered.answer : target;
   if (target === null || answer === null) return [];
   const from = { task: task.name, cluster: task.cluster, metric, template: template.id, kind: template.kind };
   const answerPattern = task.templates.answer_pattern;
-  return [{ ...from, rowId: row.id, shots, history, prompt, target, answer, options, answerPattern }];
+  return [{ ...from, rowId: row.id, shots, messages, target, answer, options, answerPattern }];
 }
 
 function drawShots(rows: readonly TaskRow[], count: number, random: Random): TaskRow[] {

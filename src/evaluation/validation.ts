@@ -4,6 +4,7 @@ import type { TokenBatch, TokenSequence } from '../batch/token-batch.ts';
 import { rowBatches } from '../batch/token-batch.ts';
 import { ConfigError } from '../errors.ts';
 import { encodeExample, encodePrompt, encodeTarget, type OverlongPolicy } from '../examples/instruction.ts';
+import type { Message } from '../message.ts';
 import type { Model } from '../model/model.ts';
 import { nextTokenLoss } from '../objectives/next-token.ts';
 import { seededRandom } from '../random.ts';
@@ -100,18 +101,20 @@ function examplesOf(task: Task, { kinds, rowsPerTask, seed }: ValidationChoice) 
   const rows = seededRandom(seed, `validation loss of ${task.name}`).shuffle(answered);
   return rows.slice(0, rowsPerTask).flatMap((row, index) => {
     const template = templates[index % templates.length] as Template;
-    const { history, prompt, target } = renderTemplate(task.templates, template, row);
-    return target === null ? [] : [{ history, prompt, target, where: row.where }];
+    const { messages, target } = renderTemplate(task.templates, template, row);
+    if (target === null) return [];
+    const answer: Message = { role: 'assistant', content: target };
+    return [{ messages: [...messages, answer], where: row.where }];
   });
 }
 
 /** The questions whose prompt leaves room for the answer, as `answerTasks` will ask for it. */
 function fittingQuestions(items: readonly TaskItem[], tokenizer: Tokenizer, context: number): TaskItem[] {
   const freeText = freeTextTokens(items, tokenizer);
-  const fitting = items.filter(({ prompt, history, options }) => {
+  const fitting = items.filter(({ messages, options }) => {
     const ranked = options.map((option) => encodeTarget(option, tokenizer).length + 1);
     const answer = ranked.length > 0 ? Math.max(...ranked) : freeText;
-    return encodePrompt(prompt, tokenizer, history).length + answer <= context;
+    return encodePrompt(messages, tokenizer).length + answer <= context;
   });
   // Without the longest answers there may be room for the rest.
   if (fitting.length > 0 || items.length === 0) return fitting;

@@ -1,7 +1,7 @@
 /** Instruction examples: rendered prompts and targets as token ids with a loss mask. */
 import type { TokenSequence } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
-import type { Turn } from '../tasks/template.ts';
+import type { Message } from '../message.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
 /**
@@ -19,12 +19,9 @@ export interface FittedExample extends TokenSequence {
   readonly endsInEos: boolean;
 }
 
-/** What is to be encoded. */
+/** A conversation to learn from; it ends with the assistant's message. */
 export interface ExampleText {
-  /** Earlier turns of a dialogue, learned too. */
-  readonly history?: readonly Turn[];
-  readonly prompt: string;
-  readonly target: string;
+  readonly messages: readonly Message[];
 }
 
 export interface EncodeOptions {
@@ -36,27 +33,47 @@ export interface EncodeOptions {
 }
 
 /**
- * Ids of a prompt as a model reads it before it answers: BOS, earlier turns with their EOS, text, line break; for a
+ * Ids of a conversation as a model reads it before it answers: BOS, earlier turns with their EOS, text, line break; for a
  * tokenizer with a chat format, what its template writes.
- * @throws DataError where a chat format meets the text of a special token
+ *
+ * @param messages a conversation that ends with the user's message, which is asked
+ * @throws DataError where a chat format meets the text of a special token, or the format has no place for a message
  */
-export function encodePrompt(prompt: string, tokenizer: Tokenizer, history: readonly Turn[] = []): Int32Array {
-  if (tokenizer.chat !== null) return tokenizer.chat.ask(history, prompt);
-  return encodeTurns(history, prompt, tokenizer).ids;
+export function encodePrompt(messages: readonly Message[], tokenizer: Tokenizer): Int32Array {
+  if (tokenizer.chat !== null) return tokenizer.chat.ask(messages);
+  return encodeTurns(messages, tokenizer).ids;
 }
 
-/** BOS, every turn as prompt, line break, space + response, EOS; then the last prompt. Or what the template writes. */
-function encodeTurns(history: readonly Turn[], prompt: string, tokenizer: Tokenizer, where?: string): TokenSequence {
-  if (tokenizer.chat !== null) return tokenizer.chat.prompt(history, prompt, where);
+/**
+ * BOS, then each message of the user as text and line break, each of the assistant as space + text and EOS. The system's
+ * text stands in front of the user's first, a blank line between them. Or what the template writes.
+ */
+function encodeTurns(messages: readonly Message[], tokenizer: Tokenizer, where?: string): TokenSequence {
+  if (tokenizer.chat !== null) return tokenizer.chat.prompt(messages, where);
   const given = (ids: Int32Array): TokenSequence => ({ ids, learned: new Int32Array(ids.length) });
   const parts = tokenizer.bosId === null ? [] : [given(Int32Array.of(tokenizer.bosId))];
-  const ask = (text: string, i: number): TokenSequence => {
-    return given(i === 0 ? tokenizer.encode(`${text}\n`) : tokenizer.encodeSection(`${text}\n`));
-  };
-  for (const [i, turn] of history.entries()) {
-    parts.push(ask(turn.prompt, i), learnedResponse(encodeTarget(turn.target, tokenizer), tokenizer));
+  let system = '';
+  for (const [i, { role, content }] of messages.entries()) {
+    if (role === 'system' && i === 0) system = `${content}\n\n`;
+    else if (role === 'assistant') parts.push(learnedResponse(encodeTarget(content, tokenizer), tokenizer));
+    else if (role !== 'user') throw noPlace(role, i, where);
+    else {
+      const before = messages[i - 1]?.role;
+      const encode = { assistant: tokenizer.encodeSection, user: tokenizer.encodeOn };
+      const text = `${system}${content}\n`;
+      parts.push(given((before === 'assistant' || before === 'user' ? encode[before] : tokenizer.encode)(text)));
+      system = '';
+    }
   }
-  return joinParts([...parts, ask(prompt, history.length)]);
+  return joinParts(parts);
+}
+
+function noPlace(role: string, index: number, where = 'a conversation'): DataError {
+  const what = role === 'system' ? 'the system after the first message' : `a ${role}`;
+  return new DataError(
+    `${where}: message ${index + 1} is of ${what}, for which the plain format has no place; expected user and assistant, ` +
+      'after one message of the system at most. Use a model with a chat template, or leave the row out.',
+  );
 }
 
 /** A response and the EOS after it, all of it learned. */
@@ -86,7 +103,7 @@ export function decodeResponse(ids: ArrayLike<number>, tokenizer: Tokenizer): st
 
 /**
  * One example as ids: BOS, prompt + "\n", " " + target, EOS; the loss mask covers target and EOS exactly, and those of
- * earlier turns. Prompt and target are tokenized apart. Together, a token could span the boundary; then the mask would
+ * earlier answers. Prompt and target are tokenized apart. Together, a token could span the boundary; then the mask would
  * have to include part of the prompt or leave out part of the target, and generation, which starts after the prompt's own
  * tokens, would see ids never trained on.
  *
@@ -98,12 +115,12 @@ export function decodeResponse(ids: ArrayLike<number>, tokenizer: Tokenizer): st
  *   (left) or of the target (right) would be left
  */
 export function encodeExample(
-  { history = [], prompt, target }: ExampleText,
+  { messages }: ExampleText,
   tokenizer: Tokenizer,
   { maxLength, overlong, where }: EncodeOptions,
 ): FittedExample | null {
-  const before = encodeTurns(history, prompt, tokenizer, where);
-  const targetIds = encodeTarget(target, tokenizer, where);
+  const before = encodeTurns(messages.slice(0, -1), tokenizer, where);
+  const targetIds = encodeTarget(answerOf(messages, where), tokenizer, where);
   if (targetIds.length === 0) {
     throw new DataError(
       `${where}: the target is empty, so nothing would be learned; expected text. Mend or remove the row.`,
@@ -113,9 +130,9 @@ export function encodeExample(
   const excess = whole.ids.length - maxLength;
   if (excess <= 0) return { ...whole, cutTokens: 0, endsInEos: true };
   if (overlong === 'drop') return null;
-  if (overlong === 'left' && tokenizer.chat !== null && history.length > 0) {
-    const rest = { history: history.slice(1), prompt, target };
-    const fitted = encodeExample(rest, tokenizer, { maxLength, overlong, where });
+  const rest = withoutFirstTurn(messages);
+  if (overlong === 'left' && tokenizer.chat !== null && rest !== null) {
+    const fitted = encodeExample({ messages: rest }, tokenizer, { maxLength, overlong, where });
     return fitted && { ...fitted, cutTokens: whole.ids.length - fitted.ids.length };
   }
   const fixed = tokenizer.bosId === null ? 0 : 1;
@@ -131,6 +148,24 @@ export function encodeExample(
   if (overlong === 'right') return { ...slice(whole, 0, maxLength), cutTokens: excess, endsInEos: false };
   const kept = joinParts([slice(whole, 0, fixed), slice(whole, fixed + excess)]);
   return { ...kept, cutTokens: excess, endsInEos: true };
+}
+
+/** What the assistant says last. */
+function answerOf(messages: readonly Message[], where: string): string {
+  const last = messages.at(-1);
+  if (last?.role === 'assistant') return last.content;
+  throw new DataError(
+    `${where}: the conversation ends with ${last === undefined ? 'nothing' : `a message of the ${last.role}`}; expected the ` +
+      "assistant's, to learn from. Mend or remove the row.",
+  );
+}
+
+/** A conversation from the user's second message on, after what the system says; null where there is no such message. */
+export function withoutFirstTurn(messages: readonly Message[]): readonly Message[] | null {
+  const isUser = ({ role }: Message): boolean => role === 'user';
+  const first = messages.findIndex(isUser);
+  const second = messages.findIndex((message, i) => i > first && isUser(message));
+  return second === -1 ? null : [...messages.filter(({ role }) => role === 'system'), ...messages.slice(second)];
 }
 
 function slice({ ids, learned }: TokenSequence, start: number, end?: number): TokenSequence {

@@ -1,5 +1,6 @@
 /** Preference pairs: two responses to one prompt, one preferred; the Arrow tables of them and how they become tokens. */
 import { DataError } from '../errors.ts';
+import { userSays } from '../message.ts';
 import { inspectTable, readTable, writeTable } from '../tables/arrow-file.ts';
 import { bool, float32, int32, int32List, type Row, utf8 } from '../tables/columns.ts';
 import { countAt, type Tally, tallyEntry } from '../tables/tally.ts';
@@ -213,7 +214,7 @@ function tokensOf(
   if (chosen_ids !== undefined && rejected_ids !== undefined && prompt_length !== undefined) {
     return { chosen_ids, rejected_ids, prompt_length };
   }
-  const promptIds = encodePrompt(row.prompt, tokenizer);
+  const promptIds = encodePrompt(userSays(row.prompt), tokenizer);
   const whole = (response: string): Int32Array => {
     const ids = encodeTarget(response, tokenizer);
     return ids.length === 0 ? promptIds : Int32Array.of(...promptIds, ...ids, tokenizer.eosId);

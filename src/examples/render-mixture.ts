@@ -1,5 +1,6 @@
 /** The examples of a mixture as rows of instruct.arrow, with a count of what went into it. */
 import { DataError } from '../errors.ts';
+import { type Message, messagesText } from '../message.ts';
 import { bool, float64, int32, type Row, utf8 } from '../tables/columns.ts';
 import { renderFewShot } from '../tasks/few-shot.ts';
 import type { HeldOutTask } from '../tasks/hold-out.ts';
@@ -80,8 +81,8 @@ export function renderMixture(
 
 function renderItem(item: MixtureItem, tokenizer: Tokenizer, { maxLength, overlong }: Fit): InstructRow | null {
   const { part, task, row, template } = item;
-  const size = ({ history, prompt, target }: Rendered): number =>
-    encodePrompt(prompt, tokenizer, history).length + encodeTarget(target ?? '', tokenizer).length + 1;
+  const size = ({ messages, target }: Rendered): number =>
+    encodePrompt(messages, tokenizer).length + encodeTarget(target ?? '', tokenizer).length + 1;
   const { rendered, shots } = renderFewShot(
     task.templates,
     template,
@@ -89,9 +90,10 @@ function renderItem(item: MixtureItem, tokenizer: Tokenizer, { maxLength, overlo
     item.shots,
     (each) => size(each) <= maxLength,
   );
-  const { history, prompt, options } = rendered;
+  const { messages, options } = rendered;
   const target = rendered.target ?? '';
-  const encoded = encodeExample({ history, prompt, target }, tokenizer, { maxLength, overlong, where: row.where });
+  const whole: Message[] = [...messages, { role: 'assistant', content: target }];
+  const encoded = encodeExample({ messages: whole }, tokenizer, { maxLength, overlong, where: row.where });
   if (encoded === null) return null;
   return {
     input_ids: encoded.ids,
@@ -104,7 +106,7 @@ function renderItem(item: MixtureItem, tokenizer: Tokenizer, { maxLength, overlo
     shots,
     row_id: row.id,
     split: row.split,
-    prompt: [...history.map((turn) => `${turn.prompt}\n ${turn.target}`), prompt].join('\n'),
+    prompt: messagesText(messages),
     target,
     options,
     cut_tokens: encoded.cutTokens,

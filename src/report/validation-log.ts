@@ -1,6 +1,7 @@
 /** What stages that tune language models measure on validation rows, and the answers they write down. */
 
 import type { ValidationResult } from '../evaluation/validation.ts';
+import { messagesText } from '../message.ts';
 import type { RunFolder } from '../run/run-folder.ts';
 import { openSamples, sampleColumns } from '../run/samples.ts';
 import { bool, utf8 } from '../tables/columns.ts';
@@ -50,8 +51,8 @@ export function openValidationLog(
     measure: async (step) => {
       const { answers, ...scores } = measure();
       for (const { item, prediction, correct } of answers) {
-        const { task, template, prompt, answer: target } = item;
-        await samples.add({ step, task, template, prompt, target, prediction, correct });
+        const { task, template, messages, answer: target } = item;
+        await samples.add({ step, task, template, prompt: messagesText(messages), target, prediction, correct });
       }
       return scores;
     },

@@ -1,5 +1,6 @@
 /** Few-shot prompts: solved examples of the same task as text in front of a prompt, as many as fit. */
 import { DataError } from '../errors.ts';
+import { messagesText, userSays } from '../message.ts';
 import type { JsonLine } from '../tables/jsonl.ts';
 import { type Rendered, renderTemplate } from './template.ts';
 import type { Template, TemplateFile } from './template-file.ts';
@@ -36,15 +37,16 @@ export function renderFewShot(
   const fill = (pattern: string, text: string): string => pattern.replace(/\{\w+\}/, () => text);
   const solved = shots.map((shot) => {
     const example = renderTemplate(file, template, shot);
-    if (example.target !== null) return fill(input, example.prompt) + between + fill(target, example.target);
+    if (example.target !== null)
+      return fill(input, messagesText(example.messages)) + between + fill(target, example.target);
     throw new DataError(`${shot.where}: a row without answer; expected solved rows for few-shot prompts. Draw others.`);
   });
   // What stands between a prompt and its answer also ends the last prompt, for the model to go on from. The line break
   // and space at its end are those that every target starts with anyway.
-  const asked = (fill(input, plain.prompt) + between + fill(target, '')).trimEnd();
+  const asked = (fill(input, messagesText(plain.messages)) + between + fill(target, '')).trimEnd();
   for (let count = solved.length; count > 0; count--) {
     const prompt = [...solved.slice(0, count), asked].join(separator).trimStart();
-    const rendered = { ...plain, prompt };
+    const rendered = { ...plain, messages: userSays(prompt) };
     if (fits(rendered)) return { rendered, shots: count };
   }
   return { rendered: plain, shots: 0 };

@@ -1,19 +1,13 @@
 /** Rendering templates: a row's fields into a prompt, a target and the options to choose from. */
 import { DataError } from '../errors.ts';
+import type { Message } from '../message.ts';
 import type { JsonLine } from '../tables/jsonl.ts';
 import type { Template, TemplateFile } from './template-file.ts';
 
-/** One exchange: what is said to the model, and what it answers. */
-export interface Turn {
-  readonly prompt: string;
-  readonly target: string;
-}
-
 /** A rendered row; texts are without white space at their ends. */
 export interface Rendered {
-  /** Earlier turns of a dialogue, which are learned too; empty for everything else. */
-  readonly history: readonly Turn[];
-  readonly prompt: string;
+  /** The conversation up to the question: the user's message alone; for a dialogue earlier turns, whose answers are learned too. */
+  readonly messages: readonly Message[];
   /** What the model should write; null for rows that are prompts only. */
   readonly target: string | null;
   /** The bare right answer in the template's wording; it differs from `target` in a chain of thought. */
@@ -83,17 +77,18 @@ export function renderTemplate(file: TemplateFile, template: Template, row: Json
     );
   };
   const last = template.turns.at(-1) ?? { input: '', target: '' };
-  const history = template.turns.slice(0, -1).map(({ input, target }): Turn => {
-    return { prompt: render(input, 'prompt'), target: render(target, 'target') };
-  });
-  const prompt = render(last.input, 'prompt');
+  const earlier = template.turns.slice(0, -1).flatMap(({ input, target }): Message[] => [
+    { role: 'user', content: render(input, 'prompt') },
+    { role: 'assistant', content: render(target, 'target') },
+  ]);
+  const messages: readonly Message[] = [...earlier, { role: 'user', content: render(last.input, 'prompt') }];
   const isInverted = template.kind === 'inverted';
-  if (isPromptOnly(file, row) && !isInverted) return { history, prompt, target: null, answer: null, options };
+  if (isPromptOnly(file, row) && !isInverted) return { messages, target: null, answer: null, options };
   const target = render(last.target, 'target');
-  if (isInverted) return { history, prompt, target, answer: target, options: [] };
+  if (isInverted) return { messages, target, answer: target, options: [] };
   const answer = fieldText(file, template, row, file.answer.column).trim();
   checkAnswer(file, template, row, { target, answer, options });
-  return { history, prompt, target, answer, options };
+  return { messages, target, answer, options };
 }
 
 /** The text of a field; that of the answer in the template's wording. */

@@ -1,14 +1,9 @@
 /** Conversations as ids with a mask of what the assistant wrote, in the format of a model's own chat template. */
 import type { TokenSequence } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
+import { type Message, userSays } from '../message.ts';
 import type { ChatMessage, RenderChat } from './chat-template.ts';
 import type { RenderedEncoder } from './rendered-text.ts';
-
-/** An earlier exchange. */
-export interface ChatTurn {
-  readonly prompt: string;
-  readonly target: string;
-}
 
 /** How a chat model speaks. */
 export interface ChatFormat {
@@ -19,13 +14,13 @@ export interface ChatFormat {
    * @param where names the example in errors
    * @throws DataError where a message holds a special token's text, or the template rewrites earlier turns
    */
-  prompt(history: readonly ChatTurn[], prompt: string, where?: string): TokenSequence;
+  prompt(messages: readonly Message[], where?: string): TokenSequence;
   /**
    * The ids of `prompt` where the template writes the earlier turns as they are; where it rewrites them (Qwen3 takes the
    * thinking out of earlier answers) what it makes of them: to be answered, not learned.
    * @throws DataError where a message holds a special token's text
    */
-  ask(history: readonly ChatTurn[], prompt: string, where?: string): Int32Array;
+  ask(messages: readonly Message[], where?: string): Int32Array;
   /** Ids of an answer, without the token that ends it. */
   target(text: string, where?: string): Int32Array;
   /** The answer in decoded text, or in a beginning of it: without what the template writes around it. */
@@ -49,7 +44,8 @@ interface Around {
   readonly marks: readonly string[];
 }
 
-const PROBE = { prompt: 'plumbline-question', target: 'plumbline-answer' };
+const QUESTION = 'plumbline-question';
+const PROBE = { prompt: QUESTION, messages: userSays(QUESTION), target: 'plumbline-answer' };
 
 /**
  * The format of a template. Each answer is tokenized apart from what stands before it, so that the mask is exact and
@@ -57,33 +53,32 @@ const PROBE = { prompt: 'plumbline-question', target: 'plumbline-answer' };
  * @param where names the tokenizer in errors
  * @throws DataError where the template does not end an assistant's text with a token of its own
  */
-export function chatFormat(render: RenderChat, encoder: RenderedEncoder, where: string): ChatFormat {
-  const asked = render(messagesOf([], PROBE.prompt), true);
+export function chatFormat(template: RenderChat, encoder: RenderedEncoder, where: string): ChatFormat {
+  const render: Render = (messages, ask) => template(messages.map(asTemplatesKnow), ask);
+  const asked = render(PROBE.messages, true);
   const around = probe(render, encoder, asked, where);
   // Decoding leaves special tokens out.
   const [before, after] = [encoder.plain(around.before), encoder.plain(around.after)];
-  const refuse = (messages: readonly Said[], at: string): void => refuseSpecial(messages, encoder, around.marks, at);
+  const refuse = (messages: readonly Message[], at: string): void => refuseSpecial(messages, encoder, around.marks, at);
   return {
     endId: around.endId,
     after,
     target: (text, at = where) => {
-      const message: Said = { role: 'assistant', content: text };
+      const message: Message = { role: 'assistant', content: text };
       refuse([message], at);
-      const whole = render([...messagesOf([], PROBE.prompt), message], false);
+      const whole = render([...PROBE.messages, message], false);
       const opened = asked + around.header;
       const end = whole.indexOf(around.endText, opened.length);
       if (!whole.startsWith(opened) || end === -1) throw notAppended(at, 'the answer');
       return Int32Array.from(encoder.encode(whole.slice(opened.length, end), opened));
     },
-    prompt: (history, prompt, at = where) => {
-      const messages = messagesOf(history, prompt);
+    prompt: (messages, at = where) => {
       refuse(messages, at);
       const pieces = piecesOf(render, messages, around, at);
       if (pieces instanceof DataError) throw pieces;
       return joined(encoder, pieces);
     },
-    ask: (history, prompt, at = where) => {
-      const messages = messagesOf(history, prompt);
+    ask: (messages, at = where) => {
       refuse(messages, at);
       const pieces = piecesOf(render, messages, around, at);
       const isRewritten = pieces instanceof DataError;
@@ -101,22 +96,16 @@ export function chatFormat(render: RenderChat, encoder: RenderedEncoder, where: 
   };
 }
 
-/** A message whose content is text. */
-interface Said extends ChatMessage {
-  readonly content: string;
-}
+type Render = (messages: readonly Message[], ask: boolean) => string;
 
-function messagesOf(history: readonly ChatTurn[], prompt: string): Said[] {
-  const turns = history.flatMap((turn): Said[] => [
-    { role: 'user', content: turn.prompt },
-    { role: 'assistant', content: turn.target },
-  ]);
-  return [...turns, { role: 'user', content: prompt }];
+/** A message under the keys that templates read. */
+function asTemplatesKnow({ role, content }: Message): ChatMessage {
+  return { role, content };
 }
 
 /** A token that opens or ends a turn would, within a message, start a turn that is not in the conversation. */
 function refuseSpecial(
-  messages: readonly Said[],
+  messages: readonly Message[],
   encoder: RenderedEncoder,
   marks: readonly string[],
   where: string,
@@ -133,9 +122,9 @@ function refuseSpecial(
 }
 
 /** One question and answer through the template: what stands around the answer, and what ends it. */
-function probe(render: RenderChat, encoder: RenderedEncoder, asked: string, where: string): Around {
-  const answer: Said = { role: 'assistant', content: PROBE.target };
-  const whole = render([...messagesOf([], PROBE.prompt), answer], false);
+function probe(render: Render, encoder: RenderedEncoder, asked: string, where: string): Around {
+  const answer: Message = { role: 'assistant', content: PROBE.target };
+  const whole = render([...PROBE.messages, answer], false);
   if (!whole.startsWith(asked)) throw notAppended(where, 'the answer');
   const written = whole.slice(asked.length);
   const at = written.indexOf(PROBE.target);
@@ -163,8 +152,8 @@ function probe(render: RenderChat, encoder: RenderedEncoder, asked: string, wher
 }
 
 /** True where `add_generation_prompt` writes something; a text that stands only where nothing is asked is none. */
-function isPrompted(render: RenderChat, asked: string): boolean {
-  return !render(messagesOf([], PROBE.prompt), false).startsWith(asked);
+function isPrompted(render: Render, asked: string): boolean {
+  return !render(PROBE.messages, false).startsWith(asked);
 }
 
 function notAppended(where: string, what: string): DataError {
@@ -184,15 +173,15 @@ interface Piece {
  * to throw where it cannot be cut.
  */
 function piecesOf(
-  render: RenderChat,
-  messages: readonly Said[],
+  render: Render,
+  messages: readonly Message[],
   { header, endText }: Around,
   where: string,
 ): Piece[] | DataError {
   const whole = render(messages, true) + header;
   const pieces: Piece[] = [];
   let at = 0;
-  for (const [i, { role, content }] of messages.entries()) {
+  for (const [i, { role, content, learned = true }] of messages.entries()) {
     if (role !== 'assistant') continue;
     const prefix = render(messages.slice(0, i), true) + header;
     const stop = whole.indexOf(endText, prefix.length) + endText.length;
@@ -204,7 +193,7 @@ function piecesOf(
           'and the token that ends it. Bring the row into the form that the template writes.',
       );
     }
-    pieces.push({ text: whole.slice(at, prefix.length), isLearned: false }, { text: written, isLearned: true });
+    pieces.push({ text: whole.slice(at, prefix.length), isLearned: false }, { text: written, isLearned: learned });
     at = stop;
   }
   return [...pieces, { text: whole.slice(at), isLearned: false }];

@@ -1,4 +1,5 @@
 /** Streamed answers against `generate`, which draws the same tokens. */
+
 import { beforeAll, describe, expect, it } from 'vitest';
 import { decodeSteps } from '../../src/decoding/decode-steps.ts';
 import { generate } from '../../src/decoding/generate.ts';
@@ -9,12 +10,13 @@ import type { Model } from '../../src/model/model.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
 import { byteModel, trainedByteModel } from '../evaluation/byte-model.ts';
+import { talk } from '../helpers/messages.ts';
 import { useLane } from '../helpers/use-lane.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
 const tokenizer = byteTokenizer();
-const prompts = ['hello', 'what is it?', 'x'].map((text) => encodePrompt(text, tokenizer));
+const prompts = ['hello', 'what is it?', 'x'].map((text) => encodePrompt(talk(text), tokenizer));
 const options: StreamOptions = { temperature: 1, topK: 0, topP: 1, maxNewTokens: 12, stops: [] };
 const rows = [
   { prompt: 'sky', target: 'blue, not green' },
@@ -42,7 +44,7 @@ function collect(model: Model, asked: readonly Int32Array[], how: StreamOptions,
 }
 const ask = (prompt: string, how: Partial<StreamOptions> = {}): StreamedAnswer => {
   const settings = { ...options, temperature: 0, maxNewTokens: 24, ...how };
-  return collect(trained, [encodePrompt(prompt, tokenizer)], settings).answers[0]!;
+  return collect(trained, [encodePrompt(talk(prompt), tokenizer)], settings).answers[0]!;
 };
 
 describe('streamAnswers', () => {
@@ -72,7 +74,7 @@ describe('streamAnswers', () => {
     expect(answer.ids.at(-1)).toBe(comma);
     const stop = { padId: tokenizer.padId, eosId: tokenizer.eosId, stopIds: [comma] };
     const settings = { ...options, temperature: 0, batchSize: 1 };
-    const [response] = generate(trained, [encodePrompt('sky', tokenizer)], settings, stop, seededRandom(1));
+    const [response] = generate(trained, [encodePrompt(talk('sky'), tokenizer)], settings, stop, seededRandom(1));
     expect(response).toMatchObject({ ended: true, ids: Int32Array.from(answer.ids) });
   });
 
@@ -81,7 +83,7 @@ describe('streamAnswers', () => {
   });
 
   it('goes on with the other rows when one is stopped by a text', () => {
-    const asked = rows.map(({ prompt }) => encodePrompt(prompt, tokenizer));
+    const asked = rows.map(({ prompt }) => encodePrompt(talk(prompt), tokenizer));
     const { answers } = collect(trained, asked, { ...options, temperature: 0, maxNewTokens: 24, stops: ['ee'] });
     expect(answers.map(({ text }) => text)).toEqual(['blue, not gr', 'd']);
     const other = collect(trained, asked, { ...options, temperature: 0, maxNewTokens: 24, stops: ['not'] });

@@ -8,6 +8,7 @@ import type { Judge } from '../../src/evaluation/judge.ts';
 import { decodeResponse, encodePrompt } from '../../src/examples/instruction.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
+import { talk } from '../helpers/messages.ts';
 import '../helpers/allclose.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
@@ -24,7 +25,7 @@ const judgeOf = (i: number): Judge => ({
   }),
 });
 const prompts: ChatPrompt[] = ['What?', 'How much is a hat?', 'Hm', 'Who asks?', 'And now?'].map((prompt, i) => ({
-  ...{ id: `p${i}`, prompt, promptIds: encodePrompt(prompt, tokenizer) },
+  ...{ id: `p${i}`, prompt, promptIds: encodePrompt(talk(prompt), tokenizer) },
   judge: i === 4 ? null : judgeOf(i),
 }));
 const options = { temperature: 0.7, topK: 0, topP: 1, maxNewTokens: 6, batchSize: 2 };

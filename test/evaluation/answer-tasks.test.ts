@@ -17,6 +17,7 @@ import type { TaskItem } from '../../src/evaluation/task-items.ts';
 import { decodeResponse, encodePrompt } from '../../src/examples/instruction.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
+import { talk } from '../helpers/messages.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
@@ -87,7 +88,7 @@ describe('checkLengths', () => {
   it.each([
     ['the longest option with its space and EOS', item(prompt, 'no', { options: ['yes', 'no'] }), 12 + 5],
     ['a free text with its space, EOS and one to spare', item(prompt, 'abc'), 12 + 6],
-    ['the earlier turns', item(prompt, 'no', { options: ['no'], history: [{ prompt: 'a', target: 'b' }] }), 12 + 4 + 5],
+    ['the earlier turns', item('', 'no', { options: ['no'], messages: talk('a', 'b', prompt) }), 12 + 4 + 5],
   ])('leaves room for %s', (_, asked, tokens) => {
     expect(fits([asked], tokens)).toBe(true);
     expect(fits([asked], tokens - 1)).toBe(false);
@@ -222,7 +223,7 @@ describe.each(lanesToTest())('answerTasks on the %s lane', (lane) => {
     const options: AnswerOptions = { ...plainAnswers, chains, random: seededRandom(4) };
     const answers = answerTasks(model, tokenizer, items, options);
     const random = seededRandom(4);
-    const prompts = items.map(({ prompt }) => encodePrompt(prompt, tokenizer));
+    const prompts = items.map(({ messages }) => encodePrompt(messages, tokenizer));
     const sampling = { temperature: 0.2, topK: 0, topP: 1, maxNewTokens: 3, batchSize: 32 };
     const drawn = Array.from({ length: 5 }, () =>
       generate(model, prompts, sampling, tokenizer, random).map(({ ids }) => decodeResponse(ids, tokenizer)),

@@ -11,6 +11,7 @@ import { modelFrom, newModel } from '../../src/model/model.ts';
 import { nextToken } from '../../src/objectives/next-token.ts';
 import { seededRandom } from '../../src/random.ts';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { talk } from '../helpers/messages.ts';
 import { tinyValues } from '../model/tiny-model.ts';
 
 const dimensions = llamaStyle({ vocab: 259, context: 64, layers: 2, heads: 2, dModel: 32 });
@@ -31,7 +32,7 @@ export async function trainedByteModel(
   });
   const fit = { maxLength: 64, overlong: 'error', where: 'test' } as const;
   const packed = packSequences(
-    rows.map((row) => encodeExample(row, tokenizer, fit)!),
+    rows.map(({ prompt, target }) => encodeExample({ messages: talk(prompt, target) }, tokenizer, fit)!),
     64,
     tokenizer.padId,
   );

@@ -8,6 +8,7 @@ import type { Judge } from '../../src/evaluation/judge.ts';
 import { encodePrompt } from '../../src/examples/instruction.ts';
 import type { Task, TaskRow } from '../../src/tasks/tasks.ts';
 import { loadTasks } from '../../src/tasks/tasks.ts';
+import { talk } from '../helpers/messages.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
@@ -65,7 +66,7 @@ describe('taskPrompts', () => {
       ['bb', 'Ada asks: How is bb?'],
       ['c', 'How is c?'],
     ]);
-    expect(prompts[1]!.promptIds).toEqual(encodePrompt('Ada asks: How is bb?', tokenizer));
+    expect(prompts[1]!.promptIds).toEqual(encodePrompt(talk('Ada asks: How is bb?'), tokenizer));
     expect(prompts.map(({ judge }) => judge.score('1').total)).toEqual([1, 0, 1]);
     expect(prompts.map(({ judge }) => judge.score('2').total)).toEqual([0, 1, 0]);
   });

@@ -65,7 +65,7 @@ describe('questionSets', () => {
       const ask = (context: number): QuestionSet[] =>
         questionSets(own, undefined, { ...options, shots: [2], room: { context, chain: 1 } }, tokenizer);
       const plain = questionSets(own, undefined, options, tokenizer)[0]!.items;
-      const longest = Math.max(...plain.map(({ prompt }) => encodePrompt(prompt, tokenizer).length));
+      const longest = Math.max(...plain.map(({ messages }) => encodePrompt(messages, tokenizer).length));
       const counts = new Set<number>();
       for (let context = longest + 10; context < 5 * longest; context++) {
         const { items } = ask(context)[0]!;

@@ -8,6 +8,7 @@ import type { Model } from '../../src/model/model.ts';
 import { disposeModel, modelWeights } from '../../src/model/model.ts';
 import { ownedParameters } from '../../src/tensor/parameters.ts';
 import { tf } from '../../src/tensor/tf.ts';
+import { talk } from '../helpers/messages.ts';
 import '../helpers/allclose.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
@@ -70,14 +71,16 @@ describe.each(lanesToTest())('scoreOptions on the %s lane', (lane) => {
     const items = [
       item('Ada', 'baker', { options: ['baker', 'a miller', 'x'] }),
       item('Who is Bo?', 'no', { options: ['yes', 'no', 'naïve 🌾'] }),
-      item('So?', 'no', { options: ['no', 'yes'], history: [{ prompt: 'Hm', target: 'ah' }] }),
+      item('', 'no', { options: ['no', 'yes'], messages: talk('Hm', 'ah', 'So?') }),
     ];
     const bytes = (text: string): number[] => [...tokenizer.encode(text)];
     const { bosId, eosId } = tokenizer;
     scoreOptions(model, tokenizer, items).forEach((scores, i) => {
-      const { prompt, history, options } = items[i]!;
-      const turns = history.flatMap((turn) => [...bytes(`${turn.prompt}\n ${turn.target}`), eosId]);
-      const before = [bosId!, ...turns, ...bytes(`${prompt}\n`)];
+      const { messages, options } = items[i]!;
+      const turns = messages.flatMap(({ role, content }) =>
+        role === 'user' ? bytes(`${content}\n`) : [...bytes(` ${content}`), eosId],
+      );
+      const before = [bosId!, ...turns];
       const nothing = [bosId!, ...bytes('\n')];
       const own = options.map((option) => [...bytes(` ${option}`), eosId]);
       const sums = own.map((ids) => slowLogProb(model, [...before, ...ids], before.length));

@@ -1,9 +1,11 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ItemChoice } from '../../src/evaluation/task-items.ts';
 import { taskItems } from '../../src/evaluation/task-items.ts';
+import { type Message, messagesText } from '../../src/message.ts';
 import { seededRandom } from '../../src/random.ts';
 import type { Task } from '../../src/tasks/tasks.ts';
 import { loadTasks } from '../../src/tasks/tasks.ts';
+import { talk } from '../helpers/messages.ts';
 import { rowsJsonl, sampleFolder, templateYaml } from '../tasks/sample-task.ts';
 
 function tasks(yaml?: string, rows?: string): Task[] {
@@ -42,7 +44,7 @@ const chainRows = rowsJsonl.replaceAll('"name"', '"why":"Flour.","name"');
 describe('taskItems', () => {
   it('renders rows of the split with the templates that are used', () => {
     const items = taskItems(tasks(), choice());
-    expect(items.map(({ prompt }) => prompt).sort()).toEqual([
+    expect(items.map(({ messages }) => messagesText(messages)).sort()).toEqual([
       "What is Ada's trade?\nOPTIONS:\n- baker\n- miller",
       "What is Bo's trade?\nOPTIONS:\n- baker\n- miller",
     ]);
@@ -55,14 +57,16 @@ describe('taskItems', () => {
         kind: 'direct',
         rowId: 'a',
       },
-      ...{ shots: 0, history: [], prompt: "What is Ada's trade?\nOPTIONS:\n- baker\n- miller", target: 'baker' },
+      ...{ shots: 0, messages: talk("What is Ada's trade?\nOPTIONS:\n- baker\n- miller"), target: 'baker' },
       ...{ answer: 'baker', options: ['baker', 'miller'], answerPattern: expect.any(String) },
     });
   });
 
   it('takes other templates and another split where asked', () => {
     const items = taskItems(tasks(), choice({ split: 'test', uses: (_, { split }) => split === 'unseen' }));
-    expect(items.map(({ prompt, template }) => [prompt, template])).toEqual([['Cy works as a', 'other']]);
+    expect(items.map(({ messages, template }) => [messagesText(messages), template])).toEqual([
+      ['Cy works as a', 'other'],
+    ]);
   });
 
   it('gives each row one template in turn, or all of them', () => {
@@ -81,7 +85,7 @@ describe('taskItems', () => {
     const one = (seed: number) => taskItems(own, choice({ rowsPerTask: 1, random: seededRandom(seed) }));
     expect(one(1).length).toBe(1);
     expect(one(1)).toEqual(one(1));
-    const prompts = new Set(Array.from({ length: 20 }, (_, seed) => one(seed)[0]!.prompt));
+    const prompts = new Set(Array.from({ length: 20 }, (_, seed) => one(seed)[0]!.messages[0]!.content));
     expect(prompts.size).toBe(2);
   });
 
@@ -116,12 +120,12 @@ describe('taskItems', () => {
 describe('taskItems with solved examples', () => {
   const rows = [...people('train', 6), ...people('test', 4)].join('\n');
   const two = { split: 'test', shots: 2, uses: isDirect };
-  const names = (prompt: string): string[] => prompt.match(/(train|test)\d/g) ?? [];
+  const names = (messages: readonly Message[]): string[] => messagesText(messages).match(/(train|test)\d/g) ?? [];
 
   it('draws different train rows, and asks for the row itself last', () => {
-    for (const { prompt, rowId, shots } of taskItems(tasks(undefined, rows), choice(two))) {
+    for (const { messages, rowId, shots } of taskItems(tasks(undefined, rows), choice(two))) {
       expect(shots).toBe(2);
-      const [first, second, asked] = names(prompt);
+      const [first, second, asked] = names(messages);
       expect(asked).toBe(rowId);
       expect(first).toMatch(/^train/);
       expect(second).toMatch(/^train/);
@@ -133,16 +137,16 @@ describe('taskItems with solved examples', () => {
     const own = tasks(undefined, people('train', 3).join('\n'));
     const items = taskItems(own, choice({ shots: 3 }));
     expect(items.map(({ shots }) => shots)).toEqual([2, 2, 2]);
-    for (const { prompt } of items) expect(new Set(names(prompt)).size).toBe(3);
+    for (const { messages } of items) expect(new Set(names(messages)).size).toBe(3);
   });
 
   it('drops examples that do not fit, and says how many are left', () => {
-    const long = taskItems(tasks(undefined, rows), choice(two))[0]!.prompt.length;
+    const long = taskItems(tasks(undefined, rows), choice(two))[0]!.messages[0]!.content.length;
     const asked = taskItems(
       tasks(undefined, rows),
-      choice({ ...two, fits: ({ prompt }) => prompt.length < long - 20 }),
+      choice({ ...two, fits: ({ messages }) => messagesText(messages).length < long - 20 }),
     );
-    expect(asked.map(({ shots, prompt }) => [shots, names(prompt).length])).toContainEqual([1, 2]);
+    expect(asked.map(({ shots, messages }) => [shots, names(messages).length])).toContainEqual([1, 2]);
     const none = taskItems(tasks(undefined, rows), choice({ ...two, fits: () => false }));
     expect(none).toEqual(taskItems(tasks(undefined, rows), choice({ ...two, shots: 0 })));
   });
@@ -163,7 +167,7 @@ describe('taskItems with solved examples', () => {
   it('shows the same examples to every template of a row', () => {
     for (const templates of [0, 2, 4, 6]) {
       const items = taskItems(tasks(undefined, rows), choice({ ...two, templates: 'all' }));
-      expect(names(items[templates]!.prompt)).toEqual(names(items[templates + 1]!.prompt));
+      expect(names(items[templates]!.messages)).toEqual(names(items[templates + 1]!.messages));
     }
   });
 
@@ -177,8 +181,8 @@ describe('taskItems with solved examples', () => {
     const own = tasks(dialogue, rows);
     const items = taskItems(own, choice({ ...two, uses: (_, { kind }) => kind === 'dialogue' }));
     expect(items).toHaveLength(4);
-    for (const { shots, history, prompt, rowId } of items) {
-      expect([shots, prompt, history]).toEqual([0, `And ${rowId}?`, [{ prompt: 'Who?', target: rowId }]]);
+    for (const { shots, messages, rowId } of items) {
+      expect([shots, messages]).toEqual([0, talk('Who?', rowId, `And ${rowId}?`)]);
     }
   });
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeExample, encodePrompt } from '../../src/examples/instruction.ts';
+import { talk } from '../helpers/messages.ts';
 import { byteTokenizer, trainedTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
 const bytes = byteTokenizer();
@@ -9,7 +10,7 @@ const options = { maxLength: 64, overlong: 'error' as const, where: 'rows.jsonl:
 
 describe('encodeExample', () => {
   it('puts BOS, prompt and line break before target and EOS, and learns the latter', () => {
-    const example = encodeExample({ prompt: 'a', target: 'b' }, bytes, options);
+    const example = encodeExample({ messages: talk('a', 'b') }, bytes, options);
     expect([...example!.ids]).toEqual([1, id('a'), id('\n'), id(' '), id('b'), 2]);
     expect([...example!.learned]).toEqual([0, 0, 0, 1, 1, 1]);
   });
@@ -20,7 +21,7 @@ describe('encodeExample', () => {
     fc.assert(
       fc.property(text, text, (prompt, target) => {
         fc.pre(target !== '');
-        const { ids: inputIds, learned: lossMask } = encodeExample({ prompt, target }, merged, {
+        const { ids: inputIds, learned: lossMask } = encodeExample({ messages: talk(prompt, target) }, merged, {
           ...options,
           maxLength: 999,
         })!;
@@ -28,7 +29,7 @@ describe('encodeExample', () => {
         const given = inputIds.filter((_, i) => lossMask[i] === 0);
         expect(learned.at(-1)).toBe(merged.eosId);
         expect(merged.decode(learned)).toBe(` ${target}`);
-        expect(given).toEqual(encodePrompt(prompt, merged));
+        expect(given).toEqual(encodePrompt(talk(prompt), merged));
         expect(merged.decode(given)).toBe(`${prompt}\n`);
       }),
       { seed: 1 },
@@ -38,33 +39,39 @@ describe('encodeExample', () => {
   it('has the same ids at the boundary as generation sees, even where a token could span it', () => {
     const merged = trainedTokenizer(['x\n\n\ny', 'x\n\n\ny'], 270); // "\n\n" is one token here
     expect(merged.encode('x\n\n\ny').length).toBeLessThan(merged.encode('x\n').length + merged.encode('\n\ny').length);
-    const { ids: inputIds } = encodeExample({ prompt: 'x', target: '\n\ny' }, merged, options)!;
-    const promptIds = encodePrompt('x', merged);
+    const { ids: inputIds } = encodeExample({ messages: talk('x', '\n\ny') }, merged, options)!;
+    const promptIds = encodePrompt(talk('x'), merged);
     expect([...inputIds.subarray(0, promptIds.length)]).toEqual([...promptIds]);
   });
 
   it('needs no BOS', () => {
-    const { ids: inputIds } = encodeExample({ prompt: 'a', target: 'b' }, { ...bytes, bosId: null }, options)!;
+    const { ids: inputIds } = encodeExample({ messages: talk('a', 'b') }, { ...bytes, bosId: null }, options)!;
     expect([...inputIds]).toEqual([id('a'), id('\n'), id(' '), id('b'), 2]);
   });
 
   it('writes earlier turns of a dialogue in the same way, each with EOS, and learns all responses', () => {
-    const history = [{ prompt: 'a', target: 'b' }];
-    const { ids: inputIds, learned: lossMask } = encodeExample({ history, prompt: 'c', target: 'd' }, bytes, options)!;
+    const { ids: inputIds, learned: lossMask } = encodeExample({ messages: talk('a', 'b', 'c', 'd') }, bytes, options)!;
     expect([...inputIds]).toEqual([1, ...bytes.encode('a\n b'), 2, ...bytes.encode('c\n d'), 2]);
     expect([...lossMask]).toEqual([0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1]);
-    expect([...inputIds.subarray(0, 8)]).toEqual([...encodePrompt('c', bytes, history)]);
+    expect([...inputIds.subarray(0, 8)]).toEqual([...encodePrompt(talk('a', 'b', 'c'), bytes)]);
   });
 
   it('cuts the first turns of a dialogue first, and never BOS, the last target or EOS', () => {
     const text = fc.string({ unit: fc.constantFrom('a', 'b', ' ', 'é'), minLength: 1, maxLength: 9 });
-    const turns = fc.array(fc.record({ prompt: text, target: text }), { maxLength: 3 });
+    const turns = fc.array(fc.tuple(text, text), { maxLength: 3 });
     fc.assert(
       fc.property(turns, text, text, fc.integer({ min: 4, max: 60 }), (history, prompt, target, maxLength) => {
-        const whole = encodeExample({ history, prompt, target }, bytes, { ...options, maxLength: 999 })!;
+        const whole = encodeExample({ messages: talk(...history.flat(), prompt, target) }, bytes, {
+          ...options,
+          maxLength: 999,
+        })!;
         const last = bytes.encode(` ${target}`).length + 1;
         fc.pre(whole.ids.length > maxLength && last + 1 <= maxLength);
-        const cut = encodeExample({ history, prompt, target }, bytes, { ...options, maxLength, overlong: 'left' })!;
+        const cut = encodeExample({ messages: talk(...history.flat(), prompt, target) }, bytes, {
+          ...options,
+          maxLength,
+          overlong: 'left',
+        })!;
         expect(cut.ids.length).toBe(maxLength);
         expect(cut.ids[0]).toBe(1);
         expect([...cut.ids.subarray(1)]).toEqual([...whole.ids.subarray(whole.ids.length - maxLength + 1)]);
@@ -77,7 +84,7 @@ describe('encodeExample', () => {
   });
 
   it('cuts the end of the target where that is asked for, says that EOS is gone, and leaves the prompt whole', () => {
-    const long = { prompt: 'ab', target: 'wxyz' }; // 1 + 3 + 5 + 1 = 10 tokens
+    const long = { messages: talk('ab', 'wxyz') }; // 1 + 3 + 5 + 1 = 10 tokens
     const cut = encodeExample(long, bytes, { ...options, maxLength: 7, overlong: 'right' })!;
     expect([...cut.ids]).toEqual([1, ...bytes.encode('ab\n wx')]);
     expect([...cut.learned]).toEqual([0, 0, 0, 0, 1, 1, 1]);
@@ -89,7 +96,7 @@ describe('encodeExample', () => {
   });
 
   it('drops, cuts the beginning of the prompt, or refuses what is too long', () => {
-    const long = { prompt: 'abcdef', target: 'yz' }; // 1 + 7 + 3 + 1 = 12 tokens: the target starts with a space
+    const long = { messages: talk('abcdef', 'yz') }; // 1 + 7 + 3 + 1 = 12 tokens: the target starts with a space
     expect(encodeExample(long, bytes, { ...options, maxLength: 12 })!.ids.length).toBe(12);
     expect(encodeExample(long, bytes, { ...options, maxLength: 11, overlong: 'drop' })).toBeNull();
     const cut = encodeExample(long, bytes, { ...options, maxLength: 8, overlong: 'left' })!;
@@ -104,7 +111,7 @@ describe('encodeExample', () => {
   });
 
   it('refuses an empty target', () => {
-    expect(() => encodeExample({ prompt: 'a', target: '' }, bytes, options)).toThrowErrorMatchingInlineSnapshot(
+    expect(() => encodeExample({ messages: talk('a', '') }, bytes, options)).toThrowErrorMatchingInlineSnapshot(
       `[DataError: rows.jsonl:3: the target is empty, so nothing would be learned; expected text. Mend or remove the row.]`,
     );
   });

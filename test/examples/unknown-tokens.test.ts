@@ -1,4 +1,5 @@
 /** Text that a vocabulary lacks: SentencePiece's unknown tokens are counted and said, and refused where they are many. */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { encodeExample } from '../../src/examples/instruction.ts';
 import { describeStatistics, type InstructRow, writeInstruct } from '../../src/examples/instruction-table.ts';
 import { createTokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { talk } from '../helpers/messages.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'unknown-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -32,7 +34,7 @@ const tokenizer = createTokenizer(
 
 function row(prompt: string, target: string): InstructRow {
   const options = { maxLength: 4000, overlong: 'error', where: 'here' } as const;
-  const encoded = encodeExample({ prompt, target }, tokenizer, options);
+  const encoded = encodeExample({ messages: talk(prompt, target) }, tokenizer, options);
   return {
     input_ids: encoded?.ids ?? new Int32Array(),
     loss_mask: encoded?.learned ?? new Int32Array(),

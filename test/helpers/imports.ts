@@ -3,7 +3,7 @@
 import { posix } from 'node:path';
 import ts from 'typescript';
 
-/** Which folders of src each folder of src may import, besides itself and errors.ts. Order: from the ground up. */
+/** Which folders of src each folder of src may import, besides itself and errors.ts (message and random are files). Order: from the ground up. */
 export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   files: [],
   jinja: [],
@@ -12,10 +12,10 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   lanes: ['files'],
   terminal: ['files', 'yaml'],
   batch: [],
-  tokenizer: ['batch', 'jinja', 'files', 'random'],
+  tokenizer: ['batch', 'jinja', 'files', 'message', 'random'],
   tables: ['files'],
-  tasks: ['tables', 'yaml', 'files', 'random'],
-  examples: ['tasks', 'tables', 'batch', 'tokenizer', 'files', 'random'],
+  tasks: ['tables', 'yaml', 'files', 'message', 'random'],
+  examples: ['tasks', 'tables', 'batch', 'tokenizer', 'files', 'message', 'random'],
   import: ['tables', 'yaml', 'files', 'random'],
   tensor: ['lanes', 'random'],
   graph: ['tensor'],
@@ -27,14 +27,14 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   alignment: ['decoding', 'objectives', 'execution', 'model', 'graph', 'batch', 'tensor', 'random'],
   evaluation: [
     ...['alignment', 'decoding', 'objectives', 'execution', 'model', 'checkpoint'],
-    ...['examples', 'tasks', 'tables', 'batch', 'tokenizer', 'tensor', 'files', 'random'],
+    ...['examples', 'tasks', 'tables', 'batch', 'tokenizer', 'tensor', 'files', 'message', 'random'],
   ],
   run: [
     ...['terminal', 'checkpoint', 'execution', 'model', 'graph', 'tensor', 'examples', 'tasks', 'tables', 'tokenizer'],
     ...['yaml', 'files', 'lanes', 'random'],
   ],
-  report: ['alignment', 'evaluation', 'run', 'examples', 'tables'],
-  worlds: ['run', 'evaluation', 'tasks', 'tokenizer', 'files', 'random'],
+  report: ['alignment', 'evaluation', 'run', 'examples', 'tables', 'message'],
+  worlds: ['run', 'evaluation', 'tasks', 'tokenizer', 'files', 'message', 'random'],
 };
 
 /** Where each third-party package may be imported: a folder ("src/tensor/") or a file. Tests may import anything. */
@@ -102,7 +102,7 @@ function forbiddenFile(file: string, module: string, files: ReadonlyMap<string, 
   if (targetTop !== 'src') return 'src imports only src';
   const [folder, targetFolder] = [folderOf(file), folderOf(target)];
   if (folder === targetFolder || targetFolder === 'errors') return undefined;
-  if (folder === 'errors' || folder === 'random') return 'this file imports nothing';
+  if (folder === 'errors' || folder === 'message' || folder === 'random') return 'this file imports nothing';
   const allowed = MAY_IMPORT[folder];
   if (allowed === undefined) return `src/${folder} is not in the table of imports`;
   return allowed.includes(targetFolder) ? undefined : `src/${folder} may import ${['errors', ...allowed].join(', ')}`;

@@ -6,6 +6,7 @@ import { writeModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { encodePrompt, encodeTarget } from '../../src/examples/instruction.ts';
 import type { PreferenceRow } from '../../src/examples/preference.ts';
 import { writePreferences } from '../../src/examples/preference.ts';
+import { userSays } from '../../src/message.ts';
 import type { StyleSizes } from '../../src/model/dimensions.ts';
 import { gpt2Style, llamaStyle } from '../../src/model/dimensions.ts';
 import { disposeModel, newModel } from '../../src/model/model.ts';
@@ -120,7 +121,7 @@ export function tinyPairs(world: Pick<TinyWorld, 'tables'>, tokenizer: Tokenizer
   const lines = readFileSync(join(world.tables, 'chat.jsonl'), 'utf8').split('\n');
   const rows = lines.map((line) => JSON.parse(line) as ChatRow).filter(({ split }) => split === 'train');
   return rows.map(({ prompt, response = '' }, index) => {
-    const promptIds = encodePrompt(prompt, tokenizer);
+    const promptIds = encodePrompt(userSays(prompt), tokenizer);
     const rejected = index % 2 === 0 ? 'No.' : 'I do not know. Go away.';
     const whole = (text: string): Int32Array =>
       Int32Array.of(...promptIds, ...encodeTarget(text, tokenizer), tokenizer.eosId);

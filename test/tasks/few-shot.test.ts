@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { messagesText } from '../../src/message.ts';
 import { renderFewShot } from '../../src/tasks/few-shot.ts';
 import { type Rendered, renderTemplate } from '../../src/tasks/template.ts';
 import { loadTemplateFile } from '../../src/tasks/template-file.ts';
+import { talk } from '../helpers/messages.ts';
 import { sampleFolder } from './sample-task.ts';
 
 const folder = sampleFolder();
@@ -32,6 +34,7 @@ const line = (sum: string, result: string, why = 'So.', split = 'train') => ({
 const asked = line('1 + 2', '3');
 const shots = [line('2 + 2', '4'), line('3 + 5', '8', 'It is 8.'), line('4 + 5', '9')];
 const any = () => true;
+const promptOf = ({ messages }: Rendered): string => messagesText(messages);
 const render = (file: ReturnType<typeof load>, template: number, count: number, fits: (r: Rendered) => boolean = any) =>
   renderFewShot(file, file.templates[template]!, asked, shots.slice(0, count), fits);
 
@@ -39,8 +42,7 @@ describe('renderFewShot', () => {
   it('puts solved examples before the prompt as a target follows its prompt: a line break and a space between', () => {
     expect(render(load(), 0, 2)).toEqual({
       rendered: {
-        history: [],
-        prompt: 'What is 2 + 2?\n 4\n\nWhat is 3 + 5?\n 8\n\nWhat is 1 + 2?',
+        messages: talk('What is 2 + 2?\n 4\n\nWhat is 3 + 5?\n 8\n\nWhat is 1 + 2?'),
         target: '3',
         answer: '3',
         options: [],
@@ -53,7 +55,7 @@ describe('renderFewShot', () => {
     const wrapped = load(
       'few_shot: {input: "Q: {input}", target: "A: {target}", between: "\\n", separator: "\\n--\\n"}\n',
     );
-    expect(render(wrapped, 0, 1).rendered.prompt).toBe('Q: What is 2 + 2?\nA: 4\n--\nQ: What is 1 + 2?\nA:');
+    expect(promptOf(render(wrapped, 0, 1).rendered)).toBe('Q: What is 2 + 2?\nA: 4\n--\nQ: What is 1 + 2?\nA:');
   });
 
   it('joins examples as seqio does, which FLAN uses', () => {
@@ -62,7 +64,7 @@ describe('renderFewShot', () => {
     const bare = { ...flan.templates[0]!, turns: [{ input: '{sum}', target: '{result}' }] };
     const drawn = [line('How many states in the US?', '50'), line('How many cents in a dollar?', '100')];
     const { rendered } = renderFewShot(flan, bare, line('Who was in the Beatles?', 'John'), drawn, any);
-    expect(rendered.prompt).toBe(
+    expect(promptOf(rendered)).toBe(
       '0 How many states in the US? X 1 50 X 0 How many cents in a dollar? X 1 100 X 0 Who was in the Beatles? X 1',
     );
     expect(rendered.target).toBe('John');
@@ -70,7 +72,7 @@ describe('renderFewShot', () => {
 
   it('shows the reasons of chains of thought', () => {
     const { rendered } = render(load(), 1, 2);
-    expect(rendered.prompt).toBe(
+    expect(promptOf(rendered)).toBe(
       '2 + 2, in steps:\n So. The answer is 4.\n\n3 + 5, in steps:\n It is 8. The answer is 8.\n\n1 + 2, in steps:',
     );
     expect([rendered.target, rendered.answer]).toEqual(['So. The answer is 3.', '3']);
@@ -78,11 +80,11 @@ describe('renderFewShot', () => {
 
   it('drops examples from the end until they fit, and renders plainly when none does', () => {
     const file = load('few_shot: {input: "Q: {input}"}\n');
-    const upTo = (length: number) => render(file, 0, 3, ({ prompt }) => prompt.length <= length);
-    const full = render(file, 0, 3).rendered.prompt.length;
+    const upTo = (length: number) => render(file, 0, 3, (each) => promptOf(each).length <= length);
+    const full = promptOf(render(file, 0, 3).rendered).length;
     expect(upTo(full).shots).toBe(3);
     expect(upTo(full - 1)).toMatchObject({
-      rendered: { prompt: 'Q: What is 2 + 2?\n 4\n\nQ: What is 3 + 5?\n 8\n\nQ: What is 1 + 2?' },
+      rendered: { messages: talk('Q: What is 2 + 2?\n 4\n\nQ: What is 3 + 5?\n 8\n\nQ: What is 1 + 2?') },
       shots: 2,
     });
     expect(upTo(0)).toEqual({ rendered: renderTemplate(file, file.templates[0]!, asked), shots: 0 });
@@ -103,12 +105,12 @@ describe('renderFewShot', () => {
           file.templates[0]!,
           asked,
           drawn,
-          (each) => each.prompt.length <= limit,
+          (each) => promptOf(each).length <= limit,
         );
         const text = (count: number): string =>
           [...sums.slice(0, count).map((sum) => `What is ${sum}?\n 1`), 'What is 1 + 2?'].join('\n\n');
-        expect(rendered.prompt).toBe(text(kept));
-        if (kept > 0) expect(rendered.prompt.length).toBeLessThanOrEqual(limit);
+        expect(promptOf(rendered)).toBe(text(kept));
+        if (kept > 0) expect(promptOf(rendered).length).toBeLessThanOrEqual(limit);
         if (kept < sums.length) expect(text(kept + 1).length).toBeGreaterThan(limit);
       }),
       { seed: 1 },
@@ -119,7 +121,7 @@ describe('renderFewShot', () => {
     const file = load('few_shot: {input: "Q: {input}", target: "A: {target}", between: "\\n"}\n');
     const odd = line('{target} $&', '{input}');
     const { rendered } = renderFewShot(file, file.templates[0]!, asked, [odd], any);
-    expect(rendered.prompt).toBe('Q: What is {target} $&?\nA: {input}\n\nQ: What is 1 + 2?\nA:');
+    expect(promptOf(rendered)).toBe('Q: What is {target} $&?\nA: {input}\n\nQ: What is 1 + 2?\nA:');
   });
 
   it('refuses dialogues, and examples without an answer', () => {

@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Field, Int64, List, Table, tableToIPC, Utf8, vectorFromArray } from 'apache-arrow';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { userSays } from '../../src/message.ts';
 import { writeTable } from '../../src/tables/arrow-file.ts';
 import { int32, utf8, utf8List } from '../../src/tables/columns.ts';
 import { loadTasks, rowsOf } from '../../src/tasks/tasks.ts';
@@ -39,7 +40,7 @@ describe('loadTasks', () => {
     const row = task!.rows[0]!;
     expect(row.id).toBe('7');
     expect(renderTemplate(task!.templates, task!.templates.templates[0]!, row)).toMatchObject({
-      prompt: "What is Ada's trade?\nOPTIONS:\n- 3\n- 4.5",
+      messages: userSays("What is Ada's trade?\nOPTIONS:\n- 3\n- 4.5"),
       ...{ target: '3', options: ['3', '4.5'] },
     });
   });

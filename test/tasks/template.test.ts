@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { messagesText } from '../../src/message.ts';
 import { formatOptions, readAnswer, renderTemplate, rowOptions } from '../../src/tasks/template.ts';
 import { loadTemplateFile, type Template, type TemplateFile } from '../../src/tasks/template-file.ts';
+import { talk } from '../helpers/messages.ts';
 import { sampleFolder, templateYaml } from './sample-task.ts';
 
 const folder = sampleFolder();
@@ -43,8 +45,7 @@ const sum = row({ split: 'train', story: 'Ada has 2 apples and buys 3.', count: 
 describe('renderTemplate', () => {
   it('fills in fields and options, and strips the ends', () => {
     expect(renderTemplate(file, plain!, ada)).toEqual({
-      history: [],
-      prompt: "What is Ada's trade?\nOPTIONS:\n- baker\n- miller",
+      messages: talk("What is Ada's trade?\nOPTIONS:\n- baker\n- miller"),
       target: 'baker',
       answer: 'baker',
       options: ['baker', 'miller'],
@@ -54,7 +55,7 @@ describe('renderTemplate', () => {
   it('gives options to rank even where the prompt does not show them, but not for inverted templates', () => {
     expect(renderTemplate(file, other!, ada).options).toEqual(['baker', 'miller']);
     expect(renderTemplate(file, who!, ada)).toEqual({
-      ...{ history: [], prompt: 'Name a baker.', target: 'Ada', answer: 'Ada', options: [] },
+      ...{ messages: talk('Name a baker.'), target: 'Ada', answer: 'Ada', options: [] },
     });
   });
 
@@ -63,8 +64,7 @@ describe('renderTemplate', () => {
       templateYaml.replace('id: plain\n', 'id: plain\n    choices: {miller: grinds corn, baker: bakes bread}\n'),
     );
     expect(renderTemplate(worded.file, worded.templates[0]!, ada)).toEqual({
-      history: [],
-      prompt: "What is Ada's trade?\nOPTIONS:\n- bakes bread\n- grinds corn",
+      messages: talk("What is Ada's trade?\nOPTIONS:\n- bakes bread\n- grinds corn"),
       target: 'bakes bread',
       answer: 'bakes bread',
       options: ['bakes bread', 'grinds corn'],
@@ -75,19 +75,17 @@ describe('renderTemplate', () => {
   it('renders a chain of thought with the reasons in the target and the answer bare', () => {
     const { file, templates } = load(apples);
     expect(renderTemplate(file, templates[1]!, sum)).toEqual({
-      history: [],
-      prompt: 'Ada has 2 apples and buys 3. Think.',
+      messages: talk('Ada has 2 apples and buys 3. Think.'),
       target: '2 + 3 = 5. Answer: 5',
       answer: '5',
       options: [],
     });
   });
 
-  it('renders the earlier turns of a dialogue as history', () => {
+  it('renders the earlier turns of a dialogue as messages', () => {
     const { file, templates } = load(apples);
     expect(renderTemplate(file, templates[2]!, sum)).toEqual({
-      history: [{ prompt: 'A sum: Ada has 2 apples and buys 3.', target: 'Go on.' }],
-      prompt: 'How many are there?',
+      messages: talk('A sum: Ada has 2 apples and buys 3.', 'Go on.', 'How many are there?'),
       target: '5',
       answer: '5',
       options: [],
@@ -103,13 +101,13 @@ describe('renderTemplate', () => {
   });
 
   it('strips white space at both ends of a text only', () => {
-    const { prompt } = renderTemplate(file, other!, row({ ...ada.fields, name: ' \n Ada  B ' }));
-    expect(prompt).toBe('Ada  B  works as a');
+    const { messages } = renderTemplate(file, other!, row({ ...ada.fields, name: ' \n Ada  B ' }));
+    expect(messages).toEqual(talk('Ada  B  works as a'));
   });
 
   it('does not read placeholders out of fields', () => {
     const odd = row({ name: '{trade}', trade: 'baker', options: ['baker', 'miller'] });
-    expect(renderTemplate(file, other!, odd).prompt).toBe('{trade} works as a');
+    expect(renderTemplate(file, other!, odd).messages).toEqual(talk('{trade} works as a'));
   });
 
   it('loses no character of a field, whatever it holds', () => {
@@ -138,9 +136,12 @@ describe('renderTemplate', () => {
         // Only white space at the ends of a whole text may go, so the fields are held fast by a letter.
         const held = { story: `s${story}s`, why: `w${why}w`, count: `c${count}c` };
         const [one, two, three] = templates.map((template) => renderTemplate(file, template, row(held)));
-        expect(one).toMatchObject({ prompt: `${held.story} How many?`, target: held.count });
-        expect(two).toMatchObject({ prompt: `${held.story} Think.`, target: `${held.why} Answer: ${held.count}` });
-        expect(three).toMatchObject({ history: [{ prompt: `A sum: ${held.story}`, target: 'Go on.' }] });
+        expect(one).toMatchObject({ messages: talk(`${held.story} How many?`), target: held.count });
+        expect(two).toMatchObject({
+          messages: talk(`${held.story} Think.`),
+          target: `${held.why} Answer: ${held.count}`,
+        });
+        expect(three).toMatchObject({ messages: talk(`A sum: ${held.story}`, 'Go on.', 'How many are there?') });
       }),
       { seed: 1, examples: [[{ story: '$&', why: '{story}', count: '{count}' }]] },
     );
@@ -151,12 +152,12 @@ describe('renderTemplate', () => {
     fc.assert(
       fc.property(value, value, (name, trade) => {
         for (const template of file.templates) {
-          const { prompt, target } = renderTemplate(
+          const { messages, target } = renderTemplate(
             file,
             template,
             row({ name, trade, options: [trade, 'other one'] }),
           );
-          expect(`${prompt}${target}`).not.toMatch(/[{}]/);
+          expect(messagesText(messages) + target).not.toMatch(/[{}]/);
         }
       }),
       { seed: 1 },

@@ -1,14 +1,15 @@
 /** Chat templates against transformers: texts, ids and masks; the plain format as a template; what is refused. */
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeResponse, encodeExample, encodePrompt, encodeTarget } from '../../src/examples/instruction.ts';
 import { strftime } from '../../src/jinja/strftime.ts';
-import type { ChatMessage } from '../../src/tokenizer/chat-template.ts';
 import { chatTemplate, PLAIN_TEMPLATE } from '../../src/tokenizer/chat-template.ts';
 import { filesForExport } from '../../src/tokenizer/export-files.ts';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { createTokenizer, loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { fixture, fixturePath } from '../helpers/fixtures.ts';
+import { talk } from '../helpers/messages.ts';
 import { byteTokenizer } from './tiny-tokenizer.ts';
 
 type Turns = ['user' | 'assistant', string][];
@@ -34,16 +35,7 @@ interface Golden {
 const golden = fixture<Golden>('chat.json');
 const options = { maxLength: 9999, overlong: 'error' as const, where: 'rows.jsonl:3' };
 
-const messagesOf = (turns: Turns): ChatMessage[] => turns.map(([role, content]) => ({ role, content }));
-
-/** The turns as our stages hold them: earlier exchanges, the last prompt, its answer. */
-function example(turns: Turns): { history: { prompt: string; target: string }[]; prompt: string; target: string } {
-  const texts = turns.map(([, text]) => text);
-  const history = Array.from({ length: texts.length / 2 - 1 }, (_, i) => {
-    return { prompt: texts[2 * i] as string, target: texts[2 * i + 1] as string };
-  });
-  return { history, prompt: texts.at(-2) as string, target: texts.at(-1) as string };
-}
+const messagesOf = (turns: Turns) => turns.map(([role, content]) => ({ role, content }));
 
 /** A chat tokenizer of single bytes with the special tokens <|pad|>, <|bos|> and <|eos|> and a template. */
 function spoken(template: unknown): Tokenizer {
@@ -58,21 +50,20 @@ describe.each(Object.entries(golden.formats))('%s', (name, { family, cases }) =>
 
   it('writes the ids that transformers writes, up to the end of the answer', () => {
     for (const { turns, ids } of cases) {
-      const { ids: inputIds } = encodeExample(example(turns), tokenizer, options)!;
+      const { ids: inputIds } = encodeExample({ messages: messagesOf(turns) }, tokenizer, options)!;
       expect([...inputIds]).toEqual(ids.slice(0, ids.lastIndexOf(tokenizer.eosId) + 1));
     }
   });
 
   it('asks as transformers asks', () => {
     for (const { turns, askedIds } of cases) {
-      const { history, prompt } = example(turns);
-      expect([...encodePrompt(prompt, tokenizer, history)]).toEqual(askedIds);
+      expect([...encodePrompt(messagesOf(turns).slice(0, -1), tokenizer)]).toEqual(askedIds);
     }
   });
 
   it('learns what the assistant wrote, and the token that ends it', () => {
     for (const { turns, mask } of cases) {
-      const { ids: inputIds, learned: lossMask } = encodeExample(example(turns), tokenizer, options)!;
+      const { ids: inputIds, learned: lossMask } = encodeExample({ messages: messagesOf(turns) }, tokenizer, options)!;
       if (mask !== undefined) expect([...lossMask]).toEqual(mask.slice(0, inputIds.length));
       const ends = inputIds.filter((id, i) => lossMask[i] === 1 && id === tokenizer.eosId);
       expect(ends).toHaveLength(turns.length / 2);
@@ -82,7 +73,7 @@ describe.each(Object.entries(golden.formats))('%s', (name, { family, cases }) =>
 
   it('gives answers back from their ids', () => {
     for (const { turns } of cases) {
-      const { target } = example(turns);
+      const target = turns.at(-1)![1];
       expect(decodeResponse(encodeTarget(target, tokenizer), tokenizer)).toBe(
         name === 'llama3' ? target.trim() : target,
       );
@@ -92,7 +83,7 @@ describe.each(Object.entries(golden.formats))('%s', (name, { family, cases }) =>
   it('is the same when its files are read again, and another than the plain one', () => {
     const again = createTokenizer(filesForExport(tokenizer), 'again');
     expect(again).toMatchObject({ hash: tokenizer.hash, eosId: tokenizer.eosId, padId: tokenizer.padId });
-    expect([...encodePrompt('a', again)]).toEqual([...encodePrompt('a', tokenizer)]);
+    expect([...encodePrompt(talk('a'), again)]).toEqual([...encodePrompt(talk('a'), tokenizer)]);
     // transformers builds some classes anew from the vocabulary; this one reads tokenizer.json.
     expect(JSON.parse(again.files['tokenizer_config.json']).tokenizer_class).toBe('PreTrainedTokenizerFast');
     const config = { ...JSON.parse(tokenizer.files['tokenizer_config.json']), chat_template: undefined };
@@ -148,7 +139,7 @@ describe('chat templates', () => {
       { name: 'tool_use', template: 'x' },
       { name: 'default', template },
     ];
-    expect([...encodePrompt('a', spoken(named))]).toEqual([...encodePrompt('a', spoken(template))]);
+    expect([...encodePrompt(talk('a'), spoken(named))]).toEqual([...encodePrompt(talk('a'), spoken(template))]);
     expect(() => spoken([{ name: 'rag', template }])).toThrowErrorMatchingInlineSnapshot(
       `[DataError: tiny/tokenizer_config.json: chat_template: expected a text, or several with one named "default", received names "rag". Keep the template that conversations were written with, as a text.]`,
     );
@@ -162,7 +153,7 @@ describe('the plain format', () => {
   it('as a template gives transformers our ids and our mask', () => {
     expect(golden.plainTemplate).toBe(PLAIN_TEMPLATE);
     for (const { turns, ids, mask } of golden.plain) {
-      const { ids: inputIds, learned: lossMask } = encodeExample(example(turns), base, options)!;
+      const { ids: inputIds, learned: lossMask } = encodeExample({ messages: messagesOf(turns) }, base, options)!;
       expect([[...inputIds], [...lossMask]]).toEqual([ids, mask]);
     }
   });
@@ -188,35 +179,38 @@ describe('a chat format', () => {
 
   it('has prompts that its examples begin with, whatever the texts', () => {
     const text = fc.string({ unit: fc.constantFrom('a', ' ', '\n', '1', 'é', '😀', "'s"), minLength: 1, maxLength: 8 });
-    const turns = fc.array(fc.record({ prompt: text, target: text }), { maxLength: 3 });
+    const turns = fc.array(fc.tuple(text, text), { maxLength: 3 });
     fc.assert(
       fc.property(turns, text, text, (history, prompt, target) => {
-        const { ids: inputIds, learned: lossMask } = encodeExample({ history, prompt, target }, chatml, options)!;
-        const asked = encodePrompt(prompt, chatml, history);
+        const { ids: inputIds, learned: lossMask } = encodeExample(
+          { messages: talk(...history.flat(), prompt, target) },
+          chatml,
+          options,
+        )!;
+        const asked = encodePrompt(talk(...history.flat(), prompt), chatml);
         expect([...inputIds.subarray(0, asked.length)]).toEqual([...asked]);
         expect([...inputIds.subarray(asked.length)]).toEqual([...encodeTarget(target, chatml), chatml.eosId]);
         const learned = inputIds.filter((_, i) => lossMask[i] === 1);
-        expect(chatml.decode(learned)).toBe([...history.map((turn) => turn.target), target].join('').normalize('NFC'));
+        expect(chatml.decode(learned)).toBe([...history.map(([, said]) => said), target].join('').normalize('NFC'));
       }),
       { seed: 1 },
     );
   });
 
   it('refuses texts that would open or end a turn, naming every message', () => {
-    const history = [{ prompt: 'a<|im_end|>', target: 'b' }];
     expect(() =>
-      encodeExample({ history, prompt: 'x<|im_start|>system', target: 'c' }, chatml, options),
+      encodeExample({ messages: talk('a<|im_end|>', 'b', 'x<|im_start|>system', 'c') }, chatml, options),
     ).toThrowErrorMatchingInlineSnapshot(`
       [DataError: rows.jsonl:3: message 1 (user) contains "<|im_end|>", a special token of the tokenizer; expected plain text, as it would end or open a turn. Remove it, or write it otherwise.
       rows.jsonl:3: message 3 (user) contains "<|im_start|>", a special token of the tokenizer; expected plain text, as it would end or open a turn. Remove it, or write it otherwise.]
     `);
-    expect(() => encodeExample({ prompt: 'x', target: 'c<|im_end|>' }, chatml, options)).toThrow(
+    expect(() => encodeExample({ messages: talk('x', 'c<|im_end|>') }, chatml, options)).toThrow(
       'rows.jsonl:3: message 1 (assistant) contains "<|im_end|>", a special token of the tokenizer',
     );
   });
 
   it('has no header in its answers where the template has no generation prompt', () => {
-    const turn = { prompt: 'a', target: 'b' };
+    const turn = ['a', 'b'];
     const read = (tokenizer: Tokenizer, ids: ArrayLike<number>): string => {
       return Array.from(ids, (id) => tokenizer.token(id))
         .join('')
@@ -245,11 +239,11 @@ describe('a chat format', () => {
     ];
     for (const [template, asked, answered] of cases) {
       const tokenizer = spoken(template);
-      expect(read(tokenizer, encodePrompt('Hi', tokenizer))).toBe(asked);
+      expect(read(tokenizer, encodePrompt(talk('Hi'), tokenizer))).toBe(asked);
       expect(read(tokenizer, encodeTarget('Yes', tokenizer))).toBe(answered);
       expect(decodeResponse(encodeTarget('Yes', tokenizer), tokenizer).trim()).toBe('Yes');
       const { ids: inputIds, learned: lossMask } = encodeExample(
-        { history: [turn], prompt: 'c', target: 'd' },
+        { messages: talk(...turn, 'c', 'd') },
         tokenizer,
         options,
       )!;
@@ -259,14 +253,14 @@ describe('a chat format', () => {
   });
 
   it('loses whole turns where an example is too long', () => {
-    const turn = { prompt: 'aaaa', target: 'bbbb' };
-    const whole = encodeExample({ history: [turn, turn], prompt: 'c', target: 'd' }, chatml, options)!;
-    const shorter = encodeExample({ history: [turn], prompt: 'c', target: 'd' }, chatml, options)!;
+    const turn = ['aaaa', 'bbbb'];
+    const whole = encodeExample({ messages: talk(...turn, ...turn, 'c', 'd') }, chatml, options)!;
+    const shorter = encodeExample({ messages: talk(...turn, 'c', 'd') }, chatml, options)!;
     const maxLength = whole.ids.length - 1;
     const left = { ...options, maxLength, overlong: 'left' as const };
-    const cut = encodeExample({ history: [turn, turn], prompt: 'c', target: 'd' }, chatml, left)!;
+    const cut = encodeExample({ messages: talk(...turn, ...turn, 'c', 'd') }, chatml, left)!;
     expect(cut).toEqual({ ...shorter, cutTokens: whole.ids.length - shorter.ids.length });
-    expect(() => encodeExample({ prompt: 'c', target: 'd' }, chatml, { ...left, maxLength: 5 })).toThrow('too long');
+    expect(() => encodeExample({ messages: talk('c', 'd') }, chatml, { ...left, maxLength: 5 })).toThrow('too long');
   });
 
   it('says what is wrong with a template', () => {
@@ -281,30 +275,32 @@ describe('a chat format', () => {
       'changes what was written',
     );
     expect(() => spoken("{{ messages[0]['content'] }}")).toThrow('chat_template: writes no answer');
-    const turn = { prompt: 'a', target: 'b' };
+    const turn = ['a', 'b'];
     const counts = spoken("{{ messages|length > 3 }}{% for m in messages %}{{ m['content'] }}<|eos|>{% endfor %}");
-    expect(() => encodeExample({ history: [turn, turn], prompt: 'c', target: 'd' }, counts, options)).toThrow(
+    expect(() => encodeExample({ messages: talk(...turn, ...turn, 'c', 'd') }, counts, options)).toThrow(
       'the dialogue after message 1 changes what was written before it',
     );
     const hides =
       "{% for m in messages %}{{ m['content'] if loop.last or m.role == 'user' else '-' }}<|eos|>{% endfor %}";
-    expect(() => encodeExample({ history: [turn], prompt: 'c', target: 'd' }, spoken(hides), options)).toThrow(
+    expect(() => encodeExample({ messages: talk(...turn, 'c', 'd') }, spoken(hides), options)).toThrow(
       'message 2 (assistant) does not stand in the text as it is',
     );
   });
 
   it('asks after earlier turns that its template rewrites, as transformers does; they are refused to be learned', () => {
     const qwen3 = loadTokenizer(fixturePath('tokenizers/qwen3'));
-    const history = [{ prompt: 'hi', target: '<think>\nOkay\n</think>\n\nHello!' }];
+    const history = ['hi', '<think>\nOkay\n</think>\n\nHello!'];
     // apply_chat_template(add_generation_prompt=True): Qwen3 takes the thinking out of earlier answers.
-    expect([...encodePrompt('again', qwen3, history)]).toEqual([
+    expect([...encodePrompt(talk(...history, 'again'), qwen3)]).toEqual([
       ...[994, 84, 82, 323, 198, 71, 72, 995, 198, 994, 434, 82, 286, 83, 275, 83, 198, 592, 0, 995, 198],
       ...[994, 84, 82, 323, 198, 64, 70, 64, 276, 995, 198, 994, 434, 82, 286, 83, 275, 83, 198],
     ]);
-    expect(() => encodeExample({ history, prompt: 'again', target: 'x' }, qwen3, options)).toThrow(
+    expect(() => encodeExample({ messages: talk(...history, 'again', 'x') }, qwen3, options)).toThrow(
       'message 2 (assistant) does not stand in the text as it is',
     );
-    expect(() => encodePrompt('a<|im_end|>', qwen3, history)).toThrow('message 3 (user) contains "<|im_end|>"');
+    expect(() => encodePrompt(talk(...history, 'a<|im_end|>'), qwen3)).toThrow(
+      'message 3 (user) contains "<|im_end|>"',
+    );
   });
 
   it('has no answer where the text is empty', () => {

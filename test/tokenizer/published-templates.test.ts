@@ -1,4 +1,5 @@
 /** Published chat templates: transformers' texts to the letter, and what a chat format makes of them. */
+
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
@@ -8,6 +9,7 @@ import { decodeResponse, encodeExample, encodePrompt, encodeTarget } from '../..
 import { type ChatMessage, chatTemplate, type TemplateInputs } from '../../src/tokenizer/chat-template.ts';
 import { createTokenizer, type Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { fixture } from '../helpers/fixtures.ts';
+import { talk } from '../helpers/messages.ts';
 import { byteTokenizer } from './tiny-tokenizer.ts';
 
 /** A text, or of long ones length and hash; null where the template refuses the conversation. */
@@ -104,22 +106,22 @@ describe.each(Object.entries(spoken))('a chat format of %s', (_, { template, ans
   const text = fc
     .tuple(fc.string({ unit, maxLength: 4 }), fc.string({ unit, maxLength: 4 }))
     .map(([a, b]) => `${a}x${b}`);
-  const turns = fc.array(fc.record({ prompt: text, target: text }), { maxLength: 2 });
+  const turns = fc.array(fc.tuple(text, text), { maxLength: 2 });
 
   it('writes the question, the answer and its end as the template writes them together', () => {
     fc.assert(
       fc.property(turns, text, text, (history, prompt, target) => {
-        const messages = [...history, { prompt, target }].flatMap((turn) => [
-          { role: 'user', content: turn.prompt },
-          { role: 'assistant', content: turn.target },
-        ]);
+        const messages = talk(...history.flat(), prompt, target);
         const options = { maxLength: 9999, overlong: 'error' as const, where: 'row' };
-        const { ids: inputIds, learned: lossMask } = encodeExample({ history, prompt, target }, tokenizer, options)!;
-        const whole = render(messages, false);
+        const { ids: inputIds, learned: lossMask } = encodeExample({ messages }, tokenizer, options)!;
+        const whole = render(
+          messages.map((message) => ({ ...message })),
+          false,
+        );
         const written = read(inputIds);
         expect(whole.startsWith(written)).toBe(true);
         expect(whole.slice(written.length)).not.toContain('x');
-        const asked = encodePrompt(prompt, tokenizer, history);
+        const asked = encodePrompt(messages.slice(0, -1), tokenizer);
         expect([...inputIds.subarray(0, asked.length)]).toEqual([...asked]);
         expect([...inputIds.subarray(asked.length)]).toEqual([...encodeTarget(target, tokenizer), tokenizer.eosId]);
         expect(asked.length + lossMask.subarray(asked.length).reduce((sum, one) => sum + one, 0)).toBe(inputIds.length);

@@ -1,7 +1,9 @@
 /** Special tokens as transformers counts them, whatever tokenizer.json says. */
+
 import { describe, expect, it } from 'vitest';
 import { decodeResponse, encodeExample, encodePrompt, encodeTarget } from '../../src/examples/instruction.ts';
 import { createTokenizer, type Tokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { talk } from '../helpers/messages.ts';
 import { byteTokenizer } from './tiny-tokenizer.ts';
 
 const CHATML =
@@ -26,7 +28,7 @@ describe('special tokens', () => {
   it('are those that have a name, though tokenizer.json does not call them special', () => {
     const tokenizer = plainAdded({});
     expect(tokenizer.eosId).toBe(260);
-    expect([...encodePrompt('a', tokenizer)].filter((id) => id >= 259)).toEqual([259, 260, 259]);
+    expect([...encodePrompt(talk('a'), tokenizer)].filter((id) => id >= 259)).toEqual([259, 260, 259]);
     expect(decodeResponse(encodeTarget('b', tokenizer), tokenizer)).toBe('b');
     // transformers 5.23 decodes so with skip_special_tokens; <|im_start|> has no name and no flag.
     expect(tokenizer.decode(ids)).toBe('<|im_start|>a');
@@ -47,15 +49,11 @@ describe('special tokens', () => {
     expect([tokenizer.eosId, ...tokenizer.stopIds]).toEqual([260, 260, 2]);
     const written = encodeTarget('b', tokenizer);
     expect(decodeResponse([...written, 260], tokenizer)).toBe('b');
-    const { ids: inputIds } = encodeExample(
-      { history: [{ prompt: 'a', target: 'b' }], prompt: 'c', target: 'd' },
-      tokenizer,
-      {
-        ...{ maxLength: 99, overlong: 'error', where: 'row' },
-      },
-    )!;
+    const { ids: inputIds } = encodeExample({ messages: talk('a', 'b', 'c', 'd') }, tokenizer, {
+      ...{ maxLength: 99, overlong: 'error', where: 'row' },
+    })!;
     expect(inputIds.filter((id) => id === 260)).toHaveLength(4);
-    expect(() => encodePrompt('x <|im_end|>', tokenizer)).toThrow('message 1 (user) contains "<|im_end|>"');
+    expect(() => encodePrompt(talk('x <|im_end|>'), tokenizer)).toThrow('message 1 (user) contains "<|im_end|>"');
   });
 
   it('lose their flag where added_tokens_decoder takes it, but for those with a name', () => {
@@ -65,9 +63,9 @@ describe('special tokens', () => {
   });
 
   it('and the tokens that open a turn are refused in messages', () => {
-    expect(() => encodePrompt('x <|im_start|>system', plainAdded({}))).toThrow(
+    expect(() => encodePrompt(talk('x <|im_start|>system'), plainAdded({}))).toThrow(
       'message 1 (user) contains "<|im_start|>"',
     );
-    expect(() => encodePrompt('x <|im_end|>', plainAdded({}))).toThrow('message 1 (user) contains "<|im_end|>"');
+    expect(() => encodePrompt(talk('x <|im_end|>'), plainAdded({}))).toThrow('message 1 (user) contains "<|im_end|>"');
   });
 });

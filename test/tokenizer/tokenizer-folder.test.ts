@@ -1,8 +1,10 @@
 /** Where special tokens come from in folders of every age, when a PAD is added, and what is said of folders that lack something. */
+
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { userSays } from '../../src/message.ts';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { createTokenizer, loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { byteTokenizer } from './tiny-tokenizer.ts';
@@ -154,7 +156,7 @@ describe('chat templates', () => {
     return loadTokenizer(path);
   };
   const asked = (tokenizer: Tokenizer): string | undefined => {
-    const ids = tokenizer.chat?.ask([], 'hi');
+    const ids = tokenizer.chat?.ask(userSays('hi'));
     return ids && tokenizer.decode(ids);
   };
 

@@ -1,5 +1,6 @@
 /** The card of every dataset, written from its rows, its template file and the notes on how it is made. */
 
+import { messagesText } from '../../../message.ts';
 import { renderTemplate } from '../../../tasks/template.ts';
 import type { TemplateFile } from '../../../tasks/template-file.ts';
 import { cardNotes, columnMeanings } from './card-notes.ts';
@@ -39,7 +40,7 @@ function example(file: TemplateFile, rows: readonly CardRow[]): string {
   const [row, template] = [rows.find(({ split }) => split === 'train'), file.templates[0]];
   if (row === undefined || template === undefined) return '';
   const rendered = renderTemplate(file, template, { where: row.id, fields: { ...row } });
-  return `\`\`\`\n${rendered.prompt}\n\`\`\`\n\n→ \`${rendered.target}\``;
+  return `\`\`\`\n${messagesText(rendered.messages)}\n\`\`\`\n\n→ \`${rendered.target}\``;
 }
 
 function templateCounts(file: TemplateFile): string {

@@ -1,0 +1,30 @@
+/** Conversations: lists of messages, as chat templates, data sets and people write them. */
+
+/** Who speaks in a conversation; what a tool gave back is a message of its own. */
+export type Role = 'system' | 'user' | 'assistant' | 'tool';
+
+/** One message of a conversation. */
+export interface Message {
+  readonly role: Role;
+  readonly content: string;
+  /** False for a message of the assistant that is context only: no loss is taken on it. */
+  readonly learned?: boolean;
+}
+
+/** A conversation that asks one thing. */
+export function userSays(text: string): readonly Message[] {
+  return [{ role: 'user', content: text }];
+}
+
+/**
+ * A conversation as one text for people and tables: a message a line, answers after a space, a blank line after the system's.
+ *
+ * user "Hi", assistant "Hello", user "Bye"  ->  "Hi\n Hello\nBye"
+ */
+export function messagesText(messages: readonly Message[]): string {
+  const written = ({ role, content }: Message): string => {
+    if (role === 'system') return `${content}\n`;
+    return role === 'assistant' ? ` ${content}` : content;
+  };
+  return messages.map(written).join('\n');
+}
