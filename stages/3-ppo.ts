@@ -66,7 +66,7 @@ export const ppo: Stage<PpoConfig> = {
   schema: PpoConfig,
   parents,
   outputs: {
-    model: { path: 'model', holds: 'the policy of the iteration that is kept', kind: 'tuned model' },
+    model: { path: 'model', holds: 'the policy of the step that is kept', kind: 'tuned model' },
     ...ppoTables,
   },
   metrics: ppoMetrics,
@@ -160,7 +160,7 @@ async function iterate(
 ) {
   const { gae, kl, updates } = config;
   const { random, beta } = controls;
-  const where = `ppo iteration ${step}`;
+  const where = `ppo step ${step}`;
 
   // 1. Sample responses with the policy; read log-probabilities, values and scores off the four models.
   const promptIds = asked.map((prompt) => prompt.promptIds);

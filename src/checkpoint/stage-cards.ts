@@ -149,12 +149,11 @@ function keptFacts(
   };
 }
 
-/** The settings of a reward model that decide how it judges. */
-export interface RewardSettings {
+/** The settings of learning from pairs that decide what a model becomes. */
+export interface PairCardSettings {
   readonly model: string;
   readonly pairs: string;
   readonly heldOut: string | null;
-  readonly loss: { readonly useMargin: boolean; readonly centring: number };
   readonly training: { readonly epochs: number; readonly pairs: number };
   readonly optimizer: OptimizerSettings;
   readonly tuning: TuningSettings;
@@ -162,24 +161,23 @@ export interface RewardSettings {
 }
 
 /**
- * The card of a reward model.
+ * The card of a model that learned from pairs.
+ * @param made what it is, and the decisions of its stage alone
  * @param quality what was measured on held-out pairs
  */
-export function rewardCard(
-  { model, pairs, heldOut, loss, training, optimizer, tuning, evaluation }: RewardSettings,
+export function pairsCard(
+  { made, decisions }: Pick<CardFacts, 'made' | 'decisions'>,
+  { model, pairs, heldOut, training, optimizer, tuning, evaluation }: PairCardSettings,
   quality: Readonly<Record<string, number | null>>,
   kept: { readonly step: number; readonly beatsStart: boolean | null },
 ): CardFacts {
   const { learningRate, schedule } = optimizer;
   return {
-    made: 'Reward model',
+    made,
     base: model,
     data: { pairs, 'held-out pairs': heldOut ?? 'a share of the pairs' },
     decisions: {
-      'score read at': 'the last token of the response',
-      loss: { kind: 'Bradley–Terry', ...loss },
-      normalisation:
-        'mean 0 and deviation 1 over the training responses, in config.json (plumbline.reward_normalisation)',
+      ...decisions,
       optimizer: { learningRate, schedule, epochs: training.epochs, pairs: training.pairs },
       tuning: tuningFacts(tuning),
     },

@@ -2,9 +2,9 @@
 
 import { responseScores } from '../alignment/score-responses.ts';
 import { likeLengths } from '../batch/like-lengths.ts';
-import { promptAndResponse } from '../batch/response-batch.ts';
 import type { TokenSequence } from '../batch/token-batch.ts';
 import type { PreferencePair } from '../examples/preference.ts';
+import { pairIds } from '../examples/preference.ts';
 import { betterResponse } from '../examples/preference-sets.ts';
 import type { Model } from '../model/model.ts';
 import { bradleyTerryLoss } from '../objectives/bradley-terry.ts';
@@ -39,24 +39,10 @@ export interface PairQuality {
   readonly groups: GroupQuality[];
 }
 
-/** Sequences scored side by side. */
-export const SCORE_BATCH = 64;
-
-/** The two sequences of a pair, their responses learned. */
-export function pairIds(row: Pick<PreferencePair, 'chosen_ids' | 'rejected_ids' | 'prompt_length'>): {
-  chosen: TokenSequence;
-  rejected: TokenSequence;
-} {
-  const whole = (ids: Int32Array): TokenSequence => {
-    return promptAndResponse(ids.subarray(0, row.prompt_length), ids.subarray(row.prompt_length));
-  };
-  return { chosen: whole(row.chosen_ids), rejected: whole(row.rejected_ids) };
-}
-
 /** Raw scores of sequences, read at their last token. */
 export function scoreSequences(model: Model, sequences: readonly TokenSequence[], padId: number): number[] {
   const scores = new Array<number>(sequences.length);
-  for (const { indices, batch } of likeLengths(sequences, padId, SCORE_BATCH)) {
+  for (const { indices, batch } of likeLengths(sequences, padId)) {
     const found = responseScores(model, batch);
     indices.forEach((index, row) => {
       scores[index] = found[row] as number;
@@ -71,15 +57,16 @@ interface PairLoss {
   readonly centring: number;
 }
 
-/** Scores both responses of every pair and compares. */
+/**
+ * Scores both responses of every pair and compares.
+ * @param read the scores of sequences: chosen and rejected of each pair, in their order
+ */
 export function measurePairs(
-  model: Model,
   rows: readonly PreferencePair[],
-  padId: number,
-  { useMargin, centring }: PairLoss = { useMargin: false, centring: 0 },
+  { useMargin, centring }: PairLoss,
+  read: (sequences: readonly TokenSequence[]) => readonly number[],
 ): PairQuality {
-  const sequences = rows.map(pairIds).flatMap(({ chosen, rejected }) => [chosen, rejected]);
-  const all = scoreSequences(model, sequences, padId);
+  const all = read(rows.map(pairIds).flatMap(({ chosen, rejected }) => [chosen, rejected]));
   const scores = rows.map((_, i) => ({ chosen: all[2 * i] as number, rejected: all[2 * i + 1] as number }));
   const byJudge = rows.flatMap((row, i) => {
     const better = betterResponse(row);

@@ -1,5 +1,14 @@
-/** The measurements that a reward model is chosen by, on held-out pairs. */
+/** The measurements that a model is chosen by, on held-out pairs. */
 import type { PairQuality } from './pair-quality.ts';
+
+/** Their columns of metrics.arrow, for every stage that learns from pairs; a score is what the stage gives a response. */
+export const heldOutMetrics = {
+  'loss/held_out': 'The same over the held-out pairs, by their labels.',
+  'accuracy/held_out':
+    'Fraction of held-out pairs whose better response scores higher: by gold (without label noise) where there is gold, else by the label; pairs with equal gold are left out.',
+  'accuracy/held_out_labels': 'Fraction of held-out pairs whose labelled choice (with label noise) scores higher.',
+  'calibration/error': 'Expected calibration error of σ(|Δ|) against the held-out labels, ten bins.',
+} as const;
 
 /** What they are called, in words and in metrics.arrow, and which way they are better. */
 export const pairMeasures = {

@@ -1,4 +1,6 @@
 /** Preference pairs: two responses to one prompt, one preferred; the Arrow tables of them and how they become tokens. */
+import { promptAndResponse } from '../batch/response-batch.ts';
+import type { TokenSequence } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
 import { userSays } from '../message.ts';
 import { inspectTable, readTable, writeTable } from '../tables/arrow-file.ts';
@@ -132,6 +134,14 @@ export function readPreferences(path: string, reader: PreferenceReader, writtenB
   return { pairs, statistics: { ...sizesOf(pairs), cut, dropped: rows.length - pairs.length, reasons } };
 }
 
+/** The two sequences of a pair, their responses learned. */
+export function pairIds(row: Row<typeof tokenColumns>): { chosen: TokenSequence; rejected: TokenSequence } {
+  const whole = (ids: Int32Array): TokenSequence => {
+    return promptAndResponse(ids.subarray(0, row.prompt_length), ids.subarray(row.prompt_length));
+  };
+  return { chosen: whole(row.chosen_ids), rejected: whole(row.rejected_ids) };
+}
+
 function sizesOf(pairs: readonly PreferencePair[]): Pick<PairStatistics, 'pairs' | 'tokens' | 'longest'> {
   const lengths = pairs.flatMap((pair) => [pair.chosen_ids.length, pair.rejected_ids.length]);
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
@@ -251,7 +261,11 @@ function checkPair(row: PreferencePair, { tokenizer, contextLength, overlong = '
   if (chosen.length === rejected.length && chosen.every((id, i) => id === rejected[i])) {
     problems.push('chosen and rejected are the same; expected two different responses. Mend or remove the row.');
   }
-  if (shared < 1 || chosen.subarray(0, shared).some((id, i) => id !== rejected[i])) {
+  if (shared < 1) {
+    problems.push(
+      `prompt_length: no prompt; expected at least one token before the responses, received ${shared}. Mend or remove the row.`,
+    );
+  } else if (chosen.subarray(0, shared).some((id, i) => id !== rejected[i])) {
     problems.push(
       `prompt_length: expected the tokens that both sequences begin with, received ${shared}, where they differ. Mend or remove the row.`,
     );

@@ -10,7 +10,7 @@ import { expectNeutral } from '../tensor/neutral.ts';
 import { ppoWorld } from './ppo-world.ts';
 
 const goOn = 'The last checkpoint is kept. runtime.checks: warn goes on in spite of this.';
-const check: RolloutCheck = { isFirst: true, checks: 'strict', where: 'ppo iteration 1' };
+const check: RolloutCheck = { isFirst: true, checks: 'strict', where: 'ppo step 1' };
 const limit = 'expected a difference of at most 0.002, received';
 
 describe.each(lanesToTest())('checkRollout on the %s lane', (lane) => {
@@ -43,11 +43,11 @@ describe.each(lanesToTest())('checkRollout on the %s lane', (lane) => {
   it('finds a cache that disagrees with a full pass, also by NaN', () => {
     const name = 'log-probabilities of cached, left-padded decoding and of a full, right-padded pass';
     expect(problems(({ drawnLogProbs }) => ({ drawnLogProbs: nudge(drawnLogProbs, 0.5) }))).toEqual([
-      `ppo iteration 1: ${name}: ${limit} 5.00e-1.`,
+      `ppo step 1: ${name}: ${limit} 5.00e-1.`,
       goOn,
     ]);
     expect(problems(({ drawnLogProbs }) => ({ drawnLogProbs: nudge(drawnLogProbs, Number.NaN) }))).toEqual([
-      `ppo iteration 1: ${name}: ${limit} Infinity.`,
+      `ppo step 1: ${name}: ${limit} Infinity.`,
       goOn,
     ]);
   });
@@ -55,7 +55,7 @@ describe.each(lanesToTest())('checkRollout on the %s lane', (lane) => {
   it('finds a policy that is not the reference before the first update, and does not ask later', () => {
     const moved = ({ referenceLogProbs }: Rollout) => ({ referenceLogProbs: nudge(referenceLogProbs, 0.25) });
     expect(problems(moved)).toEqual([
-      `ppo iteration 1: log-probabilities of policy and reference before the first update (KL 0): ${limit} 2.50e-1.`,
+      `ppo step 1: log-probabilities of policy and reference before the first update (KL 0): ${limit} 2.50e-1.`,
       goOn,
     ]);
     expect(problems(moved, { isFirst: false })).toEqual([]);
@@ -67,8 +67,8 @@ describe.each(lanesToTest())('checkRollout on the %s lane', (lane) => {
       responses: [...responses.slice(0, 3), new Int32Array()],
     }));
     expect(found).toEqual([
-      `ppo iteration 1: reward of a response alone and in its batch: ${limit} 1.00e+0.`,
-      'ppo iteration 1: rows without a response: expected 0, received 1.',
+      `ppo step 1: reward of a response alone and in its batch: ${limit} 1.00e+0.`,
+      'ppo step 1: rows without a response: expected 0, received 1.',
       goOn,
     ]);
   });
@@ -90,7 +90,7 @@ describe.each(lanesToTest())('checkRollout on the %s lane', (lane) => {
       expect(found(0)).toEqual([]);
       // A mantissa of 8 bits: 50 · 2⁻⁸.
       expect(found(0.4)[0]).toMatch(
-        /^ppo iteration 1: log-probabilities .* expected a difference of at most 0\.1953125,/,
+        /^ppo step 1: log-probabilities .* expected a difference of at most 0\.1953125,/,
       );
       const first = (ratio: number) =>
         checkFirstUpdate('strict', { ratio, approxKl: 0, clipFraction: 0 }, 'x', () => {});
@@ -111,7 +111,7 @@ describe.each(lanesToTest())('checkRollout on the %s lane', (lane) => {
       return lines;
     };
     expect(said('warn')).toEqual([
-      `warning: ppo iteration 1: reward of a response alone and in its batch: ${limit} 1.00e+0.`,
+      `warning: ppo step 1: reward of a response alone and in its batch: ${limit} 1.00e+0.`,
     ]);
     expect(said('off')).toEqual([]);
     expectNeutral(() => {
@@ -133,15 +133,15 @@ describe('checkFirstUpdate', () => {
   it('names all three when the policy is not the one that sampled', () => {
     const stats = { ratio: 1.25, approxKl: 0.5, clipFraction: 0.125 };
     const expected = [
-      'ppo iteration 3: ratio of the first update: expected 1, received 1.25.',
-      'ppo iteration 3: approx_kl of the first update: expected 0, received 0.5.',
-      'ppo iteration 3: clip_fraction of the first update: expected 0, received 0.125.',
+      'ppo step 3: ratio of the first update: expected 1, received 1.25.',
+      'ppo step 3: approx_kl of the first update: expected 0, received 0.5.',
+      'ppo step 3: clip_fraction of the first update: expected 0, received 0.125.',
     ];
-    expect(() => checkFirstUpdate('strict', stats, 'ppo iteration 3', say)).toThrow(
+    expect(() => checkFirstUpdate('strict', stats, 'ppo step 3', say)).toThrow(
       new InvariantError([...expected, goOn]),
     );
     const lines: string[] = [];
-    checkFirstUpdate('warn', stats, 'ppo iteration 3', (line) => lines.push(line));
+    checkFirstUpdate('warn', stats, 'ppo step 3', (line) => lines.push(line));
     expect(lines).toEqual(expected.map((line) => `warning: ${line}`));
   });
 

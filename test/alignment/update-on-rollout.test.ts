@@ -26,7 +26,7 @@ const options: InnerLoopOptions = {
   policy: { learningRate: 0.01, clipNorm: 1 },
   critic: { learningRate: 0.01, clipNorm: 1 },
   checks: 'strict',
-  where: 'ppo iteration 1',
+  where: 'ppo step 1',
   say: () => undefined,
 };
 
@@ -167,7 +167,7 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
       await expect(learn(world, { temperature: 1.5 })).rejects.toThrow(InvariantError);
       const lines: string[] = [];
       await learn(world, { temperature: 1.5, checks: 'warn', say: (line) => lines.push(line) });
-      expect(lines.join('\n')).toMatch(/^warning: ppo iteration 1: ratio of the first update: expected 1, received /);
+      expect(lines.join('\n')).toMatch(/^warning: ppo step 1: ratio of the first update: expected 1, received /);
     });
   });
 

@@ -1,7 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { calibration } from '../../src/evaluation/calibration.ts';
-import { measurePairs, pairIds, scoreSequences } from '../../src/evaluation/pair-quality.ts';
+import { measurePairs, scoreSequences } from '../../src/evaluation/pair-quality.ts';
 import type { PreferencePair } from '../../src/examples/preference.ts';
+import { pairIds } from '../../src/examples/preference.ts';
+import type { Model } from '../../src/model/model.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
@@ -19,19 +21,8 @@ function row(seed: number, lengths: [number, number], gold: [number, number] | [
   };
 }
 
-describe('pairIds', () => {
-  it('learns both sequences after the prompt they share', () => {
-    const pair = {
-      ...row(1, [2, 1], [1, 0]),
-      chosen_ids: Int32Array.of(1, 5, 6, 7),
-      rejected_ids: Int32Array.of(1, 5, 8),
-    };
-    const { chosen, rejected } = pairIds({ ...pair, prompt_length: 2 });
-    expect([chosen.ids, chosen.learned, rejected.ids, rejected.learned].map((values) => [...values])).toEqual(
-      [[1, 5, 6, 7], [0, 0, 1, 1], [1, 5, 8], [0, 0, 1]], // biome-ignore format: rows
-    );
-  });
-});
+const measured = (model: Model, rows: readonly PreferencePair[]) =>
+  measurePairs(rows, { useMargin: false, centring: 0 }, (sequences) => scoreSequences(model, sequences, 0));
 
 describe.each(lanesToTest())('measurePairs on the %s lane', (lane) => {
   beforeAll(async () => {
@@ -45,7 +36,7 @@ describe.each(lanesToTest())('measurePairs on the %s lane', (lane) => {
     const alone = (side: 'chosen' | 'rejected'): number[] =>
       rows.map((each) => scoreSequences(model, [pairIds(each)[side]], 0)[0]!);
     const [chosen, rejected] = [alone('chosen'), alone('rejected')];
-    const found = measurePairs(model, rows, 0);
+    const found = measured(model, rows);
     expect(found.scores.map((score) => score.chosen)).toBeAllclose(chosen, tolerance.forward);
     expect(found.scores.map((score) => score.rejected)).toBeAllclose(rejected, tolerance.forward);
     const share = (indices: number[], right: (i: number) => boolean): number =>
@@ -69,7 +60,7 @@ describe.each(lanesToTest())('measurePairs on the %s lane', (lane) => {
     const model = tinyModel('llama', 'score');
     const golds = [[1, 0], [0, 1], [0.5, 0.5], [null, null]] as [number, number][]; // biome-ignore format: rows
     const rows = golds.map((gold, i) => ({ ...row(i, [4, 3], gold), group: i % 2 === 0 ? 'tea' : 'rain' }));
-    const found = measurePairs(model, rows, 0);
+    const found = measured(model, rows);
     const chosenWins = found.scores.map(({ chosen, rejected }) => Number(chosen > rejected));
     const right = [chosenWins[0]!, 1 - chosenWins[1]!, chosenWins[3]!];
     expect(found.accuracy).toBeCloseTo((right[0]! + right[1]! + right[2]!) / 3, 12);
@@ -82,14 +73,14 @@ describe.each(lanesToTest())('measurePairs on the %s lane', (lane) => {
 
   it('gives no number for shorter responses where there are none', () => {
     const model = tinyModel('llama', 'score');
-    expect(measurePairs(model, [row(1, [5, 2], [1, 0])], 0).shorterAccuracy).toBeNull();
+    expect(measured(model, [row(1, [5, 2], [1, 0])]).shorterAccuracy).toBeNull();
     disposeModel(model);
   });
 
   it('leaves no tensors behind', () => {
     const model = tinyModel('llama', 'score');
     expectNeutral(() => {
-      measurePairs(model, [row(1, [5, 2], [1, 0])], 0);
+      measured(model, [row(1, [5, 2], [1, 0])]);
     });
     disposeModel(model);
   });

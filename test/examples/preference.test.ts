@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import {
   type PreferenceReader,
   type PreferenceRow,
+  pairIds,
   readPreferences,
   writePreferences,
 } from '../../src/examples/preference.ts';
@@ -70,7 +71,7 @@ describe('readPreferences', () => {
       preference.arrow: row 2: chosen_ids: no response; expected more than 3 tokens, received 3. Mend or remove the row.
       preference.arrow: row 3: chosen_ids: too long; expected at most 8 tokens (the model's context), received 9. Mend or remove the row, or set sequence.overlong to left or drop.
       preference.arrow: row 3: rejected_ids: expected ids below 259, received 400. Mend or remove the row.
-      preference.arrow: row 4: prompt_length: expected the tokens that both sequences begin with, received 0, where they differ. Mend or remove the row."
+      preference.arrow: row 4: prompt_length: no prompt; expected at least one token before the responses, received 0. Mend or remove the row."
     `);
   });
 
@@ -171,6 +172,16 @@ describe('pairs of texts', () => {
     await texts([{ prompt: 'a', chosen: 'b', rejected: 'c' }]);
     expect(() => readPreferences(path, { tokenizer, contextLength: 9, groupBy: 'topic' }, 'npm run import')).toThrow(
       'column "topic" is missing; expected utf8, found the columns prompt, chosen, rejected. Run npm run import.',
+    );
+  });
+});
+
+describe('pairIds', () => {
+  it('learns both sequences after the prompt they share', () => {
+    const pair = { chosen_ids: Int32Array.of(1, 5, 6, 7), rejected_ids: Int32Array.of(1, 5, 8), prompt_length: 2 };
+    const { chosen, rejected } = pairIds(pair);
+    expect([chosen.ids, chosen.learned, rejected.ids, rejected.learned].map((values) => [...values])).toEqual(
+      [[1, 5, 6, 7], [0, 0, 1, 1], [1, 5, 8], [0, 0, 1]], // biome-ignore format: rows
     );
   });
 });

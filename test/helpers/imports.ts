@@ -31,7 +31,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   run: [
     ...['terminal', 'checkpoint', 'execution', 'model', 'graph', 'tensor', 'examples', 'tasks', 'tables', 'tokenizer'],
-    ...['yaml', 'files', 'lanes', 'random'],
+    ...['batch', 'yaml', 'files', 'lanes', 'random'],
   ],
   report: ['alignment', 'evaluation', 'run', 'examples', 'tables', 'message'],
   worlds: ['run', 'evaluation', 'tasks', 'tokenizer', 'files', 'message', 'random'],

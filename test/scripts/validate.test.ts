@@ -33,31 +33,42 @@ function file(name: string, settings: Changes, schema?: string): string {
 const problems = (...args: Parameters<typeof validate>) => problemsOf(() => validate(...args), path());
 
 describe('validate', () => {
-  it('finds the stage by the comment, or by the schema that fits best', async () => {
+  it('finds the stage by the comment, the folder or the name of the file, or by an argument', async () => {
     const settings = rewardSettings(world, world.base, path('run'));
     const named = await validate(file('named.yaml', settings, 'reward'));
     expect(named[0]).toBe(`${path('named.yaml')}: a configuration of reward`);
     expect(named[1]).toMatch(/^train {5}6 pairs, /);
-    const guessed = await validate(file('guessed.yaml', settings), ['training.epochs=1']);
-    expect(guessed.slice(1, 3)).toEqual(named.slice(1, 3));
-    expect(guessed[3]).toBe('2 steps');
+    mkdirSync(path('configs/reward'), { recursive: true });
+    for (const place of ['configs/reward/mine.yaml', 'reward.yaml']) {
+      const found = await validate(file(place, settings), ['training.epochs=1']);
+      expect(found.slice(0, 3)).toEqual([`${path(place)}: a configuration of reward`, ...named.slice(1, 3)]);
+      expect(found[3]).toBe('2 steps');
+    }
+    expect((await validate(file('told.yaml', settings), [], 'reward')).slice(1)).toEqual(named.slice(1));
     expect(existsSync(path('run'))).toBe(false);
     const slip = { ...settings, evaluation: { everySteps: 0 } };
-    expect(await problems(file('slip.yaml', slip))).toEqual([
-      expect.stringMatching(/^slip\.yaml:1:\d+ evaluation\.everySteps: expected a number above 0, received 0\.$/),
+    expect(await problems(file('slip.yaml', slip, 'reward'))).toEqual([
+      expect.stringMatching(/^slip\.yaml:2:\d+ evaluation\.everySteps: expected a number above 0, received 0\.$/),
     ]);
   });
 
-  it('says so where nothing tells the stage', async () => {
+  it('says so where nothing tells the stage, or two things tell two, and guesses nothing', async () => {
     const names = [...allStages.map(({ name }) => name), 'align'].join(', ');
-    expect(await problems(file('odd.yaml', {}))).toEqual([
-      `odd.yaml: it is not clear what it configures; expected a configuration of ${names}. ` +
-        'Write as its first line: # yaml-language-server: $schema=../schema/<name>.schema.json',
-    ]);
+    const unclear = (name: string) =>
+      `${name}: it is not clear what it configures; expected one of ${names}. Write as its first line ` +
+      '# yaml-language-server: $schema=../schema/<name>.schema.json, put it into a folder of that name, or add --stage <name>.';
+    expect(await problems(file('odd.yaml', rewardSettings(world, world.base, 'x')))).toEqual([unclear('odd.yaml')]);
+    mkdirSync(path('reward'), { recursive: true });
+    expect(await problems(file('reward/ppo.yaml', {}))).toEqual([unclear('reward/ppo.yaml')]);
     expect(await problems(file('other.yaml', {}, 'rewards'))).toEqual([
       `other.yaml: its $schema comment names rewards; expected one of ${names}. Correct the comment.`,
     ]);
-    expect(await problems(path('none.yaml'))).toHaveLength(1);
+    expect(await problems(file('told.yaml', {}), [], 'rewards')).toEqual([
+      `argument "--stage rewards": is no program; expected one of ${names}. Correct the argument.`,
+    ]);
+    expect(await problems(path('none.yaml'))).toEqual([
+      'none.yaml: there is no such file. Name an existing configuration, e.g. one under configs/.',
+    ]);
   });
 
   it('counts the corpus of stage 0', async () => {

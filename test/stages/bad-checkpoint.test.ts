@@ -243,7 +243,7 @@ describe('a value model whose loss is not finite', () => {
     });
     const found = await problemsOf(() => runStage(ppo, config, { lane, quiet: true }), path());
     expect(found[0]).toMatch(
-      /^ppo iteration 1 value model: the loss is .* Lower valueOptimizer\.learningRate or valueOptimizer\.clipNorm, and/,
+      /^ppo step 1 value model: the loss is .* Lower valueOptimizer\.learningRate or valueOptimizer\.clipNorm, and/,
     );
   });
 });
@@ -273,7 +273,7 @@ describe('a policy whose logits overflow', () => {
     };
     const strict = await run('strict', 'strict');
     expect(strict[0]).toBe(
-      'ppo iteration 1: log-probabilities of cached, left-padded decoding and of a full, right-padded pass: expected a difference of at most 0.002, received Infinity.',
+      'ppo step 1: log-probabilities of cached, left-padded decoding and of a full, right-padded pass: expected a difference of at most 0.002, received Infinity.',
     );
     expect(strict.at(-1)).toBe('The last checkpoint is kept. runtime.checks: warn goes on in spite of this.');
     expect(lines.filter((line) => line.startsWith('warning'))).toEqual([]);
@@ -282,7 +282,7 @@ describe('a policy whose logits overflow', () => {
     const warned = await run('warn', 'warn');
     expect(lines.filter((line) => line.startsWith('warning'))[0]).toBe(`warning: ${strict[0]}`);
     expect(warned[0]).toMatch(
-      /^ppo iteration 1 policy: the loss is NaN and the gradient norm NaN; expected finite numbers\./,
+      /^ppo step 1 policy: the loss is NaN and the gradient norm NaN; expected finite numbers\./,
     );
     expect(readManifest(path('warn'))?.status).toBe('failed');
 
