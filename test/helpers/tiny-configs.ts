@@ -1,5 +1,6 @@
 /** Configurations of every stage for a tiny world: a few steps each, everything else as the defaults have it. */
 import { join } from 'node:path';
+import type { Stage, StageConfig } from '../../src/run/stage.ts';
 import { checkConfig } from '../../src/yaml/load-config.ts';
 import { PretrainConfig } from '../../stages/0-pretrain.config.ts';
 import { InstructConfig } from '../../stages/1-instruct.config.ts';
@@ -130,6 +131,11 @@ export const preferencesConfig = (...settings: Parameters<typeof preferencesSett
   checkConfig(PreferencesConfig, preferencesSettings(...settings) as never, 'test');
 export const rewardConfig = (...settings: Parameters<typeof rewardSettings>): RewardConfig =>
   checkConfig(RewardConfig, rewardSettings(...settings) as never, 'test');
+/** Of any stage that learns from preference pairs: the settings of stage 2 but for what is its alone. */
+export const pairConfig = <Config extends StageConfig>(
+  { schema }: Pick<Stage<Config>, 'schema'>,
+  ...settings: Parameters<typeof rewardSettings>
+): Config => checkConfig(schema, rewardSettings(...settings) as never, 'test');
 export const ppoConfig = (...settings: Parameters<typeof ppoSettings>): PpoConfig =>
   checkConfig(PpoConfig, ppoSettings(...settings) as never, 'test');
 export const evaluateConfig = (...settings: Parameters<typeof evaluateSettings>): EvaluateConfig =>

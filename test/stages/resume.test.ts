@@ -17,10 +17,10 @@ import type { Lane } from '../../src/tensor/lane.ts';
 import { Interrupted } from '../../src/terminal/interrupts.ts';
 import { pretrain, pretrainMetrics } from '../../stages/0-pretrain.ts';
 import { instruct, instructMetrics } from '../../stages/1-instruct.ts';
-import { reward, rewardMetrics } from '../../stages/2-reward.ts';
 import { ppo } from '../../stages/3-ppo.ts';
+import { pairStages } from '../helpers/pair-stages.ts';
 import type { Changes, TinyRuns } from '../helpers/tiny-configs.ts';
-import { instructConfig, ppoConfig, pretrainConfig, pretrainSettings, rewardConfig } from '../helpers/tiny-configs.ts';
+import { instructConfig, pairConfig, ppoConfig, pretrainConfig, pretrainSettings } from '../helpers/tiny-configs.ts';
 import { makeParents } from '../helpers/tiny-parents.ts';
 import {
   arrowRows,
@@ -136,11 +136,11 @@ describe.each(lanesToTest())('resuming on the %s lane', (name) => {
     await compareResumed({ stage: instruct, metrics: instructMetrics, config }, at('instruct'), options());
   });
 
-  it('reward', async () => {
+  it.each(pairStages)('$name', async (stage) => {
     // Six pairs, four an update.
     const changes = { checkpoints, training: { pairs: 4, epochs: 10 / 3 } };
-    const config = (folder: string) => rewardConfig(world, world.base, folder, changes);
-    await compareResumed({ stage: reward, metrics: rewardMetrics, config }, at('reward'), options());
+    const config = (folder: string) => pairConfig(stage, world, world.base, folder, changes);
+    await compareResumed({ stage, metrics: stage.metrics ?? {}, config }, at(stage.name), options());
   });
 
   it('ppo', async () => {

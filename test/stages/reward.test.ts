@@ -1,5 +1,4 @@
 /** Stage 2 on a tiny world: what it writes, that it learns preferences, and that scores come out normalised. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
@@ -136,14 +135,6 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     ]);
     expect(found.groupAccuracy).toBe((right[0]! + right[1]!) / 2);
     expect(found.heldOutAccuracy).toBe(found.labelAccuracy);
-  });
-
-  it('says in figures what it would read, without a lane', async () => {
-    const lines = await reward.check(rewardConfig(world, world.base, at('unused'), { training: { epochs: 8 } }));
-    expect(lines[0]).toMatch(/^train {5}6 pairs, [\d,]+ tokens, longest \d+; 0 prompts cut, 0 pairs dropped$/);
-    expect(lines[1]).toMatch(/^held out {2}2 pairs, /);
-    expect(lines[2]).toBe('16 steps');
-    expect(existsSync(at('unused'))).toBe(false);
   });
 
   it('asks for the margin of a pair where it is told to', async () => {

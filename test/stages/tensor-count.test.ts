@@ -7,18 +7,18 @@ import type { Lane } from '../../src/tensor/lane.ts';
 import { tensorCount } from '../../src/tensor/lane.ts';
 import { pretrain } from '../../stages/0-pretrain.ts';
 import { instruct } from '../../stages/1-instruct.ts';
-import { reward } from '../../stages/2-reward.ts';
 import { ppo } from '../../stages/3-ppo.ts';
 import { evaluate } from '../../stages/4-evaluate.ts';
 import { preferences } from '../../stages/preferences.ts';
+import { pairStages } from '../helpers/pair-stages.ts';
 import type { TinyRuns } from '../helpers/tiny-configs.ts';
 import {
   evaluateConfig,
   instructConfig,
+  pairConfig,
   ppoConfig,
   preferencesConfig,
   pretrainConfig,
-  rewardConfig,
 } from '../helpers/tiny-configs.ts';
 import { makeParents } from '../helpers/tiny-parents.ts';
 import { useSharedFolder, watchProgress } from '../helpers/tiny-runs.ts';
@@ -59,7 +59,13 @@ describe.each(lanesToTest())('tensor count on the %s lane', (name) => {
       () => countTensors(pretrain, pretrainConfig(world, at('micro'), { training: { steps: 3, microBatch: 2 } })),
     ],
     ['instruct', 4, () => countTensors(instruct, instructConfig(world, at('tuned'), { training: { epochs: 2 } }))],
-    ['reward', 4, () => countTensors(reward, rewardConfig(world, world.base, at('judge')))],
+    ...pairStages.map((stage) => {
+      return [
+        stage.name,
+        4,
+        () => countTensors(stage, pairConfig(stage, world, world.base, at(`counted ${stage.name}`))),
+      ] as const;
+    }),
     ['ppo', 4, () => countTensors(ppo, ppoConfig(world, runs, runs.ppo, { rollout: { iterations: 4 } }))],
   ] as const)('is flat from step to step of %s', async (_, count, run) => {
     const { steps, left } = await run();
