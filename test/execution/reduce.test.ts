@@ -1,4 +1,5 @@
 /** An update divided over workers that exchange their gradients: the same as the undivided one. */
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packSequences } from '../../src/batch/packing.ts';
 import { InvariantError } from '../../src/errors.ts';
@@ -36,7 +37,7 @@ function masked(value: number, count = a.count): MicroBatch {
   return { count, arrays: { ...a.arrays, mask: { ...mask, values: mask.values.map((flag) => flag * value) } } };
 }
 
-/** A worker's updates of a model of its own, each on the same micro-batches. */
+/** A worker's updates of a model of its own, each on the same micro-batches: their numbers, the bytes of weights and moments. */
 async function worker(parts: readonly MicroBatch[], reduce?: Reduce) {
   const model = tinyModel();
   const adam = createAdamW(model.parameters.layout, adamOptions);
@@ -45,11 +46,13 @@ async function worker(parts: readonly MicroBatch[], reduce?: Reduce) {
     while (numbers.length < UPDATES) {
       numbers.push(await learn(model, adam, nextToken, parts, { ...settings, ...(reduce && { reduce }) }));
     }
-    return {
-      numbers,
-      weights: readParameters(model.parameters).slice(),
-      moments: [adam.first.read().slice(), adam.second.read().slice()],
-    };
+    const weights = readParameters(model.parameters).slice();
+    const bytes = [weights, adam.first.read(), adam.second.read()].map((values) =>
+      createHash('sha256')
+        .update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+        .digest('hex'),
+    );
+    return { told: { numbers, bytes }, weights };
   } finally {
     disposeAdamW(adam);
     disposeModel(model);
@@ -120,20 +123,21 @@ describe.each(ways)('on the $lane lane, graphs $compile', ({ lane, compile }) =>
     for (const [parts, without] of [[[a], alone] as const, [[a, b, c], whole] as const]) {
       const sizes: number[] = [];
       const reduce: Reduce = async (own) => void sizes.push(own.length);
-      expect(await worker(parts, reduce)).toEqual(without);
+      expect((await worker(parts, reduce)).told).toEqual(without.told);
       // The count, then the loss with every parameter's gradient: embedding and last norm, 6 in each of 2 layers.
       expect(sizes).toEqual([1, 15, 1, 15, 1, 15]);
     }
   });
 
   it('two workers have the bytes of the undivided update where they add in its order', async () => {
-    expect(whole.numbers.map(({ count }) => count)).toEqual([27, 27, 27]);
-    expect(await divided([[a, b], [c]])).toEqual([whole, whole]);
+    expect(whole.told.numbers.map(({ count }) => count)).toEqual([27, 27, 27]);
+    const found = await divided([[a, b], [c]]);
+    expect(found.map(({ told }) => told)).toEqual([whole.told, whole.told]);
   });
 
   it('and have its weights within rounding where they add in another', async () => {
     const [first, second] = await divided([[a], [b, c]]);
-    expect(first).toEqual(second);
+    expect(first!.told).toEqual(second!.told);
     // a + (b + c) differs from (a + b) + c by two roundings each, in all 2⁻²³ of sums that clipping brings below 1. A weight
     // changes by no more than its gradient (see ε), and is rounded itself; each update adds to what is left of earlier ones.
     expect(first!.weights).toBeAllclose(whole.weights, { rtol: 2 ** -23, atol: UPDATES * 2 ** -23 });
@@ -142,7 +146,8 @@ describe.each(ways)('on the $lane lane, graphs $compile', ({ lane, compile }) =>
   });
 
   it('a worker that counts nothing takes part; one without micro-batches is refused', async () => {
-    expect(await divided([[a], [masked(0, 0)]])).toEqual([alone, alone]);
+    const found = await divided([[a], [masked(0, 0)]]);
+    expect(found.map(({ told }) => told)).toEqual([alone.told, alone.told]);
     const refused = new InvariantError(
       'pretrain step 3: the batch has no learned tokens (loss_mask 1) to learn from; expected at least one.',
     );
