@@ -119,13 +119,16 @@ export function fileTensors(
   head: HeadKind,
   valuesOf: (parameter: string) => Float32Array,
 ): WrittenTensor[] {
-  return piecesOf(dimensions, head).map((piece) => {
-    return {
-      name: piece.name,
-      shape: fileShape(piece, 0),
-      values: () => extract(piece, valuesOf(piece.parameter.name)),
-    };
-  });
+  return pieceTensors(piecesOf(dimensions, head), valuesOf);
+}
+
+/** The same for any file whose tensors are pieces of our parameters. */
+export function pieceTensors(pieces: readonly Piece[], valuesOf: (parameter: string) => Float32Array): WrittenTensor[] {
+  return pieces.map((piece) => ({
+    name: piece.name,
+    shape: fileShape(piece, 0),
+    values: () => extract(piece, valuesOf(piece.parameter.name)),
+  }));
 }
 
 function extract(piece: Piece, source: Float32Array): Float32Array {

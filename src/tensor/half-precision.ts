@@ -21,6 +21,38 @@ export function bfloat16Values(bits: Uint16Array): Float32Array {
   return new Float32Array(words.buffer);
 }
 
+/**
+ * Rounds to the nearest binary16, ties to even, as PyTorch and numpy do; beyond 65,504 it is infinite, NaN stays NaN.
+ * Values to bits, of equal length.
+ */
+export function toHalf(values: Float32Array): Uint16Array<ArrayBuffer> {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const bits = new Uint16Array(words.length);
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] as number;
+    const size = word & 0x7fffffff;
+    bits[i] =
+      ((word >>> 16) & 0x8000) | (size < 0x38800000 ? smallHalf(Math.abs(values[i] as number)) : largeHalf(size));
+  }
+  return bits;
+}
+
+/** Below 2^-14 a half is a multiple of 2^-24, whose number is its bits. */
+function smallHalf(value: number): number {
+  const scaled = value * 2 ** 24;
+  const whole = Math.floor(scaled);
+  const rest = scaled - whole;
+  return rest > 0.5 || (rest === 0.5 && whole % 2 === 1) ? whole + 1 : whole;
+}
+
+/** From 2^-14 on: 13 bits of the fraction are rounded away, and a carry goes into the exponent. */
+function largeHalf(size: number): number {
+  if (size > 0x7f800000) return 0x7e00;
+  // 65,520, half way to what would come after 65,504.
+  if (size >= 0x477ff000) return 0x7c00;
+  return (size - 0x38000000 + 0xfff + ((size >>> 13) & 1)) >>> 13;
+}
+
 let halves: Float32Array | undefined;
 
 /** The values of IEEE 754 binary16 bits: exact, by a table of all 65,536. */

@@ -23,6 +23,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   execution: ['model', 'graph', 'batch', 'tensor', 'random'],
   objectives: ['execution', 'model', 'batch', 'tensor', 'random'],
   checkpoint: ['execution', 'model', 'tokenizer', 'tensor', 'files', 'random'],
+  gguf: ['checkpoint', 'model', 'tokenizer', 'tensor', 'files'],
   decoding: ['execution', 'model', 'graph', 'examples', 'batch', 'tokenizer', 'tensor', 'random'],
   alignment: ['decoding', 'objectives', 'execution', 'model', 'graph', 'batch', 'tensor', 'random'],
   evaluation: [

@@ -1,0 +1,48 @@
+/** How llama.cpp cuts texts into words before byte-level BPE (`tokenizer.ggml.pre`), as the parts of tokenizer.json. */
+import { isDeepStrictEqual } from 'node:util';
+import type { TokenizerJson } from '../tokenizer/tokenizer-json.ts';
+import type { PreTokenizer } from '../tokenizer/tokenizer-parts.ts';
+
+/** What a name in `tokenizer.ggml.pre` stands for. */
+export interface BytePreTokenizer {
+  readonly parts: readonly PreTokenizer[];
+  /** Words that are tokens are not merged from bytes (`ignore_merges`). */
+  readonly ignoresMerges: boolean;
+}
+
+const contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+const rest = '| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
+
+function bytes(useRegex: boolean): PreTokenizer {
+  return { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: useRegex };
+}
+
+/** Words by a pattern, of which `\p{N}` takes so many digits. */
+function byPattern(digits: string): PreTokenizer[] {
+  const pattern = { Regex: `${contractions}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}${rest}` };
+  return [{ type: 'Split', pattern, behavior: 'Isolated', invert: false }, bytes(false)];
+}
+
+/** By name; the patterns are those beside the names in llama.cpp's src/llama-vocab.cpp. */
+export const bytePreTokenizers: Readonly<Record<string, BytePreTokenizer>> = {
+  'gpt-2': { parts: [bytes(true)], ignoresMerges: false },
+  smollm: { parts: [{ type: 'Digits', individual_digits: true }, bytes(true)], ignoresMerges: false },
+  'llama-bpe': { parts: byPattern('\\p{N}{1,3}'), ignoresMerges: true },
+  qwen2: { parts: byPattern('\\p{N}'), ignoresMerges: false },
+};
+
+/** The name of a tokenizer's way to cut; undefined where llama.cpp has none that is the same. */
+export function preTokenizerName({ preTokenizers, model }: TokenizerJson): string | undefined {
+  const { settings } = model;
+  const ignoresMerges = settings.type === 'BPE' && settings.ignore_merges;
+  const parts = preTokenizers.map(withoutOffsets);
+  const found = Object.entries(bytePreTokenizers).find(
+    ([, known]) => known.ignoresMerges === ignoresMerges && isDeepStrictEqual(known.parts.map(withoutOffsets), parts),
+  );
+  return found?.[0];
+}
+
+/** `trim_offsets` changes no token. */
+function withoutOffsets(part: PreTokenizer): PreTokenizer {
+  return part.type === 'ByteLevel' ? { ...part, trim_offsets: true } : part;
+}
