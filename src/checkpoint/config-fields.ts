@@ -9,6 +9,7 @@ const WITHOUT_EFFECT = [
   'torch_dtype',
   'dtype',
   'use_cache',
+  'cache_implementation',
   'plumbline',
   'id2label',
   'label2id',
@@ -98,7 +99,7 @@ export interface ConfigFields {
   /** A whole number in bounds, likewise; from 1 to a thousand million where left out. The fallback is not looked at. */
   count(key: string, fallback?: number, bounds?: { readonly least?: number; readonly most?: number }): number;
   /** How many layers, at most 10,000: lists with an entry a layer are made before more is known of a model. */
-  layers(key: string): number;
+  layers(key: string, fallback?: number): number;
   flag(key: string, fallback: boolean): boolean;
   /** One of the words, by the map: { silu: 'swiglu' }. */
   choice<Value>(key: string, choices: Readonly<Record<string, Value>>, fallback: string): Value;
@@ -164,7 +165,7 @@ export function configFields(
     number: (key, fallback) => checked(key, take(key) ?? fallback, isPositive, 'a number above 0', 1),
     real: (key) => checked(key, take(key), isNumber, 'a number', 0),
     count,
-    layers: (key) => count(key, undefined, { most: 10_000 }),
+    layers: (key, fallback) => count(key, fallback, { most: 10_000 }),
     flag: (key, fallback) => checked(key, take(key) ?? fallback, isFlag, 'true or false', false),
     choice: (key, choices, fallback) => {
       const value = take(key) ?? fallback;

@@ -40,12 +40,10 @@ export function huggingFaceConfig(
   special: SpecialIds,
   options: { dtype: 'float32' | 'bfloat16'; normalisation: RewardNormalisation },
 ): Record<string, unknown> {
-  const { className, languageModel } = formatOf(dimensions.family);
-  const suffix = head === 'score' ? 'ForSequenceClassification' : languageModel;
   const fields = modelFields(dimensions);
   checkHolds(dimensions, fields);
   return {
-    architectures: [`${className}${suffix}`],
+    architectures: [formatOf(dimensions.family).classes[head]],
     ...fields,
     bos_token_id: special.bosId,
     eos_token_id: special.eosId,
@@ -55,6 +53,14 @@ export function huggingFaceConfig(
     ...(head === 'score' ? { num_labels: 1, id2label: { 0: 'reward' }, label2id: { reward: 0 } } : {}),
     ...(head === 'score' ? { plumbline: { reward_normalisation: options.normalisation } } : {}),
   };
+}
+
+/** Fields of which transformers takes 30.0 and refuses 30, which JavaScript makes of it. */
+const FLOATS = /^( *"(?:attn|final)_logit_softcapping": \d+)(?=,?$)/gm;
+
+/** The text of config.json. */
+export function configText(config: Readonly<Record<string, unknown>>): string {
+  return `${JSON.stringify(config, null, 2)}\n`.replaceAll(FLOATS, '$1.0');
 }
 
 function modelFields(dimensions: ModelDimensions): Record<string, unknown> {

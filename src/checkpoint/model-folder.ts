@@ -16,7 +16,7 @@ import { writeAdapterFolder } from './adapter-folder.ts';
 import type { CardFacts } from './model-card.ts';
 import { modelCard } from './model-card.ts';
 import type { RewardNormalisation } from './model-config.ts';
-import { huggingFaceConfig, NO_NORMALISATION, readModelConfig } from './model-config.ts';
+import { configText, huggingFaceConfig, NO_NORMALISATION, readModelConfig } from './model-config.ts';
 import { matchTensors } from './tensor-match.ts';
 import { openWeightFiles, weightPaths, writeWeightFiles } from './weight-files.ts';
 import { fileTensors, parameterReader } from './weight-names.ts';
@@ -47,8 +47,7 @@ export function writeModelFolder(folder: string, model: Model, options: ModelFol
   const dtype = options.dtype ?? 'float32';
   const normalisation = options.normalisation ?? NO_NORMALISATION;
   const config = huggingFaceConfig(model.dimensions, model.head, tokenizer, { dtype, normalisation });
-  const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
-  writeFileSync(join(folder, 'config.json'), json(config));
+  writeFileSync(join(folder, 'config.json'), configText(config));
   const tensors = fileTensors(model.dimensions, model.head, hostValues(model));
   const { maxShardBytes } = options;
   writeWeightFiles(folder, tensors, {
@@ -66,7 +65,8 @@ export function writeModelFolder(folder: string, model: Model, options: ModelFol
   const { padId, bosId, eosId, stopIds } = tokenizer;
   const ends = stopIds.length > 1 ? stopIds : eosId;
   const generation = { bos_token_id: bosId, eos_token_id: ends, pad_token_id: padId };
-  if (model.head === 'tokens') writeFileSync(join(folder, 'generation_config.json'), json(generation));
+  if (model.head === 'tokens')
+    writeFileSync(join(folder, 'generation_config.json'), `${JSON.stringify(generation, null, 2)}\n`);
 }
 
 /** A loaded model; the caller disposes it. */

@@ -87,7 +87,7 @@ const CAUSES: readonly Cause[] = [
   {
     ...named(/\.(q_norm|k_norm)\./),
     remedy: ({ dimensions }) =>
-      `Norms of queries and keys are those of Qwen3 (model_type qwen3); config.json says ${dimensions.family}. Use the config.json that belongs to these weights.`,
+      `Norms of queries and keys are those of Qwen3 and Gemma 3 (model_type qwen3, gemma3_text); config.json says ${dimensions.family}. Use the config.json that belongs to these weights.`,
   },
   {
     ...named(/\.(q|k|v|o)_proj\.bias$/),

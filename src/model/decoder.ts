@@ -8,12 +8,12 @@ import { applyRotary } from '../tensor/rope.ts';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { Weights } from '../tensor/weights.ts';
-import { entry, rowsOf, trainedOf, weight, withTrained } from '../tensor/weights.ts';
+import { entry, rowsOf, trainedOf, withTrained } from '../tensor/weights.ts';
 import type { ModelDimensions } from './dimensions.ts';
 import { attentionScale } from './dimensions.ts';
 import type { DecoderInputs } from './inputs.ts';
-import { biasOf } from './inputs.ts';
-import { feedForward, linear, normalize } from './layers.ts';
+import { biasOf, rotaryOf } from './inputs.ts';
+import { feedForward, gainOf, linear, normalize, postNormalize } from './layers.ts';
 import { blockSpecs } from './parameter-table.ts';
 
 /** Keys (already rotated) and values of one layer, each [batch, kv_heads, keys, head_dim]. */
@@ -43,6 +43,7 @@ export function decode(
   options: DecodeOptions = {},
 ): { hidden: Tensor2D; present: KeyValues[] } {
   let x = rowsOf(entry(weights, 'embedding.tokens'), inputs.ids); // [batch · seq, d_model]
+  if (dimensions.scaledEmbedding) x = tf.mul(x, Math.sqrt(dimensions.dModel));
   if (dimensions.positions === 'learned') {
     x = tf.add(x, rowsOf(entry(weights, 'embedding.positions'), inputs.positions));
   }
@@ -88,9 +89,10 @@ function block(
 ): { x: Tensor2D } & KeyValues {
   const name = `blocks.${layer}`;
   const attention = selfAttention(dimensions, weights, inputs, layer, x, join);
-  const middle: Tensor2D = tf.add(x, attention.output);
+  const middle: Tensor2D = tf.add(x, postNormalize(dimensions, weights, `${name}.attention`, attention.output));
   const normal = normalize(dimensions, weights, `${name}.mlp.norm`, dimensions.residual === 'parallel' ? x : middle);
-  const next: Tensor2D = tf.add(middle, feedForward(dimensions, weights, `${name}.mlp`, normal));
+  const fed = feedForward(dimensions, weights, `${name}.mlp`, normal);
+  const next: Tensor2D = tf.add(middle, postNormalize(dimensions, weights, `${name}.mlp`, fed));
   return { x: next, keys: attention.keys, values: attention.values };
 }
 
@@ -103,7 +105,9 @@ function selfAttention(
   join: ((fresh: KeyValues) => KeyValues) | undefined,
 ): { output: Tensor2D } & KeyValues {
   const { heads, kvHeads, headDim } = dimensions;
-  const { batch, seq, rotary } = inputs;
+  const { batch, seq } = inputs;
+  const window = dimensions.windows[layer] ?? null;
+  const rotary = rotaryOf(inputs, window);
   const name = `blocks.${layer}.attention`;
   const qkv = linear(weights, `${name}.qkv`, normalize(dimensions, weights, `${name}.norm`, x));
   const split = tf.transpose(tf.reshape(qkv, [batch, seq, heads + 2 * kvHeads, headDim]), [0, 2, 1, 3]);
@@ -113,8 +117,9 @@ function selfAttention(
   const [queries, newKeys] = tf.split(placed, [heads, kvHeads], 1) as [Tensor4D, Tensor4D];
   const fresh = { keys: newKeys, values: newValues };
   const { keys, values } = join?.(fresh) ?? fresh;
-  const bias = biasOf(inputs, dimensions.windows[layer] ?? null);
-  const mixed = tf.transpose(attend(queries, keys, values, bias, attentionScale(dimensions)), [0, 2, 1, 3]); // [batch, seq, heads, head_dim]
+  const [bias, cap] = [biasOf(inputs, window), dimensions.attentionSoftCap];
+  const attended = attend(queries, keys, values, bias, attentionScale(dimensions), cap);
+  const mixed = tf.transpose(attended, [0, 2, 1, 3]); // [batch, seq, heads, head_dim]
   const merged = tf.reshape(mixed, [batch * seq, heads * headDim]) as Tensor2D;
   return { output: linear(weights, `${name}.output`, merged), keys, values };
 }
@@ -125,7 +130,7 @@ function normalizeHeads(dimensions: ModelDimensions, weights: Weights, name: str
   const parts = tf.split(both, [heads, kvHeads], 1) as [Tensor4D, Tensor4D];
   const normal = (['query_norm', 'key_norm'] as const).map((part, i) => {
     const source = parts[i] as Tensor4D;
-    const gain = weight<Tensor1D>(weights, `${name}.${part}.gain`);
+    const gain = gainOf(dimensions, weights, `${name}.${part}`);
     return tf.reshape(rmsNorm(tf.reshape(source, [-1, headDim]), gain, normEpsilon), source.shape);
   });
   return tf.concat(normal, 1) as Tensor4D;

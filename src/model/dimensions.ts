@@ -3,7 +3,10 @@ import { ConfigError } from '../errors.ts';
 import type { RopeScaling } from '../tensor/rope-frequencies.ts';
 
 /** The Hugging Face architecture that a decoder is read from and written as (`model_type` in config.json). */
-export const modelFamilies = ['gpt2', 'gpt_neo', 'gpt_neox', 'opt', 'llama', 'mistral', 'qwen2', 'qwen3'] as const;
+export const modelFamilies = [
+  ...(['gpt2', 'gpt_neo', 'gpt_neox', 'opt', 'llama', 'mistral', 'qwen2', 'qwen3'] as const),
+  ...(['phi3', 'gemma2', 'gemma3_text'] as const),
+] as const;
 export type ModelFamily = (typeof modelFamilies)[number];
 
 /** The models people have are settings of these fields; `gpt2Style` and `llamaStyle` are two of them. */
@@ -19,21 +22,33 @@ export interface ModelDimensions {
   readonly headDim: number;
   readonly dModel: number;
   readonly dFf: number;
+  /** Token embeddings are multiplied by √d_model (Gemma). */
+  readonly scaledEmbedding: boolean;
   readonly norm: 'layer' | 'rms';
   readonly normEpsilon: number;
-  /** RMSNorm of every query and key head before rotation (Qwen3). */
+  /** The parameter of a norm is what its gain differs from 1 by (Gemma), as in the files. */
+  readonly gainFromOne: boolean;
+  /** What attention and feed-forward give is normalised before it is added to the residual stream, too (Gemma 2). */
+  readonly postNorm: boolean;
+  /** RMSNorm of every query and key head before rotation (Qwen3, Gemma 3). */
   readonly headNorm: boolean;
   /** Who a token attends to in its segment: itself and what is before it (decoders), or all of it (encoders). */
   readonly attention: 'causal' | 'full';
-  /** Scores divided by √head_dim, or as they are (GPT-Neo). */
-  readonly scaledAttention: boolean;
+  /** Scores are divided by the root of this; null: by that of head_dim. GPT-Neo has 1, Gemma its query_pre_attn_scalar. */
+  readonly attentionScalar: number | null;
+  /** Scores s become cap · tanh(s / cap) before they are masked (Gemma 2); null: they stay as they are. */
+  readonly attentionSoftCap: number | null;
+  /** Likewise next-token logits. */
+  readonly logitSoftCap: number | null;
   readonly positions: 'learned' | 'rotary';
   readonly ropeTheta: number;
   /** Share of each head that is rotated; the rest passes (GPT-NeoX: 0.25). */
   readonly ropeFraction: number;
   readonly ropeScaling: RopeScaling | null;
-  /** `gelu` is the tanh form of GPT-2, `gelu_exact` the one with the error function. */
-  readonly activation: 'gelu' | 'gelu_exact' | 'relu' | 'swiglu';
+  /** θ and scaling of layers that have a window, where they have their own (Gemma 3). */
+  readonly windowRope: { readonly theta: number; readonly scaling: RopeScaling | null } | null;
+  /** `gelu` is the tanh form of GPT-2, `gelu_exact` the one with the error function; `swiglu` and `geglu` are gated. */
+  readonly activation: 'gelu' | 'gelu_exact' | 'relu' | 'swiglu' | 'geglu';
   /** Biases on linear layers (norms of kind `layer` always have one). */
   readonly biases: { readonly qkv: boolean; readonly attentionOutput: boolean; readonly mlp: boolean };
   /** Attention and feed-forward read the same input and are added together (GPT-NeoX), or one after the other. */
@@ -60,12 +75,18 @@ export const NO_BIASES = { qkv: false, attentionOutput: false, mlp: false };
 
 /** What most models have. */
 export const PLAIN = {
+  scaledEmbedding: false,
+  gainFromOne: false,
+  postNorm: false,
   headNorm: false,
   attention: 'causal',
-  scaledAttention: true,
+  attentionScalar: null,
+  attentionSoftCap: null,
+  logitSoftCap: null,
   ropeTheta: 10_000,
   ropeFraction: 1,
   ropeScaling: null,
+  windowRope: null,
   residual: 'sequential',
   windows: [],
 } as const satisfies Partial<ModelDimensions>;
@@ -125,7 +146,8 @@ export function checkDimensions(dimensions: ModelDimensions): ModelDimensions {
   if (positions === 'rotary' && (turned % 2 !== 0 || turned < 2 || turned > headDim)) {
     problems.push(`model.headDim: rotary positions turn pairs, so it must be even; received ${turned} of ${headDim}.`);
   }
-  problems.push(...factorProblems(dimensions.ropeScaling, turned / 2));
+  problems.push(...factorProblems('ropeScaling', dimensions.ropeScaling, turned / 2));
+  problems.push(...factorProblems('windowRope.scaling', dimensions.windowRope?.scaling ?? null, turned / 2));
   if (windows.length !== 0 && windows.length !== dimensions.layers) {
     problems.push(
       `model.windows: expected one entry for each of ${dimensions.layers} layers, received ${windows.length}.`,
@@ -139,18 +161,23 @@ export function checkDimensions(dimensions: ModelDimensions): ModelDimensions {
   return dimensions;
 }
 
-function factorProblems(scaling: RopeScaling | null, pairs: number): string[] {
+function factorProblems(of: string, scaling: RopeScaling | null, pairs: number): string[] {
   if (scaling?.type !== 'longrope') return [];
   return (['shortFactors', 'longFactors'] as const).flatMap((name) => {
     const found = scaling[name].length;
     if (found === pairs) return [];
-    return [`model.ropeScaling.${name}: expected ${pairs} numbers, one for each pair that turns, received ${found}.`];
+    return [`model.${of}.${name}: expected ${pairs} numbers, one for each pair that turns, received ${found}.`];
   });
 }
 
 /** What attention scores are multiplied with. */
-export function attentionScale({ headDim, scaledAttention }: ModelDimensions): number {
-  return scaledAttention ? 1 / Math.sqrt(headDim) : 1;
+export function attentionScale({ headDim, attentionScalar }: ModelDimensions): number {
+  return 1 / Math.sqrt(attentionScalar ?? headDim);
+}
+
+/** Whether the feed-forward layer has a gate beside what it lets through. */
+export function isGated({ activation }: ModelDimensions): boolean {
+  return activation === 'swiglu' || activation === 'geglu';
 }
 
 /** Values of a head that rotary positions turn: a multiple of the head's width, rounded down as transformers does. */

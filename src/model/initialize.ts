@@ -24,7 +24,7 @@ export function initialValues(dimensions: ModelDimensions, head: HeadKind, rando
  *
  * | role                            | distribution                                                               |
  * |---------------------------------|----------------------------------------------------------------------------|
- * | gain                            | 1                                                                          |
+ * | gain                            | 1, or 0 where it is counted from 1                                         |
  * | bias                            | 0                                                                          |
  * | embeddings, qkv, mlp input, token head | N(0, 0.02²)                                                         |
  * | attention output, mlp output    | N(0, (0.02 / √(2 · layers))²): each layer adds twice to the residual stream |
@@ -33,14 +33,14 @@ export function initialValues(dimensions: ModelDimensions, head: HeadKind, rando
  */
 export function initialValuesOf(
   { role, shape, fanIn }: ParameterSpec,
-  { layers }: Pick<ModelDimensions, 'layers'>,
+  { layers, gainFromOne }: Pick<ModelDimensions, 'layers' | 'gainFromOne'>,
   random: Random,
 ): Float32Array {
   const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
   const normal = (deviation: number): Float32Array => values.map(() => deviation * random.normal());
   switch (role) {
     case 'gain':
-      return values.fill(1);
+      return values.fill(gainFromOne ? 0 : 1);
     case 'bias':
     case 'adapter.b':
       return values;

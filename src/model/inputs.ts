@@ -27,11 +27,18 @@ export interface DecoderInputs {
   /** Attention biases by window (null: no limit), each [batch, 1, seq, keys]. */
   readonly biases: ReadonlyMap<number | null, Tensor4D>;
   readonly rotary: RotaryAngles | null;
+  /** Those of layers with a window, where they have their own. */
+  readonly windowRotary: RotaryAngles | null;
 }
 
 /** The bias of layers with this window. */
 export function biasOf(inputs: DecoderInputs, window: number | null): Tensor4D {
   return inputs.biases.get(window) as Tensor4D;
+}
+
+/** The rotation of layers with this window. */
+export function rotaryOf({ rotary, windowRotary }: DecoderInputs, window: number | null): RotaryAngles | null {
+  return window === null ? rotary : (windowRotary ?? rotary);
 }
 
 /** What a full forward pass reads; `attention` is given where it depends on data (a prefix), not on the model alone. */
@@ -74,14 +81,16 @@ function arraysOf(
   { batch, seq, ids, positions }: ReadTokens,
   biasFor: (window: number | null) => HostArray,
 ): HostArrays {
-  const { ropeTheta: theta, ropeScaling: scaling } = dimensions;
+  const { ropeTheta: theta, ropeScaling: scaling, windowRope } = dimensions;
+  const size = { batch, seq, width: rotaryWidth(dimensions) };
+  const within = windowRope === null ? null : rotaryArrays(positions, { ...size, ...windowRope });
   const biases = windowsOf(dimensions).map((window) => [biasName(window), biasFor(window)] as const);
   return {
     ids: vector(ids),
     positions: vector(positions),
     ...Object.fromEntries(biases),
-    ...(dimensions.positions === 'rotary' &&
-      rotaryArrays(positions, { batch, seq, width: rotaryWidth(dimensions), theta, scaling })),
+    ...(dimensions.positions === 'rotary' && rotaryArrays(positions, { ...size, theta, scaling })),
+    ...(within !== null && { 'cos within windows': within.cos, 'sin within windows': within.sin }),
   };
 }
 
@@ -99,14 +108,18 @@ export function inputsFrom(dimensions: ModelDimensions, tensors: Tensors): Decod
   const windows = windowsOf(dimensions);
   const biases = new Map(windows.map((window) => [window, pick<Tensor4D>(tensors, biasName(window))]));
   const [batch, , seq] = pick<Tensor4D>(tensors, biasName(windows[0] as number | null)).shape;
-  const isRotary = dimensions.positions === 'rotary';
+  const angles = (where: string): RotaryAngles => ({
+    cos: pick(tensors, `cos${where}`),
+    sin: pick(tensors, `sin${where}`),
+  });
   return {
     batch,
     seq,
     ids: pick(tensors, 'ids'),
     positions: pick(tensors, 'positions'),
     biases,
-    rotary: isRotary ? { cos: pick(tensors, 'cos'), sin: pick(tensors, 'sin') } : null,
+    rotary: dimensions.positions === 'rotary' ? angles('') : null,
+    windowRotary: dimensions.windowRope === null ? null : angles(' within windows'),
   };
 }
 
@@ -127,5 +140,5 @@ export function stepInputs(dimensions: ModelDimensions, step: TokenStep): Decode
 /** Frees the tensors of decoder inputs. */
 export function disposeInputs(inputs: DecoderInputs): void {
   tf.dispose([inputs.ids, inputs.positions, ...inputs.biases.values()]);
-  if (inputs.rotary !== null) tf.dispose([inputs.rotary.cos, inputs.rotary.sin]);
+  for (const angles of [inputs.rotary, inputs.windowRotary]) if (angles !== null) tf.dispose([angles.cos, angles.sin]);
 }

@@ -2,6 +2,7 @@
 import type { ParameterSpec } from '../tensor/parameters.ts';
 import { layoutOf } from '../tensor/parameters.ts';
 import type { HeadKind, ModelDimensions } from './dimensions.ts';
+import { isGated } from './dimensions.ts';
 
 /** Every parameter of a decoder with its head, in the order of the flat tensor. Linear weights are [in, out]. */
 export function parameterSpecs(dimensions: ModelDimensions, head: HeadKind): ParameterSpec[] {
@@ -22,22 +23,25 @@ export function parameterSpecs(dimensions: ModelDimensions, head: HeadKind): Par
 
 /** The parameters of one layer. */
 export function blockSpecs(dimensions: ModelDimensions, layer: number): ParameterSpec[] {
-  const { heads, kvHeads, headDim, dModel, dFf, biases, headNorm, activation } = dimensions;
+  const { heads, kvHeads, headDim, dModel, dFf, biases, headNorm, postNorm } = dimensions;
   const [attention, mlp] = [`blocks.${layer}.attention`, `blocks.${layer}.mlp`];
-  const mlpWidth = activation === 'swiglu' ? 2 * dFf : dFf;
+  const mlpWidth = isGated(dimensions) ? 2 * dFf : dFf;
   const linear = (name: string, role: Role, shape: readonly [number, number], hasBias: boolean): ParameterSpec[] => {
     const weight = matrix(name, role, layer, shape);
     return hasBias ? [weight, vector(`${name}.bias`, 'bias', layer, shape[1])] : [weight];
   };
   const headGain = (name: string): ParameterSpec => vector(`${attention}.${name}.gain`, 'gain', layer, headDim);
+  const after = (name: string): ParameterSpec[] => (postNorm ? normSpecs(dimensions, `${name}.post_norm`, layer) : []);
   return [
     ...normSpecs(dimensions, `${attention}.norm`, layer),
     ...linear(`${attention}.qkv`, 'attention.qkv', [dModel, (heads + 2 * kvHeads) * headDim], biases.qkv),
     ...(headNorm ? [headGain('query_norm'), headGain('key_norm')] : []),
     ...linear(`${attention}.output`, 'attention.output', [heads * headDim, dModel], biases.attentionOutput),
+    ...after(attention),
     ...normSpecs(dimensions, `${mlp}.norm`, layer),
     ...linear(`${mlp}.input`, 'mlp.input', [dModel, mlpWidth], biases.mlp),
     ...linear(`${mlp}.output`, 'mlp.output', [dFf, dModel], biases.mlp),
+    ...after(mlp),
   ];
 }
 

@@ -2,10 +2,9 @@
 
 import { sparseCrossEntropy } from '../tensor/cross-entropy.ts';
 import type { Projection } from '../tensor/projected-cross-entropy.ts';
-import { projectedCrossEntropy, rowsPerChunk } from '../tensor/projected-cross-entropy.ts';
+import { logitsOf, projectedCrossEntropy, rowsPerChunk } from '../tensor/projected-cross-entropy.ts';
 import type { Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
-import { product } from '../tensor/weights.ts';
 
 /**
  * log softmax(logits / temperature)[id] for each row, in nats: what the sampler at this temperature, without
@@ -40,7 +39,7 @@ export function tokenEntropy(logits: Tensor2D, temperature: number): Tensor1D {
 export function logProbsOf(hidden: Tensor2D, head: Projection, ids: Tensor1D, temperature: number): Tensor1D {
   const chunk = rowsPerChunk(hidden.shape[0], head.vocab);
   if (chunk < hidden.shape[0]) return tf.neg(projectedCrossEntropy(hidden, head, ids, { temperature, chunk }));
-  return tokenLogProbs(product(hidden, head.matrix, head), ids, temperature);
+  return tokenLogProbs(logitsOf(hidden, head), ids, temperature);
 }
 
 /**
@@ -58,7 +57,7 @@ export function logProbsAndEntropyOf(hidden: Tensor2D, head: Projection, ids: Te
   for (let at = 0; at < rows; at += chunk) {
     const size = Math.min(chunk, rows - at);
     const [some, entropy] = tf.tidy(() => {
-      const logits = product(tf.slice(hidden, [at, 0], [size, width]), head.matrix, head);
+      const logits = logitsOf(tf.slice(hidden, [at, 0], [size, width]), head);
       return [tokenLogProbs(logits, tf.slice(ids, at, size), temperature), tokenEntropy(logits, temperature)];
     }) as [Tensor1D, Tensor1D];
     logProbs.push(some);

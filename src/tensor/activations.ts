@@ -16,20 +16,52 @@ const CUBIC = LINEAR * 0.044715;
 export function geluTanh(x: Tensor2D): Tensor2D {
   const op = tf.customGrad((...inputs: unknown[]) => {
     const [source, save] = inputs as [Tensor2D, Save];
-    const square = tf.square(source);
-    const share = tf.sigmoid(tf.mul(source, tf.add(tf.mul(square, CUBIC), LINEAR)));
-    const value = tf.mul(source, share);
-    save([square, share, value]);
+    const parts = geluParts(source);
+    save(parts);
     return {
-      value,
-      gradFunc: (dy: Tensor, saved: Tensor[]) => {
-        const [s2, p, y] = saved as [Tensor2D, Tensor2D, Tensor2D];
-        const slope = tf.add(tf.mul(s2, 3 * CUBIC), LINEAR);
-        return tf.mul(dy, tf.add(p, tf.mul(tf.mul(y, tf.sub(1, p)), slope)));
-      },
+      value: parts[2],
+      gradFunc: (dy: Tensor, saved: Tensor[]) => tf.mul(dy, geluSlope(saved as GeluParts)),
     };
   });
   return op(x) as Tensor2D;
+}
+
+/** x², the share of x that passes, and their product x · share. */
+type GeluParts = [square: Tensor2D, share: Tensor2D, value: Tensor2D];
+
+function geluParts(x: Tensor2D): GeluParts {
+  const square = tf.square(x);
+  const share: Tensor2D = tf.sigmoid(tf.mul(x, tf.add(tf.mul(square, CUBIC), LINEAR)));
+  return [square, share, tf.mul(x, share)];
+}
+
+function geluSlope([square, share, value]: GeluParts): Tensor2D {
+  const slope = tf.add(tf.mul(square, 3 * CUBIC), LINEAR);
+  return tf.add(share, tf.mul(tf.mul(value, tf.sub(1, share)), slope));
+}
+
+/**
+ * The gated unit of Gemma: GELU(gate) · up, with the tanh form.
+ * @param gateUp [rows, 2 · width], gate first
+ * @returns [rows, width]
+ * @see Shazeer 2020, arXiv:2002.05202, eq. 6 (GEGLU)
+ */
+export function geglu(gateUp: Tensor2D): Tensor2D {
+  const op = tf.customGrad((...inputs: unknown[]) => {
+    const [source, save] = inputs as [Tensor2D, Save];
+    const [gate, up] = tf.split(source, 2, 1) as [Tensor2D, Tensor2D];
+    const parts = geluParts(gate);
+    save([...parts, up]);
+    return {
+      value: tf.mul(parts[2], up),
+      gradFunc: (dy: Tensor, saved: Tensor[]) => {
+        const [square, share, value, u] = saved as [...GeluParts, Tensor2D];
+        const dGate = tf.mul(tf.mul(dy, u), geluSlope([square, share, value]));
+        return tf.concat([dGate, tf.mul(dy, value)], 1);
+      },
+    };
+  });
+  return op(gateUp) as Tensor2D;
 }
 
 /**

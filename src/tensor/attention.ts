@@ -1,6 +1,7 @@
 /** Scaled dot-product attention for grouped-query heads. */
 
 import { matmul } from './matmul.ts';
+import { softCap } from './soft-cap.ts';
 import type { Tensor, Tensor4D } from './tf.ts';
 import { tf } from './tf.ts';
 
@@ -15,6 +16,7 @@ export const MASKED_SCORE = -1e9;
  * @param value [batch, kv_heads, keys, head_dim]
  * @param bias  [batch, 1, seq, keys]: 0 where attention is allowed, MASKED_SCORE elsewhere
  * @param scale stands for 1 / √head_dim
+ * @param cap   bounds the scores before the bias, see `softCap`; null where nothing does
  * @returns [batch, heads, seq, head_dim]
  * @see Vaswani et al. 2017, arXiv:1706.03762, eq. 1; Ainslie et al. 2023, arXiv:2305.13245 (grouped queries)
  */
@@ -24,6 +26,7 @@ export function attend(
   value: Tensor4D,
   bias: Tensor4D,
   scale = 1 / Math.sqrt(query.shape[3]),
+  cap: number | null = null,
 ): Tensor4D {
   const [batch, heads, seq, headDim] = query.shape;
   const kvHeads = key.shape[1];
@@ -31,7 +34,8 @@ export function attend(
   const groups = heads / kvHeads;
   const grouped = tf.reshape(tf.mul(query, scale), [batch, kvHeads, groups * seq, headDim]) as Tensor4D;
   const scores = matmul(grouped, key, { transposeB: true }); // [batch, kv_heads, groups · seq, keys]
-  const probabilities = maskedSoftmax(tf.reshape(scores, [batch, heads, seq, keys]) as Tensor4D, bias);
+  const bounded = cap === null ? scores : softCap(scores, cap);
+  const probabilities = maskedSoftmax(tf.reshape(bounded, [batch, heads, seq, keys]) as Tensor4D, bias);
   const mixed = matmul(tf.reshape(probabilities, [batch, kvHeads, groups * seq, keys]) as Tensor4D, value);
   return tf.reshape(mixed, [batch, heads, seq, headDim]) as Tensor4D;
 }

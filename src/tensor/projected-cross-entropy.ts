@@ -1,5 +1,6 @@
 /** Cross-entropy of hidden states against a large vocabulary, a few rows of logits at a time. */
 import { sparseCrossEntropyWithSlope } from './cross-entropy.ts';
+import { capSlope, softCap } from './soft-cap.ts';
 import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
 import type { Weight } from './weights.ts';
@@ -10,6 +11,14 @@ export interface Projection {
   readonly matrix: Weight;
   readonly transposeB: boolean;
   readonly vocab: number;
+  /** Bounds the logits, see `softCap`; null where nothing does. */
+  readonly softCap: number | null;
+}
+
+/** hidden [rows, d_model] → logits [rows, vocab] */
+export function logitsOf(hidden: Tensor2D, { matrix, transposeB, softCap: cap }: Projection): Tensor2D {
+  const logits = product(hidden, matrix, { transposeB });
+  return cap === null ? logits : softCap(logits, cap);
 }
 
 /** Logits held at a time: 128 MB of float32. Smaller products are made whole. */
@@ -30,25 +39,27 @@ export function rowsPerChunk(rows: number, vocab: number): number {
  */
 export function projectedCrossEntropy(
   hidden: Tensor2D,
-  { matrix, transposeB }: Projection,
+  head: Projection,
   labels: Tensor1D,
   { temperature, chunk }: { temperature: number; chunk: number },
 ): Tensor1D {
+  const { matrix, transposeB, softCap: cap } = head;
   const [rows, width] = hidden.shape;
   const starts = Array.from({ length: Math.ceil(rows / chunk) }, (_, i) => i * chunk);
-  /** Losses of some rows, and their slope by the logits. */
+  /** Losses of some rows, their logits, and the slope of the losses by these. */
   const lossOf = (states: Tensor2D, weight: Weight, start: number) => {
     const size = Math.min(chunk, rows - start);
     const some = tf.slice(states, [start, 0], [size, width]) as Tensor2D;
-    const logits = product(some, weight, { transposeB });
+    const logits = logitsOf(some, { ...head, matrix: weight });
     const scaled = temperature === 1 ? logits : tf.div(logits, temperature);
-    return { some, size, ...sparseCrossEntropyWithSlope(scaled as Tensor2D, tf.slice(labels, start, size)) };
+    return { some, size, logits, ...sparseCrossEntropyWithSlope(scaled as Tensor2D, tf.slice(labels, start, size)) };
   };
   /** Gradients of some rows: by their states, and by the weight where it is trained, added to those so far. */
   const gradientsOf = (states: Tensor2D, weight: Weight, start: number, dy: Tensor, total: Tensor | null): Tensor[] => {
-    const { some, size, slope } = lossOf(states, weight, start);
+    const { some, size, logits, slope } = lossOf(states, weight, start);
     const scaled = tf.div(tf.slice(dy as Tensor1D, start, size), temperature);
-    const dLogits = tf.mul(slope, tf.expandDims(scaled, 1)) as Tensor2D;
+    const dCapped = tf.mul(slope, tf.expandDims(scaled, 1)) as Tensor2D;
+    const dLogits = cap === null ? dCapped : capSlope(dCapped, logits, cap);
     const back = product(dLogits, weight, { transposeB: !transposeB });
     if (trained.length === 0) return [back];
     const dWeight = transposeB ? tf.matMul(dLogits, some, true, false) : tf.matMul(some, dLogits, true, false);

@@ -9,7 +9,10 @@ import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 type Json = Record<string, unknown>;
 
 const inFolder = useTemporaryFolder();
-const families = ['gpt2', 'gpt-neo', 'gpt-neox', 'opt', 'llama2', 'llama3', 'mistral', 'qwen2', 'qwen3'];
+const families = [
+  ...['gpt2', 'gpt-neo', 'gpt-neox', 'opt', 'llama2', 'llama3', 'mistral', 'qwen2', 'qwen3'],
+  ...['gemma2', 'gemma3', 'phi3'],
+];
 const configOf = (family: string): Json =>
   JSON.parse(readFileSync(fixturePath(`families/${family}/config.json`), 'utf8')) as Json;
 
@@ -34,7 +37,15 @@ const VALUES: readonly unknown[] = [
 function* spoilt(config: Json): Generator<Json> {
   const { rope_parameters: rope = {} } = config as { rope_parameters?: Json };
   const scaling = { rope_type: 'linear', factor: 2 };
-  const more = ['rope_scaling', 'sliding_window', 'layer_types', 'attention_layers', 'plumbline', 'architectures'];
+  const more = [
+    'rope_scaling',
+    'sliding_window',
+    'layer_types',
+    'attention_layers',
+    'plumbline',
+    'architectures',
+    'auto_map',
+  ];
   for (const value of [undefined, ...VALUES]) {
     for (const key of new Set([...Object.keys(config), ...more])) yield { ...config, [key]: value };
     for (const key of Object.keys(rope)) yield { ...config, rope_parameters: { ...rope, [key]: value } };

@@ -31,7 +31,7 @@ const families = [
     'qwen3',
     'opt',
   ],
-  ...['gpt-neox', 'gpt-neox-sequential', 'gpt-neo'],
+  ...['gpt-neox', 'gpt-neox-sequential', 'gpt-neo', 'gemma2', 'gemma3', 'phi3'],
 ];
 
 interface Expected {

@@ -70,16 +70,15 @@ describe('a configuration that transformers reads', () => {
 describe('the config.json of a published model', () => {
   type Published = { name: string; parameters: number; config: Changes };
   const { models } = fixture<{ models: Published[] }>('families/published.json');
+  const SLIDES = /Mistral-7B-v0.1|TinyStories|gemma|Phi/;
 
-  it.each(models)('is read, and gives the parameters transformers counts: $name', ({ parameters, config }) => {
+  it.each(models)('is read, and gives the parameters transformers counts: $name', ({ name, parameters, config }) => {
     writeFileSync(inFolder('config.json'), JSON.stringify(config));
     const { dimensions, head } = readModelConfig(inFolder('config.json'));
     // OPT's table has two rows of positions that nothing reads.
     const unread = dimensions.family === 'opt' ? 2 * dimensions.dModel : 0;
     expect(parameterCount(dimensions, head)).toBe(parameters - unread);
-    expect(dimensions.windows.length).toBe(
-      config.sliding_window === 4096 || dimensions.family === 'gpt_neo' ? dimensions.layers : 0,
-    );
+    expect(dimensions.windows.length).toBe(SLIDES.test(name) ? dimensions.layers : 0);
   });
 });
 
@@ -150,6 +149,35 @@ const REFUSED: readonly (readonly [family: string, changes: Changes, named: stri
   ['gpt-neo', { attention_types: [[['local', 'global'], 1]] }, 'attention_layers'],
   ['gpt-neo', { attention_types: [[['global', 'local'], 2]] }, 'attention_types'],
   ['gpt-neo', { activation_function: 'tanh' }, 'activation_function'],
+  ['gemma2', { use_bidirectional_attention: true }, 'use_bidirectional_attention'],
+  ['gemma2', { attn_logit_softcapping: -1 }, 'attn_logit_softcapping'],
+  ['gemma2', { final_logit_softcapping: '30' }, 'final_logit_softcapping'],
+  ['gemma2', { hidden_activation: 'gelu' }, 'hidden_activation'],
+  ['gemma2', { sliding_window: null }, 'sliding_window'],
+  ['gemma2', { sliding_window_pattern: 3 }, 'sliding_window_pattern'],
+  ['gemma2', { layer_types: ['chunked_attention', 'full_attention'] }, 'layer_types'],
+  ['gemma3', { sliding_window_pattern: 0 }, 'sliding_window_pattern'],
+  ['gemma3', { rope_parameters: { rope_type: 'default', rope_theta: 1e6 } }, 'rope_parameters.rope_type'],
+  [
+    'gemma3',
+    { rope_parameters: { full_attention: { rope_type: 'mrope' } } },
+    'rope_parameters.full_attention.rope_type',
+  ],
+  [
+    'gemma3',
+    { rope_parameters: { sliding_attention: { rope_type: 'linear', factor: 2, other: 1 } } },
+    'rope_parameters.sliding_attention.other',
+  ],
+  [
+    'gemma3',
+    { rope_parameters: { sliding_attention: { rope_type: 'longrope', short_factor: [1], long_factor: [1] } } },
+    'model.windowRope.scaling.shortFactors',
+  ],
+  ['phi3', { rope_parameters: { rope_type: 'linear', factor: 2 } }, 'rope_parameters.rope_type'],
+  ['phi3', { lm_head_bias: true }, 'lm_head_bias'],
+  ['phi3', { full_attn_mod: 2 }, 'full_attn_mod'],
+  ['phi3', { layer_types: ['full_attention', 'full_attention'] }, 'layer_types'],
+  ['phi3', { auto_map: { AutoModelForCausalLM: 'modeling_other.Phi3ForCausalLM' } }, 'auto_map'],
 ];
 
 describe('a configuration that asks for something else', () => {

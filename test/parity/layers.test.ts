@@ -1,21 +1,29 @@
 /** Our own ops against PyTorch and transformers: outputs, and gradients of Σ weights · output. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { geluTanh, swiglu } from '../../src/tensor/activations.ts';
+import { attentionBias } from '../../src/model/attention-mask.ts';
+import type { ModelDimensions } from '../../src/model/dimensions.ts';
+import { normalize } from '../../src/model/layers.ts';
+import { geglu, geluTanh, swiglu } from '../../src/tensor/activations.ts';
 import { attend, MASKED_SCORE } from '../../src/tensor/attention.ts';
 import { layerNorm, rmsNorm } from '../../src/tensor/norms.ts';
 import { applyRotary } from '../../src/tensor/rope.ts';
+import { softCap } from '../../src/tensor/soft-cap.ts';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import { asRows, type FixtureTensor, fixture, upload } from '../helpers/fixtures.ts';
 import { rotaryAngles } from '../helpers/rotary-angles.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { tinyDimensions } from '../model/tiny-model.ts';
 
 type Case = Readonly<Record<string, FixtureTensor>>;
-type Layers = Readonly<Record<'geluNew' | 'attention' | 'swiglu', Case>> & {
+type Layers = Readonly<Record<'geluNew' | 'attention' | 'swiglu' | 'geglu', Case>> & {
   readonly rope: Case & { readonly theta: number };
   readonly rmsNorm: Case & { readonly epsilon: number };
   readonly layerNorm: Case & { readonly epsilon: number };
+  readonly offsetNorm: Case & { readonly epsilon: number };
+  readonly softCap: Case & { readonly cap: number };
+  readonly cappedAttention: Case & { readonly cap: number; readonly scale: number; readonly window: number };
 };
 
 const layers = fixture<Layers>('layers.json');
@@ -76,6 +84,40 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
 
   it('gates as SiLU(gate) · up with the gate first', () => {
     expectParity(layers.swiglu, ['x'], [upload(layers.swiglu.x!)], (x) => swiglu(x as Tensor2D));
+  });
+
+  it('gates as GELU(gate) · up with the gate first', () => {
+    expectParity(layers.geglu, ['x'], [upload(layers.geglu.x!)], (x) => geglu(x as Tensor2D));
+  });
+
+  it('caps softly', () => {
+    const from = layers.softCap;
+    expectParity(from, ['x'], [upload(from.x!)], (x) => softCap(x, from.cap));
+  });
+
+  it('normalises with 1 + w as transformers’ Gemma2RMSNorm does', () => {
+    const from = layers.offsetNorm;
+    const dimensions: ModelDimensions = { ...tinyDimensions.llama, gainFromOne: true, normEpsilon: from.epsilon };
+    const inputs = [upload(from.x!, asRows(from.x!.shape)), upload(from.scale!)];
+    expectParity(from, ['x', 'scale'], inputs, (x, gain) =>
+      normalize(dimensions, { 'norm.gain': gain }, 'norm', x as Tensor2D),
+    );
+  });
+
+  it('attends within a window, with capped scores, as transformers’ Gemma 2 does', () => {
+    const from = layers.cappedAttention;
+    const [batch, , seq] = from.query!.shape as [number, number, number];
+    const segments = new Int32Array(batch * seq).fill(1);
+    const mask = attentionBias({ batch, seq, segments, positions: segments }, { kind: 'causal' }, from.window);
+    const bias = tf.tensor4d(mask.values as Float32Array, [batch, 1, seq, seq]);
+    const names = ['query', 'key', 'value'];
+    expectParity(
+      from,
+      names,
+      names.map((name) => upload(from[name]!)),
+      (query, key, value) => attend(query as Tensor4D, key as Tensor4D, value as Tensor4D, bias, from.scale, from.cap),
+    );
+    bias.dispose();
   });
 
   it('attends with grouped query heads as scaled_dot_product_attention with repeated keys and values does', () => {

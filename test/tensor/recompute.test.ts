@@ -63,20 +63,23 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 
   it.each([
-    true,
-    false,
-  ])('cross-entropy in chunks equals the whole, values and gradients (embedding as head: %s)', (tied) => {
+    [true, null],
+    [false, null],
+    [true, 1.5],
+    [false, 1.5],
+  ])('cross-entropy in chunks equals the whole, values and gradients (embedding as head: %s, cap %s)', (tied, cap) => {
     const [rows, width, vocab] = [7, 4, 9];
     const hidden = normalTensor<Tensor2D>([rows, width], 1);
     const matrix = normalTensor<Tensor2D>(tied ? [vocab, width] : [width, vocab], 2);
     const labels = tf.tensor1d([0, 8, 3, 3, 1, 5, 7], 'int32') as Tensor1D;
     const weights = normalTensor<Tensor1D>([rows], 4);
     const whole = (h: Tensor, m: Tensor): Tensor => {
-      const logits = tf.div(matmul(h as Tensor2D, m as Tensor2D, { transposeB: tied }), 0.7) as Tensor2D;
+      const plain = matmul(h as Tensor2D, m as Tensor2D, { transposeB: tied });
+      const logits = tf.div(cap === null ? plain : tf.mul(tf.tanh(tf.div(plain, cap)), cap), 0.7) as Tensor2D;
       return tf.sum(tf.mul(weights, sparseCrossEntropy(logits, labels)));
     };
     const chunked = (h: Tensor, m: Tensor): Tensor => {
-      const head = { matrix: m as Tensor2D, transposeB: tied, vocab };
+      const head = { matrix: m as Tensor2D, transposeB: tied, vocab, softCap: cap };
       return tf.sum(
         tf.mul(weights, projectedCrossEntropy(h as Tensor2D, head, labels, { temperature: 0.7, chunk: 3 })),
       );
@@ -92,7 +95,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     // A frozen head has a gradient in the hidden states alone.
     const frozen = freeze(take(matrix.clone()).slice(), matrix.shape, 'float32');
     const withFrozen = (h: Tensor): Tensor => {
-      const head = { matrix: frozen, transposeB: tied, vocab };
+      const head = { matrix: frozen, transposeB: tied, vocab, softCap: cap };
       return tf.sum(
         tf.mul(weights, projectedCrossEntropy(h as Tensor2D, head, labels, { temperature: 0.7, chunk: 3 })),
       );

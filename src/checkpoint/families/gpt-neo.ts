@@ -8,8 +8,7 @@ import type { FamilyFormat, Piece } from './pieces.ts';
 import { addHead, addNorm, pieceList } from './pieces.ts';
 
 export const gptNeo: FamilyFormat = {
-  className: 'GPTNeo',
-  languageModel: 'ForCausalLM',
+  classes: { tokens: 'GPTNeoForCausalLM', score: 'GPTNeoForSequenceClassification' },
   prefixes: ['transformer.'],
   defaultTied: true,
   read,
@@ -26,7 +25,7 @@ function read(fields: ConfigFields): ModelDimensions {
   return {
     ...PLAIN,
     family: 'gpt_neo',
-    scaledAttention: false,
+    attentionScalar: 1,
     vocab: fields.count('vocab_size'),
     context: fields.count('max_position_embeddings'),
     layers,

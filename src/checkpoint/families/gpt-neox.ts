@@ -8,8 +8,7 @@ import { addHead, addNorm, pieceList } from './pieces.ts';
 import { readRope, writeRope } from './rope-fields.ts';
 
 export const gptNeox: FamilyFormat = {
-  className: 'GPTNeoX',
-  languageModel: 'ForCausalLM',
+  classes: { tokens: 'GPTNeoXForCausalLM', score: 'GPTNeoXForSequenceClassification' },
   prefixes: ['gpt_neox.'],
   defaultTied: false,
   read,

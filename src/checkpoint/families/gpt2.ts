@@ -16,12 +16,11 @@ export const ACTIVATIONS = {
 
 /** The name an activation is written under. */
 export function activationName(activation: ModelDimensions['activation']): string {
-  return { gelu: 'gelu_new', gelu_exact: 'gelu', relu: 'relu', swiglu: 'silu' }[activation];
+  return { gelu: 'gelu_new', gelu_exact: 'gelu', relu: 'relu', swiglu: 'silu', geglu: 'gelu_new' }[activation];
 }
 
 export const gpt2: FamilyFormat = {
-  className: 'GPT2',
-  languageModel: 'LMHeadModel',
+  classes: { tokens: 'GPT2LMHeadModel', score: 'GPT2ForSequenceClassification' },
   // OpenAI's original files have no prefix.
   prefixes: ['transformer.', ''],
   defaultTied: true,

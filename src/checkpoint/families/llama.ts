@@ -2,6 +2,7 @@
 import type { HeadKind, ModelDimensions, ModelFamily } from '../../model/dimensions.ts';
 import { PLAIN } from '../../model/dimensions.ts';
 import type { ConfigFields } from '../config-fields.ts';
+import { layerTypes, readLayerTypes } from './layer-types.ts';
 import type { FamilyFormat, Piece } from './pieces.ts';
 import { addHead, addNorm, pieceList } from './pieces.ts';
 import { readRope, writeRope } from './rope-fields.ts';
@@ -13,13 +14,12 @@ const CLASS_NAMES = { llama: 'Llama', mistral: 'Mistral', qwen2: 'Qwen2', qwen3:
 /** The format of one of these families; they differ in biases, head norms and windows. */
 export function llamaFormat(family: LlamaFamily): FamilyFormat {
   return {
-    className: CLASS_NAMES[family],
-    languageModel: 'ForCausalLM',
+    classes: { tokens: `${CLASS_NAMES[family]}ForCausalLM`, score: `${CLASS_NAMES[family]}ForSequenceClassification` },
     prefixes: ['model.'],
     defaultTied: false,
     read: (fields) => read(fields, family),
     write: (dimensions) => write(dimensions, family),
-    pieces,
+    pieces: llamaPieces,
   };
 }
 
@@ -76,36 +76,17 @@ function readWindows(fields: ConfigFields, family: LlamaFamily, layers: number):
   const isMistral = family === 'mistral';
   const isOn = isMistral || fields.flag('use_sliding_window', false);
   const from = isMistral ? 0 : fields.count('max_window_layers', 28, { least: 0 });
-  const types = readLayerTypes(fields, layers);
-  const size = isOn ? window : null;
-  const slides = Array.from({ length: layers }, (_, layer) =>
-    types === undefined ? layer >= from : types[layer] === 'sliding_attention',
-  );
-  return size !== null && slides.includes(true) ? slides.map((slide) => (slide ? size : null)) : [];
-}
-
-/** A word for each layer; undefined where the field is missing or wrong. */
-function readLayerTypes(fields: ConfigFields, layers: number): readonly unknown[] | undefined {
-  const types = fields.take('layer_types');
-  const known: unknown[] = ['full_attention', 'sliding_attention'];
-  if (types === undefined) return undefined;
-  if (Array.isArray(types) && types.length === layers && types.every((type) => known.includes(type))) return types;
-  const shown = JSON.stringify(types);
-  fields.problem('layer_types', `expected ${known.join(' or ')} for each of ${layers} layers, received ${shown}.`);
-  return undefined;
+  return readLayerTypes(fields, layers, isOn ? window : null, (layer) => layer >= from);
 }
 
 function write(dimensions: ModelDimensions, family: LlamaFamily): Record<string, unknown> {
-  const { biases, windows, layers } = dimensions;
+  const { biases, windows } = dimensions;
   const window = windows.find((size) => size !== null) ?? null;
   const isQwen = family === 'qwen2' || family === 'qwen3';
-  const types = Array.from({ length: layers }, (_, layer) =>
-    (windows[layer] ?? null) === null ? 'full_attention' : 'sliding_attention',
-  );
   return {
     hidden_size: dimensions.dModel,
     intermediate_size: dimensions.dFf,
-    num_hidden_layers: layers,
+    num_hidden_layers: dimensions.layers,
     num_attention_heads: dimensions.heads,
     num_key_value_heads: dimensions.kvHeads,
     head_dim: dimensions.headDim,
@@ -116,13 +97,14 @@ function write(dimensions: ModelDimensions, family: LlamaFamily): Record<string,
     ...(family === 'qwen3' ? { attention_bias: biases.qkv } : {}),
     ...(family === 'llama' ? {} : { sliding_window: window }),
     ...(isQwen ? { use_sliding_window: window !== null } : {}),
-    ...(isQwen || windows.includes(null) ? { layer_types: types } : {}),
+    ...(isQwen || windows.includes(null) ? { layer_types: layerTypes(dimensions) } : {}),
     attention_dropout: 0,
   };
 }
 
-function pieces(dimensions: ModelDimensions, head: HeadKind): Piece[] {
-  const { heads, kvHeads, headDim, dModel, dFf, biases } = dimensions;
+/** One tensor for each projection; where a model has norms after attention and feed-forward too, those have four names a layer. */
+export function llamaPieces(dimensions: ModelDimensions, head: HeadKind): Piece[] {
+  const { heads, kvHeads, headDim, dModel, dFf, biases, postNorm } = dimensions;
   const [query, key] = [heads * headDim, kvHeads * headDim];
   const list = pieceList(dimensions, head);
   list.whole('embedding.tokens', 'model.embed_tokens.weight', dModel);
@@ -138,10 +120,13 @@ function pieces(dimensions: ModelDimensions, head: HeadKind): Piece[] {
       list.whole(`${ours}.attention.key_norm.gain`, `${attention}.k_norm.weight`, headDim);
     }
     list.linear(`${ours}.attention.output`, `${attention}.o_proj`, [0, dModel], biases.attentionOutput);
-    addNorm(list, `${ours}.mlp.norm`, `${theirs}.post_attention_layernorm`, dimensions);
+    if (postNorm) addNorm(list, `${ours}.attention.post_norm`, `${theirs}.post_attention_layernorm`, dimensions);
+    const mlpNorm = postNorm ? 'pre_feedforward_layernorm' : 'post_attention_layernorm';
+    addNorm(list, `${ours}.mlp.norm`, `${theirs}.${mlpNorm}`, dimensions);
     list.linear(`${ours}.mlp.input`, `${mlp}.gate_proj`, [0, dFf], biases.mlp);
     list.linear(`${ours}.mlp.input`, `${mlp}.up_proj`, [dFf, 2 * dFf], biases.mlp);
     list.linear(`${ours}.mlp.output`, `${mlp}.down_proj`, [0, dModel], biases.mlp);
+    if (postNorm) addNorm(list, `${ours}.mlp.post_norm`, `${theirs}.post_feedforward_layernorm`, dimensions);
   }
   addNorm(list, 'final_norm', 'model.norm', dimensions);
   addHead(list, dimensions, head, 'lm_head');

@@ -10,8 +10,7 @@ import { addHead, addNorm, pieceList } from './pieces.ts';
 const PADDING_ROWS = 2;
 
 export const opt: FamilyFormat = {
-  className: 'OPT',
-  languageModel: 'ForCausalLM',
+  classes: { tokens: 'OPTForCausalLM', score: 'OPTForSequenceClassification' },
   // Meta's original files begin with the decoder.
   prefixes: ['model.decoder.', 'decoder.'],
   defaultTied: true,

@@ -23,10 +23,8 @@ export interface Piece {
 
 /** A Hugging Face architecture: its fields in config.json and its tensors. */
 export interface FamilyFormat {
-  /** "Llama" of LlamaForCausalLM. */
-  readonly className: string;
-  /** The class with a token head; `ForCausalLM` but for GPT-2. */
-  readonly languageModel: string;
+  /** Names of transformers' classes, by what the last layer gives. */
+  readonly classes: Readonly<Record<HeadKind, string>>;
   /** What the names of all tensors but the heads begin with: as we write it first, then as older files have it. */
   readonly prefixes: readonly [string, ...string[]];
   readonly defaultTied: boolean;

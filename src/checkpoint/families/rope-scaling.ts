@@ -4,7 +4,12 @@ import type { ConfigFields } from '../config-fields.ts';
 
 type Of<Type extends RopeScaling['type']> = RopeScaling & { type: Type };
 
-const KNOWN = ['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope'];
+const KNOWN = ['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope'] as const;
+
+/** The kinds a family can have, by the words its files use for them. */
+export type ScalingKinds = Readonly<Record<string, (typeof KNOWN)[number]>>;
+
+const EVERY_KIND: ScalingKinds = Object.fromEntries(KNOWN.map((kind) => [kind, kind]));
 
 /**
  * Reads rope_scaling or rope_parameters.
@@ -12,17 +17,23 @@ const KNOWN = ['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope'];
  * @param beside original_max_position_embeddings where config.json has it outside the settings; it counts before theirs
  * @returns null where nothing is stretched, or a problem was found
  */
-export function readScaling(settings: ConfigFields, trained: number, beside: number | undefined): RopeScaling | null {
+export function readScaling(
+  settings: ConfigFields,
+  trained: number,
+  beside: number | undefined,
+  kinds = EVERY_KIND,
+): RopeScaling | null {
   // Of the two names for it the newer counts.
   const [newer, older] = [settings.take('rope_type'), settings.take('type')];
   const type = newer ?? older ?? 'default';
+  const kind = typeof type === 'string' && Object.hasOwn(kinds, type) ? kinds[type] : undefined;
   // Written beside every kind, read for the last three.
   settings.take('original_max_position_embeddings');
   const original = (): number => {
     const within = settings.count('original_max_position_embeddings', trained);
     return beside ?? within;
   };
-  switch (type) {
+  switch (kind) {
     case 'default':
       return null;
     case 'linear':
@@ -37,7 +48,9 @@ export function readScaling(settings: ConfigFields, trained: number, beside: num
     case 'longrope':
       return readLongrope(settings, original(), trained);
     default: {
-      const known = KNOWN.map((one) => JSON.stringify(one)).join(', ');
+      const known = Object.keys(kinds)
+        .map((one) => JSON.stringify(one))
+        .join(', ');
       settings.problem('rope_type', `${JSON.stringify(type)} is not supported; expected one of ${known}.`);
       return null;
     }
