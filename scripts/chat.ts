@@ -7,12 +7,13 @@
  *   Keys     Ctrl-C stops an answer, twice it ends the conversation; /help shows the commands
  */
 import { createInterface } from 'node:readline';
+import { DataError } from '../src/errors.ts';
 import { seededRandom } from '../src/random.ts';
 import { runMain } from '../src/run/program.ts';
 import { flagHelp, parseFlags } from '../src/terminal/flags.ts';
 import { type ChatIo, openChat } from './use/chat-session.ts';
 import { samplingFlags, samplingOf } from './use/sampling-flags.ts';
-import { disposeSpeakers, openSpeakers } from './use/speaker.ts';
+import { disposeSpeakers, openSpeakers, systemProblems } from './use/speaker.ts';
 
 const usage = 'Usage: npm run chat -- <checkpoint> [<checkpoint 2>] [options]';
 
@@ -41,6 +42,8 @@ export async function chatCommand(argv: readonly string[], streams: Streams): Pr
   }
   const speakers = await openSpeakers(positionals, { backend: values.backend as 'auto', say: streams.note, usage });
   try {
+    const problems = systemProblems(values.system, speakers);
+    if (problems.length > 0) throw new DataError(problems);
     const randoms = speakers.map(() => seededRandom(values.seed, 'chat'));
     const conversation = openInput(streams);
     const { terminal } = streams;
@@ -50,7 +53,7 @@ export async function chatCommand(argv: readonly string[], streams: Streams): Pr
       width: () => streams.output.columns ?? 100,
       interrupted: conversation.interrupted,
     };
-    const chat = openChat(speakers, randoms, samplingOf(values), io);
+    const chat = openChat(speakers, randoms, { ...samplingOf(values), system: values.system }, io);
     if (terminal) write('(/help shows the commands, Ctrl-C stops an answer)\n');
     await conversation.forEachLine((line) => chat.line(line));
   } finally {

@@ -3,21 +3,21 @@
  *
  *   Run      npm run generate -- data/runs/tiny/instruct --prompt "Where is the mill?"
  *            npm run generate -- data/base --raw --prompt "The mill" --samples 3 --temperature 1
- *            npm run generate -- data/runs/tiny/instruct data/runs/tiny/ppo --prompt "Good morning!"
+ *            npm run generate -- data/runs/tiny/instruct data/runs/tiny/ppo --prompt "Good morning!" --system "Be brief."
  *   Prints   the answers on standard output, and what they cost on standard error; with --json one line an answer
  */
 
 import { ConfigError, DataError, hasCode } from '../src/errors.ts';
 import { encodePrompt } from '../src/examples/instruction.ts';
 import { readText } from '../src/files/text-file.ts';
-import { userSays } from '../src/message.ts';
+import { systemSays, userSays } from '../src/message.ts';
 import { seededRandom } from '../src/random.ts';
 import { runMain } from '../src/run/program.ts';
 import { openColumns } from '../src/run/text-columns.ts';
 import { type Flags, flagHelp, parseFlags } from '../src/terminal/flags.ts';
 import { type Answered, answerAll, describeAnswer, type Question } from './use/answer.ts';
 import { samplingFlags, samplingOf } from './use/sampling-flags.ts';
-import { disposeSpeakers, openSpeakers, rawIds, roomAfter, type Speaker } from './use/speaker.ts';
+import { disposeSpeakers, openSpeakers, rawIds, roomAfter, type Speaker, systemProblems } from './use/speaker.ts';
 
 const flags = {
   prompt: { kind: 'text', description: 'What to answer.' },
@@ -68,7 +68,12 @@ export async function generateCommand(argv: readonly string[], output: Output): 
   }
 }
 
-function readPrompt({ prompt, 'prompt-file': file }: Values): string {
+function readPrompt({ prompt, 'prompt-file': file, raw, system }: Values): string {
+  if (raw && system !== '') {
+    throw new ConfigError(
+      '--system: expected none with --raw, which goes on with a text that nobody asks. Leave one out.',
+    );
+  }
   if ((prompt === undefined) === (file === undefined)) {
     throw new ConfigError(
       `expected either --prompt or --prompt-file, received ${file === undefined ? 'none' : 'both'}. ${usage}`,
@@ -85,9 +90,12 @@ function readPrompt({ prompt, 'prompt-file': file }: Values): string {
 
 function questionsFor(speakers: readonly Speaker[], prompt: string, values: Values, output: Output): Question[] {
   const problems: string[] = [];
+  if (!values.raw) problems.push(...systemProblems(values.system, speakers));
+  if (problems.length > 0) throw new DataError(problems);
+  const messages = [...systemSays(values.system), ...userSays(prompt)];
   const questions = speakers.map((speaker): Question => {
     const { name, tokenizer, model } = speaker;
-    const ids = values.raw ? rawIds(prompt, tokenizer) : encodePrompt(userSays(prompt), tokenizer);
+    const ids = values.raw ? rawIds(prompt, tokenizer) : encodePrompt(messages, tokenizer);
     const room = roomAfter(ids, speaker);
     const { context } = model.dimensions;
     if (ids.length === 0) problems.push(`${name}: the prompt has no tokens; expected some text. Give --prompt "…".`);
@@ -175,7 +183,16 @@ async function asJson(
   answered.forEach(({ answers, seconds }, i) => {
     const checkpoint = questions[i]?.speaker.name;
     answers.forEach(({ text, reason, stop, ids, logProb }, sample) => {
-      const line = { checkpoint, sample, seed: values.seed, prompt, text, reason, ...(stop !== undefined && { stop }) };
+      const asked = { ...(values.system !== '' && { system: values.system }), prompt };
+      const line = {
+        checkpoint,
+        sample,
+        seed: values.seed,
+        ...asked,
+        text,
+        reason,
+        ...(stop !== undefined && { stop }),
+      };
       const cost = { tokens: ids.length, log_prob: logProb, seconds: Math.round(seconds * 1e4) / 1e4 };
       write(`${JSON.stringify({ ...line, ...cost })}\n`);
     });

@@ -16,6 +16,11 @@ export function userSays(text: string): readonly Message[] {
   return [{ role: 'user', content: text }];
 }
 
+/** What the system says in front of a conversation: one message, none where the text is empty. */
+export function systemSays(text: string): readonly Message[] {
+  return text === '' ? [] : [{ role: 'system', content: text }];
+}
+
 /**
  * A conversation as one text for people and tables: a message a line, answers after a space, a blank line after the system's.
  *

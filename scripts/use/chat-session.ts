@@ -3,15 +3,17 @@
 import { DataError, UserError } from '../../src/errors.ts';
 import { encodePrompt, withoutFirstTurn } from '../../src/examples/instruction.ts';
 import { atomicWrite } from '../../src/files/atomic-write.ts';
-import { type Message, userSays } from '../../src/message.ts';
+import { type Message, systemSays, userSays } from '../../src/message.ts';
 import type { Random } from '../../src/random.ts';
 import { openColumns } from '../../src/run/text-columns.ts';
 import { closest } from '../../src/yaml/suggest.ts';
 import { type Answered, answerAll, describeAnswer, type Question } from './answer.ts';
-import { roomAfter, type Speaker } from './speaker.ts';
+import { roomAfter, type Speaker, systemProblems } from './speaker.ts';
 
-/** How the models answer; `/temperature` changes it. */
+/** How the models answer; `/temperature` and `/system` change it. */
 export interface ChatSettings {
+  /** What the system says in front of every question; "" for nothing. */
+  system: string;
   readonly maxNewTokens: number;
   temperature: number;
   readonly topK: number;
@@ -49,6 +51,8 @@ interface Side {
 const commands = {
   '/reset': 'forget the conversation',
   '/undo': 'take the last question and its answers back',
+  '/system':
+    'what the system says, from the next question on: /system Be brief. Alone it shows the text, /system "" takes it out',
   '/save': 'write the conversation to a file of JSON lines: /save chat.jsonl',
   '/temperature': 'how freely to answer, 0 for the likeliest words: /temperature 0.5',
   '/help': 'show this list',
@@ -95,19 +99,37 @@ async function obey(said: string, sides: readonly Side[], settings: ChatSettings
     }
     settings.temperature = value;
     reply(`temperature ${value}`);
-  } else if (command === '/save') reply(await save(argument, sides));
+  } else if (command === '/system') reply(changeSystem(said.slice(command.length).trim(), sides, settings));
+  else if (command === '/save') reply(await save(argument, sides, settings.system));
   else {
     const near = closest(command, Object.keys(commands));
     reply(`${command}: there is no such command. ${near === undefined ? 'See /help' : `Did you mean ${near}?`}`);
   }
 }
 
+/** Shows the system text, or takes another one where every model's template can say it. */
+function changeSystem(text: string, sides: readonly Side[], settings: ChatSettings): string {
+  if (text === '') return settings.system === '' ? 'there is no system text' : `system: ${settings.system}`;
+  const system = text === '""' ? '' : text;
+  const problems = systemProblems(
+    system,
+    sides.map(({ speaker }) => speaker),
+  );
+  if (problems.length > 0) return `${problems.join(' ')} The system text stays as it was`;
+  settings.system = system;
+  return system === '' ? 'no system text from the next question on' : `system, from the next question on: ${system}`;
+}
+
 /** One line a model, in the form that imports read. */
-async function save(path: string, sides: readonly Side[]): Promise<string> {
+async function save(path: string, sides: readonly Side[], system: string): Promise<string> {
   if (path === '') return '/save: expected a file name, such as /save chat.jsonl';
   if (sides.every(({ messages }) => messages.length === 0)) return 'there is nothing to save yet';
   const lines = sides.map(({ speaker, messages }, i) => {
-    return JSON.stringify({ id: `chat-${i + 1}`, checkpoint: speaker.name, messages });
+    return JSON.stringify({
+      id: `chat-${i + 1}`,
+      checkpoint: speaker.name,
+      messages: [...systemSays(system), ...messages],
+    });
   });
   try {
     await atomicWrite(path, `${lines.join('\n')}\n`);
@@ -138,9 +160,9 @@ async function answer(said: string, sides: readonly Side[], settings: ChatSettin
 }
 
 /** What a model is asked: as many of the latest turns as leave room for an answer; why it cannot be, where it cannot. */
-function promptFor(said: string, { speaker, messages }: Side, maxNewTokens: number) {
+function promptFor(said: string, { speaker, messages }: Side, { system, maxNewTokens }: ChatSettings) {
   try {
-    let asked: readonly Message[] = [...messages, ...userSays(said)];
+    let asked: readonly Message[] = [...systemSays(system), ...messages, ...userSays(said)];
     for (let skipped = 0; ; skipped++) {
       const ids = encodePrompt(asked, speaker.tokenizer);
       const shorter = withoutFirstTurn(asked);
@@ -158,7 +180,7 @@ function promptFor(said: string, { speaker, messages }: Side, maxNewTokens: numb
 function questionFor(said: string, side: Side, settings: ChatSettings, io: ChatIo): Question | undefined {
   const { speaker, random } = side;
   const { context } = speaker.model.dimensions;
-  const found = promptFor(said, side, settings.maxNewTokens);
+  const found = promptFor(said, side, settings);
   if (found.problem !== undefined) {
     io.write(`(${found.problem} Or see /undo and /reset)\n`);
     return undefined;
@@ -175,8 +197,9 @@ function questionFor(said: string, side: Side, settings: ChatSettings, io: ChatI
     io.write(`(${name}the context of ${context} tokens is full: ${oldest} left out)\n`);
   }
   side.leftOut = skipped;
+  const { system: _, ...drawn } = settings;
   const maxNewTokens = Math.min(settings.maxNewTokens, room);
-  return { speaker, prompts: [ids], options: { ...settings, maxNewTokens }, random };
+  return { speaker, prompts: [ids], options: { ...drawn, maxNewTokens }, random };
 }
 
 async function streamOne(questions: readonly Question[], io: ChatIo): Promise<Answered[]> {

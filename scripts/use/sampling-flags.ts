@@ -1,9 +1,10 @@
-/** The flags that generate and chat share: how tokens are drawn. */
+/** The flags that generate and chat share: what the system says, and how tokens are drawn. */
 
 import { laneNames } from '../../src/tensor/lane.ts';
 import type { Flags } from '../../src/terminal/flags.ts';
 
 export const samplingFlags = {
+  system: { kind: 'text', default: '', description: 'What the system says in front of the conversation.' },
   'max-new-tokens': { kind: 'integer', default: 64, min: 1, description: 'Longest answer, its end token included.' },
   temperature: {
     kind: 'number',
@@ -49,7 +50,7 @@ export interface SamplingValues {
   readonly seed: number;
 }
 
-/** The flags as options of sampling; `\n` and `\t` in stop texts are what they stand for. */
+/** The flags of sampling as its options; `\n` and `\t` in stop texts are what they stand for. */
 export function samplingOf(values: SamplingValues) {
   return {
     maxNewTokens: values['max-new-tokens'],

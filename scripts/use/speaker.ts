@@ -3,7 +3,7 @@ import { unusedGenerationSettings } from '../../src/checkpoint/generation-config
 import { checkModelFolder, loadModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { ConfigError, DataError, UserError } from '../../src/errors.ts';
 import { encodePrompt } from '../../src/examples/instruction.ts';
-import { userSays } from '../../src/message.ts';
+import { systemSays, userSays } from '../../src/message.ts';
 import { disposeModel, type Model, trainNothing } from '../../src/model/model.ts';
 import { openParent } from '../../src/run/parents.ts';
 import { openLaneFor } from '../../src/run/stage.ts';
@@ -79,6 +79,19 @@ export function rawIds(text: string, tokenizer: Tokenizer): Int32Array {
   const { bosId } = tokenizer;
   const startsWithBos = bosId !== null && encodePrompt(userSays(text), tokenizer)[0] === bosId;
   return startsWithBos ? Int32Array.of(bosId, ...ids) : ids;
+}
+
+/** Why models cannot be told a system text, each by name: their templates refuse it or leave it out. */
+export function systemProblems(system: string, speakers: readonly Speaker[]): string[] {
+  return speakers.flatMap(({ tokenizer }) => {
+    try {
+      encodePrompt([...systemSays(system), ...userSays('?')], tokenizer);
+      return [];
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      return error.problems;
+    }
+  });
 }
 
 /** How many tokens fit behind a prompt. */

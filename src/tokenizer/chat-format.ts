@@ -1,7 +1,8 @@
 /** Conversations as ids with a mask of what the assistant wrote, in the format of a model's own chat template. */
 import type { TokenSequence } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
-import { type Message, userSays } from '../message.ts';
+import { TemplateError } from '../jinja/template-error.ts';
+import { type Message, systemSays, userSays } from '../message.ts';
 import type { ChatMessage, RenderChat } from './chat-template.ts';
 import type { RenderedEncoder } from './rendered-text.ts';
 
@@ -45,6 +46,7 @@ interface Around {
 }
 
 const QUESTION = 'plumbline-question';
+const SYSTEM = 'plumbline-system';
 const PROBE = { prompt: QUESTION, messages: userSays(QUESTION), target: 'plumbline-answer' };
 
 /**
@@ -59,7 +61,13 @@ export function chatFormat(template: RenderChat, encoder: RenderedEncoder, where
   const around = probe(render, encoder, asked, where);
   // Decoding leaves special tokens out.
   const [before, after] = [encoder.plain(around.before), encoder.plain(around.after)];
-  const refuse = (messages: readonly Message[], at: string): void => refuseSpecial(messages, encoder, around.marks, at);
+  let systemFault: string | undefined;
+  const refuse = (messages: readonly Message[], at: string): void => {
+    refuseSpecial(messages, encoder, around.marks, at);
+    if (messages[0]?.role !== 'system' || messages[0].content.trim() === '') return;
+    systemFault ??= faultOfSystem(render);
+    if (systemFault !== '') throw new DataError(`${at}: chat_template: ${systemFault}`);
+  };
   return {
     endId: around.endId,
     after,
@@ -119,6 +127,18 @@ function refuseSpecial(
     ];
   });
   if (problems.length > 0) throw new DataError(problems);
+}
+
+/** What keeps the system's text out of what a model reads, in words; "" where nothing does. */
+function faultOfSystem(render: Render): string {
+  const remedy = "Take the system text out, or put it into the user's first message.";
+  try {
+    if (render([...systemSays(SYSTEM), ...PROBE.messages], true).includes(SYSTEM)) return '';
+    return `leaves out what the system says, so that the model would never read it; expected a template that writes it. ${remedy}`;
+  } catch (error) {
+    if (!(error instanceof DataError && error.cause instanceof TemplateError)) throw error;
+    return `refuses a message of the system (${error.cause.located}); expected user and assistant alone. ${remedy}`;
+  }
 }
 
 /** One question and answer through the template: what stands around the answer, and what ends it. */

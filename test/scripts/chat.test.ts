@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { chatCommand } from '../../scripts/chat.ts';
+import { generateCommand } from '../../scripts/generate.ts';
 import { openChat } from '../../scripts/use/chat-session.ts';
 import { openSpeakers } from '../../scripts/use/speaker.ts';
 import { parseMessages } from '../../src/import/messages.ts';
@@ -104,6 +105,63 @@ describe('chat through a pipe', () => {
     expect((await talk(['sky', `/save ${path('left/config.json/x.jsonl')}`])).at(-1)).toMatch(/^\(not saved: /);
   });
 
+  it('lets the system speak in front: by flag or by command, from the next question on, and into what is saved', async () => {
+    const [plain] = await talk(['hello'], ['random']);
+    // The plain format: system text, blank line, question, line break.
+    const raw: string[] = [];
+    const text = ['--raw', '--prompt', 'Be brief.\n\nhello\n'];
+    const output = { write: (piece: string) => raw.push(piece), note: () => undefined, terminal: false, width: 80 };
+    await generateCommand([path('random'), ...text, ...flags()], output);
+    const told = raw.join('').replace(/^ /, '').trimEnd();
+    expect(told).not.toBe(plain);
+    expect(await talk(['hello'], ['random'], ['--system', 'Be brief.'])).toEqual(told.split('\n'));
+    const file = path('told.jsonl');
+    const printed = await talk(
+      ['/system', '/system Be  brief.', '/system', 'hello', `/save ${file}`, '/system ""', '/undo', 'hello'],
+      ['random'],
+    );
+    expect(printed.slice(0, 3)).toEqual([
+      '(there is no system text)',
+      '(system, from the next question on: Be  brief.)',
+      '(system: Be  brief.)',
+    ]);
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({
+      messages: [{ role: 'system', content: 'Be  brief.' }, { role: 'user', content: 'hello' }, { role: 'assistant' }],
+    });
+    expect(printed).toContain('(no system text from the next question on)');
+    expect(printed.at(-1)).toBe(plain);
+  });
+
+  it('names the model whose template has no place for the system', async () => {
+    // As Gemma 2's template begins.
+    const refusing =
+      "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" +
+      "{% for m in messages %}{{ m['content'] }}<|eos|>{% endfor %}";
+    const silent = "{% for m in messages %}{% if m.role != 'system' %}{{ m['content'] }}<|eos|>{% endif %}{% endfor %}";
+    for (const [name, template] of [
+      ['refusing', refusing],
+      ['silent', silent],
+    ] as const) {
+      writeRandomSpeaker(path(name));
+      const file = path(`${name}/tokenizer_config.json`);
+      writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), chat_template: template }));
+    }
+    const remedy = "Take the system text out, or put it into the user's first message.";
+    const expected = [
+      `refusing: chat_template: refuses a message of the system (line 1: System role not supported); expected user and assistant alone. ${remedy}`,
+      `silent: chat_template: leaves out what the system says, so that the model would never read it; expected a template that writes it. ${remedy}`,
+    ];
+    const asked = ['--system', 'Be brief.'];
+    expect(await problemsOf(() => talk(['x'], ['refusing', 'silent'], asked), path())).toEqual(expected);
+    const noOutput = { write: () => undefined, note: () => undefined, terminal: false, width: 80 };
+    const argv = [path('refusing'), path('silent'), '--prompt', 'x', ...asked, ...flags()];
+    expect(await problemsOf(() => generateCommand(argv, noOutput), path())).toEqual(expected);
+    expect(await talk(['/system Be brief.', '/system'], ['left', 'refusing'])).toEqual([
+      `(${expected[0]} The system text stays as it was)`,
+      '(there is no system text)',
+    ]);
+  });
+
   it('changes the temperature', async () => {
     const warm = await talk(['/temperature 2', 'hello'], ['random']);
     expect(warm[0]).toBe('(temperature 2)');
@@ -122,7 +180,7 @@ describe('chat through a pipe', () => {
       '(there is nothing to take back)',
     ]);
     expect((await talk(['/help'])).map((line) => line.trim().split(' ')[0])).toEqual([
-      ...['/reset', '/undo', '/save', '/temperature', '/help', '/quit'],
+      ...['/reset', '/undo', '/system', '/save', '/temperature', '/help', '/quit'],
     ]);
   });
 
@@ -224,7 +282,16 @@ describe('chat on a terminal', () => {
       width: () => 80,
       interrupted: () => pieces >= stopAfter,
     };
-    const settings = { maxNewTokens: 20, temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, stops: [] };
+    const settings = {
+      system: '',
+      maxNewTokens: 20,
+      temperature: 0,
+      topK: 0,
+      topP: 1,
+      minP: 0,
+      repetitionPenalty: 1,
+      stops: [],
+    };
     const chat = openChat(speakers, [seededRandom(1)], settings, io);
     await chat.line('hello');
     const before = tensorCount();

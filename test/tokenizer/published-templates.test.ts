@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../../src/errors.ts';
 import { decodeResponse, encodeExample, encodePrompt, encodeTarget } from '../../src/examples/instruction.ts';
+import type { Message } from '../../src/message.ts';
 import { type ChatMessage, chatTemplate, type TemplateInputs } from '../../src/tokenizer/chat-template.ts';
 import { createTokenizer, type Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { fixture } from '../helpers/fixtures.ts';
@@ -91,7 +92,7 @@ const spoken: Record<string, { template: string; answer: (text: string) => strin
   'no generation prompt': { template: HEADERS, answer: asIs },
 };
 
-describe.each(Object.entries(spoken))('a chat format of %s', (_, { template, answer }) => {
+describe.each(Object.entries(spoken))('a chat format of %s', (name, { template, answer }) => {
   const tokenizer = speaker(template);
   const config = JSON.parse(tokenizer.files['tokenizer_config.json']);
   const render = chatTemplate(template, { bos_token: config.bos_token, eos_token: config.eos_token }, 't');
@@ -107,6 +108,16 @@ describe.each(Object.entries(spoken))('a chat format of %s', (_, { template, ans
     .tuple(fc.string({ unit, maxLength: 4 }), fc.string({ unit, maxLength: 4 }))
     .map(([a, b]) => `${a}x${b}`);
   const turns = fc.array(fc.tuple(text, text), { maxLength: 2 });
+
+  if (name in golden.texts)
+    it('asks a conversation with a system text as transformers writes it', () => {
+      const [messages] = golden.cases.at(-1) as [Message[], TemplateInputs];
+      const { bos_token: bos = '', eos_token: eos = '' } = golden.special;
+      const expected = String(golden.texts[name]?.at(-1)?.[1]);
+      const asked = read(encodePrompt(messages, tokenizer));
+      expect(asked).toBe(expected.replace(bos, config.bos_token).replace(eos, config.eos_token));
+      expect(asked).toContain('Be brief.');
+    });
 
   it('writes the question, the answer and its end as the template writes them together', () => {
     fc.assert(
