@@ -89,7 +89,11 @@ function checkHolds(dimensions: ModelDimensions, fields: Readonly<Record<string,
  * @throws CheckpointError listing every field that is missing or asks for something this decoder does not do
  */
 export function readModelConfig(path: string): ModelConfig {
-  const raw = readJson(path);
+  return modelConfigOf(readJson(path), path);
+}
+
+/** The same of the fields themselves; `path` names where they are from in errors. */
+export function modelConfigOf(raw: Readonly<Record<string, unknown>>, path: string): ModelConfig {
   const problems: string[] = [];
   const dimensions = readDimensions(raw, path, problems);
   const first: unknown = Array.isArray(raw.architectures) ? raw.architectures[0] : undefined;
