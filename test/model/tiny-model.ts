@@ -9,11 +9,35 @@ import { layoutOf } from '../../src/tensor/parameters.ts';
 
 const sizes = { vocab: 32, context: 24, layers: 2, heads: 4, dModel: 16 };
 
-/** Both families; Llama with grouped heads and, as "llama-untied", a token head of its own. */
+/** Gemma 2: four norms, soft caps low enough to matter, every second layer with a window. */
+const gemma2: ModelDimensions = {
+  ...llamaStyle({ ...sizes, kvHeads: 2, windows: [4, null] }),
+  family: 'gemma2',
+  activation: 'geglu',
+  scaledEmbedding: true,
+  gainFromOne: true,
+  postNorm: true,
+  attentionScalar: 3,
+  attentionSoftCap: 2,
+  logitSoftCap: 4,
+};
+
+/** Llama with grouped heads and, as "llama-untied", a token head of its own; Gemma 3 with rotary settings by layer. */
 export const tinyDimensions = {
   gpt2: gpt2Style(sizes),
   llama: llamaStyle({ ...sizes, kvHeads: 2 }),
   'llama-untied': llamaStyle({ ...sizes, kvHeads: 1, tiedHead: false }),
+  gemma2,
+  gemma3: {
+    ...gemma2,
+    family: 'gemma3_text',
+    headNorm: true,
+    attentionSoftCap: null,
+    logitSoftCap: null,
+    ropeTheta: 1_000_000,
+    ropeScaling: { type: 'linear', factor: 8 },
+    windowRope: { theta: 10_000, scaling: null },
+  },
 } as const satisfies Record<string, ModelDimensions>;
 
 export type TinyStyle = keyof typeof tinyDimensions;
@@ -25,7 +49,7 @@ export function tinyValues(dimensions: ModelDimensions, head: HeadKind, seed = 1
   const { specs, sizes: lengths, offsets, total } = layoutOf(parameterSpecs(dimensions, head));
   const values = new Float32Array(total);
   specs.forEach(({ name }, index) => {
-    const centre = name.endsWith('.gain') ? 1 : 0;
+    const centre = name.endsWith('.gain') && !dimensions.gainFromOne ? 1 : 0;
     for (let i = 0; i < lengths[index]!; i++) values[offsets[index]! + i] = centre + 0.3 * random.normal();
   });
   return values;
