@@ -8,9 +8,9 @@ import { DataError, errorMessage, UserError } from '../src/errors.ts';
 import { readCorpus } from '../src/examples/corpus.ts';
 import { atomicWrite } from '../src/files/atomic-write.ts';
 import { messagesText } from '../src/message.ts';
-import { describeLosses, loadTasks, rowsOf, type Task } from '../src/tasks/tasks.ts';
+import { rowsOf, type Task } from '../src/tasks/task.ts';
+import { loadTasks } from '../src/tasks/tasks.ts';
 import { renderTemplate } from '../src/tasks/template.ts';
-import { conversationFields } from '../src/tasks/unread-fields.ts';
 import { trainBpe } from '../src/tokenizer/bpe-training.ts';
 import { createTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { tokenizerFiles } from '../src/tokenizer/tokenizer-files.ts';
@@ -43,18 +43,16 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<st
     );
   }
   const documents = readCorpus(options.corpus).map(({ text }) => text);
-  const tasks =
-    options.corpusOnly === true ? [] : loadTasks(options.tables, options.templates, undefined, conversationFields);
+  const tasks = options.corpusOnly === true ? [] : loadTasks(options.tables, options.templates);
   const examples = tasks.flatMap(renderTask);
   const files = tokenizerFiles(trainBpe([...documents, ...examples], vocabSize), contextLength);
   const tokenizer = createTokenizer(files, out);
   for (const [name, text] of Object.entries(files)) await atomicWrite(join(out, name), text);
   const sample = documents.slice(0, 500).join('\n');
   const wordsPerToken = (sample.match(/\S+/g)?.length ?? 0) / tokenizer.encode(sample).length;
-  const lost = describeLosses(tasks).map((line) => `\n${line}`);
   return (
     `${out}: ${tokenizer.vocabSize} tokens from ${documents.length} documents and ${examples.length} examples; ` +
-    `${wordsPerToken.toFixed(2)} words per token; ${tokenizer.hash}${lost.join('')}`
+    `${wordsPerToken.toFixed(2)} words per token; ${tokenizer.hash}`
   );
 }
 

@@ -1,14 +1,30 @@
 /** Conversations: lists of messages, as chat templates, data sets and people write them. */
 
 /** Who speaks in a conversation; what a tool gave back is a message of its own. */
-export type Role = 'system' | 'user' | 'assistant' | 'tool';
+export const roles = ['system', 'user', 'assistant', 'tool'] as const;
+export type Role = (typeof roles)[number];
 
 /** One message of a conversation. */
 export interface Message {
   readonly role: Role;
   readonly content: string;
   /** False for a message of the assistant that is context only: no loss is taken on it. */
-  readonly learned?: boolean;
+  readonly learned?: boolean | undefined;
+  /** What the assistant thought before it answered, for templates that write it. */
+  readonly reasoning?: string | null | undefined;
+  /** The assistant's calls of tools, as OpenAI writes them: the JSON text of [{"type": "function", "function": {…}}]. */
+  readonly tool_calls?: string | null | undefined;
+  /** The call that a tool's message answers. */
+  readonly tool_call_id?: string | null | undefined;
+  /** The tool's name, or the speaker's. */
+  readonly name?: string | null | undefined;
+}
+
+/** A conversation with the tools that the assistant may call. */
+export interface Conversation {
+  readonly messages: readonly Message[];
+  /** Descriptions of tools, as templates read them: JSON schemas of functions. */
+  readonly tools?: readonly object[] | undefined;
 }
 
 /** A conversation that asks one thing. */

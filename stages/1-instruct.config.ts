@@ -2,17 +2,7 @@
 import { z } from 'zod';
 import { overlongPolicies } from '../src/examples/instruction.ts';
 import { checkPatience, taskEvaluation } from '../src/run/evaluation-section.ts';
-import {
-  Checkpoints,
-  filePath,
-  ignoreFields,
-  Memory,
-  Optimizer,
-  Run,
-  Runtime,
-  Tuning,
-  withDefaults,
-} from '../src/run/sections.ts';
+import { Checkpoints, filePath, Memory, Optimizer, Run, Runtime, Tuning, withDefaults } from '../src/run/sections.ts';
 import { checkMicroBatch, RowTraining } from '../src/run/training-section.ts';
 import { templateChoices } from '../src/tasks/mixture.ts';
 import { templateKinds } from '../src/tasks/template-schema.ts';
@@ -25,12 +15,18 @@ function names(description: string) {
 const MixturePart = z
   .strictObject({
     share: z.number().positive().describe('Weight among the parts.'),
-    kinds: z.array(z.enum(templateKinds)).min(1).default(['direct', 'inverted']).describe('Kinds of templates.'),
+    kinds: z
+      .array(z.enum(templateKinds))
+      .min(1)
+      .default(['direct', 'inverted', 'conversation'])
+      .describe('Kinds of templates; conversation: rows with messages, which have none.'),
     shots: z
       .array(z.int().nonnegative())
       .min(1)
       .default([0])
-      .describe('Solved examples in front of the question: one of these numbers is drawn for each.'),
+      .describe(
+        'Solved examples in front of the question: one of these numbers is drawn for each; conversations have none.',
+      ),
     tasks: z
       .array(z.string())
       .min(1)
@@ -64,7 +60,7 @@ const mixtureSizes = {
   parts: z
     .record(z.string(), MixturePart)
     .refine((parts) => Object.keys(parts).length > 0, 'expected at least one part')
-    .default({ plain: { share: 1, kinds: ['direct', 'inverted'], shots: [0] } })
+    .default({ plain: { share: 1, kinds: ['direct', 'inverted', 'conversation'], shots: [0] } })
     .describe('Mixtures of the mixture: zero-shot, few-shot, chain of thought, dialogue.'),
 };
 
@@ -101,7 +97,6 @@ export const InstructConfig = z
         .min(1)
         .optional()
         .describe('Tasks to train on; all that have templates when left out.'),
-      ignoreFields,
       cache: filePath('Where tokenized datasets are kept, each under the hash of what it was made from.').default(
         'data/build/cache',
       ),

@@ -39,7 +39,6 @@ import { program } from '../src/run/program.ts';
 import { recordLength, stepsOfEpochs } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { trainingLoop } from '../src/run/training-loop.ts';
-import { describeLosses } from '../src/tasks/tasks.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { InstructConfig } from './1-instruct.config.ts';
@@ -109,8 +108,8 @@ async function prepare(config: InstructConfig) {
 }
 
 /** What of the rows is not read, what was held out, and what is measured. */
-function dataLines({ trained, validation: { notes } }: InstructPlan, set: ValidationSet): string[] {
-  return [...describeLosses(trained), ...notes, describeValidation(set), ...set.notes];
+function dataLines({ validation: { notes } }: InstructPlan, set: ValidationSet): string[] {
+  return [...notes, describeValidation(set), ...set.notes];
 }
 
 /** The tokenized mixture, from the cache or made now. */

@@ -1,7 +1,7 @@
 /** Configuration of stage 4: checkpoints on the same held-out rows and prompts. */
 import { z } from 'zod';
 import { rankingRules } from '../src/evaluation/rank-options.ts';
-import { filePath, ignoreFields, Run, Runtime, SamplingSection } from '../src/run/sections.ts';
+import { filePath, Run, Runtime, SamplingSection } from '../src/run/sections.ts';
 import { JudgedPrompts } from '../src/worlds/prompts-section.ts';
 
 export const EvaluateConfig = z
@@ -19,7 +19,6 @@ export const EvaluateConfig = z
       tables: filePath('Folder with the rows: one <dataset>.jsonl or <dataset>.arrow a task.'),
       templates: filePath('Folder with one <dataset>.yaml a task.'),
       tasks: z.array(z.string()).min(1).optional().describe('Tasks to answer; all that have templates when left out.'),
-      ignoreFields,
     }),
     split: z.string().default('test').describe('Split of the task rows; none of them may have been trained on.'),
     rowsPerTask: z

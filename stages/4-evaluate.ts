@@ -28,7 +28,7 @@ import type { Parent } from '../src/run/parents.ts';
 import { openParent, startOf } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
-import { describeLosses, loadTasks } from '../src/tasks/tasks.ts';
+import { loadTasks } from '../src/tasks/tasks.ts';
 import { breathe, Interrupted } from '../src/terminal/interrupts.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
@@ -72,7 +72,7 @@ async function prepare(config: EvaluateConfig) {
   const { prompts: source, promptCount } = config;
   const free = context - config.sampling.maxNewTokens;
   const prompts = source === undefined ? [] : loadJudgedPrompts(source, tokenizer, free).slice(0, promptCount);
-  const tasks = loadTasks(config.data.tables, config.data.templates, config.data.tasks, config.data.ignoreFields);
+  const tasks = loadTasks(config.data.tables, config.data.templates, config.data.tasks);
   const seen = readSeen(config.instruct);
   const { samples, maxNewTokens: chain } = config.chainOfThought;
   const room = { context, chain };
@@ -100,10 +100,7 @@ async function check(config: EvaluateConfig): Promise<string[]> {
   const known = tasks.filter(({ name }) => seen?.tasks.has(name));
   const trained = seen === undefined ? 'training data unknown' : `${known.length} of them trained`;
   const questions = sets.map(({ items, shots }) => `${items.length} with ${shots} shots`).join(', ');
-  return [
-    `${tasks.length} tasks, ${trained}; questions: ${questions}; ${prompts.length} conversation prompts`,
-    ...describeLosses(tasks),
-  ];
+  return [`${tasks.length} tasks, ${trained}; questions: ${questions}; ${prompts.length} conversation prompts`];
 }
 
 async function run(config: EvaluateConfig, context: RunContext): Promise<Record<string, unknown>> {
@@ -111,7 +108,6 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
   // 1. Every checkpoint must speak the same tokenizer and belong to one chain.
   const prepared = await prepare(config);
   const { models, reward, tasks, seen } = prepared;
-  for (const line of describeLosses(tasks)) progress.say(line);
   for (const [name, parent] of models) await folder.recordParent(name, parent);
   if (reward !== undefined) await folder.recordParent('reward', reward);
   await folder.recordInput('tables', config.data.tables);

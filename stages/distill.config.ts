@@ -1,7 +1,7 @@
 /** Configuration of distillation: a student that learns from a teacher's probabilities on instruction data. */
 import { z } from 'zod';
 import { checkPatience, taskEvaluation } from '../src/run/evaluation-section.ts';
-import { Checkpoints, filePath, ignoreFields, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
+import { Checkpoints, filePath, Optimizer, Run, Runtime, withDefaults } from '../src/run/sections.ts';
 import { checkMicroBatch, RowTraining } from '../src/run/training-section.ts';
 
 function size(description: string) {
@@ -40,7 +40,6 @@ export const DistillConfig = z
         .min(1)
         .optional()
         .describe('Tasks to validate on; all that occur in the examples when left out.'),
-      ignoreFields,
     }),
     distill: z
       .strictObject({

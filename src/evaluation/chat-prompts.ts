@@ -3,8 +3,9 @@ import { DataError } from '../errors.ts';
 import { encodePrompt } from '../examples/instruction.ts';
 import { messagesText, userSays } from '../message.ts';
 import { readJsonLines } from '../tables/jsonl.ts';
-import type { Task, TaskRow } from '../tasks/tasks.ts';
-import { rowsOf } from '../tasks/tasks.ts';
+import type { Task } from '../tasks/task.ts';
+import { rowsOf } from '../tasks/task.ts';
+import type { TaskRow } from '../tasks/task-rows.ts';
 import { renderTemplate } from '../tasks/template.ts';
 import { findUnread, unreadProblems } from '../tasks/unread-fields.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -78,7 +79,7 @@ export function loadPromptFile(source: PromptFile, tokenizer: Tokenizer, limit: 
   const { file, split, raw } = source;
   const lines = readJsonLines(file, 'your own program');
   const remedy = 'Write it into the prompts, or remove the field.';
-  const problems = unreadProblems(findUnread(file, lines), [], () => remedy);
+  const problems = unreadProblems(findUnread(file, lines), () => remedy);
   const prompts: ChatPrompt[] = [];
   for (const { where, fields } of lines) {
     const { prompt, split: own, id } = fields;

@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import { readTable } from '../tables/arrow-file.ts';
 import { utf8 } from '../tables/columns.ts';
-import type { Task } from '../tasks/tasks.ts';
-import { rowsOf } from '../tasks/tasks.ts';
+import type { Task } from '../tasks/task.ts';
+import { rowsOf } from '../tasks/task.ts';
 
 /** A text that must not have been trained on. */
 export interface HeldOutText {

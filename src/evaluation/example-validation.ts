@@ -4,7 +4,8 @@ import { seededRandom } from '../random.ts';
 import { readTable } from '../tables/arrow-file.ts';
 import { utf8 } from '../tables/columns.ts';
 import { holdOutRows } from '../tasks/hold-out-share.ts';
-import { describeLosses, loadTasks, type Task } from '../tasks/tasks.ts';
+import type { Task } from '../tasks/task.ts';
+import { loadTasks } from '../tasks/tasks.ts';
 import { templateKinds } from '../tasks/template-schema.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { describeValidation, requireMeasure, type ValidationSet, validationSet } from './validation.ts';
@@ -28,7 +29,6 @@ export interface ExampleSettings {
     readonly templates: string;
     /** All that occur in the examples where this is left out. */
     readonly tasks?: readonly string[] | undefined;
-    readonly ignoreFields: Parameters<typeof loadTasks>[3];
   };
   readonly sequence: { readonly length: number };
   readonly training: { readonly rows: number };
@@ -59,9 +59,7 @@ export function exampleValidation(
   const { rows: examples } = readTable(data.examples, exampleColumns, 'node --import tsx stages/1-instruct.ts');
   const named = data.tasks ?? [...new Set(examples.map(({ task }) => task))];
   const trained = new Set(examples.map(({ task, row_id }) => keyOf(task, row_id)));
-  const tasks = loadTasks(data.tables, data.templates, named, data.ignoreFields).map((task) =>
-    withUntrained(task, trained),
-  );
+  const tasks = loadTasks(data.tables, data.templates, named).map((task) => withUntrained(task, trained));
   const random = (task: string) => seededRandom(run.seed, `validation rows of ${task}`);
   const { tasks: divided, held, notes } = holdOutRows(tasks, evaluation.share, random);
   const heldKeys = new Set([...held].flatMap(([task, ids]) => ids.map((id) => keyOf(task, id))));
@@ -80,7 +78,7 @@ export function exampleValidation(
   return {
     set,
     leftOut: new Set(leftOut),
-    lines: [...describeLosses(tasks), ...notes, describeValidation(set), ...set.notes],
+    lines: [...notes, describeValidation(set), ...set.notes],
   };
 }
 

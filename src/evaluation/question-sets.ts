@@ -3,7 +3,7 @@
 import { DataError } from '../errors.ts';
 import { encodePrompt, encodeTarget } from '../examples/instruction.ts';
 import { seededRandom } from '../random.ts';
-import type { Task } from '../tasks/tasks.ts';
+import type { Task } from '../tasks/task.ts';
 import type { Rendered } from '../tasks/template.ts';
 import type { Template } from '../tasks/template-file.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';

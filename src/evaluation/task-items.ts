@@ -3,8 +3,9 @@
 import type { Message } from '../message.ts';
 import type { Random } from '../random.ts';
 import { renderFewShot } from '../tasks/few-shot.ts';
-import type { Task, TaskRow } from '../tasks/tasks.ts';
-import { rowsOf } from '../tasks/tasks.ts';
+import type { Task } from '../tasks/task.ts';
+import { rowsOf } from '../tasks/task.ts';
+import type { TaskRow } from '../tasks/task-rows.ts';
 import type { Rendered } from '../tasks/template.ts';
 import type { Template } from '../tasks/template-file.ts';
 import type { TaskMetric, TemplateKind } from '../tasks/template-schema.ts';

@@ -4,12 +4,11 @@ import type { TokenBatch, TokenSequence } from '../batch/token-batch.ts';
 import { rowBatches } from '../batch/token-batch.ts';
 import { ConfigError } from '../errors.ts';
 import { encodeExample, encodePrompt, encodeTarget, type OverlongPolicy } from '../examples/instruction.ts';
-import type { Message } from '../message.ts';
 import type { Model } from '../model/model.ts';
 import { nextTokenLoss } from '../objectives/next-token.ts';
 import { seededRandom } from '../random.ts';
-import { rowsOf, type Task } from '../tasks/tasks.ts';
-import { isPromptOnly, renderTemplate } from '../tasks/template.ts';
+import { rowsOf, type Task } from '../tasks/task.ts';
+import { answered, isPromptOnly, renderTemplate } from '../tasks/template.ts';
 import type { Template } from '../tasks/template-file.ts';
 import type { TemplateKind } from '../tasks/template-schema.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -97,14 +96,12 @@ function examplesOf(task: Task, { kinds, rowsPerTask, seed }: ValidationChoice) 
   const direct = trained.filter(({ kind }) => kind === 'direct');
   const templates = direct.length > 0 ? direct : trained;
   if (templates.length === 0) return [];
-  const answered = rowsOf(task, 'validation').filter((row) => !isPromptOnly(task.templates, row));
-  const rows = seededRandom(seed, `validation loss of ${task.name}`).shuffle(answered);
+  const withAnswer = rowsOf(task, 'validation').filter((row) => !isPromptOnly(task.templates, row));
+  const rows = seededRandom(seed, `validation loss of ${task.name}`).shuffle(withAnswer);
   return rows.slice(0, rowsPerTask).flatMap((row, index) => {
     const template = templates[index % templates.length] as Template;
-    const { messages, target } = renderTemplate(task.templates, template, row);
-    if (target === null) return [];
-    const answer: Message = { role: 'assistant', content: target };
-    return [{ messages: [...messages, answer], where: row.where }];
+    const rendered = renderTemplate(task.templates, template, row);
+    return rendered.target === null ? [] : [{ ...answered(rendered), where: row.where }];
   });
 }
 

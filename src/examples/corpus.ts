@@ -26,7 +26,7 @@ export function readCorpus(path: string): CorpusDocument[] {
   const problems = lines
     .filter(({ fields }) => typeof fields.text !== 'string' || fields.text.trim() === '')
     .map(({ where }) => `${where}: no "text"; expected a document. Mend or remove the line.`);
-  const unread = unreadProblems(findUnread(path, lines), [], () => 'Write it into the texts, or remove the field.');
+  const unread = unreadProblems(findUnread(path, lines), () => 'Write it into the texts, or remove the field.');
   problems.unshift(...unread, ...splitProblems(path, lines));
   const more =
     problems.length > 10 ? [`${path}: ${problems.length} problems in all; expected none. Mend these first.`] : [];

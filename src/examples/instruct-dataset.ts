@@ -8,8 +8,8 @@ import { loadClusters } from '../tasks/clusters.ts';
 import { divideTasks, type HoldOut } from '../tasks/hold-out.ts';
 import { type HeldOutRows, holdOutRows } from '../tasks/hold-out-share.ts';
 import { drawMixture, type MixtureOptions, type MixtureShare, planMixture } from '../tasks/mixture.ts';
-import { loadTasks, type Task } from '../tasks/tasks.ts';
-import type { ConversationField } from '../tasks/unread-fields.ts';
+import type { Task } from '../tasks/task.ts';
+import { loadTasks } from '../tasks/tasks.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { cachedFolder } from './dataset-cache.ts';
 import { type TokenStatistics, writeInstruct } from './instruction-table.ts';
@@ -21,7 +21,6 @@ export interface InstructSource {
     readonly tables: string;
     readonly templates: string;
     readonly tasks?: readonly string[] | undefined;
-    readonly ignoreFields?: readonly ConversationField[];
   };
   readonly holdOut: HoldOut;
   readonly mixture: MixtureOptions;
@@ -56,7 +55,7 @@ export function planInstruct(
   { data, holdOut, mixture }: InstructSource,
   validation: { readonly share: number; readonly seed: number } = { share: 0, seed: 0 },
 ): InstructPlan {
-  const tasks = loadTasks(data.tables, data.templates, data.tasks, data.ignoreFields);
+  const tasks = loadTasks(data.tables, data.templates, data.tasks);
   const divided = divideTasks(tasks, loadClusters(data.templates), holdOut);
   const { share, seed } = validation;
   const rows = holdOutRows(divided.trained, share, (task) => seededRandom(seed, `validation rows of ${task}`));

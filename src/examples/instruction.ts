@@ -1,7 +1,7 @@
 /** Instruction examples: rendered prompts and targets as token ids with a loss mask. */
 import type { TokenSequence } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
-import type { Message } from '../message.ts';
+import type { Conversation, Message } from '../message.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
 /**
@@ -17,11 +17,6 @@ export interface FittedExample extends TokenSequence {
   readonly cutTokens: number;
   /** False where the end of the target was cut, and EOS with it. */
   readonly endsInEos: boolean;
-}
-
-/** A conversation to learn from; it ends with the assistant's message. */
-export interface ExampleText {
-  readonly messages: readonly Message[];
 }
 
 export interface EncodeOptions {
@@ -115,7 +110,7 @@ export function decodeResponse(ids: ArrayLike<number>, tokenizer: Tokenizer): st
  *   (left) or of the target (right) would be left
  */
 export function encodeExample(
-  { messages }: ExampleText,
+  { messages }: Conversation,
   tokenizer: Tokenizer,
   { maxLength, overlong, where }: EncodeOptions,
 ): FittedExample | null {

@@ -168,7 +168,7 @@ function unreadFields(path: string, rows: readonly { index: number }[]): string[
   if (!columns.some(({ name }) => conversationFields.some((field) => field === name))) return [];
   const lines = rows.map(({ index }) => ({ where: `row ${index}`, fields: row(index) }));
   const remedy = 'Write it into the prompts, or import the pairs without that column.';
-  return unreadProblems(findUnread(path, lines), [], () => remedy);
+  return unreadProblems(findUnread(path, lines), () => remedy);
 }
 
 /** The rows of a table with whichever columns it has, as tokens. */

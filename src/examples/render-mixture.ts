@@ -1,11 +1,11 @@
 /** The examples of a mixture as rows of instruct.arrow, with a count of what went into it. */
 import { DataError } from '../errors.ts';
-import { type Message, messagesText } from '../message.ts';
+import { messagesText } from '../message.ts';
 import { bool, float64, int32, type Row, utf8 } from '../tables/columns.ts';
 import { renderFewShot } from '../tasks/few-shot.ts';
 import type { HeldOutTask } from '../tasks/hold-out.ts';
 import type { MixtureItem, MixtureShare } from '../tasks/mixture.ts';
-import type { Rendered } from '../tasks/template.ts';
+import { answered, type Rendered } from '../tasks/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { encodeExample, encodePrompt, encodeTarget, type OverlongPolicy } from './instruction.ts';
 import type { DroppedExample, InstructRow } from './instruction-table.ts';
@@ -92,8 +92,7 @@ function renderItem(item: MixtureItem, tokenizer: Tokenizer, { maxLength, overlo
   );
   const { messages, options } = rendered;
   const target = rendered.target ?? '';
-  const whole: Message[] = [...messages, { role: 'assistant', content: target }];
-  const encoded = encodeExample({ messages: whole }, tokenizer, { maxLength, overlong, where: row.where });
+  const encoded = encodeExample(answered(rendered), tokenizer, { maxLength, overlong, where: row.where });
   if (encoded === null) return null;
   return {
     input_ids: encoded.ids,

@@ -9,7 +9,6 @@
 
 import { z } from 'zod';
 import { expandHome, isOtherHome } from '../files/home-path.ts';
-import { conversationFields } from '../tasks/unread-fields.ts';
 
 /** The name of a file or folder; `~/` is the home folder. A resumed run may change it, as contents are compared by hash. */
 export function filePath(description: string) {
@@ -36,14 +35,6 @@ export function withDefaults<Shape extends z.ZodRawShape>(
   }
   return z.strictObject(shape) as unknown as z.ZodObject<Shape, z.core.$strict>;
 }
-
-/** Parts of conversations that rows of tasks may lose. */
-export const ignoreFields = z
-  .array(z.enum(conversationFields))
-  .default([])
-  .describe(
-    'Fields of rows that templates may leave out although they hold text: a conversation goes on without them.',
-  );
 
 /** Where a run is written and what seeds it. */
 export const Run = z.strictObject({

@@ -1,6 +1,6 @@
 /** Rows as Arrow record batches: the schema of a table and the memory of a few of its rows. */
-import { type Field, makeData, RecordBatch, Schema, Struct } from 'apache-arrow';
-import { arrowField, encodeColumn } from './arrow-columns.ts';
+import { RecordBatch, Schema, Struct } from 'apache-arrow';
+import { arrowFields, encodeStructs } from './arrow-columns.ts';
 import { type Columns, checkValue, huggingFaceFeatures, type Row } from './columns.ts';
 
 /** Facts about a whole table, stored in its schema: tokenizer hash, counts, how it was made. */
@@ -11,18 +11,15 @@ export const batchRows = 1000;
 
 /** The Arrow schema of columns, with their descriptions, the `datasets` library's features and the given metadata. */
 export function arrowSchema(columns: Columns, metadata: TableMetadata): Schema {
-  const fields = Object.entries(columns).map(([name, column]) => arrowField(name, column));
-  return new Schema(fields, new Map([['huggingface', huggingFaceFeatures(columns)], ...Object.entries(metadata)]));
+  return new Schema(
+    arrowFields(columns),
+    new Map([['huggingface', huggingFaceFeatures(columns)], ...Object.entries(metadata)]),
+  );
 }
 
 /** One record batch of rows that `rowProblems` let through. */
 export function arrowBatch<C extends Columns>(schema: Schema, columns: C, rows: readonly Row<C>[]): RecordBatch {
-  const children = Object.entries(columns).map(([name, { kind }], i) => {
-    const values = rows.map((row) => row[name]);
-    return encodeColumn(kind, (schema.fields[i] as Field).type, values);
-  });
-  const data = makeData({ type: new Struct(schema.fields), length: rows.length, nullCount: 0, children });
-  return new RecordBatch(schema, data);
+  return new RecordBatch(schema, encodeStructs(columns, new Struct(schema.fields), rows));
 }
 
 /** What does not fit its column in one row, for people; empty where all is well. */

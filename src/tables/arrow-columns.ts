@@ -1,10 +1,24 @@
 /** Column values into and out of Arrow memory. */
-import { Bool, type Data, DataType, Field, Float32, Float64, Int32, List, makeData, Utf8, Vector } from 'apache-arrow';
-import type { Column, ColumnKind } from './columns.ts';
+import {
+  Bool,
+  type Data,
+  DataType,
+  Field,
+  Float32,
+  Float64,
+  Int32,
+  List,
+  makeData,
+  Struct,
+  Utf8,
+  Vector,
+} from 'apache-arrow';
+import type { Column, ColumnKind, Columns } from './columns.ts';
 import { itemKind } from './columns.ts';
 
-function arrowType(kind: ColumnKind): DataType {
+function arrowType(kind: ColumnKind, fields?: Columns): DataType {
   const item = itemKind(kind);
+  if (item === 'struct') return new List(new Field('item', new Struct(arrowFields(fields ?? {})), false));
   if (item !== null) return new List(new Field('item', arrowType(item), false));
   if (kind === 'utf8') return new Utf8();
   if (kind === 'int32') return new Int32();
@@ -13,8 +27,13 @@ function arrowType(kind: ColumnKind): DataType {
 }
 
 /** The Arrow field of a column, with its description in the field's metadata. */
-export function arrowField(name: string, { kind, description, nullable }: Column<unknown>): Field {
-  return new Field(name, arrowType(kind), nullable, new Map([['description', description]]));
+export function arrowField(name: string, { kind, description, nullable, fields }: Column<unknown>): Field {
+  return new Field(name, arrowType(kind, fields), nullable, new Map([['description', description]]));
+}
+
+/** The fields of columns, in order. */
+export function arrowFields(columns: Columns): Field[] {
+  return Object.entries(columns).map(([name, column]) => arrowField(name, column));
 }
 
 /**
@@ -22,7 +41,11 @@ export function arrowField(name: string, { kind, description, nullable }: Column
  *
  * @param values values that `checkValue` let through
  */
-export function encodeColumn(kind: ColumnKind, type: DataType, values: readonly unknown[]): Data {
+export function encodeColumn(
+  { kind, fields }: Pick<Column<unknown>, 'kind' | 'fields'>,
+  type: DataType,
+  values: readonly unknown[],
+): Data {
   const item = itemKind(kind);
   if (item === null) return encodeScalars(kind, type, values);
   const lists = values as readonly ArrayLike<unknown>[];
@@ -30,7 +53,9 @@ export function encodeColumn(kind: ColumnKind, type: DataType, values: readonly 
   const total = valueOffsets[lists.length] ?? 0;
   const itemType = (type as List).valueType;
   let child: Data;
-  if (item === 'utf8') {
+  if (item === 'struct') {
+    child = encodeStructs(fields ?? {}, itemType as Struct, (lists as readonly object[][]).flat());
+  } else if (item === 'utf8') {
     child = encodeScalars(item, itemType, (lists as readonly string[][]).flat());
   } else {
     const data = item === 'int32' ? new Int32Array(total) : new Float32Array(total);
@@ -38,6 +63,15 @@ export function encodeColumn(kind: ColumnKind, type: DataType, values: readonly 
     child = makeData({ type: itemType as Int32, length: total, nullCount: 0, data: data as Int32Array });
   }
   return makeData({ type: type as List, length: lists.length, nullCount: 0, valueOffsets, child });
+}
+
+/** Structs side by side, field by field. */
+export function encodeStructs(columns: Columns, type: Struct, values: readonly object[]): Data<Struct> {
+  const children = Object.entries(columns).map(([name, column], i) => {
+    const own = values.map((value) => (value as Readonly<Record<string, unknown>>)[name]);
+    return encodeColumn(column, (type.children[i] as Field).type, own);
+  });
+  return makeData({ type, length: values.length, nullCount: 0, children });
 }
 
 function offsetsOf(parts: readonly ArrayLike<unknown>[]): Int32Array {
@@ -70,11 +104,19 @@ function packBits(bits: readonly boolean[]): Uint8Array {
 }
 
 /** True where a file's type can be read as a column: other widths and string layouts of the same sort will do. */
-export function isReadableAs(kind: ColumnKind, type: DataType): boolean {
+export function isReadableAs({ kind, fields = {} }: Pick<Column<unknown>, 'kind' | 'fields'>, type: DataType): boolean {
   const item = itemKind(kind);
+  if (item === 'struct') {
+    const child = DataType.isList(type) || DataType.isLargeList(type) ? type.children[0]?.type : undefined;
+    if (child === undefined || !DataType.isStruct(child)) return false;
+    return Object.entries(fields).every(([name, column]) => {
+      const field = child.children.find((candidate) => candidate.name === name);
+      return field === undefined ? column.nullable : isReadableAs(column, field.type);
+    });
+  }
   if (item !== null) {
     const child = DataType.isList(type) || DataType.isLargeList(type) ? type.children[0]?.type : undefined;
-    return child !== undefined && isReadableAs(item, child);
+    return child !== undefined && isReadableAs({ kind: item }, child);
   }
   if (kind === 'utf8') {
     const text = DataType.isDictionary(type) ? (type.dictionary as DataType) : type;
@@ -89,23 +131,25 @@ export function isReadableAs(kind: ColumnKind, type: DataType): boolean {
  *
  * @throws RangeError saying what is wrong where a value is missing, too large, or outside the file's memory
  */
-export function decodeColumn({ kind, nullable }: Column<unknown>, vector: Vector): unknown[] {
+export function decodeColumn({ kind, nullable, fields }: Column<unknown>, vector: Vector): unknown[] {
   const item = itemKind(kind);
   const values: unknown[] = [];
   for (const data of vector.data) {
     if (data.nullCount > 0 && !nullable) throw new RangeError('a value is missing (null)');
-    for (const value of item === null ? decodeScalars(kind, data) : decodeLists(item, data)) values.push(value);
+    for (const value of item === null ? decodeScalars(kind, data) : decodeLists(item, data, fields)) values.push(value);
   }
   return values;
 }
 
-function decodeLists(item: 'int32' | 'float32' | 'utf8', data: Data): unknown[] {
+function decodeLists(item: NonNullable<ReturnType<typeof itemKind>>, data: Data, fields: Columns = {}): unknown[] {
   const child = data.children[0];
   if (child === undefined || data.length === 0) return [];
   if (child.nullCount > 0) throw new RangeError('a list has a missing (null) entry');
   const offsets = checkedOffsets(data, child.length);
   let items: readonly unknown[] | Int32Array | Float32Array;
-  if (item === 'int32') {
+  if (item === 'struct') {
+    items = decodeStructs(fields, child);
+  } else if (item === 'int32') {
     items = child.values instanceof Int32Array ? child.values : Int32Array.from(decodeScalars(item, child) as number[]);
   } else if (item === 'float32') {
     items =
@@ -117,6 +161,17 @@ function decodeLists(item: 'int32' | 'float32' | 'utf8', data: Data): unknown[] 
   const part = (start: number, end: number): unknown =>
     Array.isArray(items) ? items.slice(start, end) : (items as Int32Array).subarray(start, end);
   return Array.from({ length: data.length }, (_, i) => part(Number(offsets[i]), Number(offsets[i + 1])));
+}
+
+function decodeStructs(columns: Columns, data: Data): unknown[] {
+  const names = (data.type as Struct).children.map(({ name }) => name);
+  const decoded = Object.entries(columns).map(([name, column]): [string, unknown[] | undefined] => {
+    const child = data.children[names.indexOf(name)];
+    return [name, child === undefined ? undefined : decodeColumn(column, new Vector([child]))];
+  });
+  return Array.from({ length: data.length }, (_, i) =>
+    Object.fromEntries(decoded.map(([name, values]) => [name, values?.[i] ?? null])),
+  );
 }
 
 function decodeScalars(kind: ColumnKind, data: Data): unknown[] {

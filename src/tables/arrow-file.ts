@@ -1,6 +1,6 @@
 /** Tables as files: Arrow IPC in `file` format, written whole or not at all, checked column by column when read. */
 import { readFileSync } from 'node:fs';
-import { type Data, type RecordBatch, RecordBatchReader, Table, tableToIPC } from 'apache-arrow';
+import { type Data, type RecordBatch, RecordBatchReader, StructRow, Table, tableToIPC, Vector } from 'apache-arrow';
 import { DataError, errorMessage, hasCode } from '../errors.ts';
 import { atomicWrite } from '../files/atomic-write.ts';
 import { arrowBatch, arrowSchema, batchRows, rowProblems, type TableMetadata } from './arrow-batch.ts';
@@ -80,13 +80,14 @@ export function readTable<C extends Columns>(path: string, columns: C, writtenBy
   const table = openTable(path, writtenBy);
   const problems: string[] = [];
   const found = table.schema.fields.map((field) => field.name).join(', ') || 'none';
-  for (const [name, { kind }] of Object.entries(columns)) {
+  for (const [name, column] of Object.entries(columns)) {
+    const { kind } = column;
     const field = table.schema.fields.find((candidate) => candidate.name === name);
     if (field === undefined) {
       problems.push(
         `${path}: column "${name}" is missing; expected ${kind}, found the columns ${found}. Run ${writtenBy}.`,
       );
-    } else if (!isReadableAs(kind, field.type)) {
+    } else if (!isReadableAs(column, field.type)) {
       problems.push(
         `${path}: column "${name}" has another type; expected ${kind}, received ${field.type}. Run ${writtenBy}.`,
       );
@@ -127,14 +128,17 @@ export function inspectTable(path: string): {
     metadata: Object.fromEntries(table.schema.metadata),
     rowCount: table.numRows,
     row: (index) => {
-      const values = table.schema.fields.map(({ name }): [string, unknown] => {
-        const value: unknown = table.getChild(name)?.get(index);
-        const isVector = typeof value === 'object' && value !== null && 'toArray' in value && Symbol.iterator in value;
-        return [name, isVector ? [...(value as Iterable<unknown>)] : value];
-      });
+      const values = table.schema.fields.map(({ name }) => [name, plain(table.getChild(name)?.get(index))]);
       return Object.fromEntries(values);
     },
   };
+}
+
+/** Arrow's lists and structs as lists and objects. */
+function plain(value: unknown): unknown {
+  if (value instanceof Vector) return [...(value as Iterable<unknown>)].map(plain);
+  if (!(value instanceof StructRow)) return value;
+  return Object.fromEntries(Object.entries(value.toJSON()).map(([name, entry]) => [name, plain(entry)]));
 }
 
 function openTable(path: string, writtenBy: string): Table {

@@ -144,6 +144,7 @@ function openTable(
 /** Buffers that a column takes in a record batch: validity, offsets, values, and those of its children. */
 function bufferCount(type: DataType): number {
   if (DataType.isList(type)) return 2 + bufferCount(type.valueType);
+  if (DataType.isStruct(type)) return type.children.reduce((sum, child) => sum + bufferCount(child.type), 1);
   if (DataType.isUtf8(type) || DataType.isBinary(type)) return 3;
   if (DataType.isInt(type) || DataType.isFloat(type) || DataType.isBool(type)) return 2;
   throw new RangeError(`a column before it is ${type}`);

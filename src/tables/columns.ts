@@ -9,13 +9,16 @@ export type ColumnKind =
   | 'bool'
   | 'list<int32>'
   | 'list<float32>'
-  | 'list<utf8>';
+  | 'list<utf8>'
+  | 'list<struct>';
 
 /** One column. `value` is never set: it carries the value's type for the type checker. */
 export interface Column<Value> {
   readonly kind: ColumnKind;
   readonly description: string;
   readonly nullable: boolean;
+  /** The fields of a list of structs: columns of scalars. */
+  readonly fields?: Columns;
   readonly value?: Value;
 }
 
@@ -46,13 +49,21 @@ export const float32List = (description: string): Column<Float32Array> => column
 /** A column of string lists. */
 export const utf8List = (description: string): Column<readonly string[]> => column('list<utf8>', description);
 
+/** A column of lists of rows with fields of their own, such as the messages of a conversation. */
+export function structList<Fields extends Columns>(
+  description: string,
+  fields: Fields,
+): Column<readonly Row<Fields>[]> {
+  return { kind: 'list<struct>', description, nullable: false, fields };
+}
+
 /** The same column, where a value may be missing (null). For scalars only: a list with nothing in it is empty. */
 export function nullable<Value extends number | string | boolean>(scalar: Column<Value>): Column<Value | null> {
   return { kind: scalar.kind, description: scalar.description, nullable: true };
 }
 
 /** The kind of a list's items, or null for scalar columns. */
-export function itemKind(kind: ColumnKind): 'int32' | 'float32' | 'utf8' | null {
+export function itemKind(kind: ColumnKind): 'int32' | 'float32' | 'utf8' | 'struct' | null {
   switch (kind) {
     case 'list<int32>':
       return 'int32';
@@ -60,6 +71,8 @@ export function itemKind(kind: ColumnKind): 'int32' | 'float32' | 'utf8' | null 
       return 'float32';
     case 'list<utf8>':
       return 'utf8';
+    case 'list<struct>':
+      return 'struct';
     default:
       return null;
   }
@@ -72,16 +85,22 @@ const dtypes = { utf8: 'string', int32: 'int32', float32: 'float32', float64: 'f
  * Lists are spelt the older way ("Sequence", length −1), which every version loads; "List" fails before 4.0.
  */
 export function huggingFaceFeatures(columns: Columns): string {
-  const features = Object.entries(columns).map(([name, { kind }]) => {
+  return JSON.stringify({ info: { features: featuresOf(columns) } });
+}
+
+function featuresOf(columns: Columns): Record<string, unknown> {
+  const features = Object.entries(columns).map(([name, { kind, fields }]) => {
+    // A list of structs is a list of one in every version; "Sequence" of them would be a struct of lists.
+    if (fields !== undefined) return [name, [featuresOf(fields)]];
     const item = itemKind(kind);
-    const value = { dtype: dtypes[item ?? (kind as keyof typeof dtypes)], _type: 'Value' };
+    const value = { dtype: dtypes[(item ?? kind) as keyof typeof dtypes], _type: 'Value' };
     return [name, item === null ? value : { feature: value, length: -1, _type: 'Sequence' }];
   });
-  return JSON.stringify({ info: { features: Object.fromEntries(features) } });
+  return Object.fromEntries(features);
 }
 
 /** What is wrong with a value for a column ("expected …, received …"), or null. */
-export function checkValue({ kind, nullable }: Column<unknown>, value: unknown): string | null {
+export function checkValue({ kind, nullable, fields }: Column<unknown>, value: unknown): string | null {
   if (value === null && nullable) return null;
   const item = itemKind(kind);
   const expected = `expected ${kind}${nullable ? ' or null' : ''}, received `;
@@ -91,8 +110,20 @@ export function checkValue({ kind, nullable }: Column<unknown>, value: unknown):
     return fits ? null : `${expected}a ${value.constructor.name}`;
   }
   if (!Array.isArray(value)) return expected + show(value);
+  if (fields !== undefined)
+    return value.map((entry) => checkStruct(fields, entry)).find((problem) => problem !== null) ?? null;
   const bad = value.findIndex((entry) => !isScalar(item, entry));
   return bad === -1 ? null : `${expected}a list with ${show(value[bad])}`;
+}
+
+function checkStruct(fields: Columns, value: unknown): string | null {
+  if (typeof value !== 'object' || value === null)
+    return `expected a list of structs, received one with ${show(value)}`;
+  for (const [name, column] of Object.entries(fields)) {
+    const problem = checkValue(column, (value as Readonly<Record<string, unknown>>)[name]);
+    if (problem !== null) return `field "${name}" of an entry: ${problem}`;
+  }
+  return null;
 }
 
 function isScalar(kind: string, value: unknown): boolean {

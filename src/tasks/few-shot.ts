@@ -27,10 +27,10 @@ export function renderFewShot(
 ): { rendered: Rendered; shots: number } {
   const plain = renderTemplate(file, template, row);
   if (shots.length === 0) return { rendered: plain, shots: 0 };
-  if (template.kind === 'dialogue') {
+  if (template.kind === 'dialogue' || template.kind === 'conversation') {
     throw new DataError(
-      `${template.where}: template "${template.id}" is a dialogue; expected a kind of one turn for few-shot prompts. ` +
-        'Leave dialogue out of the kinds of this part.',
+      `${template.where}: template "${template.id}" is a ${template.kind}; expected a kind of one turn for few-shot prompts. ` +
+        `Leave ${template.kind} out of the kinds of this part.`,
     );
   }
   const { input, target, between, separator } = file.few_shot;

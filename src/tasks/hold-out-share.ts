@@ -1,6 +1,6 @@
 /** A share of the rows held out by seed, where data have no validation part of their own. */
 import type { Random } from '../random.ts';
-import { rowsOf, type Task } from './tasks.ts';
+import { rowsOf, type Task } from './task.ts';
 
 /**
  * Chooses about a share of the items, one at least and never all; items with one key stay together.

@@ -1,7 +1,7 @@
 /** What is kept out of training: whole clusters with their kin, datasets, templates. */
 import { DataError } from '../errors.ts';
 import type { Cluster } from './clusters.ts';
-import type { Task } from './tasks.ts';
+import type { Task } from './task.ts';
 import { suggestion } from './template-patterns.ts';
 
 /** Names of what is held out. */

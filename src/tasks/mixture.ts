@@ -2,7 +2,8 @@
 import { DataError } from '../errors.ts';
 import type { Random } from '../random.ts';
 import { apportion, type Counted, mixtureRates, type RateRule } from './mixture-rates.ts';
-import { rowsOf, type Task, type TaskRow } from './tasks.ts';
+import { rowsOf, type Task } from './task.ts';
+import type { TaskRow } from './task-rows.ts';
 import type { Template } from './template-file.ts';
 import { suggestion } from './template-patterns.ts';
 import type { TemplateKind } from './template-schema.ts';
@@ -17,7 +18,7 @@ export interface MixturePart {
   readonly share: number;
   /** Kinds of templates; a task without any of them is not in the part. */
   readonly kinds: readonly TemplateKind[];
-  /** Numbers of solved examples in front, one drawn for each question; [0] for none. */
+  /** Numbers of solved examples in front, one drawn for each question; [0] for none. Conversations have none. */
   readonly shots: readonly number[];
   /** Tasks of the part; all that have such templates when left out. */
   readonly tasks?: readonly string[] | undefined;
@@ -78,7 +79,9 @@ export function planMixture(tasks: readonly Task[], options: MixtureOptions): Mi
     const rates = ratesOrProblems(counted, options, `mixture.parts.${name}`, problems);
     const examples = apportion(rates, counts[p] ?? 0);
     return members.map((task, i): MixtureShare => {
-      const own = { rows: rows.get(task.name) ?? [], templates: partTemplates(task, part), shots: part.shots };
+      const templates = partTemplates(task, part);
+      const shots = templates.some(({ kind }) => kind === 'conversation') ? [0] : part.shots;
+      const own = { rows: rows.get(task.name) ?? [], templates, shots };
       return { part: name, task, ...own, rate: (shares[p] ?? 0) * (rates[i] ?? 0), examples: examples[i] ?? 0 };
     });
   });

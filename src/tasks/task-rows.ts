@@ -7,7 +7,7 @@ import { type JsonLine, readJsonLines } from '../tables/jsonl.ts';
 import { isPromptOnly, isText, rowOptions } from './template.ts';
 import type { TemplateFile } from './template-file.ts';
 import { placeholders, suggestion } from './template-patterns.ts';
-import { type ConversationField, findUnread, type UnreadField, unreadProblems } from './unread-fields.ts';
+import { type ConversationField, findUnread, unreadProblems } from './unread-fields.ts';
 
 /** One row of a task. `fields` holds everything in its line or Arrow row. */
 export interface TaskRow extends JsonLine {
@@ -21,50 +21,82 @@ const mostProblems = 10;
 const writtenBy = 'node --import tsx scripts/build-seed.ts or npm run import';
 
 /**
- * Reads `<folder>/<name>.jsonl`, or `<name>.arrow` as the importer writes it, and checks every row.
- *
- * @throws DataError when there is no such file, or both; or for the rows (the first ten problems, and how many in all):
- *   no id, doubled ids, unknown splits, missing columns and values that are not text, rows without answer, answers that
- *   are not among the options, parts of conversations that some template leaves out
- * @param ignoreFields parts of conversations that may be left out; they are returned as `unread`
+ * The file of a dataset's rows: `<folder>/<name>.jsonl`, or `<name>.arrow` as the importer writes it.
+ * @throws DataError where both are there
  */
-export function readTaskRows(
-  folder: string,
-  file: TemplateFile,
-  ignoreFields: readonly ConversationField[] = [],
-): { path: string; rows: TaskRow[]; unread: readonly UnreadField[] } {
-  const jsonl = join(folder, `${file.dataset}.jsonl`);
-  const arrow = join(folder, `${file.dataset}.arrow`);
+export function rowFile(folder: string, name: string): string {
+  const jsonl = join(folder, `${name}.jsonl`);
+  const arrow = join(folder, `${name}.arrow`);
   if (existsSync(jsonl) && existsSync(arrow)) {
-    throw new DataError(
-      `${jsonl}: ${file.dataset}.arrow stands beside it; expected one of them. Remove the older one.`,
-    );
+    throw new DataError(`${jsonl}: ${name}.arrow stands beside it; expected one of them. Remove the older one.`);
   }
-  const path = existsSync(arrow) ? arrow : jsonl;
-  const lines = path === arrow ? readArrowRows(arrow) : readJsonLines(jsonl, writtenBy);
-  const problems: string[] = [];
+  return existsSync(arrow) ? arrow : jsonl;
+}
+
+/**
+ * Reads a dataset's rows with their ids and splits.
+ *
+ * @param templates the template file that they are for, which may name further splits; null where they have none
+ * @param check     what is wrong with one row besides, as sentences
+ * @throws DataError where the file is missing, damaged or empty; or for the rows (the first ten problems, and how many in all)
+ */
+export function readRowFile(
+  path: string,
+  templates: TemplateFile | null,
+  check: (row: TaskRow) => string[],
+): TaskRow[] {
+  const lines = path.endsWith('.arrow') ? readArrowRows(path) : readJsonLines(path, writtenBy);
+  const rows = lines.map((line) => ({ ...line, id: String(line.fields.id), split: String(line.fields.split) }));
   const places = new Map<unknown, string>();
-  for (const line of lines) {
-    problems.push(...rowProblems(file, line));
-    const { id } = line.fields;
+  const problems = rows.flatMap((row) => {
+    const own = [...nameProblems(templates, row), ...check(row)];
+    const { id } = row.fields;
     const first = places.get(id);
-    if (first === undefined) places.set(id, line.where);
-    else if (isText(id)) {
-      problems.push(`${line.where}: id "${id}" stands twice, first at ${first}. Give each row its own.`);
-    }
-  }
-  const unread = findUnread(path, lines, columnsOfAll(file));
-  problems.push(...unreadProblems(unread, ignoreFields, (field) => remedyFor(file, field)));
+    if (first === undefined) places.set(id, row.where);
+    else if (isText(id)) own.push(`${row.where}: id "${id}" stands twice, first at ${first}. Give each row its own.`);
+    return own;
+  });
+  throwProblems(path, problems);
+  return rows;
+}
+
+/** @throws DataError with the first ten problems of a file, and how many there are in all, where there are any */
+function throwProblems(path: string, problems: readonly string[]): void {
   if (problems.length > mostProblems) {
     const rest = `${path}: ${problems.length} problems in all; expected none. Mend these first.`;
     throw new DataError([...problems.slice(0, mostProblems), rest]);
   }
-  if (problems.length > 0) throw new DataError(problems);
-  return {
+  if (problems.length > 0) throw new DataError([...problems]);
+}
+
+/**
+ * Reads the rows that a template file is for, and checks each against its columns.
+ *
+ * @throws DataError when there is no such file, or both; or for the rows (the first ten problems, and how many in all):
+ *   no id, doubled ids, unknown splits, missing columns and values that are not text, rows without answer, answers that
+ *   are not among the options, parts of conversations that some template leaves out
+ */
+export function readTaskRows(folder: string, file: TemplateFile): { path: string; rows: TaskRow[] } {
+  const path = rowFile(folder, file.dataset);
+  const hasTexts = file.columns.includes('messages');
+  const rows = readRowFile(path, file, (row) => {
+    if (row.fields.messages !== undefined && !hasTexts) return [conversationProblem(file, row)];
+    const values = valueProblems(file, row);
+    return values.length > 0 ? values : answerProblems(file, row);
+  });
+  const unread = findUnread(path, rows, columnsOfAll(file));
+  throwProblems(
     path,
-    unread,
-    rows: lines.map((line) => ({ ...line, id: String(line.fields.id), split: String(line.fields.split) })),
-  };
+    unreadProblems(unread, (field) => remedyFor(file, field)),
+  );
+  return { path, rows };
+}
+
+function conversationProblem({ path, dataset }: TemplateFile, { where }: TaskRow): string {
+  return (
+    `${where}: a conversation ("messages"), which no template of ${path} renders. Conversations need none: remove that ` +
+    `file and name ${dataset} in data.tasks, or take "messages" out of the rows.`
+  );
 }
 
 /** Columns that stand in every template. */
@@ -74,9 +106,8 @@ function columnsOfAll({ columns, templates }: TemplateFile): string[] {
 }
 
 function remedyFor(file: TemplateFile, field: ConversationField): string {
-  const list = 'is a list, which no template can hold';
-  const use = field === 'history' ? `"history" ${list}` : `Use {${field}} in every template of ${file.path}`;
-  return `${use}; to train on the rows without it set data.ignoreFields: [${field}], or leave such rows out of the file.`;
+  const use = field === 'history' ? '' : `use {${field}} in every template of ${file.path}, or `;
+  return `To train on whole conversations import them with shape: messages, which need no templates; else ${use}leave the column out.`;
 }
 
 /** Null in a table is what a missing key is in JSON; whole numbers of 64 bits become plain ones. */
@@ -92,23 +123,20 @@ function readArrowRows(path: string): JsonLine[] {
   });
 }
 
-function rowProblems(file: TemplateFile, line: JsonLine): string[] {
-  const { fields, where } = line;
+/** What is wrong with id and split. */
+function nameProblems(templates: TemplateFile | null, { fields, where }: TaskRow): string[] {
   const problems: string[] = [];
   if (!isText(fields.id) || isBlank(fields.id)) {
     problems.push(`${where}: id: expected text, received ${show(fields.id)}. Give the row one.`);
   }
-  const splits = [...commonSplits, ...file.prompt_only.filter((split) => !commonSplits.includes(split))];
+  const splits = [...new Set([...commonSplits, ...(templates?.prompt_only ?? [])])];
   if (typeof fields.split !== 'string') {
     problems.push(`${where}: split: expected one of ${splits.join(', ')}, received ${show(fields.split)}. Add it.`);
   } else if (!splits.includes(fields.split)) {
-    const hint = suggestion(fields.split, splits);
-    problems.push(
-      `${where}: unknown split "${fields.split}". ${hint} Others must stand under prompt_only in ${file.path}.`,
-    );
+    const others = templates === null ? '' : ` Others must stand under prompt_only in ${templates.path}.`;
+    problems.push(`${where}: unknown split "${fields.split}". ${suggestion(fields.split, splits)}${others}`);
   }
-  const values = valueProblems(file, line);
-  return [...problems, ...(values.length > 0 ? values : answerProblems(file, line))];
+  return problems;
 }
 
 /** Every declared column holds text or a number; the options' column a list. Rows of prompts may lack answer and reason. */

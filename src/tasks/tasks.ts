@@ -3,42 +3,22 @@ import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { DataError, hasCode } from '../errors.ts';
 import { clusterFile, loadClusters } from './clusters.ts';
-import { readTaskRows, type TaskRow } from './task-rows.ts';
-import { loadTemplateFile, type TemplateFile } from './template-file.ts';
+import { hasRows, loadConversations } from './conversations.ts';
+import type { Task } from './task.ts';
+import { readTaskRows } from './task-rows.ts';
+import { loadTemplateFile } from './template-file.ts';
 import { suggestion } from './template-patterns.ts';
-import { type ConversationField, describeUnread, type UnreadField } from './unread-fields.ts';
-
-export type { TaskRow } from './task-rows.ts';
-
-/** A dataset with its templates. */
-export interface Task {
-  readonly name: string;
-  readonly cluster: string;
-  readonly description: string;
-  readonly metric: TemplateFile['metric'];
-  /** Path of the rows. */
-  readonly path: string;
-  readonly templates: TemplateFile;
-  readonly rows: readonly TaskRow[];
-  /** Parts of conversations that the rows have and the templates leave out, by `ignoreFields`. */
-  readonly unread: readonly UnreadField[];
-}
 
 /**
- * Loads `<rowFolder>/<name>.jsonl` or `<name>.arrow` and `<templateFolder>/<name>.yaml` for each task, in order of name.
+ * Loads `<rowFolder>/<name>.jsonl` or `<name>.arrow` and `<templateFolder>/<name>.yaml` for each task, in order of name. Of
+ * a name without template file the rows are conversations.
  *
  * @param names the tasks to load; all template files in the folder when left out
- * @param ignoreFields parts of conversations that templates may leave out; rows that have others are refused
  * @throws DataError with all problems of all tasks: unknown names, missing files, what `loadTemplateFile` and
  *   `readTaskRows` find, clusters that `clusters.yaml` leaves out
  */
-export function loadTasks(
-  rowFolder: string,
-  templateFolder: string,
-  names?: readonly string[],
-  ignoreFields: readonly ConversationField[] = [],
-): Task[] {
-  const known = listTemplates(templateFolder);
+export function loadTasks(rowFolder: string, templateFolder: string, names?: readonly string[]): Task[] {
+  const known = listTemplates(templateFolder, names === undefined);
   const problems: string[] = [];
   /** What an attempt returns; its problems are kept for later, so that all are reported together. */
   const attempt = <T>(act: () => T): T | undefined => {
@@ -54,8 +34,8 @@ export function loadTasks(
   const wanted = [...new Set(names ?? known)].sort();
   const tasks = wanted.flatMap((name) => {
     const task = attempt(() => {
-      if (known.includes(name))
-        return loadTask(name, { rowFolder, templateFolder, ignoreFields }, [...clusters.keys()]);
+      if (known.includes(name)) return loadTask(name, rowFolder, templateFolder, [...clusters.keys()]);
+      if (hasRows(rowFolder, name)) return loadConversations(rowFolder, name);
       throw new DataError(`${templateFolder}: no task "${name}". ${suggestion(name, known)}`);
     });
     return task === undefined ? [] : [task];
@@ -64,23 +44,7 @@ export function loadTasks(
   return tasks;
 }
 
-/** The rows of one split. */
-export function rowsOf(task: Task, split: string): TaskRow[] {
-  return task.rows.filter((row) => row.split === split);
-}
-
-/** Lines on what the rows lose, by `ignoreFields`. */
-export function describeLosses(tasks: readonly Task[]): string[] {
-  return describeUnread(tasks.flatMap(({ unread }) => unread));
-}
-
-interface From {
-  readonly rowFolder: string;
-  readonly templateFolder: string;
-  readonly ignoreFields: readonly ConversationField[];
-}
-
-function loadTask(name: string, { rowFolder, templateFolder, ignoreFields }: From, clusters: readonly string[]): Task {
+function loadTask(name: string, rowFolder: string, templateFolder: string, clusters: readonly string[]): Task {
   const templates = loadTemplateFile(join(templateFolder, `${name}.yaml`));
   const { cluster, description, metric } = templates;
   if (templates.dataset !== name) {
@@ -94,15 +58,15 @@ function loadTask(name: string, { rowFolder, templateFolder, ignoreFields }: Fro
       `${templates.path}: cluster "${cluster}" is not in ${clusterFile}. ${suggestion(cluster, clusters)}`,
     );
   }
-  return { name, cluster, description, metric, templates, ...readTaskRows(rowFolder, templates, ignoreFields) };
+  return { name, cluster, description, metric, templates, ...readTaskRows(rowFolder, templates) };
 }
 
-function listTemplates(folder: string): string[] {
+function listTemplates(folder: string, expected: boolean): string[] {
   const names = readNames(folder)
     .filter((name) => name.endsWith('.yaml') && name !== clusterFile)
     .map((name) => basename(name, '.yaml'))
     .sort();
-  if (names.length > 0) return names;
+  if (names.length > 0 || !expected) return names;
   throw new DataError(`${folder}: no template files; expected <dataset>.yaml. Name the folder that holds them.`);
 }
 

@@ -1,8 +1,10 @@
 /** The shape of a template file: every key with its type, default and meaning. */
 import { z } from 'zod';
 
-/** What a template asks for. */
-export const templateKinds = ['direct', 'inverted', 'chain_of_thought', 'dialogue'] as const;
+/** Kinds of templates that people write. */
+const writtenKinds = ['direct', 'inverted', 'chain_of_thought', 'dialogue'] as const;
+/** What a template asks for; conversations have one of their own, which writes their messages as they are. */
+export const templateKinds = [...writtenKinds, 'conversation'] as const;
 export type TemplateKind = (typeof templateKinds)[number];
 
 /** How the answers of a dataset are judged; "gold" has no right answer: a judge scores it. */
@@ -18,7 +20,7 @@ export const TemplateEntry = z.strictObject({
   id: z.string().min(1).describe('Names the template within its dataset.'),
   split: z.enum(['train', 'unseen']).describe('"unseen" templates are never trained on.'),
   kind: z
-    .enum(templateKinds)
+    .enum(writtenKinds)
     .default('direct')
     .describe('inverted asks for the input given the answer; chain_of_thought for reasons first; dialogue has turns.'),
   input: z.string().optional().describe('Pattern of the prompt; {column} is a field, {options_} the options.'),

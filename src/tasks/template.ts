@@ -1,6 +1,6 @@
 /** Rendering templates: a row's fields into a prompt, a target and the options to choose from. */
 import { DataError } from '../errors.ts';
-import type { Message } from '../message.ts';
+import type { Conversation, Message } from '../message.ts';
 import type { JsonLine } from '../tables/jsonl.ts';
 import type { Template, TemplateFile } from './template-file.ts';
 
@@ -8,6 +8,10 @@ import type { Template, TemplateFile } from './template-file.ts';
 export interface Rendered {
   /** The conversation up to the question: the user's message alone; for a dialogue earlier turns, whose answers are learned too. */
   readonly messages: readonly Message[];
+  /** Tools of a conversation. */
+  readonly tools?: readonly object[];
+  /** A conversation's last message, where the target is only its text. */
+  readonly reply?: Message;
   /** What the model should write; null for rows that are prompts only. */
   readonly target: string | null;
   /** The bare right answer in the template's wording; it differs from `target` in a chain of thought. */
@@ -65,6 +69,7 @@ export function readAnswer(file: Pick<TemplateFile, 'answer_pattern'>, text: str
  *   the answer cannot be read off a chain of thought
  */
 export function renderTemplate(file: TemplateFile, template: Template, row: JsonLine): Rendered {
+  if (template.kind === 'conversation') return renderConversation(row.fields as unknown as Conversation);
   const options = rowOptions(file, row).map((option) => wordingOf(template, option, row));
   const render = (pattern: string, part: string): string => {
     const text = pattern.replace(/\{(\w+)\}/g, (_, name: string) => {
@@ -89,6 +94,18 @@ export function renderTemplate(file: TemplateFile, template: Template, row: Json
   const answer = fieldText(file, template, row, file.answer.column).trim();
   checkAnswer(file, template, row, { target, answer, options });
   return { messages, target, answer, options };
+}
+
+/** A conversation as it is. */
+function renderConversation({ messages, tools }: Conversation): Rendered {
+  const reply = messages.at(-1) as Message;
+  const asked = { messages: messages.slice(0, -1), reply, target: reply.content, answer: reply.content, options: [] };
+  return tools === undefined ? asked : { ...asked, tools };
+}
+
+/** The whole conversation to learn from: the question with its target. */
+export function answered({ messages, tools, reply, target }: Rendered): Conversation {
+  return { messages: [...messages, reply ?? { role: 'assistant', content: target ?? '' }], tools };
 }
 
 /** The text of a field; that of the answer in the template's wording. */

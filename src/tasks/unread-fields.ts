@@ -1,12 +1,12 @@
 /** Parts of conversations that rows have and that nothing reads: what is left would be learned without a word. */
 import type { JsonLine } from '../tables/jsonl.ts';
 
-/** Fields that imported conversations have beside prompt and response. */
+/** Fields that conversations have beside prompt and response in other programs' files. */
 export const conversationFields = ['system', 'history'] as const;
 export type ConversationField = (typeof conversationFields)[number];
 
 /** A field with text that is not read, and the rows that have it. */
-export interface UnreadField {
+interface UnreadField {
   readonly path: string;
   readonly field: ConversationField;
   readonly rows: number;
@@ -37,30 +37,11 @@ function holdsText(value: unknown): boolean {
   return Object.values(value).some((entry) => holdsText(entry));
 }
 
-/**
- * Problems for the fields that were not allowed to go unread.
- *
- * @param ignored fields that may
- * @param remedy  what to do, as a sentence; gets the name of the field
- */
-export function unreadProblems(
-  unread: readonly UnreadField[],
-  ignored: readonly string[],
-  remedy: (field: ConversationField) => string,
-): string[] {
-  return unread
-    .filter(({ field }) => !ignored.includes(field))
-    .map(
-      ({ path, field, rows, of, first }) =>
-        `${path}: ${rows} of ${of} rows have a "${field}", which nothing here reads (first at ${first.join(', ')}); ` +
-        `expected none, as the rest would be taken for the whole conversation. ${remedy(field)}`,
-    );
-}
-
-/** Lines on the fields that went unread because they were allowed to. */
-export function describeUnread(unread: readonly UnreadField[]): string[] {
+/** @param remedy what to do, as a sentence; gets the name of the field */
+export function unreadProblems(unread: readonly UnreadField[], remedy: (field: ConversationField) => string): string[] {
   return unread.map(
     ({ path, field, rows, of, first }) =>
-      `${path}: ${rows} of ${of} rows are read without their "${field}" (ignoreFields), first at ${first.join(', ')}`,
+      `${path}: ${rows} of ${of} rows have a "${field}", which nothing here reads (first at ${first.join(', ')}); ` +
+      `expected none, as the rest would be taken for the whole conversation. ${remedy(field)}`,
   );
 }

@@ -3,7 +3,7 @@
 import type { z } from 'zod';
 import type { Override } from './overrides.ts';
 import { parseCondition } from './read-conditions.ts';
-import { renamedKey } from './renamed-keys.ts';
+import { removedKey, renamedKey } from './renamed-keys.ts';
 import { type Field, isRecord } from './schema-fields.ts';
 import { closest } from './suggest.ts';
 import { noEffect } from './unread-keys.ts';
@@ -51,6 +51,8 @@ function describeIssue(issue: Issue, origin: Origin): string[] {
 
 /** What a key is called now, where this one is an old name. */
 function renaming(path: Path, origin: Origin): string | undefined {
+  const removed = removedKey(dotted(path));
+  if (removed !== undefined) return `is gone: ${removed}`;
   const known = origin.fields.map((field) => field.path);
   const renamed = renamedKey(dotted(path), valueAt(origin.data, path), known, (key) => settingAt(key, origin));
   if (renamed === undefined) return undefined;

@@ -23,6 +23,17 @@ const RENAMED: Readonly<Record<string, Renamed>> = {
   'updates.microBatchRows': { key: 'updates.microBatch' },
 };
 
+/** Keys that are gone, and what to do instead. */
+const REMOVED: Readonly<Record<string, string>> = {
+  'data.ignoreFields':
+    'conversations are trained whole: import them with shape: messages, and name them in data.tasks; they need no templates.',
+};
+
+/** What to do instead of a key that configurations had; undefined for others. */
+export function removedKey(key: string): string | undefined {
+  return Object.hasOwn(REMOVED, key) ? REMOVED[key] : undefined;
+}
+
 /** `accumulate` counted the pieces of a batch, `microBatch` counts the rows of a piece. */
 function rowsOfPiece(pieces: unknown, read: Read): unknown {
   if (pieces === 1) return null;
@@ -47,9 +58,11 @@ export function renamedKey(
 /** Settings as "a.b.c" → value, those with old keys under the new ones; a run that was begun with old keys has such. */
 export function underNewKeys(settings: ReadonlyMap<string, unknown>, known: readonly string[]): Map<string, unknown> {
   return new Map(
-    [...settings].map(([key, old]) => {
-      const renamed = renamedKey(key, old, known, (other) => settings.get(other));
-      return renamed === undefined ? [key, old] : [renamed.key, renamed.value];
-    }),
+    [...settings]
+      .filter(([key]) => removedKey(key) === undefined)
+      .map(([key, old]) => {
+        const renamed = renamedKey(key, old, known, (other) => settings.get(other));
+        return renamed === undefined ? [key, old] : [renamed.key, renamed.value];
+      }),
   );
 }

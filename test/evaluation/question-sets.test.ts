@@ -5,7 +5,7 @@ import { seenIn } from '../../src/evaluation/protocol.ts';
 import type { QuestionOptions, QuestionSet } from '../../src/evaluation/question-sets.ts';
 import { questionSets } from '../../src/evaluation/question-sets.ts';
 import { encodePrompt } from '../../src/examples/instruction.ts';
-import type { Task } from '../../src/tasks/tasks.ts';
+import type { Task } from '../../src/tasks/task.ts';
 import { loadTasks } from '../../src/tasks/tasks.ts';
 import { rowsJsonl, sampleFolder, templateYaml } from '../tasks/sample-task.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';

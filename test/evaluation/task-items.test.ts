@@ -3,7 +3,7 @@ import type { ItemChoice } from '../../src/evaluation/task-items.ts';
 import { taskItems } from '../../src/evaluation/task-items.ts';
 import { type Message, messagesText } from '../../src/message.ts';
 import { seededRandom } from '../../src/random.ts';
-import type { Task } from '../../src/tasks/tasks.ts';
+import type { Task } from '../../src/tasks/task.ts';
 import { loadTasks } from '../../src/tasks/tasks.ts';
 import { talk } from '../helpers/messages.ts';
 import { rowsJsonl, sampleFolder, templateYaml } from '../tasks/sample-task.ts';

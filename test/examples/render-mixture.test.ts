@@ -2,7 +2,8 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import type { InstructRow } from '../../src/examples/instruction-table.ts';
 import { type Fit, renderMixture } from '../../src/examples/render-mixture.ts';
 import type { MixtureItem, MixtureShare } from '../../src/tasks/mixture.ts';
-import { loadTasks, type Task } from '../../src/tasks/tasks.ts';
+import type { Task } from '../../src/tasks/task.ts';
+import { loadTasks } from '../../src/tasks/tasks.ts';
 import { sampleFolder, templateYaml } from '../tasks/sample-task.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/random.ts';
 import { holdOutRows, holdOutShare } from '../../src/tasks/hold-out-share.ts';
-import type { Task } from '../../src/tasks/tasks.ts';
+import type { Task } from '../../src/tasks/task.ts';
 
 const random = (seed = 1) => seededRandom(seed, 'test');
 const different = (count: number): string[] => Array.from({ length: count }, (_, i) => `row ${i}`);

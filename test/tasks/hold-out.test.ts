@@ -1,7 +1,8 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Cluster } from '../../src/tasks/clusters.ts';
 import { divideTasks } from '../../src/tasks/hold-out.ts';
-import { loadTasks, type Task } from '../../src/tasks/tasks.ts';
+import type { Task } from '../../src/tasks/task.ts';
+import { loadTasks } from '../../src/tasks/tasks.ts';
 import { sampleFolder } from './sample-task.ts';
 
 const clusters = new Map<string, Cluster>([

@@ -7,7 +7,8 @@ import {
   type MixturePart,
   planMixture,
 } from '../../src/tasks/mixture.ts';
-import { loadTasks, type Task } from '../../src/tasks/tasks.ts';
+import type { Task } from '../../src/tasks/task.ts';
+import { loadTasks } from '../../src/tasks/tasks.ts';
 import { sampleFolder } from './sample-task.ts';
 
 /** Copies of a real task with other names and numbers of training rows. */

@@ -5,7 +5,8 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { userSays } from '../../src/message.ts';
 import { writeTable } from '../../src/tables/arrow-file.ts';
 import { int32, utf8, utf8List } from '../../src/tables/columns.ts';
-import { loadTasks, rowsOf } from '../../src/tasks/tasks.ts';
+import { rowsOf } from '../../src/tasks/task.ts';
+import { loadTasks } from '../../src/tasks/tasks.ts';
 import { renderTemplate } from '../../src/tasks/template.ts';
 import { rowsJsonl, type SampleFolder, sampleFolder, templateYaml } from './sample-task.ts';
 

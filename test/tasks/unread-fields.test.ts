@@ -5,9 +5,8 @@ import { readCorpus } from '../../src/examples/corpus.ts';
 import { readPreferences } from '../../src/examples/preference.ts';
 import { writeTable } from '../../src/tables/arrow-file.ts';
 import { utf8, utf8List } from '../../src/tables/columns.ts';
-import { describeLosses, loadTasks } from '../../src/tasks/tasks.ts';
+import { loadTasks } from '../../src/tasks/tasks.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
-import { importRows } from '../import/import-rows.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
 const path = useTemporaryFolder();
@@ -35,7 +34,7 @@ templates:
     { id: 'b', split: 'train', system: '', history: [], prompt: 'Name a fruit.', response: 'Pear.' },
     { id: 'c', split: 'test', system: 'Be brief.', history: [''], prompt: 'p', response: 'R.' },
   ];
-  const load = (...ignored: ('system' | 'history')[]) => loadTasks(path('seed'), path('templates'), undefined, ignored);
+  const load = () => loadTasks(path('seed'), path('templates'));
   beforeEach(() => {
     mkdirSync(path('seed'), { recursive: true });
     mkdirSync(path('templates'), { recursive: true });
@@ -45,43 +44,21 @@ templates:
 
   it('with system texts and earlier turns are refused, with count, first rows and remedy', async () => {
     expect(await problems(() => load())).toEqual([
-      `seed/chatty.jsonl: 2 of 3 rows have a "system", which nothing here reads (first at seed/chatty.jsonl:1, seed/chatty.jsonl:3); expected none, ${taken}. Use {system} in every template of templates/chatty.yaml; to train on the rows without it set data.ignoreFields: [system], or leave such rows out of the file.`,
-      `seed/chatty.jsonl: 1 of 3 rows have a "history", which nothing here reads (first at seed/chatty.jsonl:1); expected none, ${taken}. "history" is a list, which no template can hold; to train on the rows without it set data.ignoreFields: [history], or leave such rows out of the file.`,
+      `seed/chatty.jsonl: 2 of 3 rows have a "system", which nothing here reads (first at seed/chatty.jsonl:1, seed/chatty.jsonl:3); expected none, ${taken}. To train on whole conversations import them with shape: messages, which need no templates; else use {system} in every template of templates/chatty.yaml, or leave the column out.`,
+      `seed/chatty.jsonl: 1 of 3 rows have a "history", which nothing here reads (first at seed/chatty.jsonl:1); expected none, ${taken}. To train on whole conversations import them with shape: messages, which need no templates; else leave the column out.`,
     ]);
-  });
-
-  it('are taken where that is accepted, and it is told', async () => {
-    expect(await problems(() => load('system'))).toHaveLength(1);
-    expect(describeLosses(load('system', 'history')).map((line) => line.replaceAll(`${path()}/`, ''))).toEqual([
-      'seed/chatty.jsonl: 2 of 3 rows are read without their "system" (ignoreFields), first at seed/chatty.jsonl:1, seed/chatty.jsonl:3',
-      'seed/chatty.jsonl: 1 of 3 rows are read without their "history" (ignoreFields), first at seed/chatty.jsonl:1',
-    ]);
-    lines('seed/chatty.jsonl', [rows[1] as object]);
-    expect(describeLosses(load())).toEqual([]);
-    expect(describeLosses(load('system'))).toEqual([]);
   });
 
   it('may use the system text in every template; in some is not enough', async () => {
     writeFileSync(path('templates', 'chatty.yaml'), template('system, prompt, response', '{system} {prompt}'));
-    expect((await problems(() => load('history')))[0]).toContain('2 of 3 rows have a "system"');
+    lines(
+      'seed/chatty.jsonl',
+      rows.map(({ history: _, ...row }) => row),
+    );
+    expect((await problems(load))[0]).toContain('2 of 3 rows have a "system"');
     const all = template('system, prompt, response', '{system} {prompt}').replace('Say:', '{system} Say:');
     writeFileSync(path('templates', 'chatty.yaml'), all);
-    expect(describeLosses(load('history'))).toHaveLength(1);
-  });
-
-  it('come from an import as well, where empty columns are no loss', async () => {
-    const said = (...contents: string[]) => ({
-      messages: contents.map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content })),
-    });
-    const source = lines('talk.jsonl', [said('a', 'b', 'c', 'd'), said('a', 'b')]);
-    const output = path('imported', 'chatty.arrow');
-    mkdirSync(path('imported'));
-    await importRows(source, { shape: 'messages', output });
-    expect(await problems(() => loadTasks(path('imported'), path('templates')))).toEqual([
-      expect.stringContaining(
-        'imported/chatty.arrow: 1 of 2 rows have a "history", which nothing here reads (first at imported/chatty.arrow: row 0)',
-      ),
-    ]);
+    expect(await problems(load)).toEqual([]);
   });
 });
 

@@ -3,7 +3,8 @@
 import { join } from 'node:path';
 import type { JudgedPrompt } from '../../evaluation/chat-prompts.ts';
 import { taskPrompts } from '../../evaluation/chat-prompts.ts';
-import type { Task, TaskRow } from '../../tasks/tasks.ts';
+import type { Task } from '../../tasks/task.ts';
+import type { TaskRow } from '../../tasks/task-rows.ts';
 import { loadTasks } from '../../tasks/tasks.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { goldJudge, goldRequest } from './gold.ts';

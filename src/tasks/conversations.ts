@@ -1,0 +1,83 @@
+/** Tasks of conversations: rows with `messages`, which need no templates. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Message } from '../message.ts';
+import { readMessages, readTools } from '../tables/message-column.ts';
+import type { Task } from './task.ts';
+import { readRowFile, rowFile, type TaskRow } from './task-rows.ts';
+import type { TemplateFile } from './template-file.ts';
+import { TemplateFileSchema } from './template-schema.ts';
+
+/** A conversation to train on; it ends with the assistant's message. */
+export interface ConversationRow {
+  /** "path:line", the start of every error about it. */
+  readonly where: string;
+  readonly id: string;
+  /** train, validation or test. */
+  readonly split: string;
+  readonly messages: readonly Message[];
+  readonly tools?: readonly object[];
+}
+
+/**
+ * A task of conversations, in a cluster of its own. Its one template, of kind "conversation", writes messages as they are;
+ * loss is measured on its validation rows, and nothing is scored.
+ *
+ * @param path the file the rows come from: its content is part of what a tokenized data set is made from
+ */
+export function conversationTask(name: string, path: string, rows: readonly ConversationRow[]): Task {
+  const description = 'Conversations as they are.';
+  return {
+    ...{ name, cluster: name, description, metric: 'gold', path, templates: conversationTemplates(name, path) },
+    rows: rows.map(({ where, id, split, messages, tools }) => {
+      return { where, id, split, fields: tools === undefined ? { messages } : { messages, tools } };
+    }),
+  };
+}
+
+/** The template that renders a conversation as it is. */
+function conversationTemplates(dataset: string, path: string): TemplateFile {
+  const template = { id: 'conversation', split: 'train', kind: 'conversation', turns: [], where: path } as const;
+  const { templates: _, ...file } = TemplateFileSchema.parse({
+    ...{ dataset, cluster: dataset, description: 'Conversations as they are.', metric: 'gold' },
+    ...{ columns: ['messages'], answer: { column: 'messages' }, templates: [{ id: template.id, split: 'train' }] },
+  });
+  return { ...file, path, templates: [template] };
+}
+
+/** True where a folder has rows of this name. */
+export function hasRows(folder: string, name: string): boolean {
+  return ['jsonl', 'arrow'].some((ending) => existsSync(join(folder, `${name}.${ending}`)));
+}
+
+/**
+ * The task of `<folder>/<name>.jsonl` or `<name>.arrow`, whose rows have id, split, messages and perhaps tools.
+ *
+ * @throws DataError naming the first rows that have no conversation ending with the assistant's message, and how many in all
+ */
+export function loadConversations(folder: string, name: string): Task {
+  const path = rowFile(folder, name);
+  const rows: ConversationRow[] = [];
+  readRowFile(path, null, (row) => {
+    const { where, id, split, fields } = row;
+    const read = readMessages(fields.messages);
+    if ('problem' in read) return [`${where}: messages: ${read.problem}. ${remedyOf(row)}`];
+    const last = read.messages.at(-1)?.role;
+    if (last !== 'assistant') {
+      return [
+        `${where}: messages: the last is of the ${last}; expected the assistant's, to learn from. Mend or remove the row.`,
+      ];
+    }
+    const tools = fields.tools === undefined ? undefined : readTools(fields.tools);
+    if (tools === null) return [`${where}: tools: expected JSON text of a list of objects. Mend the row.`];
+    rows.push({ where, id, split, messages: read.messages, ...(tools !== undefined && { tools }) });
+    return [];
+  });
+  return conversationTask(name, path, rows);
+}
+
+function remedyOf({ fields }: TaskRow): string {
+  return fields.messages === undefined
+    ? 'Without templates a data set is one of conversations: add <dataset>.yaml, or import it with shape: messages.'
+    : 'Mend or remove the row, or run npm run import with shape: messages.';
+}
