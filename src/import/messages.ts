@@ -1,8 +1,9 @@
 /** Conversations: lists of messages, or transcripts with speakers, as turns of user and assistant. */
+import type { Message, Role } from '../message.ts';
 import { checkText, type TextLimits } from './check-text.ts';
 import { shortestNumber } from './exact-json.ts';
 import { isRecord, isVoid, RowProblem, show } from './source-row.ts';
-import { type Message, orderTurns, type Role, type TurnRule } from './turns.ts';
+import { orderTurns, type TurnRule } from './turns.ts';
 
 /** How messages are spelt in a source, and which oddities are mended. */
 export interface MessageKeys extends TextLimits, TurnRule {
@@ -12,6 +13,7 @@ export interface MessageKeys extends TextLimits, TurnRule {
   content: string;
 }
 
+/** Speakers by the names that OpenAI, ShareGPT, Llama and Qwen files give them. */
 const roleNames: Readonly<Record<string, Role>> = {
   system: 'system',
   developer: 'system',
@@ -23,31 +25,27 @@ const roleNames: Readonly<Record<string, Role>> = {
   chatgpt: 'assistant',
   bot: 'assistant',
   model: 'assistant',
+  function_call: 'assistant',
+  tool_call: 'assistant',
+  tool: 'tool',
+  function: 'tool',
+  tool_response: 'tool',
+  tool_result: 'tool',
+  function_response: 'tool',
+  observation: 'tool',
+  ipython: 'tool',
+  environment: 'tool',
 };
-
-/** Speakers of tool calls and their results, by the names that OpenAI, ShareGPT, Llama and Qwen files give them. */
-const toolRoles = [
-  'tool',
-  'function',
-  'tool_call',
-  'tool_calls',
-  'tool_response',
-  'tool_result',
-  'function_call',
-  'function_response',
-  'observation',
-  'ipython',
-  'environment',
-];
-const toolKeys = ['tool_calls', 'function_call'];
-const noTools = 'tables have no place for tools';
+/** Speakers whose text is a call, as in ShareGPT's files. */
+const callingRoles = ['function_call', 'tool_call'];
+const reasoningKeys = ['reasoning', 'reasoning_content', 'thinking'];
 
 /** Keys that say whether a turn is learned: of OpenAI, axolotl and ms-swift. */
 const weightKeys = ['weight', 'train', 'training', 'loss'];
 
 /**
- * A list of messages in the order of `orderTurns`. Contents may be lists of text parts. Keys that are not used are
- * noted, and answers with weight 0 marked as not learned.
+ * A list of messages in the order of `orderTurns`. Contents may be lists of text parts. Answers with weight 0 are marked as
+ * not learned; keys that are not used are noted.
  *
  * @throws RowProblem where it is not that
  */
@@ -61,37 +59,88 @@ export function parseMessages(name: string, value: unknown, keys: MessageKeys): 
 
 function parseMessage(where: string, entry: unknown, keys: MessageKeys): Message {
   if (!isRecord(entry)) throw new RowProblem('wrong type', `"${where}": expected a message, received ${show(entry)}`);
-  const role = parseRole(where, entry, keys);
-  const tool = toolKeys.find((key) => !isVoid(entry[key]));
-  const content = parseContent(`${where}.${keys.content}`, entry[keys.content], keys);
-  if (tool !== undefined && content.trim() === '') {
-    throw new RowProblem('tool call', `"${where}.${tool}": a tool call without text; expected text, as ${noTools}`);
-  }
-  let learned = true;
+  const { role, isCall } = parseRole(where, entry, keys);
+  const text = parseContent(`${where}.${keys.content}`, entry[keys.content], keys);
+  const message: { -readonly [Key in keyof Message]: Message[Key] } = { role, content: isCall ? '' : text };
+  if (isCall) message.tool_calls = parseCalls(`${where}.${keys.content}`, text);
   for (const [key, given] of Object.entries(entry)) {
     if (key === keys.role || key === keys.content || isVoid(given)) continue;
-    const weight = weightKeys.includes(key) ? weightOf(given) : null;
-    if (weight === null) keys.note(`key "${key}" of a message, not used`, where);
-    else if (weight === 0 && role === 'assistant') {
-      learned = false;
-      keys.note(`answer with weight 0 (key "${key}"), not honoured`, where);
-    }
+    const isUsed = readKey(message, { key, given, where: `${where}.${key}` }, keys);
+    if (!isUsed) keys.note(`key "${key}" of a message, not used`, where);
   }
-  return { role, content, learned };
+  return message;
 }
 
-function parseRole(where: string, entry: Readonly<Record<string, unknown>>, keys: MessageKeys): Role {
+/** Takes one more key of a message over; false where it has no meaning for its role. */
+function readKey(
+  message: { -readonly [Key in keyof Message]: Message[Key] },
+  { key, given, where }: { key: string; given: unknown; where: string },
+  limits: TextLimits,
+): boolean {
+  const { role } = message;
+  if (key === 'learned' || weightKeys.includes(key)) {
+    const weight = weightOf(given);
+    if (weight === 0 && role === 'assistant') message.learned = false;
+    return weight !== null;
+  }
+  if (role === 'assistant' && reasoningKeys.includes(key)) message.reasoning = checkText(where, given, limits);
+  else if (role === 'assistant' && key === 'tool_calls') message.tool_calls = parseCalls(where, given);
+  else if (role === 'assistant' && key === 'function_call') message.tool_calls = parseCalls(where, [given]);
+  else if (role === 'tool' && key === 'tool_call_id') message.tool_call_id = checkText(where, given, limits);
+  else if (role === 'tool' && key === 'name') message.name = checkText(where, given, limits);
+  else return false;
+  return true;
+}
+
+function parseRole(
+  where: string,
+  entry: Readonly<Record<string, unknown>>,
+  keys: MessageKeys,
+): { role: Role; isCall: boolean } {
   const spoken = entry[keys.role];
   const name = typeof spoken === 'string' ? spoken.toLowerCase() : '';
-  if (toolRoles.includes(name)) {
-    throw new RowProblem('tool turn', `"${where}.${keys.role}": a turn of "${spoken}"; expected none, as ${noTools}`);
-  }
   const role = Object.hasOwn(roleNames, name) ? roleNames[name] : undefined;
-  if (role !== undefined) return role;
+  if (role !== undefined) return { role, isCall: callingRoles.includes(name) };
   const other = ['role', 'from', 'speaker'].find((key) => key !== keys.role && typeof entry[key] === 'string');
   const hint = other === undefined ? '' : `; set messages.role: ${other} (and messages.content) for files spelt so`;
   const problem = `"${where}.${keys.role}": expected one of ${Object.keys(roleNames).join(', ')}, received ${show(spoken)}${hint}`;
   throw new RowProblem('unknown role', problem);
+}
+
+/**
+ * Calls of tools as JSON text: [{"type": "function", "function": {"name": …, "arguments": {…}}}]. Arguments that are JSON
+ * text, as OpenAI writes them, become objects, as templates expect them.
+ */
+function parseCalls(where: string, value: unknown): string {
+  const list = typeof value === 'string' ? parseJson(where, value) : value;
+  const calls = (Array.isArray(list) ? list : [list]).map((entry: unknown) => {
+    const call = isRecord(entry) && isRecord(entry.function) ? entry : { type: 'function', function: entry };
+    const { function: called } = call;
+    if (!isRecord(called) || typeof called.name !== 'string') {
+      const problem = `"${where}": expected calls {"name": …, "arguments": …}, received ${show(entry)}`;
+      throw new RowProblem('tool call', problem);
+    }
+    const { arguments: given = {} } = called;
+    const parsed = typeof given === 'string' ? parseJson(`${where}.arguments`, given === '' ? '{}' : given) : given;
+    return { ...call, function: { ...called, arguments: parsed } };
+  });
+  return JSON.stringify(calls);
+}
+
+function parseJson(where: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new RowProblem('tool call', `"${where}": expected JSON, received ${show(text)}`);
+  }
+}
+
+/** Descriptions of tools as JSON text: a list, or its text; null where there are none. @throws RowProblem for other values */
+export function parseTools(value: unknown): string | null {
+  if (isVoid(value)) return null;
+  const list = typeof value === 'string' ? parseJson('tools', value) : value;
+  if (Array.isArray(list) && list.every(isRecord)) return list.length === 0 ? null : JSON.stringify(list);
+  throw new RowProblem('wrong type', `"tools": expected a list of objects, received ${show(value)}`);
 }
 
 /** 1 or 0 where a value of `weight` or its kin says so, else null. */
@@ -141,7 +190,7 @@ export function parseTranscript(name: string, text: string, rule: TurnRule): Mes
     const spoken = text.slice(mark.index + mark[0].length, marks[i + 1]?.index).replace(/^ /, '');
     const content = spoken.trim();
     if (content !== spoken) rule.note('spaces around a turn of a transcript, cut off', `${name}[${i}]`);
-    return { role: mark[1] === 'Human' ? 'user' : 'assistant', content, learned: true };
+    return { role: mark[1] === 'Human' ? 'user' : 'assistant', content };
   });
   return orderTurns(name, messages, rule);
 }
@@ -152,7 +201,7 @@ export function parseTranscript(name: string, text: string, rule: TurnRule): Mes
  */
 export function renderMessages(messages: readonly Message[]): string {
   const spoken = messages.filter(({ role }) => role !== 'system');
-  const names = { system: '', user: 'User: ', assistant: 'Assistant: ' };
+  const names = { system: '', user: 'User: ', assistant: 'Assistant: ', tool: 'Tool: ' };
   const isAlone = spoken.length === 1;
   return messages.map(({ role, content }) => (isAlone ? content : names[role] + content)).join('\n\n');
 }

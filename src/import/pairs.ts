@@ -1,8 +1,8 @@
 /** Preference pairs out of what sources hold: two texts, two conversations, a preferred one of two, ranked groups. */
+import type { Message } from '../message.ts';
 import { checkText, type TextLimits } from './check-text.ts';
 import { type MessageKeys, parseMessages, parseTranscript, renderMessages } from './messages.ts';
 import { RowProblem, show } from './source-row.ts';
-import type { Message } from './turns.ts';
 
 /** One pair; `margin` says how much better the chosen response is, 0 where unknown. */
 export type Pair = { prompt: string; chosen: string; rejected: string; margin: number };

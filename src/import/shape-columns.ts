@@ -1,5 +1,6 @@
 /** The shapes a source can have: the columns each becomes, what it reads, and which mappings it has no use for. */
-import { bool, type Columns, float32, utf8, utf8List } from '../tables/columns.ts';
+import { bool, type Columns, float32, utf8 } from '../tables/columns.ts';
+import { conversationColumns } from '../tables/message-column.ts';
 import type { ColumnSpec } from './column-value.ts';
 
 export const shapeNames = [
@@ -27,19 +28,12 @@ const pairColumns = {
   rejected: utf8('The other response.'),
   margin: float32('How much better the chosen response is, in units of the label; 0 where unknown.'),
 };
-const messageColumns = {
-  system: utf8('What the system says first; may be empty.'),
-  history: utf8List('Earlier turns: user, assistant, user, …; empty for a single exchange.'),
-  prompt: utf8('What the user says last.'),
-  response: utf8('The last answer of the assistant.'),
-};
-
 /** Columns that each shape writes. */
 export const ownColumns: Readonly<Record<ShapeName, Columns>> = {
   task: {},
   alpaca: alpacaColumns,
   prompt_completion: completionColumns,
-  messages: messageColumns,
+  messages: conversationColumns,
   preference: pairColumns,
   ranked: pairColumns,
   labelled: { ...completionColumns, label: bool('True where the completion was judged good.') },
@@ -51,7 +45,7 @@ const inputsOf = {
   task: [],
   alpaca: ['instruction', 'input', 'output'],
   prompt_completion: ['prompt', 'completion'],
-  messages: ['messages', 'system'],
+  messages: ['messages', 'system', 'tools'],
   preference: ['prompt', 'chosen', 'rejected', 'margin'],
   preferred: ['prompt', 'first', 'second', 'preferred'],
   ranked: ['prompt', 'answers', 'scores'],

@@ -1,9 +1,11 @@
 /** Rows of a shape: made of the values that a mapping picks from the fields of a source. */
+import type { Message } from '../message.ts';
 import { type Column, type Columns, float64, int32, utf8, utf8List } from '../tables/columns.ts';
+import { messageRows } from '../tables/message-column.ts';
 import { checkText, type TextLimits } from './check-text.ts';
 import type { ColumnSource, ColumnSpec } from './column-value.ts';
 import { shortestNumber } from './exact-json.ts';
-import { type MessageKeys, parseMessages } from './messages.ts';
+import { type MessageKeys, parseMessages, parseTools } from './messages.ts';
 import { finite, type Pair, type rankedPairs, readPair, readPreferred, readRanked } from './pairs.ts';
 import { ownColumns, reservedBy, type ShapeName } from './shape-columns.ts';
 import { isVoid, RowProblem, show } from './source-row.ts';
@@ -38,7 +40,7 @@ export function openShape(name: ShapeName, mapped: Specs, rules: ShapeRules): Sh
   };
   return {
     columns,
-    sources: { ...sources, ...mapped, ...mayBeMissing(mapped[optionalInputs[name] ?? ''], optionalInputs[name]) },
+    sources: { ...sources, ...mapped, ...mayBeMissing(mapped, optionalInputs[name]) },
     rows: (values) => {
       const extra = Object.fromEntries(
         carried.map(([column, spec]) => [column, readValue(column, spec, values, rules)]),
@@ -49,13 +51,20 @@ export function openShape(name: ShapeName, mapped: Specs, rules: ShapeRules): Sh
 }
 
 /** Inputs of shapes that rows may lack. */
-const optionalInputs: Partial<Record<ShapeName, string>> = { alpaca: 'input', messages: 'system' };
+const optionalInputs: Partial<Record<ShapeName, readonly string[]>> = {
+  alpaca: ['input'],
+  messages: ['system', 'tools'],
+};
 
-/** A mapping that gives an empty text where the field is missing. */
-function mayBeMissing(spec: ColumnSpec | undefined, column = ''): Specs {
-  if (spec === undefined || (typeof spec === 'object' && spec.constant !== undefined)) return {};
-  const source = typeof spec === 'object' ? spec : { from: spec };
-  return { [column]: { ...source, default: source.default ?? '' } };
+/** Mappings that give an empty text where the field is missing. */
+function mayBeMissing(mapped: Specs, inputs: readonly string[] = []): Specs {
+  const sources = inputs.flatMap((input): [string, ColumnSource][] => {
+    const spec = mapped[input];
+    if (spec === undefined || (typeof spec === 'object' && spec.constant !== undefined)) return [];
+    const source = typeof spec === 'object' ? spec : { from: spec };
+    return [[input, { ...source, default: source.default ?? '' }]];
+  });
+  return Object.fromEntries(sources);
 }
 
 interface Own {
@@ -85,8 +94,12 @@ function shapeOf(name: ShapeName, mapped: Specs, rules: ShapeRules): Own {
       };
     case 'messages':
       return {
-        sources: { messages: 'messages', system: { from: 'system', default: '' } },
-        read: (values) => [readTurns(values, rules)],
+        sources: {
+          messages: 'messages',
+          system: { from: 'system', default: '' },
+          tools: { from: 'tools', default: '' },
+        },
+        read: (values) => [readConversation(values, rules)],
       };
     case 'preference': {
       const isPreferred = mapped.preferred !== undefined;
@@ -109,27 +122,23 @@ function shapeOf(name: ShapeName, mapped: Specs, rules: ShapeRules): Own {
   }
 }
 
-function readTurns(values: Values, rules: ShapeRules): Values {
+function readConversation(values: Values, rules: ShapeRules): Values {
   const messages = parseMessages('messages', values.messages, rules);
   const [first] = messages;
-  const spoken = first?.role === 'system' ? messages.slice(1) : messages;
-  const [prompt, response] = spoken.slice(-2);
-  if (prompt?.role !== 'user' || response?.role !== 'assistant') {
+  const isLed = first?.role === 'system';
+  const spoken = isLed ? messages.slice(1) : messages;
+  if (spoken.at(-1)?.role !== 'assistant') {
     const remedy = spoken.length > 1 ? '; messages.accept: [user_last] leaves out what the user says after it' : '';
     const received = `received ${rolesOf(messages)}`;
     throw new RowProblem('no answer', `"messages": expected the assistant to have the last word, ${received}${remedy}`);
   }
-  if (!response.learned) {
-    const problem = '"messages": the last answer has weight 0; expected one to learn from';
-    throw new RowProblem('answer with weight 0', problem);
+  if (spoken.every(({ role, learned }) => role !== 'assistant' || learned === false)) {
+    const problem = '"messages": every answer has weight 0; expected one to learn from';
+    throw new RowProblem('answers with weight 0', problem);
   }
-  const system = readSystem(values.system, first?.role === 'system' ? first.content : '', rules);
-  return {
-    system,
-    history: spoken.slice(0, -2).map(({ content }) => content),
-    prompt: prompt.content,
-    response: response.content,
-  };
+  const system = readSystem(values.system, isLed ? first.content : '', rules);
+  const lead: Message[] = system === '' ? [] : [{ role: 'system', content: system }];
+  return { messages: messageRows([...lead, ...spoken]), tools: parseTools(values.tools) };
 }
 
 /** The system text of a row: of its own field, or of the first message; both only where they are the same. */

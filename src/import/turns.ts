@@ -1,18 +1,10 @@
-/** The order of turns in a conversation: one system text at most, then user, assistant, user, …, assistant. */
+/** The order of turns in a conversation: one system text at most, then user, assistant, user, …; tools answer the assistant. */
+import type { Message, Role } from '../message.ts';
 import { type Note, RowProblem } from './source-row.ts';
-
-export type Role = 'system' | 'user' | 'assistant';
-
-export interface Message {
-  role: Role;
-  content: string;
-  /** False where the source says that nothing is to be learned from the turn: weight 0. */
-  learned: boolean;
-}
 
 /**
  * What may be mended in a conversation, where it is asked for. same_role: turns of one role in a row are joined by a
- * blank line. assistant_first: turns of the assistant before the first of the user are left out. user_last: turns after
+ * blank line, but for tools and what calls them. assistant_first: turns of the assistant before the first of the user are left out. user_last: turns after
  * the last of the assistant are left out. empty_turn: turns without text are left out.
  */
 export const turnOddities = ['same_role', 'assistant_first', 'user_last', 'empty_turn'] as const;
@@ -48,8 +40,9 @@ export function orderTurns(name: string, messages: readonly Message[], { accept,
 }
 
 function withText(name: string, messages: readonly Message[], { accept, note }: TurnRule): Message[] {
-  return messages.filter(({ role, content }, i) => {
-    if (content.trim() !== '') return true;
+  return messages.filter(({ role, content, tool_calls }, i) => {
+    // A call needs no words, and a tool may have nothing to say.
+    if (content.trim() !== '' || role === 'tool' || (tool_calls ?? '') !== '') return true;
     const where = `${name}[${i}]`;
     if (role !== 'system' && !accept.includes('empty_turn')) {
       const problem = `"${where}": expected text, received ${content === '' ? 'none' : 'only spaces'}; messages.accept: [empty_turn] leaves such turns out`;
@@ -64,18 +57,21 @@ function joined(name: string, turns: readonly Message[], note: Note): Message[] 
   const result: Message[] = [];
   for (const turn of turns) {
     const last = result.at(-1);
-    if (last?.role !== turn.role) result.push(turn);
+    if (last === undefined || !canJoin(last, turn)) result.push(turn);
     else {
       note('turns of one role in a row, joined by a blank line', name);
-      const { role, content, learned } = turn;
-      result[result.length - 1] = {
-        role,
-        content: `${last.content}\n\n${content}`,
-        learned: last.learned && learned,
-      };
+      const isLearned = last.learned !== false && turn.learned !== false;
+      const joined = { ...last, content: `${last.content}\n\n${turn.content}` };
+      result[result.length - 1] = isLearned ? joined : { ...joined, learned: false };
     }
   }
   return result;
+}
+
+/** Texts alone can be joined: calls and what was thought stand at the beginning or the end of their own message. */
+function canJoin(last: Message, turn: Message): boolean {
+  const isBare = turn.tool_calls === undefined && turn.reasoning === undefined && last.tool_calls === undefined;
+  return last.role === turn.role && turn.role !== 'tool' && isBare;
 }
 
 /** Removes turns of a role from one end of `turns`. */
@@ -87,19 +83,28 @@ function leaveOut(turns: Message[], take: 'shift' | 'pop', role: Role, tell: () 
 }
 
 function checkOrder(name: string, spoken: readonly Message[], all: readonly Message[]): void {
-  const wrong = spoken.findIndex(({ role }, i) => role !== (i % 2 === 0 ? 'user' : 'assistant'));
+  const wrong = spoken.findIndex(({ role }, i) => !mayFollow(spoken[i - 1]?.role, role));
   if (wrong === -1 && spoken.length > 0) return;
   const { reason, remedy } = oddityAt(spoken, wrong);
   const received = all.length === 0 ? 'none' : rolesOf(all);
-  const rule = 'the rule is one system text at most, then user, assistant, …, the assistant last';
+  const rule =
+    'the rule is one system text at most, then user, assistant, … (tools answer the assistant), the assistant last';
   const problem = `"${name}": expected user and assistant in turn, received ${received}; ${rule}${remedy}`;
   throw new RowProblem(reason, problem);
+}
+
+/** Whether a role may speak after another, or first. */
+function mayFollow(before: Role | undefined, role: Role): boolean {
+  if (role === 'user') return before === undefined || before === 'assistant';
+  if (role === 'assistant') return before === 'user' || before === 'tool';
+  return role === 'tool' && (before === 'assistant' || before === 'tool');
 }
 
 function oddityAt(spoken: readonly Message[], wrong: number): { reason: string; remedy: string } {
   const role = spoken[wrong]?.role;
   if (role === undefined) return { reason: 'no turns', remedy: '' };
   if (role === 'system') return { reason: 'system text after the first turn', remedy: '' };
+  if (role === 'tool') return { reason: 'tool without a call', remedy: '' };
   if (wrong === 0) {
     return { reason: 'assistant first', remedy: '; messages.accept: [assistant_first] leaves its first turn out' };
   }

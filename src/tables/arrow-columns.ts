@@ -27,7 +27,7 @@ function arrowType(kind: ColumnKind, fields?: Columns): DataType {
 }
 
 /** The Arrow field of a column, with its description in the field's metadata. */
-export function arrowField(name: string, { kind, description, nullable, fields }: Column<unknown>): Field {
+function arrowField(name: string, { kind, description, nullable, fields }: Column<unknown>): Field {
   return new Field(name, arrowType(kind, fields), nullable, new Map([['description', description]]));
 }
 
@@ -41,7 +41,7 @@ export function arrowFields(columns: Columns): Field[] {
  *
  * @param values values that `checkValue` let through
  */
-export function encodeColumn(
+function encodeColumn(
   { kind, fields }: Pick<Column<unknown>, 'kind' | 'fields'>,
   type: DataType,
   values: readonly unknown[],

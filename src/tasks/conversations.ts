@@ -26,21 +26,32 @@ export interface ConversationRow {
  * @param path the file the rows come from: its content is part of what a tokenized data set is made from
  */
 export function conversationTask(name: string, path: string, rows: readonly ConversationRow[]): Task {
-  const description = 'Conversations as they are.';
   return {
-    ...{ name, cluster: name, description, metric: 'gold', path, templates: conversationTemplates(name, path) },
+    name,
+    cluster: name,
+    description: DESCRIPTION,
+    metric: 'gold',
+    path,
+    templates: conversationTemplates(name, path),
     rows: rows.map(({ where, id, split, messages, tools }) => {
       return { where, id, split, fields: tools === undefined ? { messages } : { messages, tools } };
     }),
   };
 }
 
+const DESCRIPTION = 'Conversations as they are.';
+
 /** The template that renders a conversation as it is. */
 function conversationTemplates(dataset: string, path: string): TemplateFile {
   const template = { id: 'conversation', split: 'train', kind: 'conversation', turns: [], where: path } as const;
   const { templates: _, ...file } = TemplateFileSchema.parse({
-    ...{ dataset, cluster: dataset, description: 'Conversations as they are.', metric: 'gold' },
-    ...{ columns: ['messages'], answer: { column: 'messages' }, templates: [{ id: template.id, split: 'train' }] },
+    dataset,
+    cluster: dataset,
+    description: DESCRIPTION,
+    metric: 'gold',
+    columns: ['messages'],
+    answer: { column: 'messages' },
+    templates: [{ id: template.id, split: 'train' }],
   });
   return { ...file, path, templates: [template] };
 }

@@ -346,10 +346,6 @@ describe('what an import refuses', () => {
     expect(issues({ columns: { source: 'a' } })).toEqual([
       'columns.source: is written by the importer; expected another name',
     ]);
-    expect(issues({ shape: 'messages', columns: { history: 'h', prompt: 'p', topic: 't' } })).toEqual([
-      'columns.history: shape messages does not read it; expected messages, system or columns of other names',
-      'columns.prompt: shape messages does not read it; expected messages, system or columns of other names',
-    ]);
     expect(issues({ shape: 'preference', columns: { first: 'a', second: 'b' } })).toEqual([
       'columns.first: shape preference does not read it; expected prompt, chosen, rejected, margin or columns of other names',
       'columns.second: shape preference does not read it; expected prompt, chosen, rejected, margin or columns of other names',

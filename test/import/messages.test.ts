@@ -2,8 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { describeImport } from '../../scripts/import.ts';
 import type { ImportReport } from '../../src/import/import-report.ts';
+import { readMessages } from '../../src/tables/message-column.ts';
+import { talk } from '../helpers/messages.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
-import { importRows, withoutProvenance } from './import-rows.ts';
+import { importRows } from './import-rows.ts';
 
 const path = useTemporaryFolder();
 const file = (rows: readonly unknown[]): string => {
@@ -16,7 +18,14 @@ const conversations = (rows: readonly unknown[], config: Record<string, unknown>
 const user = (content: unknown, more = {}) => ({ role: 'user', content, ...more });
 const assistant = (content: unknown, more = {}) => ({ role: 'assistant', content, ...more });
 const system = (content: unknown) => ({ role: 'system', content });
-const exchange = { system: '', history: [], prompt: 'q', response: 'a' };
+
+/** What the rows of a table say, without keys that say nothing. */
+const saidIn = (rows: readonly Readonly<Record<string, unknown>>[]) =>
+  rows.map(({ messages }) => {
+    const read = readMessages(messages);
+    return 'problem' in read ? read.problem : read.messages;
+  });
+const exchange = talk('q', 'a');
 
 /** Counts by name, with the first places. */
 const counted = (entries: ImportReport['notes']) =>
@@ -28,7 +37,7 @@ const counted = (entries: ImportReport['notes']) =>
   );
 
 describe('keys of messages', () => {
-  test('an answer with weight 0 is never the target: a row that ends with one is left out, earlier ones are counted', async () => {
+  test('an answer with weight 0 is not learned; a row with none to learn from is left out', async () => {
     const { rows, report } = await conversations([
       // The two rows of the OpenAI cookbook's issue 387.
       {
@@ -46,11 +55,18 @@ describe('keys of messages', () => {
       { messages: [user('q', { weight: 0 }), assistant('a', { weight: 1.0 })] },
       { messages: [user('q'), assistant('a', { weight: 0.5 })] },
     ]);
-    expect(rows.map(({ response }) => response)).toEqual(['Sorry: Paris.', 'a', 'a']);
-    expect(report.skipped['answer with weight 0']?.count).toBe(4);
-    expect(report.skipped['answer with weight 0']?.first[0]).toContain('a.jsonl:2: "messages": the last answer');
+    expect(saidIn(rows)).toEqual([
+      [
+        ...talk('Capital of France?'),
+        { ...assistant('Lyon.'), learned: false },
+        ...talk('Are you sure?', 'Sorry: Paris.'),
+      ],
+      exchange,
+      exchange,
+    ]);
+    expect(report.skipped['answers with weight 0']?.count).toBe(4);
+    expect(report.skipped['answers with weight 0']?.first[0]).toContain('a.jsonl:2: "messages": every answer');
     expect(counted(report.notes)).toEqual({
-      'answer with weight 0 (key "weight"), not honoured': [1, 'a.jsonl:1: messages[1]'],
       'key "weight" of a message, not used': [1, 'a.jsonl:7: messages[1]'],
     });
   });
@@ -66,26 +82,60 @@ describe('keys of messages', () => {
       note: (what: string) => void notes.push(what),
     };
     const made = parseMessages('m', [user('q'), assistant('a', { weight: 0n })], rules);
-    expect(made.map(({ learned }) => learned)).toEqual([true, false]);
-    expect(notes).toEqual(['answer with weight 0 (key "weight"), not honoured']);
+    expect(made.map(({ learned }) => learned)).toEqual([undefined, false]);
+    expect(notes).toEqual([]);
+  });
+
+  test('reasoning, calls and results of tools are kept, whatever they are called', async () => {
+    const call = (args: unknown) => [{ id: 'c', type: 'function', function: { name: 'weather', arguments: args } }];
+    const text = (given: unknown) => JSON.stringify(call(given));
+    const called = { id: 'c', type: 'function', function: { name: 'weather', arguments: { city: 'Oslo' } } };
+    const tools = [{ type: 'function', function: { name: 'weather' } }];
+    const result = { role: 'tool', content: 'sunny', tool_call_id: 'c', name: 'weather' };
+    const { rows, report } = await conversations([
+      { messages: [user('q'), assistant('a', { reasoning_content: 'Hm.' })] },
+      { messages: [user('q'), assistant('a', { thinking: 'Hm.' })] },
+      {
+        messages: [user('q'), assistant(null, { tool_calls: call('{"city": "Oslo"}') }), result, assistant('a')],
+        tools,
+      },
+      { messages: [user('q'), assistant('a', { function_call: called.function })], tools: JSON.stringify(tools) },
+      {
+        messages: [
+          user('q'),
+          { role: 'function_call', content: JSON.stringify(called.function) },
+          { role: 'observation', content: '7' },
+          assistant('a'),
+        ],
+      },
+    ]);
+    const bare = JSON.stringify([{ type: 'function', function: called.function }]);
+    expect(saidIn(rows)).toEqual([
+      [user('q'), assistant('a', { reasoning: 'Hm.' })],
+      [user('q'), assistant('a', { reasoning: 'Hm.' })],
+      [user('q'), assistant('', { tool_calls: text({ city: 'Oslo' }) }), result, assistant('a')],
+      [user('q'), assistant('a', { tool_calls: bare })],
+      [user('q'), assistant('', { tool_calls: bare }), { role: 'tool', content: '7' }, assistant('a')],
+    ]);
+    expect(rows.map((row) => row.tools)).toEqual([null, null, JSON.stringify(tools), JSON.stringify(tools), null]);
+    expect(report.notes).toEqual({});
   });
 
   test('other keys are counted by name with their lines, and empty ones passed over', async () => {
-    const call = [{ id: 'c', type: 'function', function: { name: 'weather', arguments: '{}' } }];
     const { rows, report, metadata } = await conversations([
-      { messages: [user('q'), assistant('a', { reasoning_content: 'Let me think.' })] },
-      { messages: [user('q', { name: 'Ann' }), assistant('a', { tool_calls: call, name: null })] },
+      { messages: [user('q', { reasoning_content: 'x' }), assistant('a', { refusal: 'no' })] },
+      { messages: [user('q', { name: 'Ann' }), assistant('a', { name: null })] },
       { messages: [user('q', { name: 'Bob', tool_calls: [], refusal: '' }), assistant('a')] },
     ]);
-    expect(withoutProvenance(rows)).toEqual([exchange, exchange, exchange]);
+    expect(saidIn(rows)).toEqual([exchange, exchange, exchange]);
     expect(counted(report.notes)).toEqual({
-      'key "reasoning_content" of a message, not used': [1, 'a.jsonl:1: messages[1]'],
+      'key "reasoning_content" of a message, not used': [1, 'a.jsonl:1: messages[0]'],
+      'key "refusal" of a message, not used': [1, 'a.jsonl:1: messages[1]'],
       'key "name" of a message, not used': [2, 'a.jsonl:2: messages[0]', 'a.jsonl:3: messages[0]'],
-      'key "tool_calls" of a message, not used': [1, 'a.jsonl:2: messages[1]'],
     });
     expect(JSON.parse(metadata.report ?? '')).toEqual(report);
     expect(describeImport(report).join('\n').replaceAll(`${path()}/`, '')).toContain(
-      'rows written, but not as they stood:\n  key "reasoning_content" of a message, not used: 1, first at a.jsonl:1: messages[1]\n',
+      'rows written, but not as they stood:\n  key "reasoning_content" of a message, not used: 1, first at a.jsonl:1: messages[0]\n',
     );
   });
 
@@ -93,20 +143,12 @@ describe('keys of messages', () => {
     [
       'tool call',
       [user('q'), assistant(null, { tool_calls: [{ id: 'c' }] })],
-      '"messages[1].tool_calls": a tool call without text',
+      '"messages[1].tool_calls": expected calls',
     ],
-    [
-      'tool call',
-      [user('q'), assistant('', { function_call: { name: 'f' } })],
-      '"messages[1].function_call": a tool call without text',
-    ],
-    [
-      'tool turn',
-      [user('q'), assistant('a'), { role: 'tool', content: 'sunny' }],
-      '"messages[2].role": a turn of "tool"',
-    ],
-    ['tool turn', [user('q'), { role: 'observation', content: '7' }], '"messages[1].role": a turn of "observation"'],
-    ['tool turn', [user('q'), { role: 'ipython', content: '7' }], '"messages[1].role": a turn of "ipython"'],
+    ['tool call', [user('q'), { role: 'function_call', content: 'f(' }], '"messages[1].content": expected JSON'],
+    ['tool without a call', [user('q'), { role: 'tool', content: '7' }], 'received user, tool; the rule is'],
+    ['empty text', [user('q'), assistant('', { reasoning: 'Hm.' })], '"messages[1]": expected text, received none'],
+    ['no answer', [user('q'), assistant('a'), { role: 'tool', content: '7' }], 'the assistant to have the last word'],
     ['unknown role', [{ role: 'critic', content: 'x' }], '"messages[0].role": expected one of system'],
     ['unknown role', [{ role: 'constructor', content: 'x' }], '"messages[0].role": expected one of system'],
     ['unknown role', [{ from: 'human', value: 'x' }], 'set messages.role: from'],
@@ -136,7 +178,7 @@ describe('keys of messages', () => {
       { messages: [user([part('q')]), assistant([part('a')])] },
       { messages: [user([part('Look: '), part('q', { cache_control: { type: 'ephemeral' } })]), assistant(['a'])] },
     ]);
-    expect(withoutProvenance(rows)).toEqual([exchange, { ...exchange, prompt: 'Look: q' }]);
+    expect(saidIn(rows)).toEqual([exchange, talk('Look: q', 'a')]);
     expect(counted(report.notes)).toEqual({
       'key "cache_control" of a content part, not used': [1, 'a.jsonl:2: messages[0].content[1]'],
       'content in several parts, joined': [1, 'a.jsonl:2: messages[0].content'],
@@ -163,24 +205,24 @@ describe('system texts', () => {
 
   test('of a column are kept, by row; where there is none it is empty', async () => {
     const rows = [share({ system: 'Be kind.' }), share({ system: null }), share({ system: '' }), share({})];
-    const systems = ['Be kind.', '', '', ''];
+    const systems = [[system('Be kind.'), ...exchange], exchange, exchange, exchange];
     for (const source of [undefined, 'system', { from: 'system', default: '' }]) {
       const columns = { messages: 'conversations', ...(source === undefined ? {} : { system: source }) };
       const made = await conversations(rows, { ...spelling, columns });
-      expect(made.rows.map((row) => row.system)).toEqual(systems);
+      expect(saidIn(made.rows)).toEqual(systems);
       expect(made.report.unused).toEqual({});
     }
     const { rows: constant } = await conversations([share({})], {
       ...spelling,
       columns: { messages: 'conversations', system: { constant: 'Be brief.' } },
     });
-    expect(constant[0]?.system).toBe('Be brief.');
+    expect(saidIn(constant)).toEqual([[system('Be brief.'), ...exchange]]);
   });
 
   test('of a field with another name are kept where it is mapped, and a misspelt field is named', async () => {
     const rows = [share({ system_prompt: 'Be kind.' }), share({})];
     const mapped = { ...spelling, columns: { messages: 'conversations', system: 'system_prompt' } };
-    expect((await conversations(rows, mapped)).rows.map((row) => row.system)).toEqual(['Be kind.', '']);
+    expect(saidIn((await conversations(rows, mapped)).rows)).toEqual([[system('Be kind.'), ...exchange], exchange]);
     const misspelt = { ...spelling, columns: { messages: 'conversations', system: 'sytem_prompt' } };
     const { report } = await conversations(rows, misspelt);
     expect(report.absent).toEqual(['sytem_prompt']);
@@ -194,7 +236,7 @@ describe('system texts', () => {
       { messages, system: 'Be kind.' },
       { messages, system: 'Be brief.' },
     ]);
-    expect(rows.map((row) => row.system)).toEqual(['Be kind.']);
+    expect(saidIn(rows)).toEqual([messages]);
     expect(report.skipped['two system texts']?.first[0]).toContain('a.jsonl:2: "system": "Be brief.", but the first');
   });
 
@@ -205,57 +247,62 @@ describe('system texts', () => {
       { messages: [system(' \n'), user('q'), assistant('a')] },
       { messages: [{ role: 'developer', content: 'Be brief.' }, user('q'), assistant('a')] },
     ]);
-    expect(withoutProvenance(rows)).toEqual([exchange, exchange, exchange, { ...exchange, system: 'Be brief.' }]);
+    expect(saidIn(rows)).toEqual([exchange, exchange, exchange, [system('Be brief.'), ...exchange]]);
     expect(report.notes['empty system text, left out']?.count).toBe(3);
   });
 });
 
 describe('odd turns', () => {
-  const odd: readonly (readonly [string, readonly object[], Record<string, unknown>, string])[] = [
+  const odd: readonly (readonly [string, readonly object[], readonly object[], string])[] = [
     [
       'same_role',
       [user('x'), user('q'), assistant('a')],
-      { prompt: 'x\n\nq' },
+      talk('x\n\nq', 'a'),
       'received user, user, assistant; the rule is',
     ],
     [
       'same_role',
       [user('q'), assistant('a'), assistant('b')],
-      { response: 'a\n\nb' },
+      talk('q', 'a\n\nb'),
       'received user, assistant, assistant',
     ],
     [
       'same_role',
       [system('s'), system('t'), user('q'), assistant('a')],
-      { system: 's\n\nt' },
+      [system('s\n\nt'), ...exchange],
       'received system, system',
     ],
-    ['assistant_first', [assistant('Welcome!'), user('q'), assistant('a')], {}, 'received assistant, user, assistant'],
+    [
+      'assistant_first',
+      [assistant('Welcome!'), user('q'), assistant('a')],
+      exchange,
+      'received assistant, user, assistant',
+    ],
     [
       'assistant_first',
       [system('s'), assistant('Hi'), user('q'), assistant('a')],
-      { system: 's' },
+      [system('s'), ...exchange],
       'received system, assistant',
     ],
     [
       'user_last',
       [user('q'), assistant('a'), user('Bye.')],
-      {},
+      exchange,
       'expected the assistant to have the last word, received user',
     ],
-    ['empty_turn', [user(''), user('q'), assistant('a')], {}, '"messages[0]": expected text, received none'],
+    ['empty_turn', [user(''), user('q'), assistant('a')], exchange, '"messages[0]": expected text, received none'],
   ];
 
   test.each(
     odd,
-  )('%s: %j is refused with the rule and the setting, or mended and counted', async (setting, messages, changed, problem) => {
+  )('%s: %j is refused with the rule and the setting, or mended and counted', async (setting, messages, mended, problem) => {
     const refused = await problemsOf(() => conversations([{ messages }], { badRows: 'fatal' }), path());
     expect(refused).toHaveLength(1);
     expect(refused[0]).toContain('a.jsonl:1: ');
     expect(refused[0]).toContain(problem);
     if (!problem.includes('system, system')) expect(refused[0]).toContain(`messages.accept: [${setting}]`);
     const { rows, report } = await conversations([{ messages }], { messages: { accept: [setting] }, badRows: 'fatal' });
-    expect(withoutProvenance(rows)).toEqual([{ ...exchange, ...changed }]);
+    expect(saidIn(rows)).toEqual([mended]);
     expect(Object.values(report.notes).map(({ count }) => count)).toEqual([1]);
   });
 
@@ -263,7 +310,7 @@ describe('odd turns', () => {
     const messages = [assistant('Hi'), user('x'), assistant(''), user('q'), assistant('a'), user('z'), user('')];
     const accept = ['same_role', 'assistant_first', 'user_last', 'empty_turn'];
     const { rows } = await conversations([{ messages }], { messages: { accept }, badRows: 'fatal' });
-    expect(withoutProvenance(rows)).toEqual([{ ...exchange, prompt: 'x\n\nq' }]);
+    expect(saidIn(rows)).toEqual([talk('x\n\nq', 'a')]);
   });
 
   test.each([
@@ -282,7 +329,7 @@ describe('odd turns', () => {
     const { report } = await conversations([{ messages }, { messages: [user('q'), assistant('a')] }], {
       messages: { accept: ['same_role'] },
     });
-    expect(report.skipped['answer with weight 0']?.count).toBe(1);
+    expect(report.skipped['answers with weight 0']?.count).toBe(1);
   });
 });
 
@@ -297,7 +344,6 @@ describe('pairs of conversations', () => {
     ]);
     expect(rows[0]?.prompt).toBe('Be brief.\n\nUser: x\n\nAssistant: y\n\nUser: q');
     expect(counted(report.notes)).toEqual({
-      'answer with weight 0 (key "weight"), not honoured': [1, 'a.jsonl:1: chosen[4]'],
       'key "name" of a message, not used': [1, 'a.jsonl:1: rejected[4]'],
       'turns before the last prompt (or a system text), written into one prompt': [1, 'a.jsonl:1: prompt'],
     });

@@ -1,5 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { messageRows } from '../../src/tables/message-column.ts';
+import { talk } from '../helpers/messages.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { importRows, withoutProvenance } from './import-rows.ts';
 
@@ -54,15 +56,15 @@ test('prompts with completions, unpaired labels and texts', async () => {
 });
 
 describe('conversations', () => {
-  test('become system, history, prompt and response', async () => {
+  test('become lists of messages', async () => {
     const file = write('chat.jsonl', [
       { messages: [user('Hello'), assistant('Hi')] },
       { messages: [{ role: 'system', content: 'Be brief.' }, user('a'), assistant('b'), user('c'), assistant('d')] },
     ]);
     const { rows } = await importRows(file, { shape: 'messages' });
     expect(withoutProvenance(rows)).toEqual([
-      { system: '', history: [], prompt: 'Hello', response: 'Hi' },
-      { system: 'Be brief.', history: ['a', 'b'], prompt: 'c', response: 'd' },
+      { messages: messageRows(talk('Hello', 'Hi')), tools: null },
+      { messages: messageRows([{ role: 'system', content: 'Be brief.' }, ...talk('a', 'b', 'c', 'd')]), tools: null },
     ]);
   });
 
@@ -78,7 +80,7 @@ describe('conversations', () => {
       messages: { role: 'from', content: 'value' },
     };
     expect(withoutProvenance((await importRows(file, config)).rows)).toEqual([
-      { system: '', history: [], prompt: 'Hello', response: 'Hi' },
+      { messages: messageRows(talk('Hello', 'Hi')), tools: null },
     ]);
   });
 });
