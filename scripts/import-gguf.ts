@@ -62,14 +62,18 @@ function parse(argv: readonly string[]): {
   }
 }
 
+/** @throws CheckpointError where the folder is there already */
+export function checkFree(folder: string): void {
+  if (!existsSync(folder)) return;
+  throw new CheckpointError(`${folder}: is there already; expected a new folder. Choose another with --to.`);
+}
+
 /**
  * Imports a file and says what to do next.
  * @throws CheckpointError where the file cannot be used, or the folder is there already
  */
 export async function importFile({ file, folder, dtype }: ImportGgufArguments, progress: Progress): Promise<void> {
-  if (existsSync(folder)) {
-    throw new CheckpointError(`${folder}: is there already; expected a new folder. Choose another with --to.`);
-  }
+  checkFree(folder);
   const millions = (values: number): number => Math.round(values / 1e6);
   let phase: Phase | undefined;
   const wrote = (values: number, of: number): void => {

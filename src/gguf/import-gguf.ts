@@ -146,7 +146,10 @@ function weights(file: GgufFile, dimensions: ModelDimensions, path: string): Wri
       const from = theirs[i] as Piece;
       const values = file.read(from.name);
       checkFinite(values, `${path}: tensor "${from.name}"`);
-      return rearranged(values, from, piece);
+      const lying = rearranged(values, from, piece);
+      // llama.cpp has the gain itself where Hugging Face has what it differs from 1 by.
+      const isFromOne = piece.parameter.role === 'gain' && dimensions.gainFromOne;
+      return isFromOne ? lying.map((gain) => gain - 1) : lying;
     },
   }));
 }

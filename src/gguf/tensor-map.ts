@@ -16,6 +16,8 @@ interface Architecture {
   /** Tensors outside the layers, then those of a layer, by Hugging Face's names; without ".weight" and ".bias". */
   readonly outside: Readonly<Record<string, string>>;
   readonly inside: Readonly<Record<string, string>>;
+  /** True where files are read and not written. */
+  readonly isReadOnly?: true;
 }
 
 const LLAMA = {
@@ -36,6 +38,18 @@ const LLAMA = {
   },
 };
 
+/** Four norms a layer; the second has the name that is the first's of the feed-forward layer elsewhere. */
+const GEMMA = {
+  ...LLAMA,
+  inside: {
+    ...LLAMA.inside,
+    post_attention_layernorm: 'post_attention_norm',
+    pre_feedforward_layernorm: 'ffn_norm',
+    post_feedforward_layernorm: 'post_ffw_norm',
+  },
+  isReadOnly: true as const,
+};
+
 /** Families that llama.cpp has; GPT-Neo and OPT are not among them. */
 const ARCHITECTURES: Partial<Record<ModelFamily, Architecture>> = {
   llama: { name: 'llama', ...LLAMA },
@@ -43,6 +57,14 @@ const ARCHITECTURES: Partial<Record<ModelFamily, Architecture>> = {
   mistral: { name: 'llama', ...LLAMA },
   qwen2: { name: 'qwen2', ...LLAMA },
   qwen3: { name: 'qwen3', ...LLAMA },
+  gemma2: { name: 'gemma2', ...GEMMA },
+  gemma3_text: { name: 'gemma3', ...GEMMA },
+  phi3: {
+    name: 'phi3',
+    ...LLAMA,
+    inside: { ...LLAMA.inside, 'self_attn.qkv_proj': 'attn_qkv', 'mlp.gate_up_proj': 'ffn_up' },
+    isReadOnly: true,
+  },
   gpt2: {
     name: 'gpt2',
     layer: 'transformer.h.',
@@ -80,12 +102,15 @@ const ARCHITECTURES: Partial<Record<ModelFamily, Architecture>> = {
   },
 };
 
-/** Families that GGUF has. */
-export const ggufFamilies: readonly ModelFamily[] = Object.keys(ARCHITECTURES) as ModelFamily[];
+/** Families that are written as GGUF. */
+export const ggufFamilies: readonly ModelFamily[] = (Object.keys(ARCHITECTURES) as ModelFamily[]).filter(
+  (family) => ggufArchitecture(family) !== undefined,
+);
 
-/** `general.architecture` of a family; undefined where llama.cpp has none. */
+/** `general.architecture` of a family that is written; undefined for others. */
 export function ggufArchitecture(family: ModelFamily): string | undefined {
-  return ARCHITECTURES[family]?.name;
+  const architecture = ARCHITECTURES[family];
+  return architecture?.isReadOnly === true ? undefined : architecture?.name;
 }
 
 /**

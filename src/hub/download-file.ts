@@ -10,7 +10,8 @@ import { type Answer, type Asking, ask, patiently } from './request.ts';
 
 /** Where a file comes from and goes to. */
 export interface FileDownload extends Asking {
-  readonly commit: string;
+  /** Where a file lies at the endpoint, encoded. */
+  readonly pathOf: (file: HubFile) => string;
   /** An existing folder. */
   readonly folder: string;
   /** Called with the bytes of this file that are here, as they come. */
@@ -42,7 +43,7 @@ export async function downloadFile(download: FileDownload, file: HubFile): Promi
     if (!(await fetchOnce(download, file, part)) && !(await fetchOnce(download, file, part))) {
       throw new CheckpointError(
         `${file.name}: came twice with another ${file.hash.kind} than the ${file.hash.digits} that ${download.hub.endpoint} lists. ` +
-          'Nothing of it was kept. A proxy or a mirror changes it: try another network or HF_ENDPOINT.',
+          `Nothing of it was kept. A proxy or a mirror changes it: try another network or ${download.hub.variable}.`,
       );
     }
     await onDisk(path, () => rename(part, path));
@@ -79,9 +80,8 @@ async function fetchRest(
 ): Promise<void> {
   const here = await sizeOf(part);
   const from = here < file.size ? here : 0;
-  const path = `/${download.model.repository}/resolve/${download.commit}/${encodeURIComponent(file.name)}`;
   const range = from > 0 ? { range: `bytes=${from}-` } : undefined;
-  await ask(download, path, { ...range }, async (answer) => {
+  await ask(download, download.pathOf(file), { ...range }, async (answer) => {
     const start = startOf(answer.response, from, file);
     await append(answer, file, { part, start, came });
   });

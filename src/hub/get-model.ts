@@ -1,6 +1,6 @@
 /** A model of a hub as a folder that appears whole or not at all; what came of it before is kept beside it. */
 
-import { mkdir, readdir, readFile, rename, rm, rmdir, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CheckpointError, hasCode, UserError } from '../errors.ts';
 import { syncFolder } from '../files/atomic-write.ts';
@@ -10,7 +10,7 @@ import { bytesHere, downloadFile, partName } from './download-file.ts';
 import type { HubFile, Listing } from './listing.ts';
 import { listModel } from './listing.ts';
 import { byHand } from './messages.ts';
-import { onDisk } from './on-disk.ts';
+import { onDisk, requireSpace } from './on-disk.ts';
 import type { Asking } from './request.ts';
 import { UnreachableError } from './request.ts';
 
@@ -55,7 +55,8 @@ export async function getModel(download: ModelDownload): Promise<FetchedModel> {
   const sum = (sizes: readonly number[]): number => sizes.reduce((total, size) => total + size, 0);
   const smallBytes = sum(chosen.small.map(({ size }) => size));
   await requireSpace(scratch, smallBytes);
-  const into = { ...download, folder: scratch, commit: listing.commit };
+  const pathOf = ({ name }: HubFile): string => `/${repository}/resolve/${listing.commit}/${encodeURIComponent(name)}`;
+  const into = { ...download, folder: scratch, pathOf };
   for (const file of chosen.small) await downloadFile({ ...into, received: () => {} }, file);
   try {
     download.checkConfig(join(scratch, 'config.json'));
@@ -151,15 +152,6 @@ async function removeOthers(scratch: string, files: readonly HubFile[]): Promise
   for (const name of await readdir(scratch)) {
     if (!wanted.has(name)) await rm(join(scratch, name), { recursive: true, force: true });
   }
-}
-
-async function requireSpace(folder: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  if (bavail * bsize >= bytes) return;
-  const megabytes = (count: number): string => `${Math.ceil(count / 1e6).toLocaleString('en-US')} MB`;
-  throw new CheckpointError(
-    `${dirname(folder)}: has ${megabytes(bavail * bsize)} free; the files need ${megabytes(bytes)} more. Free some space, or choose a folder on another disk with --to.`,
-  );
 }
 
 /** Writes the record and gives the folder its name. */

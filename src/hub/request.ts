@@ -114,6 +114,9 @@ function refuse(response: Response, hub: Hub, { repository, revision }: ModelNam
     const asked = Number(response.headers.get('retry-after') ?? 0);
     throw new BusyError(`the server answered ${status}`, Number.isFinite(asked) ? Math.min(Math.max(asked, 0), 60) : 0);
   }
+  if (hub.variable === 'PIP_INDEX_URL') {
+    throw new CheckpointError(`${repository}: ${response.url} answered ${status}. Check PIP_INDEX_URL, or unset it.`);
+  }
   throw new CheckpointError(`${repository}: ${problemOf()}`);
 
   function problemOf(): string {

@@ -20,7 +20,12 @@ export interface Hub {
   readonly waits: readonly number[];
   /** Milliseconds without a byte after which an attempt is given up. */
   readonly stall: number;
+  /** The variable of the environment that names another server. */
+  readonly variable: 'HF_ENDPOINT' | 'PIP_INDEX_URL';
 }
+
+/** How long servers are asked. */
+export const PATIENCE = { waits: [1000, 3000, 8000], stall: 60_000 };
 
 const PUBLIC_ENDPOINT = 'https://huggingface.co';
 
@@ -68,7 +73,7 @@ export function hubFrom(environment: NodeJS.ProcessEnv): Hub {
     problems.push('HF_TOKEN: holds characters that no token has. Copy it again from the settings of your account.');
   }
   if (problems.length > 0) throw new ConfigError(problems);
-  return { endpoint, token, waits: [1000, 3000, 8000], stall: 60_000 };
+  return { endpoint, token, ...PATIENCE, variable: 'HF_ENDPOINT' };
 }
 
 function protocolOf(address: string): string {

@@ -23,7 +23,7 @@ export interface FakeHub {
 /** Serves files of "org/tiny" at `COMMIT`; *.safetensors as large files, by a redirect to another server. */
 export async function fakeHub(files: ReadonlyMap<string, Buffer>): Promise<FakeHub> {
   const fake: { -readonly [Key in keyof FakeHub]: FakeHub[Key] } = {
-    ...{ hub: { endpoint: '', token: undefined, waits: [], stall: 0 }, requests: [] },
+    ...{ hub: { endpoint: '', token: undefined, waits: [], stall: 0, variable: 'HF_ENDPOINT' }, requests: [] },
     ...{ intercept: () => false, listing: (answer: object) => answer, close: async () => {} },
   };
   const store = await listen((request, response) => {
@@ -47,7 +47,7 @@ export async function fakeHub(files: ReadonlyMap<string, Buffer>): Promise<FakeH
   function note(prefix: string, { url, headers }: IncomingMessage): void {
     fake.requests.push({ path: prefix + url, range: headers.range, authorization: headers.authorization });
   }
-  fake.hub = { endpoint: address(main), token: undefined, waits: [1, 1], stall: 5000 };
+  fake.hub = { endpoint: address(main), token: undefined, waits: [1, 1], stall: 5000, variable: 'HF_ENDPOINT' };
   fake.close = async () => {
     for (const server of [main, store]) {
       server.closeAllConnections();

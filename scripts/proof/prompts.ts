@@ -1,0 +1,23 @@
+/** Questions that models are asked in proofs. */
+export const PROMPTS = [
+  'What is the capital of France?',
+  'Write a short poem about the sea.',
+  'Explain photosynthesis to a child.',
+  'List three uses of a brick.',
+  'Why is the sky blue?',
+  'Translate "good morning" into Spanish.',
+  'What is 17 plus 25?',
+  'Give me a recipe for pancakes.',
+  'Who wrote Romeo and Juliet?',
+  'Summarise the water cycle in two sentences.',
+  'Suggest a name for a black cat.',
+  'How do I tie a bow?',
+  'What does "carpe diem" mean?',
+  'Write a Python function that reverses a list.',
+  'Describe a rainy afternoon.',
+  'What is the largest planet?',
+  'Give two reasons to learn a language.',
+  'Correct the sentence: "She go to school."',
+  'How many legs does a spider have?',
+  'Tell me a joke about computers.',
+] as const;
