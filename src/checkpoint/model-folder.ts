@@ -123,13 +123,13 @@ export function loadModelFolder(folder: string, options: LoadOptions): LoadedMod
   }
 }
 
-/** A tokenizer with tokens the model has no rows for; a PAD that was added here gets its row when the model is loaded. */
+/** A tokenizer that gives tokens the model has no rows for; a PAD that was added here gets its row when the model is loaded. */
 export function tokenizerProblems(
   where: string,
   { vocab }: ModelDimensions,
-  { vocabSize, addedPad }: Tokenizer,
+  { vocabSize, spareTokens, addedPad }: Tokenizer,
 ): string[] {
-  const tokens = vocabSize - (addedPad ? 1 : 0);
+  const tokens = vocabSize - spareTokens - (addedPad ? 1 : 0);
   if (tokens <= vocab) return [];
   return [
     `${where}: the tokenizer has ${tokens} tokens and the embedding ${vocab} rows; ` +

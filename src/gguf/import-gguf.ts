@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Piece } from '../checkpoint/families/pieces.ts';
-import { huggingFaceConfig, modelConfigOf, NO_NORMALISATION } from '../checkpoint/model-config.ts';
+import { configText, huggingFaceConfig, modelConfigOf, NO_NORMALISATION } from '../checkpoint/model-config.ts';
 import { fileShape, piecesOf } from '../checkpoint/tensor-match.ts';
 import type { WrittenTensor } from '../checkpoint/weight-files.ts';
 import { writeWeightFiles } from '../checkpoint/weight-files.ts';
@@ -53,7 +53,7 @@ export function importGguf(path: string, folder: string, options: GgufImport): I
     const { dtype } = options;
     const config = huggingFaceConfig(dimensions, 'tokens', special, { dtype, normalisation: NO_NORMALISATION });
     const named = { bos_token_id: bos, eos_token_id: eos, pad_token_id: pad };
-    writeFileSync(join(folder, 'config.json'), json({ ...config, ...named }));
+    writeFileSync(join(folder, 'config.json'), configText({ ...config, ...named }));
     const generation = { ...named, ...(ends.length > 1 && { eos_token_id: ends }) };
     writeFileSync(join(folder, 'generation_config.json'), json(generation));
     for (const [name, text] of Object.entries(tokenizer.files)) writeFileSync(join(folder, name), text);

@@ -23,6 +23,8 @@ import {
 export interface Tokenizer {
   /** Largest id + 1, special tokens included. */
   vocabSize: number;
+  /** Special tokens at the end of the ids that no text and no template gives (Gemma 3's for images): a model needs no rows for them. */
+  spareTokens: number;
   padId: number;
   /** What begins every sequence; null where the family puts nothing in front, even if it has a token of that name. */
   bosId: number | null;
@@ -98,9 +100,13 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
   const eosId = chat?.endId ?? ids.eos;
   special.add(eosId);
   const ends = { bosToken: names.bos_token ?? '', eosToken: names.eos_token ?? '' };
+  const named = new Set([ids.pad, ids.bos, ids.eos, eosId]);
+  const isNeeded = (token: string, id: number): boolean =>
+    !special.has(id) || named.has(id) || template?.includes(token) === true;
   const spoken = template === null ? '' : `\n${JSON.stringify([template, ends])}`;
   return {
     vocabSize: tokens.length,
+    spareTokens: tokens.length - 1 - tokens.findLastIndex(isNeeded),
     padId: ids.pad,
     bosId: beginsWithBos(json, config, tokens[ids.bos ?? -1]) ? ids.bos : null,
     eosId,

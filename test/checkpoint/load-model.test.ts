@@ -166,6 +166,7 @@ describe('a tokenizer larger than the embeddings', () => {
         'Use the tokenizer the model was trained with.',
     ];
     expect(await check({ ...tokenizer, vocabSize: 33 })).toEqual(refusal);
+    expect(await check({ ...tokenizer, vocabSize: 33, spareTokens: 1 })).toEqual([]);
     // 33 without its PAD.
     expect(await check({ ...withPad, vocabSize: 34 })).toEqual(refusal);
   });

@@ -75,6 +75,17 @@ describe('special tokens', () => {
     expect(again).toMatchObject({ padId, eosId, bosId, hash, vocabSize, addedPad: false, files: first.files });
   });
 
+  it('at the end that nothing gives need no rows of a model, those that a template writes do', () => {
+    const spare = (more: object): number =>
+      load({
+        'tokenizer.json': json([...names, '<turn>', '<image>', '<video>']),
+        'tokenizer_config.json': { eos_token: '</s>', bos_token: '<s>', pad_token: '<pad>', ...more },
+      }).spareTokens;
+    const template = "{% for m in messages %}<turn>{{ m['role'] }} {{ m['content'] }}</s>{% endfor %}";
+    // Without a template <unk> and <turn> are as idle as the two behind them.
+    expect([spare({}), spare({ chat_template: template }), spare({ pad_token: '<video>' })]).toEqual([4, 2, 0]);
+  });
+
   it('of a complete folder stay as they are, to the byte', () => {
     const files = {
       'tokenizer.json': JSON.stringify(tokenizer),
