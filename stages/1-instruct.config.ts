@@ -1,6 +1,8 @@
-/** Configuration of stage 1: instruction tuning on FLAN-style tasks. */
+/** Configuration of stage 1: instruction tuning on rows of one's own, or on FLAN-style tasks. */
 import { z } from 'zod';
 import { overlongPolicies } from '../src/examples/instruction.ts';
+import { encodings } from '../src/import/encodings.ts';
+import { learnedShapes } from '../src/import/recognize.ts';
 import { checkPatience, taskEvaluation } from '../src/run/evaluation-section.ts';
 import { Checkpoints, filePath, Memory, Optimizer, Run, Runtime, Tuning, withDefaults } from '../src/run/sections.ts';
 import { checkMicroBatch, RowTraining } from '../src/run/training-section.ts';
@@ -11,6 +13,19 @@ function names(description: string) {
   return z.array(z.string()).default([]).describe(description);
 }
 
+/** Files of one's own: one, or several with weights. */
+const OwnFiles = z.union([
+  filePath('A file, folder or pattern.'),
+  z
+    .array(
+      z.strictObject({
+        path: filePath('A file, folder or pattern.'),
+        weight: z.number().positive().default(1).describe('How often each of its rows is learned in an epoch.'),
+      }),
+    )
+    .min(1),
+]);
+
 /** One part of the mixture, e.g. few_shot: {share: 0.3, kinds: [direct], shots: [1, 2]}. */
 const MixturePart = z
   .strictObject({
@@ -19,7 +34,9 @@ const MixturePart = z
       .array(z.enum(templateKinds))
       .min(1)
       .default(['direct', 'inverted', 'conversation'])
-      .describe('Kinds of templates; conversation: rows with messages, which have none.'),
+      .describe(
+        'Kinds of templates; conversation: rows with messages, which have none; text: rows of data.file alone.',
+      ),
     shots: z
       .array(z.int().nonnegative())
       .min(1)
@@ -90,13 +107,36 @@ export const InstructConfig = z
     runtime: Runtime.prefault({}),
     model: filePath('Checkpoint to start from: a run folder or a Hugging Face folder.'),
     data: z.strictObject({
-      tables: filePath('Folder with the rows: one <dataset>.jsonl or <dataset>.arrow a task.'),
-      templates: filePath('Folder with one <dataset>.yaml a task, and clusters.yaml.'),
+      file: OwnFiles.optional().describe(
+        'Your own rows, each once an epoch: a file, folder or pattern (JSONL, JSON, CSV, Parquet, Arrow; .gz and .zst), or a list of {path, weight}. Conversations, ShareGPT, Alpaca, questions with answers or texts, found by their fields.',
+      ),
+      shape: z
+        .enum(['auto', ...learnedShapes])
+        .default('auto')
+        .describe('What the rows of data.file are; auto goes by the fields of the first rows, and says what it found.')
+        .meta({ readWhen: '.file!=null' }),
+      encoding: z
+        .enum(encodings)
+        .default('utf-8')
+        .describe('How text is stored in data.file; a byte order mark is heeded.')
+        .meta({ readWhen: '.file!=null' }),
+      badRows: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(0.1)
+        .describe('Largest share of the rows of data.file that may be unusable; they are left out and named.')
+        .meta({ readWhen: '.file!=null' }),
+      tables: filePath('Folder with the rows of tasks: one <dataset>.jsonl or <dataset>.arrow each.').optional(),
+      templates: filePath('Folder with one <dataset>.yaml a task, and clusters.yaml.')
+        .optional()
+        .meta({ readWhen: '.tables!=null' }),
       tasks: z
         .array(z.string())
         .min(1)
         .optional()
-        .describe('Tasks to train on; all that have templates when left out.'),
+        .describe('Tasks to train on; all that have templates when left out.')
+        .meta({ readWhen: '.tables!=null' }),
       cache: filePath('Where tokenized datasets are kept, each under the hash of what it was made from.').default(
         'data/build/cache',
       ),
@@ -107,11 +147,17 @@ export const InstructConfig = z
         datasets: names('Datasets that are not trained.'),
         templates: names('Templates that are not trained, as dataset/template, beside those marked unseen.'),
       })
-      .prefault({}),
-    mixture: Mixture.prefault({}),
+      .prefault({})
+      .meta({ readWhen: 'data.tables!=null' }),
+    mixture: Mixture.prefault({}).meta({ readWhen: 'data.tables!=null' }),
     sequence: z
       .strictObject({
-        length: z.int().positive().default(160).describe('Tokens of a packed row.'),
+        length: z
+          .union([z.int().positive(), z.literal('auto')])
+          .default(160)
+          .describe(
+            'Tokens of a packed row. auto: what 99.5 % of the rows of data.file need, within the model’s context and the memory, and says so.',
+          ),
         buckets: z
           .array(z.int().positive())
           .min(1)
@@ -122,7 +168,7 @@ export const InstructConfig = z
           .enum(overlongPolicies)
           .default('error')
           .describe(
-            'An example longer than a row: stop, leave it out, or cut its beginning (left) or end (right, loses EOS).',
+            'An example longer than a row: stop, leave it out, cut its beginning (left) or end (right, loses EOS), or leave out its first turns, and all of it where the last turn is too long (turns).',
           ),
       })
       .prefault({}),
@@ -139,9 +185,22 @@ export const InstructConfig = z
     evaluation: taskEvaluation(12).prefault({}),
     checkpoints: Checkpoints.prefault({}),
   })
-  .superRefine(({ training, sequence, evaluation }, context) => {
+  .superRefine(({ data, training, sequence, evaluation }, context) => {
     checkPatience(evaluation, context);
     checkMicroBatch(training, context);
+    const fail = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
+    if (data.file === undefined && data.tables === undefined) {
+      fail(['data'], 'expected file, your own rows, or tables and templates, rows of tasks; received neither');
+    }
+    if (data.tables !== undefined && data.templates === undefined) {
+      fail(['data', 'templates'], 'expected the folder of templates for the tasks of data.tables; received none');
+    }
+    if (sequence.length === 'auto' && data.file === undefined) {
+      fail(
+        ['sequence', 'length'],
+        'expected a number of tokens: auto goes by the rows of data.file, and there is none',
+      );
+    }
     if (sequence.buckets !== null && Math.max(...sequence.buckets) !== sequence.length) {
       context.addIssue({
         code: 'custom',
@@ -151,3 +210,5 @@ export const InstructConfig = z
     }
   });
 export type InstructConfig = z.infer<typeof InstructConfig>;
+/** A configuration whose length is a number, as it is wherever a run has begun. */
+export type SettledInstructConfig = InstructConfig & { readonly sequence: { readonly length: number } };

@@ -1,7 +1,7 @@
 /**
- * Stage 1: instruction tuning on FLAN-style tasks.
+ * Stage 1: instruction tuning on rows of one's own, on FLAN-style tasks, or on both.
  *
- *   Reads   a base checkpoint, data/seed/<task>.jsonl, data/templates/<task>.yaml
+ *   Reads   a base checkpoint; a file of conversations, questions with answers or texts; data/seed/<task>.jsonl, data/templates/<task>.yaml
  *   Writes  <run.folder>/{config.yaml, instruct.arrow, mixture.arrow, metrics.arrow, samples.arrow, checkpoints/, best/, manifest.json}
  *   Run     node --import tsx stages/1-instruct.ts configs/instruct/tiny.yaml
  *   After   Wei et al. 2022 (FLAN, arXiv:2109.01652)
@@ -13,15 +13,16 @@ import { checkModelFolder, loadModelFolder, writeModelFolder } from '../src/chec
 import { instructCard } from '../src/checkpoint/stage-cards.ts';
 import { disposeTrained, saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf, trainingPlan } from '../src/checkpoint/training-plan.ts';
-import type { ValidationSet } from '../src/evaluation/validation.ts';
-import { describeValidation, measureValidation, requireMeasure, validationSet } from '../src/evaluation/validation.ts';
+import { planWithValidation } from '../src/evaluation/instruct-plan.ts';
+import { measureValidation } from '../src/evaluation/validation.ts';
+import { loadFileTasks } from '../src/examples/file-tasks.ts';
 import type { InstructDataset, InstructPlan } from '../src/examples/instruct-dataset.ts';
-import { planInstruct, prepareInstruct } from '../src/examples/instruct-dataset.ts';
+import { prepareInstruct } from '../src/examples/instruct-dataset.ts';
 import { describeStatistics, instructColumns } from '../src/examples/instruction-table.ts';
+import { openTraining } from '../src/examples/open-training.ts';
 import { mixtureColumns } from '../src/examples/render-mixture.ts';
-import type { TrainingData } from '../src/examples/tokenized-examples.ts';
-import { openPacked } from '../src/examples/tokenized-packed.ts';
-import { openPadded } from '../src/examples/tokenized-padded.ts';
+import { settleLength } from '../src/examples/settle-length.ts';
+import { longestWithin } from '../src/execution/fit-length.ts';
 import { learn } from '../src/execution/learn.ts';
 import type { RunShapes } from '../src/execution/memory-estimate.ts';
 import { announceMemory } from '../src/execution/memory-estimate.ts';
@@ -36,12 +37,13 @@ import { mixtureLines } from '../src/report/mixture-table.ts';
 import { openValidationLog, validationMeasures, validationSamples } from '../src/report/validation-log.ts';
 import { openParent } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
+import { recordData } from '../src/run/record-data.ts';
 import { recordLength, stepsOfEpochs } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { trainingLoop } from '../src/run/training-loop.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
-import { InstructConfig } from './1-instruct.config.ts';
+import { InstructConfig, type SettledInstructConfig } from './1-instruct.config.ts';
 
 /** Every metric this stage writes. */
 export const instructMetrics = {
@@ -59,7 +61,7 @@ const parents = { model: { role: 'base model', takes: 'language model', inChain:
 
 export const instruct: Stage<InstructConfig> = {
   name: 'instruct',
-  purpose: 'Tunes a base model on instruction tasks rendered from templates.',
+  purpose: 'Tunes a base model on rows of your own, or on instruction tasks rendered from templates.',
   schema: InstructConfig,
   parents,
   outputs: {
@@ -86,69 +88,58 @@ export const instruct: Stage<InstructConfig> = {
   run,
 };
 
-/** The base model's folder and tokenizer, and the plan of the mixture; nothing that needs weights or a lane. */
+/** The base model's folder and tokenizer, the rows of one's own, and what is trained; nothing that needs weights or a lane. */
 async function prepare(config: InstructConfig) {
   const parent = await openParent(config.model, parents.model);
   const tokenizer = loadTokenizer(parent.folder);
-  const { evaluation, sequence, run, mixture } = config;
-  const where = `base model ${config.model}`;
-  const dimensions = checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer, length: sequence.length });
+  const { length } = config.sequence;
+  const expected = { where: `base model ${config.model}`, head: 'tokens', tokenizer } as const;
+  const dimensions = checkModelFolder(parent.folder, length === 'auto' ? expected : { ...expected, length });
   const training = trainingPlan(dimensions, 'tokens', config.tuning, config.memory);
-  const plan = planInstruct(config, { share: evaluation.share, seed: run.seed });
-  const validation = validationSet(plan.trained, tokenizer, {
-    rowsPerTask: evaluation.rowsPerTask,
-    seed: run.seed,
-    context: dimensions.context,
-    ...sequence,
-    kinds: Object.values(mixture.parts).flatMap(({ kinds }) => kinds),
-    batch: config.training.microBatch ?? config.training.rows,
-  });
-  requireMeasure(evaluation.best, validation, { path: config.data.tables, notes: plan.validation.notes });
-  return { parent, tokenizer, dimensions, training, plan, validation };
-}
-
-/** What of the rows is not read, what was held out, and what is measured. */
-function dataLines({ validation: { notes } }: InstructPlan, set: ValidationSet): string[] {
-  return [...notes, describeValidation(set), ...set.notes];
+  const files = await loadFileTasks(config.data, tokenizer);
+  const models = { trained: [{ dimensions, head: 'tokens', plan: training } as const], others: [] };
+  return { parent, tokenizer, dimensions, training, files, models };
 }
 
 /** The tokenized mixture, from the cache or made now. */
-async function makeDataset(config: InstructConfig, plan: InstructPlan, tokenizer: Tokenizer): Promise<InstructDataset> {
+async function makeDataset(
+  config: SettledInstructConfig,
+  plan: InstructPlan,
+  tokenizer: Tokenizer,
+): Promise<InstructDataset> {
   const fit = { maxLength: config.sequence.length, overlong: config.sequence.overlong };
   return prepareInstruct(config, plan, tokenizer, { cache: config.data.cache, seed: config.run.seed, fit });
 }
 
-/** Packed rows, or batches of like length where buckets are given. */
-function openData(config: InstructConfig, path: string, tokenizer: Tokenizer): TrainingData {
-  const { length, buckets } = config.sequence;
-  const { rows } = config.training;
-  if (buckets === null) return openPacked(path, tokenizer, length, rows);
-  return openPadded(path, tokenizer, buckets, rows, config.run.seed);
-}
-
 /** The largest batches of the run; the learned share of rows varies by about a third. */
-function memoryShapes(config: InstructConfig, { statistics }: InstructDataset, tasks: number): RunShapes {
-  const { training, sequence, evaluation } = config;
+function memoryShapes(
+  config: SettledInstructConfig,
+  { statistics }: Pick<InstructDataset, 'statistics'>,
+  asked: number,
+): RunShapes {
+  const { training, sequence } = config;
   const rows = training.microBatch ?? training.rows;
   const share = Math.min(1, (1.3 * statistics.trainableTokens) / statistics.tokens);
   const logits = Math.ceil(rows * sequence.length * share);
-  const asked = Math.min(64, evaluation.rowsPerTask * tasks);
-  return { train: { rows, seq: sequence.length, logits }, generate: { rows: asked, seq: statistics.longest } };
+  const train = { rows, seq: sequence.length, logits };
+  return asked === 0 ? { train } : { train, generate: { rows: Math.min(64, asked), seq: statistics.longest } };
 }
 
-function describeUnit({ sequence: { length, buckets }, training: { rows } }: InstructConfig): string {
+function describeUnit({ sequence: { length, buckets }, training: { rows } }: SettledInstructConfig): string {
   return buckets === null ? `${rows} packed rows of ${length} tokens` : `${rows} rows of ${buckets.join(', ')} tokens`;
 }
 
 async function check(config: InstructConfig): Promise<string[]> {
-  const { plan, tokenizer, validation } = await prepare(config);
-  const { statistics, mixture, path } = await makeDataset(config, plan, tokenizer);
-  const data = openData(config, join(path, 'instruct.arrow'), tokenizer);
+  const { tokenizer, dimensions, files } = await prepare(config);
+  const { config: settled, lines } = await settleLength(config, files, dimensions.context);
+  const { plan, lines: measured } = planWithValidation(settled, files, tokenizer, dimensions.context);
+  const { statistics, mixture, path } = await makeDataset(settled, plan, tokenizer);
+  const data = openTraining(settled, join(path, 'instruct.arrow'), tokenizer);
   const steps = stepsOfEpochs(config.training, data);
   data.close();
   const warmups = shortenedWarmups({ optimizer: config.optimizer }, steps);
-  const measured = dataLines(plan, validation);
-  return [describeStatistics(statistics), ...mixtureLines(mixture), ...measured, `${steps} steps`, ...warmups];
+  const made = [describeStatistics(statistics), ...mixtureLines(mixture)];
+  return [...lines, ...made, ...measured, `${steps} steps`, ...warmups];
 }
 
 /** Rows in micro-batches, and how many tokens they are. */
@@ -157,43 +148,44 @@ function layOut(model: Model, rows: TokenBatch, microBatch: number | null) {
   return { microBatches, size: rows.ids.length };
 }
 
-async function run(config: InstructConfig, context: RunContext): Promise<Record<string, unknown>> {
+async function run(given: InstructConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
-  const { keepLast } = config.checkpoints;
-  const { parent, tokenizer, dimensions, training, plan, validation: set } = await prepare(config);
+  const { parent, tokenizer, dimensions, training, files, models } = await prepare(given);
+  const { config, lines } = await settleLength(given, files, dimensions.context, {
+    before: folder.manifest().settled['sequence.length'],
+    longestOf: (lengths) => longestWithin(lengths, given.memory.limitGb, models, given.training),
+  });
+  for (const line of lines) progress.say(line);
   await folder.recordParent('model', parent);
-  for (const role of ['tables', 'templates'] as const) await folder.recordInput(role, config.data[role]);
+  await recordData(folder, config.data, files, config.sequence.length);
 
   // 1. Mix tasks, render templates, tokenize; loss on the target only. The tables are what a notebook opens.
+  const { plan, set, lines: measured } = planWithValidation(config, files, tokenizer, dimensions.context);
   const dataset = await makeDataset(config, plan, tokenizer);
   for (const name of ['instruct.arrow', 'mixture.arrow']) await atomicCopy(join(dataset.path, name), folder.file(name));
-  for (const line of [...mixtureLines(dataset.mixture), ...dataLines(plan, set)]) progress.say(line);
+  for (const line of [...mixtureLines(dataset.mixture), ...measured]) progress.say(line);
 
   // 2. The base model, or the checkpoint to resume.
-  const models = { trained: [{ dimensions, head: 'tokens', plan: training } as const], others: [] };
-  const shapes = memoryShapes(config, dataset, plan.trained.length);
+  const shapes = memoryShapes(config, dataset, set.questions.length);
   await announceMemory(progress.say, config.memory.limitGb, models, shapes);
   const optimizer = { ...config.optimizer, rateOf: rateOf(dimensions, config.tuning) };
   const base = { plan: training, random: seededRandom(config.run.seed, 'adapters'), tokenizer, say: progress.say };
   const begin = (): Model => loadModelFolder(parent.folder, base).model;
   const trained = startOrResume(folder, optimizer, begin, config.memory.recompute);
   const { model, adam, state } = trained;
-  const data = openData(config, folder.file('instruct.arrow'), tokenizer);
+  const data = openTraining(config, folder.file('instruct.arrow'), tokenizer);
   const steps = await recordLength(context, stepsOfEpochs(config.training, data), { optimizer: config.optimizer });
   progress.say(`instruct  ${describeStatistics(dataset.statistics)}; ${steps} steps of ${describeUnit(config)}`);
 
   // 3. Masked cross-entropy; the step that is best on validation rows is kept.
   const validation = openValidationLog(folder, state?.step, () => measureValidation(model, tokenizer, set));
+  const read = (units: readonly number[]) => layOut(model, data.take(units), config.training.microBatch);
   const { kept, summary } = await trainingLoop(context, config, {
     stage: 'instruct',
     metrics: instructMetrics,
     model,
     steps,
-    data: {
-      count: data.units,
-      perStep: data.perUpdate,
-      read: (units) => layOut(model, data.take(units), config.training.microBatch),
-    },
+    data: { count: data.units, perStep: data.perUpdate, read },
     unit: 'tokens',
     update: async ({ microBatches, size }, settings) => {
       const { loss, gradientNorm } = await learn(model, adam, nextToken, microBatches, settings);
@@ -203,7 +195,7 @@ async function run(config: InstructConfig, context: RunContext): Promise<Record<
     measures: validationMeasures,
     measure: validation.measure,
     tables: [validation],
-    save: (state, more) => saveTraining(folder.path, keepLast, trained, tokenizer, state, more),
+    save: (state, more) => saveTraining(folder.path, config.checkpoints.keepLast, trained, tokenizer, state, more),
   });
   data.close();
 

@@ -47,7 +47,7 @@ function randomPrompts(count: number, vocab: number, random: Random): Int32Array
 /** Forward, backward and AdamW on packed rows that are full; half of the tokens are learned. */
 export function instructStep(dimensions: ModelDimensions, config: InstructConfig): Measure {
   const random = seededRandom(1, 'bench instruct');
-  const { length } = config.sequence;
+  const length = Number(config.sequence.length);
   const { rows } = config.training;
   // Four sequences to a row.
   const examples = Array.from({ length: 4 * rows }, () => ({

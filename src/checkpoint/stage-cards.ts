@@ -53,7 +53,11 @@ export function pretrainCard(
 /** The settings of instruction tuning that decide how a model behaves. */
 export interface InstructSettings {
   readonly model: string;
-  readonly data: { readonly tables: string; readonly templates: string };
+  readonly data: {
+    readonly tables?: string | undefined;
+    readonly templates?: string | undefined;
+    readonly file?: unknown;
+  };
   readonly mixture: { readonly examples: number; readonly templateChoice: string } & (
     | { readonly rule: 'proportional'; readonly cap: number }
     | { readonly rule: 'weights' }
@@ -74,15 +78,21 @@ export function instructCard(
   return {
     made: 'Instruction tuning',
     base: model,
-    data: { rows: data.tables, templates: data.templates },
+    data: {
+      ...(data.file !== undefined && { file: typeof data.file === 'string' ? data.file : JSON.stringify(data.file) }),
+      ...(data.tables !== undefined && { rows: data.tables, templates: data.templates ?? '' }),
+    },
     decisions: {
       'loss on': 'targets and their EOS, never prompts',
-      mixture: {
-        rule: mixture.rule,
-        examples: mixture.examples,
-        ...(mixture.rule === 'proportional' && { cap: mixture.cap }),
-        templates: mixture.templateChoice,
-      },
+      ...(data.file !== undefined && { 'rows of files': 'each once an epoch, or as often as its weight says' }),
+      ...(data.tables !== undefined && {
+        mixture: {
+          rule: mixture.rule,
+          examples: mixture.examples,
+          ...(mixture.rule === 'proportional' && { cap: mixture.cap }),
+          templates: mixture.templateChoice,
+        },
+      }),
       sequences: {
         length: sequence.length,
         padding: sequence.buckets === null ? 'packed' : 'bucketed',

@@ -3,12 +3,13 @@ import { packSequences } from '../batch/packing.ts';
 import type { TokenBatch, TokenSequence } from '../batch/token-batch.ts';
 import { rowBatches } from '../batch/token-batch.ts';
 import { ConfigError } from '../errors.ts';
-import { encodeExample, encodePrompt, encodeTarget, type OverlongPolicy } from '../examples/instruction.ts';
+import { encodeRendered } from '../examples/encode-rendered.ts';
+import { encodePrompt, encodeTarget, type OverlongPolicy } from '../examples/instruction.ts';
 import type { Model } from '../model/model.ts';
 import { nextTokenLoss } from '../objectives/next-token.ts';
 import { seededRandom } from '../random.ts';
 import { rowsOf, type Task } from '../tasks/task.ts';
-import { answered, isPromptOnly, renderTemplate } from '../tasks/template.ts';
+import { isPromptOnly, renderTemplate } from '../tasks/template.ts';
 import type { Template } from '../tasks/template-file.ts';
 import type { TemplateKind } from '../tasks/template-schema.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -60,16 +61,17 @@ export interface ValidationResult {
 export function validationSet(tasks: readonly Task[], tokenizer: Tokenizer, choice: ValidationChoice): ValidationSet {
   const { length, overlong, rowsPerTask, seed } = choice;
   const sequences: TokenSequence[] = [];
-  let dropped = 0;
+  let [measured, dropped] = [0, 0];
   const silent: string[] = [];
   for (const task of tasks) {
-    const encoded = examplesOf(task, choice).map(({ where, ...text }) =>
-      encodeExample(text, tokenizer, { maxLength: length, overlong, where }),
+    const encoded = examplesOf(task, choice).map(({ where, kind, rendered }) =>
+      encodeRendered(rendered, kind, tokenizer, { maxLength: length, overlong, where }),
     );
-    const kept = encoded.filter((example) => example !== null);
+    const kept = encoded.filter((pieces) => pieces.length > 0);
     dropped += encoded.length - kept.length;
+    measured += kept.length;
     if (encoded.length === 0) silent.push(task.name);
-    sequences.push(...kept);
+    sequences.push(...kept.flat());
   }
   const asked = taskItems(tasks, {
     split: 'validation',
@@ -87,7 +89,7 @@ export function validationSet(tasks: readonly Task[], tokenizer: Tokenizer, choi
   if (dropped > 0) notes.push(`${dropped} validation rows are longer than ${length} tokens, and are not measured`);
   const unasked = asked.length - questions.length;
   if (unasked > 0) notes.push(`${unasked} validation questions do not fit the model's context, and are not asked`);
-  return { batches, rows: sequences.length, questions, notes };
+  return { batches, rows: measured, questions, notes };
 }
 
 /** The rows of a task to measure, as texts. */
@@ -101,7 +103,7 @@ function examplesOf(task: Task, { kinds, rowsPerTask, seed }: ValidationChoice) 
   return rows.slice(0, rowsPerTask).flatMap((row, index) => {
     const template = templates[index % templates.length] as Template;
     const rendered = renderTemplate(task.templates, template, row);
-    return rendered.target === null ? [] : [{ ...answered(rendered), where: row.where }];
+    return rendered.target === null ? [] : [{ rendered, kind: template.kind, where: row.where }];
   });
 }
 

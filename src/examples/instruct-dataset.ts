@@ -7,23 +7,38 @@ import { openRandomAccess } from '../tables/arrow-random-access.ts';
 import { loadClusters } from '../tasks/clusters.ts';
 import { divideTasks, type HoldOut } from '../tasks/hold-out.ts';
 import { type HeldOutRows, holdOutRows } from '../tasks/hold-out-share.ts';
-import { drawMixture, type MixtureOptions, type MixtureShare, planMixture } from '../tasks/mixture.ts';
+import {
+  drawMixture,
+  type MixtureOptions,
+  type MixtureShare,
+  planMixture,
+  type WeightedTask,
+  withFiles,
+} from '../tasks/mixture.ts';
 import type { Task } from '../tasks/task.ts';
 import { loadTasks } from '../tasks/tasks.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { cachedFolder } from './dataset-cache.ts';
+import type { FileTask } from './file-tasks.ts';
 import { type TokenStatistics, writeInstruct } from './instruction-table.ts';
 import { type Fit, type MixtureRow, mixtureColumns, renderMixture } from './render-mixture.ts';
 
 /** What the dataset is made from. */
 export interface InstructSource {
   readonly data: {
-    readonly tables: string;
-    readonly templates: string;
+    /** None where all rows come from files of one's own. */
+    readonly tables?: string | undefined;
+    readonly templates?: string | undefined;
     readonly tasks?: readonly string[] | undefined;
   };
   readonly holdOut: HoldOut;
   readonly mixture: MixtureOptions;
+}
+
+/** How much of each row of its tasks, and where they are held out of training for validation. */
+interface Validation {
+  readonly share: number;
+  readonly seed: number;
 }
 
 /** Tasks divided into trained and held-out ones, and what is drawn from each. */
@@ -31,6 +46,8 @@ export interface InstructPlan {
   readonly trained: readonly Task[];
   readonly heldOut: ReturnType<typeof divideTasks>['heldOut'];
   readonly shares: readonly MixtureShare[];
+  /** Those of the trained tasks that are files of one's own, with the hash of their rows. */
+  readonly files: readonly (WeightedTask & { readonly hash: string })[];
   /** Rows held out of trained tasks that have no validation rows. */
   readonly validation: Pick<HeldOutRows, 'held' | 'notes'>;
 }
@@ -49,18 +66,26 @@ export interface InstructDataset {
  * Loads and checks tasks, hold-outs and shares.
  *
  * @param validation share of the rows to hold out of trained tasks without validation rows, and what seeds the choice
+ * @param files rows of one's own: each is learned as often as its weight says, whatever the mixture of the tasks
  * @throws DataError with all problems of each step
  */
 export function planInstruct(
   { data, holdOut, mixture }: InstructSource,
-  validation: { readonly share: number; readonly seed: number } = { share: 0, seed: 0 },
+  { share, seed }: Validation = { share: 0, seed: 0 },
+  files: readonly FileTask[] = [],
 ): InstructPlan {
-  const tasks = loadTasks(data.tables, data.templates, data.tasks);
-  const divided = divideTasks(tasks, loadClusters(data.templates), holdOut);
-  const { share, seed } = validation;
-  const rows = holdOutRows(divided.trained, share, (task) => seededRandom(seed, `validation rows of ${task}`));
+  const { tables, templates = '' } = data;
+  const divided =
+    tables === undefined
+      ? { trained: [], heldOut: [] }
+      : divideTasks(loadTasks(tables, templates, data.tasks), loadClusters(templates), holdOut);
+  const given = [...divided.trained, ...files.map(({ task }) => task)];
+  const rows = holdOutRows(given, share, (task) => seededRandom(seed, `validation rows of ${task}`));
   const { tasks: trained, ...rest } = rows;
-  return { trained, heldOut: divided.heldOut, shares: planMixture(trained, mixture), validation: rest };
+  const mixed = trained.slice(0, divided.trained.length);
+  const shares = tables === undefined ? [] : planMixture(mixed, mixture);
+  const own = files.map(({ weight, hash }, i) => ({ task: trained[mixed.length + i] as Task, weight, hash }));
+  return { trained, heldOut: divided.heldOut, shares: withFiles(shares, own), files: own, validation: rest };
 }
 
 /**
@@ -81,7 +106,10 @@ export async function prepareInstruct(
     settings: JSON.stringify({ holdOut, settings, seed, fit }),
     tokenizer: tokenizer.hash,
   };
+  for (const { task, weight, hash } of plan.files) parts[`file ${task.name}`] = JSON.stringify([weight, hash]);
+  const own = new Set(plan.files.map(({ task }) => task));
   for (const task of [...plan.trained, ...plan.heldOut.map((held) => held.task)]) {
+    if (own.has(task)) continue;
     parts[`rows ${task.name}`] = await hashFile(task.path);
     parts[`templates ${task.name}`] = await hashFile(task.templates.path);
   }

@@ -14,7 +14,9 @@ export const instructColumns = {
   task: utf8('Dataset the row comes from.'),
   cluster: utf8('Cluster of the dataset.'),
   template_id: utf8('Template the row was rendered with.'),
-  kind: utf8('Kind of the template: direct, inverted, chain_of_thought or dialogue.'),
+  kind: utf8(
+    'Kind of the template: direct, inverted, chain_of_thought or dialogue; of rows of files conversation or text.',
+  ),
   shots: int32('Solved examples in front of the question; nothing is learned from them.'),
   row_id: utf8('Id of the row in its dataset.'),
   split: utf8('Split of the row: train, validation or test.'),
@@ -89,7 +91,8 @@ export async function writeInstruct(
       sum.trainableTokens += learned;
       sum.longest = Math.max(sum.longest, ids.length);
       if (row.cut_tokens > 0) sum.truncated++;
-      if (ids.at(-1) !== tokenizer.eosId) sum.withoutEos++;
+      // A text in pieces ends once.
+      if (ids.at(-1) !== tokenizer.eosId && row.kind !== 'text') sum.withoutEos++;
       table.append(row);
     }
     checkUnknown(path, unknownTokens, sum.trainableTokens, tokenizer);

@@ -6,9 +6,9 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
 /**
  * What to do with examples longer than a row: stop, leave them out, cut the beginning of the prompt (left) or the end of
- * the target (right). Right loses EOS, which is counted and shown.
+ * the target (right), or leave out first turns, and the whole where the last one is too long (turns). Right loses EOS, which is counted and shown.
  */
-export const overlongPolicies = ['error', 'drop', 'left', 'right'] as const;
+export const overlongPolicies = ['error', 'drop', 'left', 'right', 'turns'] as const;
 export type OverlongPolicy = (typeof overlongPolicies)[number];
 
 /** An example that was made to fit. */
@@ -104,7 +104,7 @@ export function decodeResponse(ids: ArrayLike<number>, tokenizer: Tokenizer): st
  *
  * prompt "a", target "b", byte tokens  ->  ids [BOS, a, \n, " ", b, EOS], mask [0, 0, 0, 1, 1, 1]
  *
- * @returns null where the policy is "drop" and the example is too long. "left" cuts the beginning of the prompt (of the
+ * @returns null where the policy is "drop" and the example is too long, or "turns" and its last turn is. "left" cuts the beginning of the prompt (of the
  *   dialogue), never BOS, target or EOS, and from a chat format whole turns only; "right" cuts the end of the target, and EOS, never the last prompt
  * @throws DataError when the target has no tokens, the example is too long under "error", or nothing of the prompt
  *   (left) or of the target (right) would be left
@@ -126,7 +126,8 @@ export function encodeExample(
   if (excess <= 0) return { ...whole, cutTokens: 0, endsInEos: true };
   if (overlong === 'drop') return null;
   const rest = withoutFirstTurn(messages);
-  if (overlong === 'left' && tokenizer.chat !== null && rest !== null) {
+  if (overlong === 'turns' && rest === null) return null;
+  if (rest !== null && (overlong === 'turns' || (overlong === 'left' && tokenizer.chat !== null))) {
     const fitted = encodeExample({ messages: rest }, tokenizer, { maxLength, overlong, where });
     return fitted && { ...fitted, cutTokens: whole.ids.length - fitted.ids.length };
   }

@@ -5,9 +5,10 @@ import { bool, float64, int32, type Row, utf8 } from '../tables/columns.ts';
 import { renderFewShot } from '../tasks/few-shot.ts';
 import type { HeldOutTask } from '../tasks/hold-out.ts';
 import type { MixtureItem, MixtureShare } from '../tasks/mixture.ts';
-import { answered, type Rendered } from '../tasks/template.ts';
+import type { Rendered } from '../tasks/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { encodeExample, encodePrompt, encodeTarget, type OverlongPolicy } from './instruction.ts';
+import { encodeRendered } from './encode-rendered.ts';
+import { encodePrompt, encodeTarget, type OverlongPolicy } from './instruction.ts';
 import type { DroppedExample, InstructRow } from './instruction-table.ts';
 
 /** Columns of `mixture.arrow`: one row for each part and task, and one for each held-out task. */
@@ -64,9 +65,12 @@ export function renderMixture(
       const count = counts.get(keyOf(item.part, item.task.name));
       if (count === undefined) continue;
       try {
-        const row = renderItem(item, tokenizer, fit);
-        countRow(count, row, item.shots.length);
-        yield row ?? { droppedFrom: item.row.where };
+        const made = renderItem(item, tokenizer, fit);
+        for (const row of made) countRow(count, row, item.shots.length);
+        yield* made;
+        if (made.length > 0) continue;
+        count.dropped++;
+        yield { droppedFrom: item.row.where };
       } catch (error) {
         if (!(error instanceof DataError)) throw error;
         for (const problem of error.problems) problems.add(problem);
@@ -79,7 +83,8 @@ export function renderMixture(
   return { rows, table: () => mixtureTable(plan, heldOut, counts) };
 }
 
-function renderItem(item: MixtureItem, tokenizer: Tokenizer, { maxLength, overlong }: Fit): InstructRow | null {
+/** The example of an item; of a text as many as it has pieces; none where it is too long and left out. */
+function renderItem(item: MixtureItem, tokenizer: Tokenizer, { maxLength, overlong }: Fit): InstructRow[] {
   const { part, task, row, template } = item;
   const size = ({ messages, target }: Rendered): number =>
     encodePrompt(messages, tokenizer).length + encodeTarget(target ?? '', tokenizer).length + 1;
@@ -92,11 +97,10 @@ function renderItem(item: MixtureItem, tokenizer: Tokenizer, { maxLength, overlo
   );
   const { messages, options } = rendered;
   const target = rendered.target ?? '';
-  const encoded = encodeExample(answered(rendered), tokenizer, { maxLength, overlong, where: row.where });
-  if (encoded === null) return null;
-  return {
-    input_ids: encoded.ids,
-    loss_mask: encoded.learned,
+  const encoded = encodeRendered(rendered, template.kind, tokenizer, { maxLength, overlong, where: row.where });
+  return encoded.map(({ ids, learned, cutTokens }) => ({
+    input_ids: ids,
+    loss_mask: learned,
     part,
     task: task.name,
     cluster: task.cluster,
@@ -108,8 +112,8 @@ function renderItem(item: MixtureItem, tokenizer: Tokenizer, { maxLength, overlo
     prompt: messagesText(messages),
     target,
     options,
-    cut_tokens: encoded.cutTokens,
-  };
+    cut_tokens: cutTokens,
+  }));
 }
 
 interface Counts {
@@ -125,11 +129,7 @@ function noCounts(): Counts {
   return { examples: 0, tokens: 0, trainable: 0, truncated: 0, dropped: 0, lostShots: 0 };
 }
 
-function countRow(count: Counts, row: InstructRow | null, drawnShots: number): void {
-  if (row === null) {
-    count.dropped++;
-    return;
-  }
+function countRow(count: Counts, row: InstructRow, drawnShots: number): void {
   count.examples++;
   count.tokens += row.input_ids.length;
   count.trainable += row.loss_mask.reduce((sum, flag) => sum + flag, 0);

@@ -234,11 +234,20 @@ export async function announceMemory(
  * @throws CheckpointError saying what it takes, what there is, and which settings lower it
  */
 export function checkMemory(estimate: MemoryEstimate, limitGb: number | null, free: number): void {
-  const limit = limitGb === null ? free + estimate.process : limitGb * 2 ** 30;
-  if (estimate.total <= limit) return;
+  if (isWithin(estimate, limitGb, free)) return;
+  const limit = limitOf(estimate, limitGb, free);
   throw new CheckpointError([
     `${describeMemory(estimate)}; there are ${gigabytes(limit)} GB.`,
     'memory.recompute: true, memory.frozen: bfloat16, tuning.method: lora, and fewer or shorter rows in a micro-batch take less; ' +
       'memory.limitGb sets another limit.',
   ]);
+}
+
+/** Whether an estimate is within the limit, as `checkMemory` has it. */
+export function isWithin(estimate: MemoryEstimate, limitGb: number | null, free: number): boolean {
+  return estimate.total <= limitOf(estimate, limitGb, free);
+}
+
+function limitOf({ process: own }: MemoryEstimate, limitGb: number | null, free: number): number {
+  return limitGb === null ? free + own : limitGb * 2 ** 30;
 }

@@ -50,14 +50,18 @@ const weightKeys = ['weight', 'train', 'training', 'loss'];
  * @throws RowProblem where it is not that
  */
 export function parseMessages(name: string, value: unknown, keys: MessageKeys): Message[] {
+  return orderTurns(name, listMessages(name, value, keys), keys);
+}
+
+/** The same in whatever order they stand: a part of a conversation. */
+export function listMessages(name: string, value: unknown, keys: Omit<MessageKeys, 'accept'>): Message[] {
   if (!Array.isArray(value)) {
     throw new RowProblem('wrong type', `"${name}": expected a list of messages, received ${show(value)}`);
   }
-  const messages = value.map((entry: unknown, i) => parseMessage(`${name}[${i}]`, entry, keys));
-  return orderTurns(name, messages, keys);
+  return value.map((entry: unknown, i) => parseMessage(`${name}[${i}]`, entry, keys));
 }
 
-function parseMessage(where: string, entry: unknown, keys: MessageKeys): Message {
+function parseMessage(where: string, entry: unknown, keys: Omit<MessageKeys, 'accept'>): Message {
   if (!isRecord(entry)) throw new RowProblem('wrong type', `"${where}": expected a message, received ${show(entry)}`);
   const { role, isCall } = parseRole(where, entry, keys);
   const text = parseContent(`${where}.${keys.content}`, entry[keys.content], keys);
@@ -95,7 +99,7 @@ function readKey(
 function parseRole(
   where: string,
   entry: Readonly<Record<string, unknown>>,
-  keys: MessageKeys,
+  keys: Pick<MessageKeys, 'role'>,
 ): { role: Role; isCall: boolean } {
   const spoken = entry[keys.role];
   const name = typeof spoken === 'string' ? spoken.toLowerCase() : '';
@@ -151,7 +155,7 @@ function weightOf(value: unknown): 0 | 1 | null {
 }
 
 /** A text, or the text parts of a list, one after the other; no content is an empty text. */
-function parseContent(where: string, value: unknown, keys: MessageKeys): string {
+function parseContent(where: string, value: unknown, keys: TextLimits): string {
   if (value === null || value === undefined) return '';
   if (!Array.isArray(value)) return checkText(where, value, keys, true);
   const parts = value.map((part: unknown, i) => parsePart(`${where}[${i}]`, part, keys));
@@ -159,7 +163,7 @@ function parseContent(where: string, value: unknown, keys: MessageKeys): string 
   return checkText(where, parts.join(''), keys, true);
 }
 
-function parsePart(where: string, part: unknown, keys: MessageKeys): string {
+function parsePart(where: string, part: unknown, keys: TextLimits): string {
   if (typeof part === 'string') return part;
   const { type = 'text', text, ...rest } = isRecord(part) ? part : { type: show(part) };
   if (!['text', 'input_text', 'output_text'].includes(String(type)) || typeof text !== 'string') {

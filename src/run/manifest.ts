@@ -54,6 +54,8 @@ const Manifest = z.object({
   seed: z.number(),
   /** Updates (of PPO: rollouts) that the run makes in all, as the last session has it; null until that is known. */
   steps: z.number().nullable().default(null),
+  /** What the run found out for itself where the configuration leaves it open, by key: every session goes by it. */
+  settled: z.record(z.string(), z.unknown()).default({}),
   startedAt: z.string(),
   finishedAt: z.string().nullable(),
   /** Working time of all sessions of the run; what a killed session did after its last save is not in it. */
@@ -105,6 +107,7 @@ export function newManifest(start: { stage: string; seed: number } & SessionFact
     sessions: [{ startedAt, ...facts, changed: {} }],
     seed,
     steps: null,
+    settled: {},
     startedAt,
     finishedAt: null,
     ...empty,

@@ -50,6 +50,8 @@ export interface RunFolder {
   recordParent(role: string, parent: { readonly path: string; readonly hash: string }): Promise<void>;
   /** Records how many steps the run makes in all. */
   recordSteps(steps: number): Promise<void>;
+  /** Records what the configuration leaves open, as sequence.length auto. On resume, another value is an error. */
+  settle(key: string, value: unknown): Promise<void>;
   /** Hashes and records what the run made, and which kind of parent it can be; `name` is relative to the folder. */
   recordOutput(role: string, name: string, kind?: Kind): Promise<void>;
   finish(status: Exclude<Manifest['status'], 'running'>, summary?: Record<string, unknown>): Promise<void>;
@@ -127,11 +129,8 @@ function folderOf(path: string, manifest: Manifest, resumed: boolean): RunFolder
     manifest.peakRssMb = Math.max(manifest.peakRssMb, peakRssMb());
     await writeManifest(path, manifest);
   };
-  const record = async (
-    list: 'inputs' | 'parents',
-    role: string,
-    item: { path: string; hash: string },
-  ): Promise<void> => {
+  type Item = { path: string; hash: string };
+  const record = async (list: 'inputs' | 'parents', role: string, item: Item): Promise<void> => {
     const known = manifest[list].find((content) => content.role === role);
     if (resumed && known !== undefined && known.hash !== item.hash) {
       throw new CheckpointError(
@@ -154,6 +153,16 @@ function folderOf(path: string, manifest: Manifest, resumed: boolean): RunFolder
     recordParent: (role, parent) => record('parents', role, { path: parent.path, hash: parent.hash }),
     recordSteps: async (steps) => {
       manifest.steps = steps;
+      await save();
+    },
+    settle: async (key, value) => {
+      const known = manifest.settled[key];
+      if (known !== undefined && JSON.stringify(known) !== JSON.stringify(value)) {
+        throw new CheckpointError(
+          `${key}: the run to resume has ${JSON.stringify(known)}, received ${JSON.stringify(value)}. Resume with the settings of the run, or start a new one with another run.folder.`,
+        );
+      }
+      manifest.settled = { ...manifest.settled, [key]: value };
       await save();
     },
     recordOutput: async (role, name, kind) => {

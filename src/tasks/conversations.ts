@@ -1,4 +1,4 @@
-/** Tasks of conversations: rows with `messages`, which need no templates. */
+/** Tasks of rows that need no templates: conversations, and texts. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Message } from '../message.ts';
@@ -16,7 +16,7 @@ export interface ConversationRow {
   /** train, validation or test. */
   readonly split: string;
   readonly messages: readonly Message[];
-  readonly tools?: readonly object[];
+  readonly tools?: readonly object[] | undefined;
 }
 
 /**
@@ -32,7 +32,7 @@ export function conversationTask(name: string, path: string, rows: readonly Conv
     description: DESCRIPTION,
     metric: 'gold',
     path,
-    templates: conversationTemplates(name, path),
+    templates: rowTemplates(name, path, { kind: 'conversation', column: 'messages', description: DESCRIPTION }),
     rows: rows.map(({ where, id, split, messages, tools }) => {
       return { where, id, split, fields: tools === undefined ? { messages } : { messages, tools } };
     }),
@@ -41,16 +41,33 @@ export function conversationTask(name: string, path: string, rows: readonly Conv
 
 const DESCRIPTION = 'Conversations as they are.';
 
-/** The template that renders a conversation as it is. */
-function conversationTemplates(dataset: string, path: string): TemplateFile {
-  const template = { id: 'conversation', split: 'train', kind: 'conversation', turns: [], where: path } as const;
+/** A text of which everything is learned. */
+export interface TextRow extends Omit<ConversationRow, 'messages' | 'tools'> {
+  readonly text: string;
+}
+
+/** A task of texts, as `conversationTask`: learned whole, in pieces where they are long. */
+export function textTask(name: string, path: string, rows: readonly TextRow[]): Task {
+  const description = 'Texts as they are.';
+  const about = { name, cluster: name, description, metric: 'gold', path } as const;
+  const templates = rowTemplates(name, path, { kind: 'text', column: 'text', description });
+  return { ...about, templates, rows: rows.map(({ text, ...row }) => ({ ...row, fields: { text } })) };
+}
+
+/** The one template of rows that are written as they are. */
+function rowTemplates(
+  dataset: string,
+  path: string,
+  { kind, column, description }: { kind: 'conversation' | 'text'; column: string; description: string },
+): TemplateFile {
+  const template = { id: kind, split: 'train', kind, turns: [], where: path } as const;
   const { templates: _, ...file } = TemplateFileSchema.parse({
     dataset,
     cluster: dataset,
-    description: DESCRIPTION,
+    description,
     metric: 'gold',
-    columns: ['messages'],
-    answer: { column: 'messages' },
+    columns: [column],
+    answer: { column },
     templates: [{ id: template.id, split: 'train' }],
   });
   return { ...file, path, templates: [template] };

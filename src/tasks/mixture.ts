@@ -89,6 +89,42 @@ export function planMixture(tasks: readonly Task[], options: MixtureOptions): Mi
   return plan;
 }
 
+/** A task of which each row is learned `weight` times an epoch. */
+export interface WeightedTask {
+  readonly task: Task;
+  readonly weight: number;
+}
+
+/** The part of a mixture that files of one's own are. */
+const filePart = 'files';
+
+/**
+ * The shares of a mixture with those of files: every row `weight` times, however many examples the other tasks get.
+ *
+ * @throws DataError for a file without rows to train on
+ */
+export function withFiles(shares: readonly MixtureShare[], files: readonly WeightedTask[]): MixtureShare[] {
+  const rows = new Map(files.map(({ task }) => [task.name, rowsOf(task, 'train')]));
+  const problems = rowProblems(
+    files.map(({ task }) => task),
+    rows,
+  );
+  if (problems.length > 0) throw new DataError(problems);
+  const own = files.map(({ task, weight }): MixtureShare => {
+    const trained = rows.get(task.name) ?? [];
+    const examples = Math.max(1, Math.round(weight * trained.length));
+    const { templates } = task.templates;
+    return { part: filePart, task, rows: trained, templates, shots: [0], rate: 0, examples };
+  });
+  const count = (some: readonly MixtureShare[]): number => some.reduce((sum, { examples }) => sum + examples, 0);
+  const mixed = count(shares);
+  const total = mixed + count(own);
+  return [
+    ...shares.map((share) => (own.length === 0 ? share : { ...share, rate: (share.rate * mixed) / total })),
+    ...own.map((share) => ({ ...share, rate: share.examples / total })),
+  ];
+}
+
 /** The rates of a part; where there are none, what is wrong is added to the problems. */
 function ratesOrProblems(tasks: readonly Counted[], rule: RateRule, where: string, problems: string[]): number[] {
   try {

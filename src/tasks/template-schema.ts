@@ -3,8 +3,8 @@ import { z } from 'zod';
 
 /** Kinds of templates that people write. */
 const writtenKinds = ['direct', 'inverted', 'chain_of_thought', 'dialogue'] as const;
-/** What a template asks for; conversations have one of their own, which writes their messages as they are. */
-export const templateKinds = [...writtenKinds, 'conversation'] as const;
+/** What a template asks for; conversations and texts have one of their own, which writes them as they are. */
+export const templateKinds = [...writtenKinds, 'conversation', 'text'] as const;
 export type TemplateKind = (typeof templateKinds)[number];
 
 /** How the answers of a dataset are judged; "gold" has no right answer: a judge scores it. */

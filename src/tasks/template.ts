@@ -81,6 +81,7 @@ export function renderTemplate(file: TemplateFile, template: Template, row: Json
         'expected text. Mend the row or the template.',
     );
   };
+  if (template.kind === 'text') return renderText(String(row.fields.text));
   const last = template.turns.at(-1) ?? { input: '', target: '' };
   const earlier = template.turns.slice(0, -1).flatMap(({ input, target }): Message[] => [
     { role: 'user', content: render(input, 'prompt') },
@@ -101,6 +102,11 @@ function renderConversation({ messages, tools }: Conversation): Rendered {
   const reply = messages.at(-1) as Message;
   const asked = { messages: messages.slice(0, -1), reply, target: reply.content, answer: reply.content, options: [] };
   return tools === undefined ? asked : { ...asked, tools };
+}
+
+/** A text, which answers nothing. */
+function renderText(text: string): Rendered {
+  return { messages: [], target: text, answer: text, options: [] };
 }
 
 /** The whole conversation to learn from: the question with its target. */

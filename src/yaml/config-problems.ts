@@ -65,8 +65,8 @@ function ofOtherVariant(path: Path, origin: Origin): string | undefined {
   const name = dotted(path);
   const field = origin.fields.find((one) => one.path === name || one.path.startsWith(`${name}.`));
   const condition = field?.readWhen.find((text) => {
-    const { path: tag, values } = parseCondition(text);
-    return !values.includes(String(settingAt(tag, origin)));
+    const { path: tag, values, isRead } = parseCondition(text);
+    return values.includes(String(settingAt(tag, origin) ?? null)) !== isRead;
   });
   if (condition === undefined) return undefined;
   return sentence(noEffect(name, condition, settingAt(parseCondition(condition).path, origin)));

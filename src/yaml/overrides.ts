@@ -66,7 +66,7 @@ function kindAt(path: readonly string[], fields: readonly Field[]): 'text' | 'pa
   const field = fieldAt(path, fields);
   const parent = fieldAt(path.slice(0, -1), fields);
   const isNamedPath = parent?.kind === 'map' && parent.isPath;
-  if (isNamedPath || (field?.isPath === true && field.kind !== 'map')) return 'path';
+  if (isNamedPath || (field?.isPath === true && field.kind === 'text')) return 'path';
   const isItem = parent?.kind === 'list of text';
   return field?.kind === 'text' || isItem ? 'text' : 'other';
 }

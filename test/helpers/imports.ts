@@ -15,7 +15,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   tokenizer: ['batch', 'jinja', 'files', 'message', 'random'],
   tables: ['files', 'message'],
   tasks: ['tables', 'yaml', 'files', 'message', 'random'],
-  examples: ['tasks', 'tables', 'batch', 'tokenizer', 'files', 'message', 'random'],
+  examples: ['tasks', 'import', 'tables', 'batch', 'tokenizer', 'files', 'message', 'random'],
   import: ['tables', 'yaml', 'files', 'message', 'random'],
   tensor: ['lanes', 'random'],
   graph: ['tensor'],

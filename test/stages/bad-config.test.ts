@@ -58,7 +58,7 @@ describe('a misspelt key is named with its line and the key that was meant', () 
   it('in a section, beside other mistakes', async () => {
     const changes = { training: { epochs: -1, row: 4 }, sequence: { overlong: 'cut' } };
     expect(await problems(InstructConfig, instructSettings(nowhere, 'run', changes))).toEqual([
-      'config.yaml:5:36 sequence.overlong: expected one of "error", "drop", "left", "right", received "cut".',
+      'config.yaml:5:36 sequence.overlong: expected one of "error", "drop", "left", "right", "turns", received "cut".',
       'config.yaml:6:30 training.epochs: expected a number above 0, received -1.',
       'config.yaml:6:33 training.row: unknown key. Did you mean training.rows?',
     ]);

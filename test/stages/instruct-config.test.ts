@@ -19,7 +19,7 @@ const settings = (mixture: InstructSettings['mixture']) => ({
 describe('the configuration of stage 1', () => {
   it('has one plain part without solved examples where nothing else is said', () => {
     const { mixture, holdOut } = checkConfig(InstructConfig, settings({}), 'test');
-    expect(mixture.parts).toEqual({ plain: { share: 1, kinds: ['direct', 'inverted'], shots: [0] } });
+    expect(mixture.parts).toEqual({ plain: { share: 1, kinds: ['direct', 'inverted', 'conversation'], shots: [0] } });
     expect(holdOut).toEqual({ clusters: [], datasets: [], templates: [] });
   });
 

@@ -1,0 +1,26 @@
+/** Rendered rows of any kind as token sequences. */
+import { answered, type Rendered } from '../tasks/template.ts';
+import type { TemplateKind } from '../tasks/template-schema.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { encodeDocument } from './corpus.ts';
+import { type EncodeOptions, encodeExample, type FittedExample } from './instruction.ts';
+
+/**
+ * A conversation with its answer as one sequence, or none where it is too long and is left out; a text as the pieces that
+ * pre-training would cut it into, with loss on all of it.
+ *
+ * @throws DataError as `encodeExample`
+ */
+export function encodeRendered(
+  rendered: Rendered,
+  kind: TemplateKind,
+  tokenizer: Tokenizer,
+  options: EncodeOptions,
+): FittedExample[] {
+  if (kind === 'text') {
+    const pieces = encodeDocument(rendered.target ?? '', tokenizer, options.maxLength);
+    return pieces.map((piece) => ({ ...piece, cutTokens: 0, endsInEos: true }));
+  }
+  const fitted = encodeExample(answered(rendered), tokenizer, options);
+  return fitted === null ? [] : [fitted];
+}

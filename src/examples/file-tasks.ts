@@ -1,0 +1,110 @@
+/** Tasks out of files of one's own: rows read, recognized and tried in the model's format, with their lengths. */
+import { createHash } from 'node:crypto';
+import { basename } from 'node:path';
+import { DataError } from '../errors.ts';
+import type { Encoding } from '../import/encodings.ts';
+import { stemOfName } from '../import/file-kind.ts';
+import type { LearnedShape } from '../import/recognize.ts';
+import { readTrainingRows, type TrainingRow } from '../import/training-rows.ts';
+import { type Counted, countAt } from '../tables/tally.ts';
+import { conversationTask, textTask } from '../tasks/conversations.ts';
+import type { Task } from '../tasks/task.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { encodeExample } from './instruction.ts';
+
+/** What a configuration says of the files. */
+export interface OwnFiles {
+  readonly file?: string | readonly { readonly path: string; readonly weight: number }[] | undefined;
+  readonly shape: LearnedShape | 'auto';
+  readonly encoding: Encoding;
+  /** Largest share of the rows that may be unusable. */
+  readonly badRows: number;
+}
+
+/** The rows of one entry of `data.file`. */
+export interface FileTask {
+  readonly task: Task;
+  /** How often each row is learned in an epoch. */
+  readonly weight: number;
+  /** Of the rows' contents. */
+  readonly hash: string;
+  /** Tokens of each row to train on or to validate with. */
+  readonly lengths: readonly number[];
+  /** The path as it was given, or the files of a pattern. */
+  readonly inputs: readonly string[];
+  /** What was read, in words. */
+  readonly lines: readonly string[];
+}
+
+/**
+ * Reads all files. Rows that the model's format cannot hold (text of special tokens, an order of roles) are left out as
+ * unusable ones are.
+ *
+ * @param tokenizer of the model that is to learn them
+ * @throws DataError as `readTrainingRows`, and where too many rows do not fit the format
+ */
+export async function loadFileTasks(own: OwnFiles, tokenizer: Tokenizer): Promise<FileTask[]> {
+  const entries = typeof own.file === 'string' ? [{ path: own.file, weight: 1 }] : (own.file ?? []);
+  const tasks: FileTask[] = [];
+  const names = new Set<string>();
+  for (const { path, weight } of entries) {
+    const { kind, rows, inputs, lines } = await readTrainingRows({ ...own, path });
+    const { usable, lengths, notes } = tryFormat(path, rows, own.badRows, tokenizer);
+    const name = freeName(path, names);
+    const texts = usable.flatMap(({ content, ...row }) =>
+      typeof content === 'string' ? { ...row, text: content } : [],
+    );
+    const talks = usable.flatMap(({ content, ...row }) => (typeof content === 'string' ? [] : { ...row, ...content }));
+    names.add(name);
+    const task = kind === 'text' ? textTask(name, path, texts) : conversationTask(name, path, talks);
+    tasks.push({ task, weight, hash: hashOf(usable), lengths, inputs, lines: [...lines, ...notes] });
+  }
+  return tasks;
+}
+
+/** "my" for data/my.jsonl; "my-2" where that is taken. */
+function freeName(path: string, taken: ReadonlySet<string>): string {
+  const stem = stemOfName(basename(path)) || 'file';
+  if (!taken.has(stem)) return stem;
+  for (let i = 2; ; i++) if (!taken.has(`${stem}-${i}`)) return `${stem}-${i}`;
+}
+
+/** The rows that can be written in the model's format, and how long they are there. */
+function tryFormat(path: string, rows: readonly TrainingRow[], limit: number, tokenizer: Tokenizer) {
+  const usable: TrainingRow[] = [];
+  const lengths: number[] = [];
+  const bad: Counted = { count: 0, first: [] };
+  for (const row of rows) {
+    // Rows of other splits are not read any further.
+    if (row.split !== 'train' && row.split !== 'validation') continue;
+    try {
+      lengths.push(lengthOf(row, tokenizer));
+      usable.push(row);
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      countAt(bad, error.problems[0] ?? row.where);
+    }
+  }
+  if (bad.count === 0) return { usable, lengths, notes: [] };
+  const what = `${bad.count} of ${rows.length} rows cannot be written in the model's format`;
+  if (usable.length > 0 && bad.count <= limit * rows.length) {
+    return { usable, lengths, notes: [`  left out: ${what}, first ${bad.first.join('; ')}`] };
+  }
+  throw new DataError([
+    `${path}: ${what}; expected ${usable.length === 0 ? 'one at least that can' : `no more than data.badRows ${limit} allows`}.`,
+    ...bad.first,
+  ]);
+}
+
+function lengthOf({ content, where }: TrainingRow, tokenizer: Tokenizer): number {
+  if (typeof content === 'string') return tokenizer.encode(content).length + 2;
+  const whole = { maxLength: Number.POSITIVE_INFINITY, overlong: 'error', where } as const;
+  return encodeExample(content, tokenizer, whole)?.ids.length ?? 0;
+}
+
+/** Of what is learned, wherever it stands. */
+function hashOf(rows: readonly TrainingRow[]): string {
+  const hash = createHash('sha256');
+  for (const { id, split, content } of rows) hash.update(JSON.stringify([id, split, content]));
+  return `sha256:${hash.digest('hex')}`;
+}
