@@ -9,12 +9,14 @@ import { parameterReader, pieceTensors } from '../checkpoint/weight-names.ts';
 import { CheckpointError } from '../errors.ts';
 import type { ModelDimensions } from '../model/dimensions.ts';
 import { parameterSpecs } from '../model/parameter-table.ts';
+import type { ParameterSpec } from '../tensor/parameters.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 import type { TensorType } from './gguf-types.ts';
 import { TENSOR_TYPES } from './gguf-types.ts';
-import { modelFields, ropeDivisors, unfitForGguf } from './model-fields.ts';
+import { modelFields, ropeTensors } from './model-fields.ts';
 import { ggufArchitecture, ggufPieces } from './tensor-map.ts';
 import { tokenizerFields } from './tokenizer-fields.ts';
+import { unfitForGguf } from './unfit-model.ts';
 import type { GgufTensor, GgufValue } from './write-gguf.ts';
 import { writeGguf } from './write-gguf.ts';
 
@@ -81,12 +83,17 @@ function generalFields({ family }: ModelDimensions, type: FileType, name: string
 
 function tensorsOf(dimensions: ModelDimensions, reader: ParameterReader, type: FileType): GgufTensor[] {
   const specs = new Map(parameterSpecs(dimensions, 'tokens').map((spec) => [spec.name, spec]));
+  // llama.cpp has the gain itself where Hugging Face has what it differs from 1 by.
+  const valuesThere = (spec: ParameterSpec): Float32Array => {
+    const values = reader.read(spec);
+    return spec.role === 'gain' && dimensions.gainFromOne ? values.map((value) => value + 1) : values;
+  };
   // The last one is kept: tensors are parts of one parameter in turn.
   let last: { name: string; values: Float32Array } | undefined;
   const valuesOf = (parameter: string): Float32Array => {
     const spec = specs.get(parameter);
     if (spec === undefined) throw new CheckpointError(`a model has no parameter "${parameter}".`);
-    if (last?.name !== parameter) last = { name: parameter, values: reader.read(spec) };
+    if (last?.name !== parameter) last = { name: parameter, values: valuesThere(spec) };
     return last.values;
   };
   const tensors: WrittenTensor[] = pieceTensors(ggufPieces(dimensions), valuesOf);
@@ -95,9 +102,8 @@ function tensorsOf(dimensions: ModelDimensions, reader: ParameterReader, type: F
     const shape = [dimensions.vocab, dimensions.dModel];
     tensors.push({ name: 'output.weight', shape, values: () => valuesOf('embedding.tokens') });
   }
-  const divisors = ropeDivisors(dimensions);
-  if (divisors !== undefined) {
-    tensors.push({ name: 'rope_freqs.weight', shape: [divisors.length], values: () => divisors });
+  for (const { name, values } of ropeTensors(dimensions)) {
+    tensors.push({ name, shape: [values.length], values: () => values });
   }
   return tensors.map((tensor) => ({ ...tensor, type: typeOf(tensor, type) }));
 }

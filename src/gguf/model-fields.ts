@@ -3,31 +3,14 @@ import type { ModelDimensions } from '../model/dimensions.ts';
 import { rotaryWidth } from '../model/dimensions.ts';
 import type { RopeScaling } from '../tensor/rope-frequencies.ts';
 import { rotaryFrequencies } from '../tensor/rope-frequencies.ts';
-import { ggufArchitecture, ggufFamilies } from './tensor-map.ts';
+import { ggufArchitecture } from './tensor-map.ts';
+import { periodOf } from './unfit-model.ts';
 import type { GgufValue } from './write-gguf.ts';
 
 /** Metadata of a model, and lines for people about what differs. */
 export interface ModelFields {
   readonly fields: readonly (readonly [string, GgufValue])[];
   readonly notes: readonly string[];
-}
-
-/** Why a model cannot be a GGUF file, one line a reason; empty where it can. */
-export function unfitForGguf(dimensions: ModelDimensions): string[] {
-  const { family, activation, biases, ropeScaling } = dimensions;
-  const refuse = (what: string): string => `${what}; llama.cpp's ${ggufArchitecture(family)} cannot have that.`;
-  if (ggufArchitecture(family) === undefined) {
-    return [`llama.cpp has no architecture for ${family}; expected one of ${ggufFamilies.join(', ')}.`];
-  }
-  const problems: string[] = [];
-  if (dimensions.attention === 'full') problems.push(refuse('attention to what comes after a token'));
-  if (activation === 'relu') problems.push(refuse('activation: relu'));
-  if (ropeScaling?.type === 'longrope') problems.push(refuse('rope_scaling: longrope'));
-  if (ropeScaling?.type === 'yarn' && !ropeScaling.truncate)
-    problems.push(refuse('rope_scaling: yarn without truncate'));
-  if (family === 'qwen3' && biases.qkv) problems.push(refuse('attention_bias'));
-  if (family === 'gpt_neox' && !biases.qkv) problems.push(refuse('attention_bias: false'));
-  return problems;
 }
 
 /**
@@ -56,24 +39,54 @@ export function modelFields(dimensions: ModelDimensions): ModelFields {
     add('rope.dimension_count', 'uint32', rotaryWidth(dimensions));
     add('rope.freq_base', 'float32', dimensions.ropeTheta);
   }
-  if (dimensions.family === 'gpt_neox') {
-    const value = dimensions.residual === 'parallel';
-    fields.push([`${arch}.use_parallel_residual`, { type: 'bool', value }]);
-  }
+  for (const [key, value] of familyFields(dimensions)) fields.push([`${arch}.${key}`, value]);
   for (const [key, value] of scalingFields(dimensions.ropeScaling)) fields.push([`${arch}.rope.scaling.${key}`, value]);
-  const gelu = dimensions.activation === 'gelu_exact';
-  return {
-    fields,
-    notes: gelu ? [...notes, 'llama.cpp computes GELU by its tanh form, this model has the exact one'] : notes,
-  };
+  if (dimensions.activation === 'gelu_exact')
+    notes.push('llama.cpp computes GELU by its tanh form, this model has the exact one');
+  if (dimensions.ropeScaling?.type === 'longrope')
+    notes.push(
+      'llama.cpp chooses between short and long factors by the size of its context, not by the length of a text',
+    );
+  return { fields, notes };
 }
 
+/** What some families alone have. */
+function familyFields(dimensions: ModelDimensions): [string, GgufValue][] {
+  const { family, residual, windows, windowRope, ropeTheta, attentionSoftCap, logitSoftCap } = dimensions;
+  const count = (value: number): GgufValue => ({ type: 'uint32', value });
+  const number = (value: number): GgufValue => ({ type: 'float32', value });
+  const window = windows.find((size) => size !== null) ?? 0;
+  if (family === 'gpt_neox') return [['use_parallel_residual', { type: 'bool', value: residual === 'parallel' }]];
+  // llama.cpp does not read it by now; a Phi-4 is told by a 0.
+  if (family === 'phi3') return [['attention.sliding_window', count(window)]];
+  if (family !== 'gemma2' && family !== 'gemma3_text') return [];
+  const period = periodOf(windows);
+  return [
+    ...(window === 0 ? [] : [['attention.sliding_window', count(window)] as [string, GgufValue]]),
+    ...(period === USUAL_PERIODS[family] || window === 0
+      ? []
+      : [['attention.sliding_window_pattern', count(period ?? 0)] as [string, GgufValue]]),
+    ...(family === 'gemma3_text' && window > 0
+      ? [['rope.freq_base_swa', number(windowRope?.theta ?? ropeTheta)] as [string, GgufValue]]
+      : []),
+    ...(attentionSoftCap === null ? [] : [['attn_logit_softcapping', number(attentionSoftCap)] as [string, GgufValue]]),
+    ...(logitSoftCap === null ? [] : [['final_logit_softcapping', number(logitSoftCap)] as [string, GgufValue]]),
+  ];
+}
+
+/** Every n-th layer reads all, where a file does not say another n. */
+const USUAL_PERIODS = { gemma2: 2, gemma3_text: 6 } as const;
+
 /**
- * The longest sequence that llama.cpp computes as we do: it has no sliding windows in these architectures, and no dynamic
+ * The longest sequence that llama.cpp computes as we do: but in Gemma it has no sliding windows, and nowhere dynamic
  * scaling. Within a window, and within the length from which scaling begins, there is no difference.
  */
-function exactContext({ context, windows, ropeScaling }: ModelDimensions): { context: number; notes: string[] } {
-  const sizes = windows.filter((size) => size !== null);
+function exactContext({ family, context, windows, ropeScaling }: ModelDimensions): {
+  context: number;
+  notes: string[];
+} {
+  const isGemma = family === 'gemma2' || family === 'gemma3_text';
+  const sizes = isGemma ? [] : windows.filter((size) => size !== null);
   const window = Math.min(context, ...sizes);
   const length = ropeScaling?.type === 'dynamic' ? Math.min(window, ropeScaling.originalContext) : window;
   if (length === context) return { context, notes: [] };
@@ -85,8 +98,15 @@ function exactContext({ context, windows, ropeScaling }: ModelDimensions): { con
 }
 
 function scalingFields(scaling: RopeScaling | null): [string, GgufValue][] {
-  if (scaling?.type !== 'linear' && scaling?.type !== 'yarn') return [];
   const number = (value: number): GgufValue => ({ type: 'float32', value });
+  if (scaling?.type === 'longrope') {
+    const { originalContext: value, attentionFactor } = scaling;
+    return [
+      ['original_context_length', { type: 'uint32', value }],
+      ['attn_factor', number(attentionFactor)],
+    ];
+  }
+  if (scaling?.type !== 'linear' && scaling?.type !== 'yarn') return [];
   const fields: [string, GgufValue][] = [
     ['type', { type: 'string', value: scaling.type }],
     ['factor', number(scaling.factor)],
@@ -103,12 +123,19 @@ function scalingFields(scaling: RopeScaling | null): [string, GgufValue][] {
   ];
 }
 
-/** What llama.cpp divides the rotary frequencies by: the tensor `rope_freqs.weight`, where Llama 3's scaling needs one. */
-export function ropeDivisors(dimensions: ModelDimensions): Float32Array | undefined {
+/** What llama.cpp divides the rotary frequencies by, as the tensors it reads that from; none where they stay as they are. */
+export function ropeTensors(dimensions: ModelDimensions): { name: string; values: Float32Array }[] {
   const { ropeScaling, ropeTheta, context } = dimensions;
-  if (ropeScaling?.type !== 'llama3') return undefined;
+  if (ropeScaling?.type === 'longrope') {
+    return [
+      { name: 'rope_factors_long.weight', values: Float32Array.from(ropeScaling.longFactors) },
+      { name: 'rope_factors_short.weight', values: Float32Array.from(ropeScaling.shortFactors) },
+    ];
+  }
+  if (ropeScaling?.type !== 'llama3') return [];
   const width = rotaryWidth(dimensions);
   const plain = rotaryFrequencies(width, ropeTheta, null, context);
   const scaled = rotaryFrequencies(width, ropeTheta, ropeScaling, context);
-  return Float32Array.from(plain, (frequency, i) => frequency / (scaled[i] as number));
+  const values = Float32Array.from(plain, (frequency, i) => frequency / (scaled[i] as number));
+  return [{ name: 'rope_freqs.weight', values }];
 }

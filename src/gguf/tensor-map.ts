@@ -16,8 +16,6 @@ interface Architecture {
   /** Tensors outside the layers, then those of a layer, by Hugging Face's names; without ".weight" and ".bias". */
   readonly outside: Readonly<Record<string, string>>;
   readonly inside: Readonly<Record<string, string>>;
-  /** True where files are read and not written. */
-  readonly isReadOnly?: true;
 }
 
 const LLAMA = {
@@ -47,7 +45,6 @@ const GEMMA = {
     pre_feedforward_layernorm: 'ffn_norm',
     post_feedforward_layernorm: 'post_ffw_norm',
   },
-  isReadOnly: true as const,
 };
 
 /** Families that llama.cpp has; GPT-Neo and OPT are not among them. */
@@ -63,7 +60,6 @@ const ARCHITECTURES: Partial<Record<ModelFamily, Architecture>> = {
     name: 'phi3',
     ...LLAMA,
     inside: { ...LLAMA.inside, 'self_attn.qkv_proj': 'attn_qkv', 'mlp.gate_up_proj': 'ffn_up' },
-    isReadOnly: true,
   },
   gpt2: {
     name: 'gpt2',
@@ -102,15 +98,12 @@ const ARCHITECTURES: Partial<Record<ModelFamily, Architecture>> = {
   },
 };
 
-/** Families that are written as GGUF. */
-export const ggufFamilies: readonly ModelFamily[] = (Object.keys(ARCHITECTURES) as ModelFamily[]).filter(
-  (family) => ggufArchitecture(family) !== undefined,
-);
+/** Families that GGUF has. */
+export const ggufFamilies: readonly ModelFamily[] = Object.keys(ARCHITECTURES) as ModelFamily[];
 
-/** `general.architecture` of a family that is written; undefined for others. */
+/** `general.architecture` of a family; undefined where llama.cpp has none. */
 export function ggufArchitecture(family: ModelFamily): string | undefined {
-  const architecture = ARCHITECTURES[family];
-  return architecture?.isReadOnly === true ? undefined : architecture?.name;
+  return ARCHITECTURES[family]?.name;
 }
 
 /**

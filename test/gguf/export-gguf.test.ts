@@ -35,7 +35,14 @@ describe('a checkpoint as a GGUF file', () => {
   it.each(
     Object.keys(converted.families),
   )("has the tensors and sizes of llama.cpp's own converter: %s", async (family) => {
-    await exportGguf(checkpoint(family), 'F16', path('model.gguf'), family);
+    // Our small Gemmas have another root than any that llama.cpp has in its code.
+    const usual = (config: Record<string, unknown>): object => ({ ...config, query_pre_attn_scalar: config.head_dim });
+    await exportGguf(
+      checkpoint(family, family.startsWith('gemma') ? usual : undefined),
+      'F16',
+      path('model.gguf'),
+      family,
+    );
     const { fields, tensors } = parseGguf(path('model.gguf'));
     const expected = converted.families[family] as Converted['families'][string];
     // The converter says 4 · n_embd whatever n_inner is; lengths are below.
@@ -57,6 +64,15 @@ describe('a checkpoint as a GGUF file', () => {
       ['context_length is 10 of 80: llama.cpp reads this family without dynamic scaling of positions'],
     ],
     ['mistral', 'llama', 4, ['context_length is 4 of 96: llama.cpp reads this family without sliding windows']],
+    [
+      'phi3',
+      'phi3',
+      5,
+      [
+        'context_length is 5 of 96: llama.cpp reads this family without sliding windows',
+        'llama.cpp chooses between short and long factors by the size of its context, not by the length of a text',
+      ],
+    ],
     ['gpt-neox', 'gptneox', 96, ['llama.cpp computes GELU by its tanh form, this model has the exact one']],
   ])('says how long it is exact: %s', async (family, architecture, context, notes) => {
     const exported = await exportGguf(checkpoint(family), 'BF16', path('model.gguf'), family);
@@ -84,11 +100,32 @@ describe('a checkpoint as a GGUF file', () => {
   });
 
   it.each([
-    ['opt', {}, 'llama.cpp has no architecture for opt; expected one of llama, mistral, qwen2, qwen3, gpt2, gpt_neox.'],
+    [
+      'opt',
+      {},
+      'llama.cpp has no architecture for opt; expected one of llama, mistral, qwen2, qwen3, gemma2, gemma3_text, phi3, gpt2, gpt_neox.',
+    ],
     [
       'gpt-neo',
       {},
-      'llama.cpp has no architecture for gpt_neo; expected one of llama, mistral, qwen2, qwen3, gpt2, gpt_neox.',
+      'llama.cpp has no architecture for gpt_neo; expected one of llama, mistral, qwen2, qwen3, gemma2, gemma3_text, phi3, gpt2, gpt_neox.',
+    ],
+    ['gemma2', {}, "query_pre_attn_scalar: 6; llama.cpp's gemma2 cannot have that."],
+    ['gemma3', {}, "query_pre_attn_scalar: 6; llama.cpp's gemma3 cannot have that."],
+    [
+      'gemma2',
+      { query_pre_attn_scalar: 8, layer_types: ['full_attention', 'sliding_attention'] },
+      "layer_types in this order; llama.cpp's gemma2 cannot have that.",
+    ],
+    [
+      'gemma2',
+      { query_pre_attn_scalar: 8, final_logit_softcapping: null },
+      "final_logit_softcapping: null; llama.cpp's gemma2 cannot have that.",
+    ],
+    [
+      'qwen2',
+      { rope_scaling: { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 } },
+      "rope_scaling: llama3; llama.cpp's qwen2 cannot have that.",
     ],
     ['gpt2', { activation_function: 'relu' }, "activation: relu; llama.cpp's gpt2 cannot have that."],
     ['qwen3', { attention_bias: true }, "attention_bias; llama.cpp's qwen3 cannot have that."],
