@@ -1,10 +1,9 @@
 /** A tokenizer from GGUF metadata, as the two files of a Hugging Face folder. */
-import { isDeepStrictEqual } from 'node:util';
 import { beginProcessor, sentencePieceParts } from '../tokenizer/sentencepiece-files.ts';
 import type { TokenizerFiles } from '../tokenizer/tokenizer-files.ts';
 import type { AddedToken } from '../tokenizer/tokenizer-json.ts';
 import type { MetadataKeys } from './metadata-keys.ts';
-import { bytePreTokenizers } from './pre-tokenizers.ts';
+import { publishedPreTokenizers } from './pre-tokenizers.ts';
 
 /** Kinds of tokens in `tokenizer.ggml.token_type`. */
 const KIND = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -60,7 +59,7 @@ export function readTokenizer(keys: MetadataKeys, architecture: string, context:
   const tokens = withoutFiller(keys, keys.required(key('tokens'), keys.texts, []));
   const kinds = keys.numbers(key('token_type')) ?? tokens.map(() => KIND.normal);
   const ids = specialIds(keys, isBytes, tokens.length);
-  const begins = keys.flag(key('add_bos_token')) ?? (!isBytes || beginsByName(keys));
+  const begins = keys.flag(key('add_bos_token')) ?? (!isBytes || BEGUN.includes(cutName(keys)));
   if (keys.flag(key('add_eos_token')) === true) {
     keys.problem(key('add_eos_token'), 'is true: an end is put behind every text, which is not done here.');
   }
@@ -128,17 +127,30 @@ function specialIds(
   };
 }
 
+/** Names for which llama.cpp does the same as for another. */
+const SAME_CUTS: Readonly<Record<string, readonly string[]>> = {
+  'gpt-2': ['phi-2', 'olmo', 'mpt', 'jais'],
+  smollm: ['starcoder', 'refact', 'command-r'],
+  'llama-bpe': ['llama3', 'llama-v3', 'falcon3', 'falcon-h1', 'pixtral', 'midm-2.0', 'lfm2'],
+  qwen2: ['deepseek-r1-qwen', 'kormo', 'megrez'],
+  'gpt-4o': ['llama4', 'kanana2'],
+};
+
 /** llama.cpp begins every text with BOS for these, where the file does not say whether. */
-function beginsByName(keys: MetadataKeys): boolean {
-  return isDeepStrictEqual(bytePreTokenizers['llama-bpe'], bytePreTokenizers[keys.text(key('pre')) ?? '']);
+const BEGUN: readonly string[] = ['llama-bpe', 'tekken'];
+
+/** The way to cut texts that a file names, by its first name. */
+function cutName(keys: MetadataKeys): string {
+  const name = keys.required(key('pre'), keys.text, '');
+  return Object.entries(SAME_CUTS).find(([, others]) => others.includes(name))?.[0] ?? name;
 }
 
 /** Byte-level BPE with the merges of the file. */
 function byteParts({ keys, tokens, kinds, begin }: Vocabulary): Record<string, unknown> {
-  const name = keys.required(key('pre'), keys.text, '');
-  const cut = Object.hasOwn(bytePreTokenizers, name) ? bytePreTokenizers[name] : undefined;
+  const name = cutName(keys);
+  const cut = Object.hasOwn(publishedPreTokenizers, name) ? publishedPreTokenizers[name] : undefined;
   if (cut === undefined) {
-    const known = Object.keys(bytePreTokenizers).join(', ');
+    const known = Object.keys(publishedPreTokenizers).join(', ');
     keys.problem(
       key('pre'),
       `${JSON.stringify(name)} is no way to cut texts that is known here; expected one of ${known}.`,

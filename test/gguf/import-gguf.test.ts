@@ -36,11 +36,19 @@ function imported(bytes: Uint8Array | string): string {
 }
 
 describe('tiny models', () => {
-  type Expected = Record<string, { ids: FixtureTensor; logits: FixtureTensor }>;
+  type Expected = Record<string, { ids: FixtureTensor; logits: FixtureTensor; texts?: Record<string, number[]> }>;
   const models = fixture<Expected>('gguf/models.json');
 
-  it.each(['llama', 'qwen2', 'qwen3', 'gpt2'])('%s: transformers’ logits of the same file', (name) => {
-    const { ids, logits } = models[name]!;
+  it.each([
+    'llama',
+    'qwen2',
+    'qwen3',
+    'gpt2',
+    'phi3',
+    'gemma2',
+    'gemma3',
+  ])('%s: transformers’ logits of the same file', (name) => {
+    const { ids, logits, texts = {} } = models[name]!;
     const folder = imported(name);
     const { model } = loadModelFolder(folder, { plan: trainNothing(), tokenizer: null });
     const mask = { shape: ids.shape, data: ids.data.map(() => 1) };
@@ -48,6 +56,10 @@ describe('tiny models', () => {
     const found = take(tf.tidy(() => everyLogit(model.dimensions, modelWeights(model), inputs)));
     disposeInputs(inputs);
     disposeModel(model);
+    const tokenizer = loadTokenizer(folder);
+    for (const [text, expected] of Object.entries(texts)) {
+      expect([tokenizer.bosId, ...tokenizer.encode(text)], text).toEqual(expected);
+    }
     expect(found.length).toBe(logits.data.length);
     const size = Math.max(...logits.data.map(Math.abs));
     expect(Math.max(...logits.data.map((value, i) => Math.abs(value - found[i]!))) / size).toBeLessThan(1e-4);
