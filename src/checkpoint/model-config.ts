@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { CheckpointError, ConfigError, errorMessage } from '../errors.ts';
 import type { HeadKind, ModelDimensions, ModelFamily } from '../model/dimensions.ts';
 import { checkDimensions, modelFamilies } from '../model/dimensions.ts';
+import type { FinishedFields } from './config-fields.ts';
 import { configFields } from './config-fields.ts';
 import { formatOf } from './families/format-of.ts';
 import { readRegularFile } from './file-bytes.ts';
@@ -129,14 +130,41 @@ function readJson(path: string): Record<string, unknown> {
   }
 }
 
+/** Models that read images, too, by the family of their language model, which is all that is read of them. */
+const WITH_IMAGES: Readonly<Record<string, ModelFamily>> = { gemma3: 'gemma3_text' };
+
+/** Fields of such a model beside `text_config`. */
+const IMAGE_FIELDS = [
+  'vision_config',
+  'mm_tokens_per_image',
+  'boi_token_index',
+  'eoi_token_index',
+  'image_token_index',
+];
+
 function readDimensions(raw: Readonly<Record<string, unknown>>, path: string, problems: string[]): ModelDimensions {
-  const family = raw.model_type;
-  if (!(modelFamilies as readonly unknown[]).includes(family)) {
-    const shown = JSON.stringify(family) ?? 'nothing';
-    throw new CheckpointError(`${path} model_type: ${shown} is not supported; expected ${modelFamilies.join(', ')}.`);
-  }
+  const type = raw.model_type;
   const fields = configFields(raw, path, problems);
-  const dimensions = formatOf(family as ModelFamily).read(fields);
+  if (typeof type === 'string' && Object.hasOwn(WITH_IMAGES, type)) {
+    const text = fields.section('text_config');
+    if (text === undefined)
+      fields.problem('text_config', 'expected the fields of the language model, received nothing.');
+    for (const key of IMAGE_FIELDS) fields.take(key);
+    fields.only('tie_word_embeddings', [true]);
+    fields.finish();
+    return readFamily(WITH_IMAGES[type] as ModelFamily, text ?? configFields({}, path, problems));
+  }
+  if (!(modelFamilies as readonly unknown[]).includes(type)) {
+    const known = [...modelFamilies, ...Object.keys(WITH_IMAGES)].join(', ');
+    throw new CheckpointError(
+      `${path} model_type: ${JSON.stringify(type) ?? 'nothing'} is not supported; expected ${known}.`,
+    );
+  }
+  return readFamily(type as ModelFamily, fields);
+}
+
+function readFamily(family: ModelFamily, fields: FinishedFields): ModelDimensions {
+  const dimensions = formatOf(family).read(fields);
   fields.finish();
   return dimensions;
 }

@@ -8,7 +8,7 @@ import { describeNames, groupBy, patternOf } from './tensor-groups.ts';
 import type { PrefixMatch } from './tensor-prefix.ts';
 import { matchNames } from './tensor-prefix.ts';
 import type { UnreadTensor } from './unread-tensors.ts';
-import { TOKEN_HEADS, unreadProblems } from './unread-tensors.ts';
+import { readsImages, TOKEN_HEADS, unreadProblems } from './unread-tensors.ts';
 import type { TensorEntry, WeightFiles } from './weight-files.ts';
 
 /** A piece with its place in the file. */
@@ -67,14 +67,21 @@ export function matchTensors(
     misfits.push(...misfit(name, entries.get(name) as TensorEntry, fileShape(piece, lacking), piece));
     return [{ piece, name, missing: lacking }];
   });
-  const unread = unreadTensors(entries, [...found.map(({ name }) => name), tiedHead], prefix);
+  const others = unreadTensors(entries, [...found.map(({ name }) => name), tiedHead], prefix);
+  const images = others.filter((tensor) => readsImages(tensor, dimensions));
+  const unread = others.filter((tensor) => !images.includes(tensor));
   const problems = [
     ...misfitProblems(misfits, where),
     ...missingProblems(missing, where),
     ...unreadProblems(unread, { dimensions, head }, where),
   ];
   if (problems.length > 0) throw new CheckpointError(problems);
-  return { found, tiedHead, notes: prefix.note === undefined ? [] : [prefix.note] };
+  const imagesNote = `${where}: is a model of images, too; its language model is read, and these are not: ${describeNames(images.map(({ name }) => name))}.`;
+  return {
+    found,
+    tiedHead,
+    notes: [...(prefix.note === undefined ? [] : [prefix.note]), ...(images.length > 0 ? [imagesNote] : [])],
+  };
 }
 
 function unreadTensors(

@@ -30,6 +30,11 @@ function isBuffer({ core, entry }: UnreadTensor, { family, positions }: ModelDim
   return family === 'opt' && /(^|\.)decoder\.version$|^version$/.test(core);
 }
 
+/** Whether a tensor is of the part of a Gemma 3 that reads images; texts do without it. */
+export function readsImages({ name }: UnreadTensor, { family }: ModelDimensions): boolean {
+  return family === 'gemma3_text' && /(^|\.)(vision_tower|multi_modal_projector)\./.test(name);
+}
+
 interface Cause {
   readonly matches: (tensor: UnreadTensor, context: UnreadContext) => boolean;
   /** What to do, as a sentence. */

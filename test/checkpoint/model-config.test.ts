@@ -186,7 +186,7 @@ describe('what is refused', () => {
 
   it('is another architecture', async () => {
     expect(await problems({ model_type: 'mamba' })).toEqual([
-      'config.json model_type: "mamba" is not supported; expected gpt2, gpt_neo, gpt_neox, opt, llama, mistral, qwen2, qwen3, phi3, gemma2, gemma3_text.',
+      'config.json model_type: "mamba" is not supported; expected gpt2, gpt_neo, gpt_neox, opt, llama, mistral, qwen2, qwen3, phi3, gemma2, gemma3_text, gemma3.',
     ]);
   });
 

@@ -154,6 +154,25 @@ describe('tensors that nothing reads', () => {
     ).toHaveLength(1);
   });
 
+  it.each([
+    'language_model.model.',
+    'model.language_model.',
+  ])('are told of where they read images, which a Gemma 3 does without: %s', async (prefix) => {
+    const { gemma2, gemma3 } = tinyDimensions;
+    const images: [string, HostTensor][] = [
+      // Named like a text layer's up to where the model begins.
+      ['vision_tower.vision_model.encoder.layers.0.self_attn.q_proj.weight', zeros(8, 8)],
+      ['multi_modal_projector.mm_input_projection_weight', zeros(8, 16)],
+    ];
+    const both = (dimensions: ModelDimensions): Tensors =>
+      new Map([...renamed(tensorsOf(dimensions), (name) => name.replace(/^model\./, prefix)), ...images]);
+    expect(expectSame(gemma3, both(gemma3))).toEqual([
+      'x: is a model of images, too; its language model is read, and these are not: ' +
+        `${images.map(([name]) => `"${name}"`).join(', ')}.`,
+    ]);
+    expect((await problems(gemma2, both(gemma2)))[0]).toMatch(/A model of images or sound is not supported/);
+  });
+
   it('are harmless where they are the head that is tied, and refused where it differs', async () => {
     const embedding = tensorsOf(tied).get('model.embed_tokens.weight')!;
     expect(expectSame(tied, withMore(tied, [['lm_head.weight', embedding]]))).toEqual([]);

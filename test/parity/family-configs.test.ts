@@ -174,6 +174,7 @@ const REFUSED: readonly (readonly [family: string, changes: Changes, named: stri
     'model.windowRope.scaling.shortFactors',
   ],
   ['phi3', { rope_parameters: { rope_type: 'linear', factor: 2 } }, 'rope_parameters.rope_type'],
+  ['gemma3', { model_type: 'gemma3' }, 'text_config'],
   ['phi3', { lm_head_bias: true }, 'lm_head_bias'],
   ['phi3', { full_attn_mod: 2 }, 'full_attn_mod'],
   ['phi3', { layer_types: ['full_attention', 'full_attention'] }, 'layer_types'],

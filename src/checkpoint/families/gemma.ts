@@ -24,7 +24,8 @@ const CLASSES = {
 export function gemmaFormat(family: GemmaFamily): FamilyFormat {
   return {
     classes: CLASSES[family],
-    prefixes: ['model.'],
+    // The others are those of models that read images, as transformers 4 and 5 write them.
+    prefixes: ['model.', 'language_model.model.', 'model.language_model.'],
     defaultTied: true,
     read: (fields) => read(fields, family),
     write: (dimensions) => write(dimensions, family),
