@@ -8,6 +8,7 @@ import { Checkpoints, filePath, Memory, Optimizer, Run, Runtime, Tuning, withDef
 import { checkMicroBatch, RowTraining } from '../src/run/training-section.ts';
 import { templateChoices } from '../src/tasks/mixture.ts';
 import { templateKinds } from '../src/tasks/template-schema.ts';
+import { templateWords } from '../src/tokenizer/set-template.ts';
 
 function names(description: string) {
   return z.array(z.string()).default([]).describe(description);
@@ -120,6 +121,15 @@ export const InstructConfig = z
         .default('utf-8')
         .describe('How text is stored in data.file; a byte order mark is heeded.')
         .meta({ readWhen: '.file!=null' }),
+      template: z
+        .union([
+          z.enum(templateWords),
+          filePath('A Jinja template.').regex(/\.jinja$/, 'expected a file that ends in .jinja'),
+        ])
+        .default('model')
+        .describe(
+          'How conversations are written: as the model’s own chat template does (the plain format where it has none), plain, chatml (for tokenizers with <|im_start|> and <|im_end|>), or a .jinja file.',
+        ),
       badRows: z
         .number()
         .min(0)

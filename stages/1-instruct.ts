@@ -41,6 +41,7 @@ import { recordData } from '../src/run/record-data.ts';
 import { recordLength, stepsOfEpochs } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { trainingLoop } from '../src/run/training-loop.ts';
+import { withTemplate } from '../src/tokenizer/set-template.ts';
 import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { InstructConfig, type SettledInstructConfig } from './1-instruct.config.ts';
@@ -91,14 +92,14 @@ export const instruct: Stage<InstructConfig> = {
 /** The base model's folder and tokenizer, the rows of one's own, and what is trained; nothing that needs weights or a lane. */
 async function prepare(config: InstructConfig) {
   const parent = await openParent(config.model, parents.model);
-  const tokenizer = loadTokenizer(parent.folder);
+  const { tokenizer, lines } = withTemplate(loadTokenizer(parent.folder), config.data.template, parent.folder);
   const { length } = config.sequence;
   const expected = { where: `base model ${config.model}`, head: 'tokens', tokenizer } as const;
   const dimensions = checkModelFolder(parent.folder, length === 'auto' ? expected : { ...expected, length });
   const training = trainingPlan(dimensions, 'tokens', config.tuning, config.memory);
   const files = await loadFileTasks(config.data, tokenizer);
   const models = { trained: [{ dimensions, head: 'tokens', plan: training } as const], others: [] };
-  return { parent, tokenizer, dimensions, training, files, models };
+  return { parent, tokenizer, dimensions, training, files, models, lines };
 }
 
 /** The tokenized mixture, from the cache or made now. */
@@ -130,7 +131,7 @@ function describeUnit({ sequence: { length, buckets }, training: { rows } }: Set
 }
 
 async function check(config: InstructConfig): Promise<string[]> {
-  const { tokenizer, dimensions, files } = await prepare(config);
+  const { tokenizer, dimensions, files, ...begun } = await prepare(config);
   const { config: settled, lines } = await settleLength(config, files, dimensions.context);
   const { plan, lines: measured } = planWithValidation(settled, files, tokenizer, dimensions.context);
   const { statistics, mixture, path } = await makeDataset(settled, plan, tokenizer);
@@ -139,7 +140,7 @@ async function check(config: InstructConfig): Promise<string[]> {
   data.close();
   const warmups = shortenedWarmups({ optimizer: config.optimizer }, steps);
   const made = [describeStatistics(statistics), ...mixtureLines(mixture)];
-  return [...lines, ...made, ...measured, `${steps} steps`, ...warmups];
+  return [...begun.lines, ...lines, ...made, ...measured, `${steps} steps`, ...warmups];
 }
 
 /** Rows in micro-batches, and how many tokens they are. */
@@ -150,12 +151,12 @@ function layOut(model: Model, rows: TokenBatch, microBatch: number | null) {
 
 async function run(given: InstructConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
-  const { parent, tokenizer, dimensions, training, files, models } = await prepare(given);
+  const { parent, tokenizer, dimensions, training, files, models, ...begun } = await prepare(given);
   const { config, lines } = await settleLength(given, files, dimensions.context, {
     before: folder.manifest().settled['sequence.length'],
     longestOf: (lengths) => longestWithin(lengths, given.memory.limitGb, models, given.training),
   });
-  for (const line of lines) progress.say(line);
+  for (const line of [...begun.lines, ...lines]) progress.say(line);
   await folder.recordParent('model', parent);
   await recordData(folder, config.data, files, config.sequence.length);
 

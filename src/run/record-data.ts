@@ -6,6 +6,8 @@ import type { RunFolder } from './run-folder.ts';
 interface DataPaths {
   readonly tables?: string | undefined;
   readonly templates?: string | undefined;
+  /** A word, or a file. */
+  readonly template: string;
 }
 
 /**
@@ -23,6 +25,7 @@ export async function recordData(
     const path = data[role];
     if (path !== undefined) await folder.recordInput(role, path);
   }
+  if (data.template.endsWith('.jinja')) await folder.recordInput('template', data.template);
   const inputs = files.flatMap((file) => file.inputs);
   for (const path of inputs) await folder.recordInput(inputs.length === 1 ? 'file' : `file ${path}`, path);
   if (files.length === 0) return;
