@@ -7,6 +7,7 @@ import { checkPatience, taskEvaluation } from '../src/run/evaluation-section.ts'
 import { Checkpoints, filePath, Memory, Optimizer, Run, Runtime, Tuning, withDefaults } from '../src/run/sections.ts';
 import { checkMicroBatch, RowTraining } from '../src/run/training-section.ts';
 import { templateChoices } from '../src/tasks/mixture.ts';
+import { learnedAnswers } from '../src/tasks/template.ts';
 import { templateKinds } from '../src/tasks/template-schema.ts';
 import { templateWords } from '../src/tokenizer/set-template.ts';
 
@@ -147,6 +148,10 @@ export const InstructConfig = z
         .optional()
         .describe('Tasks to train on; all that have templates when left out.')
         .meta({ readWhen: '.tables!=null' }),
+      learn: z
+        .enum(learnedAnswers)
+        .default('all')
+        .describe('Answers of a conversation that are learned: all but those with weight 0, or the last alone.'),
       cache: filePath('Where tokenized datasets are kept, each under the hash of what it was made from.').default(
         'data/build/cache',
       ),

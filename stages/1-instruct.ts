@@ -108,7 +108,8 @@ async function makeDataset(
   plan: InstructPlan,
   tokenizer: Tokenizer,
 ): Promise<InstructDataset> {
-  const fit = { maxLength: config.sequence.length, overlong: config.sequence.overlong };
+  const { sequence, data } = config;
+  const fit = { maxLength: sequence.length, overlong: sequence.overlong, learn: data.learn };
   return prepareInstruct(config, plan, tokenizer, { cache: config.data.cache, seed: config.run.seed, fit });
 }
 

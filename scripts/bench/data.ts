@@ -74,7 +74,7 @@ function prepare(folder: string, rows: number, tokenizer: Tokenizer): ReturnType
     mixture: { examples: Math.min(rows, 100_000) },
   };
   const config = checkConfig(InstructConfig, settings, 'bench');
-  const fit = { maxLength: 256, overlong: 'drop' as const };
+  const fit = { maxLength: 256, overlong: 'drop', learn: 'all' } as const;
   return prepareInstruct(config, planInstruct(config), tokenizer, { cache: config.data.cache, seed: 1, fit });
 }
 

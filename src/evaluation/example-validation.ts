@@ -73,6 +73,7 @@ export function exampleValidation(
     kinds: templateKinds.filter((kind) => kinds.has(kind)),
     length: sequence.length,
     overlong: 'drop',
+    learn: 'all',
   });
   requireMeasure(evaluation.best, set, { path: data.tables, notes });
   return {

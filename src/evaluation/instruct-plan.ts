@@ -37,6 +37,7 @@ export function planWithValidation(
     context,
     length: sequence.length,
     overlong: sequence.overlong,
+    learn: data.learn,
     kinds: [...Object.values(mixture.parts).flatMap(({ kinds }) => kinds), 'conversation', 'text'],
     batch: training.microBatch ?? training.rows,
   });

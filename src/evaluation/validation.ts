@@ -9,7 +9,7 @@ import type { Model } from '../model/model.ts';
 import { nextTokenLoss } from '../objectives/next-token.ts';
 import { seededRandom } from '../random.ts';
 import { rowsOf, type Task } from '../tasks/task.ts';
-import { isPromptOnly, renderTemplate } from '../tasks/template.ts';
+import { isPromptOnly, type LearnedAnswers, renderTemplate } from '../tasks/template.ts';
 import type { Template } from '../tasks/template-file.ts';
 import type { TemplateKind } from '../tasks/template-schema.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -36,6 +36,8 @@ export interface ValidationChoice {
   /** Tokens of a packed row, and what becomes of rows that are longer. */
   readonly length: number;
   readonly overlong: OverlongPolicy;
+  /** Which answers of a conversation are measured: those that are learned. */
+  readonly learn: LearnedAnswers;
   /** Packed rows of one forward pass. */
   readonly batch: number;
   /** The model's context, which a prompt with its answer must fit. */
@@ -59,13 +61,13 @@ export interface ValidationResult {
  * @throws DataError naming rows that cannot be rendered, or are too long where that is an error
  */
 export function validationSet(tasks: readonly Task[], tokenizer: Tokenizer, choice: ValidationChoice): ValidationSet {
-  const { length, overlong, rowsPerTask, seed } = choice;
+  const { length, overlong, learn, rowsPerTask, seed } = choice;
   const sequences: TokenSequence[] = [];
   let [measured, dropped] = [0, 0];
   const silent: string[] = [];
   for (const task of tasks) {
     const encoded = examplesOf(task, choice).map(({ where, kind, rendered }) =>
-      encodeRendered(rendered, kind, tokenizer, { maxLength: length, overlong, where }),
+      encodeRendered(rendered, kind, tokenizer, { maxLength: length, overlong, learn, where }),
     );
     const kept = encoded.filter((pieces) => pieces.length > 0);
     dropped += encoded.length - kept.length;

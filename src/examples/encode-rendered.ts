@@ -1,5 +1,5 @@
 /** Rendered rows of any kind as token sequences. */
-import { answered, type Rendered } from '../tasks/template.ts';
+import { answered, type LearnedAnswers, type Rendered } from '../tasks/template.ts';
 import type { TemplateKind } from '../tasks/template-schema.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { encodeDocument } from './corpus.ts';
@@ -15,12 +15,12 @@ export function encodeRendered(
   rendered: Rendered,
   kind: TemplateKind,
   tokenizer: Tokenizer,
-  options: EncodeOptions,
+  options: EncodeOptions & { readonly learn: LearnedAnswers },
 ): FittedExample[] {
   if (kind === 'text') {
     const pieces = encodeDocument(rendered.target ?? '', tokenizer, options.maxLength);
     return pieces.map((piece) => ({ ...piece, cutTokens: 0, endsInEos: true }));
   }
-  const fitted = encodeExample(answered(rendered), tokenizer, options);
+  const fitted = encodeExample(answered(rendered, options.learn), tokenizer, options);
   return fitted === null ? [] : [fitted];
 }

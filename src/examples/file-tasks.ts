@@ -9,6 +9,7 @@ import { readTrainingRows, type TrainingRow } from '../import/training-rows.ts';
 import { type Counted, countAt } from '../tables/tally.ts';
 import { conversationTask, textTask } from '../tasks/conversations.ts';
 import type { Task } from '../tasks/task.ts';
+import { type LearnedAnswers, toLearn } from '../tasks/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { encodeExample } from './instruction.ts';
 
@@ -19,6 +20,8 @@ export interface OwnFiles {
   readonly encoding: Encoding;
   /** Largest share of the rows that may be unusable. */
   readonly badRows: number;
+  /** Which answers are learned: a template may rewrite those that are not. */
+  readonly learn: LearnedAnswers;
 }
 
 /** The rows of one entry of `data.file`. */
@@ -49,7 +52,7 @@ export async function loadFileTasks(own: OwnFiles, tokenizer: Tokenizer): Promis
   const names = new Set<string>();
   for (const { path, weight } of entries) {
     const { kind, rows, inputs, lines } = await readTrainingRows({ ...own, path });
-    const { usable, lengths, notes } = tryFormat(path, rows, own.badRows, tokenizer);
+    const { usable, lengths, notes } = tryFormat(path, rows, own, tokenizer);
     const name = freeName(path, names);
     const texts = usable.flatMap(({ content, ...row }) =>
       typeof content === 'string' ? { ...row, text: content } : [],
@@ -70,7 +73,12 @@ function freeName(path: string, taken: ReadonlySet<string>): string {
 }
 
 /** The rows that can be written in the model's format, and how long they are there. */
-function tryFormat(path: string, rows: readonly TrainingRow[], limit: number, tokenizer: Tokenizer) {
+function tryFormat(
+  path: string,
+  rows: readonly TrainingRow[],
+  { badRows: limit, learn }: OwnFiles,
+  tokenizer: Tokenizer,
+) {
   const usable: TrainingRow[] = [];
   const lengths: number[] = [];
   const bad: Counted = { count: 0, first: [] };
@@ -78,7 +86,7 @@ function tryFormat(path: string, rows: readonly TrainingRow[], limit: number, to
     // Rows of other splits are not read any further.
     if (row.split !== 'train' && row.split !== 'validation') continue;
     try {
-      lengths.push(lengthOf(row, tokenizer));
+      lengths.push(lengthOf(row, learn, tokenizer));
       usable.push(row);
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
@@ -96,10 +104,10 @@ function tryFormat(path: string, rows: readonly TrainingRow[], limit: number, to
   ]);
 }
 
-function lengthOf({ content, where }: TrainingRow, tokenizer: Tokenizer): number {
+function lengthOf({ content, where }: TrainingRow, learn: LearnedAnswers, tokenizer: Tokenizer): number {
   if (typeof content === 'string') return tokenizer.encode(content).length + 2;
   const whole = { maxLength: Number.POSITIVE_INFINITY, overlong: 'error', where } as const;
-  return encodeExample(content, tokenizer, whole)?.ids.length ?? 0;
+  return encodeExample(toLearn(content, learn), tokenizer, whole)?.ids.length ?? 0;
 }
 
 /** Of what is learned, wherever it stands. */

@@ -17,6 +17,7 @@ import {
 } from '../tasks/mixture.ts';
 import type { Task } from '../tasks/task.ts';
 import { loadTasks } from '../tasks/tasks.ts';
+import type { LearnedAnswers } from '../tasks/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { cachedFolder } from './dataset-cache.ts';
 import type { FileTask } from './file-tasks.ts';
@@ -30,6 +31,7 @@ export interface InstructSource {
     readonly tables?: string | undefined;
     readonly templates?: string | undefined;
     readonly tasks?: readonly string[] | undefined;
+    readonly learn: LearnedAnswers;
   };
   readonly holdOut: HoldOut;
   readonly mixture: MixtureOptions;

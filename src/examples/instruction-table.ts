@@ -92,7 +92,7 @@ export async function writeInstruct(
       sum.longest = Math.max(sum.longest, ids.length);
       if (row.cut_tokens > 0) sum.truncated++;
       // A text in pieces ends once.
-      if (ids.at(-1) !== tokenizer.eosId && row.kind !== 'text') sum.withoutEos++;
+      if (row.kind !== 'text' && !endsInEos(row, tokenizer.eosId)) sum.withoutEos++;
       table.append(row);
     }
     checkUnknown(path, unknownTokens, sum.trainableTokens, tokenizer);
@@ -103,6 +103,13 @@ export async function writeInstruct(
   } finally {
     table.discard();
   }
+}
+
+/** Whether what is learned last ends with EOS; a chat template may write a line break after it. */
+function endsInEos({ input_ids: ids, loss_mask: mask }: InstructRow, eosId: number): boolean {
+  for (let i = ids.length - 1; i >= 0 && (mask[i] === 1 || i === ids.length - 1); i--)
+    if (ids[i] === eosId) return true;
+  return false;
 }
 
 /** The figures in words, for terminals: "24,000 examples, 1,234,567 tokens (23 % learned), longest 151, …". */

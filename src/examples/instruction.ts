@@ -31,28 +31,36 @@ export interface EncodeOptions {
  * Ids of a conversation as a model reads it before it answers: BOS, earlier turns with their EOS, text, line break; for a
  * tokenizer with a chat format, what its template writes.
  *
- * @param messages a conversation that ends with the user's message, which is asked
+ * @param messages a conversation that ends with the message of the user or of a tool, which is asked
+ * @param tools    tools that the assistant may call, as the template describes them
  * @throws DataError where a chat format meets the text of a special token, or the format has no place for a message
  */
-export function encodePrompt(messages: readonly Message[], tokenizer: Tokenizer): Int32Array {
-  if (tokenizer.chat !== null) return tokenizer.chat.ask(messages);
-  return encodeTurns(messages, tokenizer).ids;
+export function encodePrompt(
+  messages: readonly Message[],
+  tokenizer: Tokenizer,
+  tools?: readonly object[],
+): Int32Array {
+  return tokenizer.chat === null
+    ? encodeTurns({ messages, tools }, tokenizer).ids
+    : tokenizer.chat.ask({ messages, tools });
 }
 
 /**
- * BOS, then each message of the user as text and line break, each of the assistant as space + text and EOS. The system's
- * text stands in front of the user's first, a blank line between them. Or what the template writes.
+ * The plain format: BOS, then each message of the user as text and line break, each of the assistant as space + text and
+ * EOS. The system's text stands in front of the user's first, a blank line between them.
  */
-function encodeTurns(messages: readonly Message[], tokenizer: Tokenizer, where?: string): TokenSequence {
-  if (tokenizer.chat !== null) return tokenizer.chat.prompt(messages, where);
+function encodeTurns({ messages, tools }: Conversation, tokenizer: Tokenizer, where = 'a conversation'): TokenSequence {
   const given = (ids: Int32Array): TokenSequence => ({ ids, learned: new Int32Array(ids.length) });
   const parts = tokenizer.bosId === null ? [] : [given(Int32Array.of(tokenizer.bosId))];
+  const fault = faultOfPlain({ messages, tools });
+  if (fault !== null) throw new DataError(`${where}: ${fault}`);
   let system = '';
-  for (const [i, { role, content }] of messages.entries()) {
-    if (role === 'system' && i === 0) system = `${content}\n\n`;
-    else if (role === 'assistant') parts.push(learnedResponse(encodeTarget(content, tokenizer), tokenizer));
-    else if (role !== 'user') throw noPlace(role, i, where);
-    else {
+  for (const [i, { role, content, learned }] of messages.entries()) {
+    if (role === 'system') system = `${content}\n\n`;
+    else if (role === 'assistant') {
+      const answer = learnedResponse(encodeTarget(content, tokenizer), tokenizer);
+      parts.push(learned === false ? given(answer.ids) : answer);
+    } else {
       const before = messages[i - 1]?.role;
       const encode = { assistant: tokenizer.encodeSection, user: tokenizer.encodeOn };
       const text = `${system}${content}\n`;
@@ -63,12 +71,19 @@ function encodeTurns(messages: readonly Message[], tokenizer: Tokenizer, where?:
   return joinParts(parts);
 }
 
-function noPlace(role: string, index: number, where = 'a conversation'): DataError {
-  const what = role === 'system' ? 'the system after the first message' : `a ${role}`;
-  return new DataError(
-    `${where}: message ${index + 1} is of ${what}, for which the plain format has no place; expected user and assistant, ` +
-      'after one message of the system at most. Use a model with a chat template, or leave the row out.',
-  );
+/** What the plain format has no place for, in words; null where it can say it all. */
+function faultOfPlain({ messages, tools = [] }: Conversation): string | null {
+  const remedy = 'Use a model with a chat template that knows it, or leave the row out.';
+  if (tools.length > 0) return `the plain format has no place for tools. ${remedy}`;
+  for (const [i, { role, reasoning, tool_calls }] of messages.entries()) {
+    const at = `message ${i + 1} (${role})`;
+    if (role === 'tool' || tool_calls) return `${at}: the plain format has no place for tools. ${remedy}`;
+    if (reasoning) return `${at}: the plain format has no place for reasoning. ${remedy}`;
+    const isLed = role === 'system' && (i > 0 || messages[1]?.role !== 'user');
+    if (isLed)
+      return `${at}: the plain format has a place for the system in front of the user's first message alone. ${remedy}`;
+  }
+  return null;
 }
 
 /** A response and the EOS after it, all of it learned. */
@@ -104,40 +119,36 @@ export function decodeResponse(ids: ArrayLike<number>, tokenizer: Tokenizer): st
  *
  * prompt "a", target "b", byte tokens  ->  ids [BOS, a, \n, " ", b, EOS], mask [0, 0, 0, 1, 1, 1]
  *
- * @returns null where the policy is "drop" and the example is too long, or "turns" and its last turn is. "left" cuts the beginning of the prompt (of the
- *   dialogue), never BOS, target or EOS, and from a chat format whole turns only; "right" cuts the end of the target, and EOS, never the last prompt
+ * @returns null where the policy is "drop" and the example is too long, or "turns" and its last turn is. "left" leaves out
+ *   whole turns from the beginning as "turns" does, but not what the system says, then cuts the beginning of the last prompt,
+ *   never BOS, target or EOS, and of a chat format nothing; "right" cuts the end of the target, and EOS, never the last prompt
  * @throws DataError when the target has no tokens, the example is too long under "error", or nothing of the prompt
  *   (left) or of the target (right) would be left
  */
 export function encodeExample(
-  { messages }: Conversation,
+  { messages, tools }: Conversation,
   tokenizer: Tokenizer,
   { maxLength, overlong, where }: EncodeOptions,
 ): FittedExample | null {
-  const before = encodeTurns(messages.slice(0, -1), tokenizer, where);
-  const targetIds = encodeTarget(answerOf(messages, where), tokenizer, where);
-  if (targetIds.length === 0) {
-    throw new DataError(
-      `${where}: the target is empty, so nothing would be learned; expected text. Mend or remove the row.`,
-    );
-  }
-  const whole = joinParts([before, learnedResponse(targetIds, tokenizer)]);
+  checkAnswer(messages, where);
+  const { promptLength, ...whole } = encodeWhole({ messages, tools }, tokenizer, where);
   const excess = whole.ids.length - maxLength;
   if (excess <= 0) return { ...whole, cutTokens: 0, endsInEos: true };
   if (overlong === 'drop') return null;
   const rest = withoutFirstTurn(messages);
   if (overlong === 'turns' && rest === null) return null;
-  if (rest !== null && (overlong === 'turns' || (overlong === 'left' && tokenizer.chat !== null))) {
-    const fitted = encodeExample({ messages: rest }, tokenizer, { maxLength, overlong, where });
+  if (rest !== null && (overlong === 'turns' || overlong === 'left')) {
+    const fitted = encodeExample({ messages: rest, tools }, tokenizer, { maxLength, overlong, where });
     return fitted && { ...fitted, cutTokens: whole.ids.length - fitted.ids.length };
   }
   const fixed = tokenizer.bosId === null ? 0 : 1;
-  const canCutLeft = tokenizer.chat === null ? before.ids.length - fixed : 0;
-  const canCut = overlong === 'left' ? canCutLeft : targetIds.length;
+  const answer = whole.ids.length - promptLength;
+  const canCutLeft = tokenizer.chat === null ? promptLength - fixed : 0;
+  const canCut = overlong === 'left' ? canCutLeft : answer - 1;
   if (overlong === 'error' || excess > canCut) {
     throw new DataError(
       `${where}: the example is too long; expected at most ${maxLength} tokens, received ` +
-        `${before.ids.length} of prompt and ${targetIds.length + 1} of target and EOS. ` +
+        `${promptLength} of prompt and ${answer} of target and EOS. ` +
         'Raise the sequence length, shorten the row, or choose overlong: drop.',
     );
   }
@@ -146,13 +157,26 @@ export function encodeExample(
   return { ...kept, cutTokens: excess, endsInEos: true };
 }
 
-/** What the assistant says last. */
-function answerOf(messages: readonly Message[], where: string): string {
+/** A whole conversation, and how many of its tokens stand before the last answer. */
+function encodeWhole(conversation: Conversation, tokenizer: Tokenizer, where: string) {
+  if (tokenizer.chat !== null) return tokenizer.chat.example(conversation, where);
+  const whole = encodeTurns(conversation, tokenizer, where);
+  const answer = encodeTarget(conversation.messages.at(-1)?.content ?? '', tokenizer).length + 1;
+  return { ...whole, promptLength: whole.ids.length - answer };
+}
+
+/** The last message must be an answer that says something. */
+function checkAnswer(messages: readonly Message[], where: string): void {
   const last = messages.at(-1);
-  if (last?.role === 'assistant') return last.content;
+  const received = last === undefined ? 'nothing' : `a message of the ${last.role}`;
+  if (last?.role !== 'assistant') {
+    throw new DataError(
+      `${where}: the conversation ends with ${received}; expected the assistant's, to learn from. Mend or remove the row.`,
+    );
+  }
+  if (last.content !== '' || last.tool_calls) return;
   throw new DataError(
-    `${where}: the conversation ends with ${last === undefined ? 'nothing' : `a message of the ${last.role}`}; expected the ` +
-      "assistant's, to learn from. Mend or remove the row.",
+    `${where}: the target is empty, so nothing would be learned; expected text. Mend or remove the row.`,
   );
 }
 

@@ -5,7 +5,7 @@ import { bool, float64, int32, type Row, utf8 } from '../tables/columns.ts';
 import { renderFewShot } from '../tasks/few-shot.ts';
 import type { HeldOutTask } from '../tasks/hold-out.ts';
 import type { MixtureItem, MixtureShare } from '../tasks/mixture.ts';
-import type { Rendered } from '../tasks/template.ts';
+import type { LearnedAnswers, Rendered } from '../tasks/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { encodeRendered } from './encode-rendered.ts';
 import { encodePrompt, encodeTarget, type OverlongPolicy } from './instruction.ts';
@@ -30,10 +30,11 @@ export const mixtureColumns = {
 };
 export type MixtureRow = Row<typeof mixtureColumns>;
 
-/** How long an example may be. */
+/** How long an example may be, and what of it is learned. */
 export interface Fit {
   readonly maxLength: number;
   readonly overlong: OverlongPolicy;
+  readonly learn: LearnedAnswers;
 }
 
 /** Most problems that are named one by one. */
@@ -84,7 +85,7 @@ export function renderMixture(
 }
 
 /** The example of an item; of a text as many as it has pieces; none where it is too long and left out. */
-function renderItem(item: MixtureItem, tokenizer: Tokenizer, { maxLength, overlong }: Fit): InstructRow[] {
+function renderItem(item: MixtureItem, tokenizer: Tokenizer, fit: Fit): InstructRow[] {
   const { part, task, row, template } = item;
   const size = ({ messages, target }: Rendered): number =>
     encodePrompt(messages, tokenizer).length + encodeTarget(target ?? '', tokenizer).length + 1;
@@ -93,11 +94,11 @@ function renderItem(item: MixtureItem, tokenizer: Tokenizer, { maxLength, overlo
     template,
     row,
     item.shots,
-    (each) => size(each) <= maxLength,
+    (each) => size(each) <= fit.maxLength,
   );
   const { messages, options } = rendered;
   const target = rendered.target ?? '';
-  const encoded = encodeRendered(rendered, template.kind, tokenizer, { maxLength, overlong, where: row.where });
+  const encoded = encodeRendered(rendered, template.kind, tokenizer, { ...fit, where: row.where });
   return encoded.map(({ ids, learned, cutTokens }) => ({
     input_ids: ids,
     loss_mask: learned,

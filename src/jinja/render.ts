@@ -20,8 +20,13 @@ import {
 /** How a body ended: at its end, or at a tag that leaves or goes on with the loop. */
 type End = 'end' | 'break' | 'continue';
 
+/** Pieces of a text; of the outermost also which of them stand in {% generation %}. */
+export interface Output extends Array<string> {
+  generated?: Set<number>;
+}
+
 /** Renders a body into `out`. @throws TemplateError as Python raises errors, with the line */
-export function render(body: Body, scope: Scope, out: string[]): End {
+export function render(body: Body, scope: Scope, out: Output): End {
   for (const statement of body) {
     const end = carryOut(statement, scope, out);
     if (end !== 'end') return end;
@@ -35,7 +40,7 @@ function textOfBody(body: Body, scope: Scope): string {
   return out.join('');
 }
 
-function carryOut(node: Statement, scope: Scope, out: string[]): End {
+function carryOut(node: Statement, scope: Scope, out: Output): End {
   switch (node.type) {
     case 'text':
       out.push(node.text);
@@ -72,6 +77,7 @@ function carryOut(node: Statement, scope: Scope, out: string[]): End {
       out.push(show(filtered(textOfBody(node.body, openScope(scope)), node.filters, scope)));
       return 'end';
     case 'generation':
+      out.generated?.add(out.length);
       out.push(textOfBody(node.body, openScope(scope)));
       return 'end';
     case 'break':
@@ -92,7 +98,7 @@ function printed(node: Expression, scope: Scope): string {
 
 type For = Extract<Statement, { type: 'for' }>;
 
-function loop(node: For, sequence: Value, scope: Scope, out: string[], depth: number): End {
+function loop(node: For, sequence: Value, scope: Scope, out: Output, depth: number): End {
   const { condition, target } = node;
   const meets = (item: Value): boolean => {
     if (condition === undefined) return true;

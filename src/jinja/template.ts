@@ -3,7 +3,7 @@ import { integerArgument, required, take } from './arguments.ts';
 import { dictOf } from './evaluate.ts';
 import { parseTemplate } from './parse-template.ts';
 import { show } from './printing.ts';
-import { render } from './render.ts';
+import { type Output, render } from './render.ts';
 import { openScope } from './scope.ts';
 import { TemplateError } from './template-error.ts';
 import {
@@ -29,6 +29,15 @@ export interface Template {
    * @throws TemplateError where Python raises an error, or the template itself raises one
    */
   render(variables: Readonly<Record<string, unknown>>): string;
+  /** The same text, with what of it an assistant wrote. */
+  generate(variables: Readonly<Record<string, unknown>>): Generated;
+}
+
+/** A rendered text. */
+export interface Generated {
+  readonly text: string;
+  /** Beginning and end of what stands in {% generation %}, in UTF-16 units: what an assistant wrote. */
+  readonly spans: readonly (readonly [number, number])[];
 }
 
 /**
@@ -44,24 +53,31 @@ export function readTemplate(source: string, functions: Readonly<Record<string, 
     ...Object.entries(GLOBALS),
     ...Object.entries(functions).map(([name, of]) => [name, textual(name, of)] as const),
   ];
-  return {
-    render: (variables) => {
-      const given = Object.entries(variables).filter(([, value]) => value !== undefined);
-      const around = openScope(undefined, [
-        ...known,
-        ...given.map(([name, value]) => [name, fromJson(value)] as const),
-      ]);
-      const out: string[] = [];
-      try {
-        render(body, openScope(around), out);
-        return out.join('');
-      } catch (error) {
-        // A macro that calls itself without end, a text or number that is too large.
-        if (!(error instanceof RangeError)) throw error;
-        throw new TemplateError(`too deep or too large: ${error.message}`);
-      }
-    },
+  const generate = (variables: Readonly<Record<string, unknown>>): Generated => {
+    const given = Object.entries(variables).filter(([, value]) => value !== undefined);
+    const around = openScope(undefined, [...known, ...given.map(([name, value]) => [name, fromJson(value)] as const)]);
+    const out: Output = [];
+    const generated = new Set<number>();
+    out.generated = generated;
+    try {
+      render(body, openScope(around), out);
+      return { text: out.join(''), spans: spansOf(out, generated) };
+    } catch (error) {
+      // A macro that calls itself without end, a text or number that is too large.
+      if (!(error instanceof RangeError)) throw error;
+      throw new TemplateError(`too deep or too large: ${error.message}`);
+    }
   };
+  return { generate, render: (variables) => generate(variables).text };
+}
+
+function spansOf(pieces: readonly string[], generated: ReadonlySet<number>): [number, number][] {
+  let at = 0;
+  return pieces.flatMap((piece, i): [number, number][] => {
+    const start = at;
+    at += piece.length;
+    return generated.has(i) ? [[start, at]] : [];
+  });
 }
 
 function textual(name: string, of: TextFunction): Value {

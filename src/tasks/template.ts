@@ -109,9 +109,24 @@ function renderText(text: string): Rendered {
   return { messages: [], target: text, answer: text, options: [] };
 }
 
+/** Which of the assistant's messages are learned: each that may be, or the last. */
+export const learnedAnswers = ['all', 'last'] as const;
+export type LearnedAnswers = (typeof learnedAnswers)[number];
+
 /** The whole conversation to learn from: the question with its target. */
-export function answered({ messages, tools, reply, target }: Rendered): Conversation {
-  return { messages: [...messages, reply ?? { role: 'assistant', content: target ?? '' }], tools };
+export function answered({ messages, tools, reply, target }: Rendered, learn: LearnedAnswers): Conversation {
+  const last: Message = reply ?? { role: 'assistant', content: target ?? '' };
+  return toLearn({ messages: [...messages, last], tools }, learn);
+}
+
+/** A conversation with the answers before the last as context only, where the last alone is learned. */
+export function toLearn(conversation: Conversation, learn: LearnedAnswers): Conversation {
+  if (learn === 'all') return conversation;
+  const last = conversation.messages.length - 1;
+  const messages = conversation.messages.map((message, i) =>
+    message.role === 'assistant' && i < last ? { ...message, learned: false } : message,
+  );
+  return { ...conversation, messages };
 }
 
 /** The text of a field; that of the answer in the template's wording. */

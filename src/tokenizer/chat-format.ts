@@ -1,9 +1,18 @@
 /** Conversations as ids with a mask of what the assistant wrote, in the format of a model's own chat template. */
 import type { TokenSequence } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
-import { TemplateError } from '../jinja/template-error.ts';
-import { type Message, systemSays, userSays } from '../message.ts';
-import type { ChatMessage, RenderChat } from './chat-template.ts';
+import { type Conversation, type Message, userSays } from '../message.ts';
+import {
+  type Around,
+  askedPieces,
+  learnedPieces,
+  notAppended,
+  type Piece,
+  type Render,
+  renderMessages,
+} from './chat-pieces.ts';
+import { refusals } from './chat-refusals.ts';
+import type { RenderChat } from './chat-template.ts';
 import type { RenderedEncoder } from './rendered-text.ts';
 
 /** How a chat model speaks. */
@@ -11,17 +20,19 @@ export interface ChatFormat {
   /** What the template writes after an assistant's text; a response ends with it. */
   readonly endId: number;
   /**
-   * A dialogue up to where the assistant is to answer.
+   * A conversation that ends with the assistant's message, up to the token that ends it. Learned is what the assistant wrote
+   * with the tokens that end it, but for messages that are not to be learned.
    * @param where names the example in errors
-   * @throws DataError where a message holds a special token's text, or the template rewrites earlier turns
+   * @throws DataError where a message holds a special token's text or cannot be said, or the template rewrites a message
+   *   that is learned
    */
-  prompt(messages: readonly Message[], where?: string): TokenSequence;
+  example(conversation: Conversation, where?: string): TokenSequence & { readonly promptLength: number };
   /**
-   * The ids of `prompt` where the template writes the earlier turns as they are; where it rewrites them (Qwen3 takes the
-   * thinking out of earlier answers) what it makes of them: to be answered, not learned.
-   * @throws DataError where a message holds a special token's text
+   * A conversation up to where the assistant is to answer: the beginning of its `example`. Where the template rewrites
+   * earlier messages (Qwen3 takes the thinking out of earlier answers), what it makes of them.
+   * @throws DataError where a message holds a special token's text or cannot be said
    */
-  ask(messages: readonly Message[], where?: string): Int32Array;
+  ask(conversation: Conversation, where?: string): Int32Array;
   /** Ids of an answer, without the token that ends it. */
   target(text: string, where?: string): Int32Array;
   /** The answer in decoded text, or in a beginning of it: without what the template writes around it. */
@@ -30,24 +41,9 @@ export interface ChatFormat {
   readonly after: string;
 }
 
-/** What the template writes around an answer, up to and without the token that ends it. */
-interface Around {
-  /**
-   * What opens an assistant's turn where the template has no generation prompt: it then belongs to the question, so that
-   * a model is asked for the answer alone. "" where there is a generation prompt.
-   */
-  readonly header: string;
-  readonly before: string;
-  readonly after: string;
-  readonly endId: number;
-  readonly endText: string;
-  /** Texts of tokens that open and end a turn, special or not. */
-  readonly marks: readonly string[];
-}
-
 const QUESTION = 'plumbline-question';
-const SYSTEM = 'plumbline-system';
-const PROBE = { prompt: QUESTION, messages: userSays(QUESTION), target: 'plumbline-answer' };
+const ANSWER = 'plumbline-answer';
+const PROBE: Conversation = { messages: userSays(QUESTION) };
 
 /**
  * The format of a template. Each answer is tokenized apart from what stands before it, so that the mask is exact and
@@ -56,43 +52,32 @@ const PROBE = { prompt: QUESTION, messages: userSays(QUESTION), target: 'plumbli
  * @throws DataError where the template does not end an assistant's text with a token of its own
  */
 export function chatFormat(template: RenderChat, encoder: RenderedEncoder, where: string): ChatFormat {
-  const render: Render = (messages, ask) => template(messages.map(asTemplatesKnow), ask);
-  const asked = render(PROBE.messages, true);
+  const render = renderMessages(template);
+  const asked = render(PROBE, true).text;
   const around = probe(render, encoder, asked, where);
   // Decoding leaves special tokens out.
   const [before, after] = [encoder.plain(around.before), encoder.plain(around.after)];
-  let systemFault: string | undefined;
-  const refuse = (messages: readonly Message[], at: string): void => {
-    refuseSpecial(messages, encoder, around.marks, at);
-    if (messages[0]?.role !== 'system' || messages[0].content.trim() === '') return;
-    systemFault ??= faultOfSystem(render);
-    if (systemFault !== '') throw new DataError(`${at}: chat_template: ${systemFault}`);
-  };
+  const refuse = refusals(render, encoder, around.marks);
   return {
     endId: around.endId,
     after,
     target: (text, at = where) => {
-      const message: Message = { role: 'assistant', content: text };
-      refuse([message], at);
-      const whole = render([...PROBE.messages, message], false);
+      const messages: Message[] = [...PROBE.messages, { role: 'assistant', content: text }];
+      refuse({ messages: messages.slice(1) }, at);
+      const whole = render({ messages }, false).text;
       const opened = asked + around.header;
       const end = whole.indexOf(around.endText, opened.length);
       if (!whole.startsWith(opened) || end === -1) throw notAppended(at, 'the answer');
       return Int32Array.from(encoder.encode(whole.slice(opened.length, end), opened));
     },
-    prompt: (messages, at = where) => {
-      refuse(messages, at);
-      const pieces = piecesOf(render, messages, around, at);
-      if (pieces instanceof DataError) throw pieces;
-      return joined(encoder, pieces);
+    example: (conversation, at = where) => {
+      refuse(conversation, at);
+      return joined(encoder, learnedPieces(render, conversation, around, at), around);
     },
-    ask: (messages, at = where) => {
-      refuse(messages, at);
-      const pieces = piecesOf(render, messages, around, at);
-      const isRewritten = pieces instanceof DataError;
-      return isRewritten
-        ? Int32Array.from(encoder.encode(render(messages, true) + around.header, ''))
-        : joined(encoder, pieces).ids;
+    ask: (conversation, at = where) => {
+      refuse(conversation, at);
+      const pieces = askedPieces(render, conversation, around, at);
+      return joined(encoder, pieces, around).ids;
     },
     answer: (decoded) => {
       // A beginning of what stands before an answer is nothing of it yet.
@@ -104,51 +89,14 @@ export function chatFormat(template: RenderChat, encoder: RenderedEncoder, where
   };
 }
 
-type Render = (messages: readonly Message[], ask: boolean) => string;
-
-/** A message under the keys that templates read. */
-function asTemplatesKnow({ role, content }: Message): ChatMessage {
-  return { role, content };
-}
-
-/** A token that opens or ends a turn would, within a message, start a turn that is not in the conversation. */
-function refuseSpecial(
-  messages: readonly Message[],
-  encoder: RenderedEncoder,
-  marks: readonly string[],
-  where: string,
-): void {
-  const problems = messages.flatMap(({ role, content }, i) => {
-    const found = encoder.find(content)?.content ?? marks.find((mark) => content.includes(mark));
-    if (found === undefined) return [];
-    return [
-      `${where}: message ${i + 1} (${role}) contains ${JSON.stringify(found)}, a special token of the tokenizer; expected plain text, as it ` +
-        'would end or open a turn. Remove it, or write it otherwise.',
-    ];
-  });
-  if (problems.length > 0) throw new DataError(problems);
-}
-
-/** What keeps the system's text out of what a model reads, in words; "" where nothing does. */
-function faultOfSystem(render: Render): string {
-  const remedy = "Take the system text out, or put it into the user's first message.";
-  try {
-    if (render([...systemSays(SYSTEM), ...PROBE.messages], true).includes(SYSTEM)) return '';
-    return `leaves out what the system says, so that the model would never read it; expected a template that writes it. ${remedy}`;
-  } catch (error) {
-    if (!(error instanceof DataError && error.cause instanceof TemplateError)) throw error;
-    return `refuses a message of the system (${error.cause.located}); expected user and assistant alone. ${remedy}`;
-  }
-}
-
 /** One question and answer through the template: what stands around the answer, and what ends it. */
 function probe(render: Render, encoder: RenderedEncoder, asked: string, where: string): Around {
-  const answer: Message = { role: 'assistant', content: PROBE.target };
-  const whole = render([...PROBE.messages, answer], false);
+  const answer: Message = { role: 'assistant', content: ANSWER };
+  const whole = render({ messages: [...PROBE.messages, answer] }, false).text;
   if (!whole.startsWith(asked)) throw notAppended(where, 'the answer');
   const written = whole.slice(asked.length);
-  const at = written.indexOf(PROBE.target);
-  const rest = written.slice(at + PROBE.target.length);
+  const at = written.indexOf(ANSWER);
+  const rest = written.slice(at + ANSWER.length);
   const end = at === -1 ? undefined : encoder.first(rest);
   if (end === undefined) {
     throw new DataError(
@@ -160,7 +108,7 @@ function probe(render: Render, encoder: RenderedEncoder, asked: string, where: s
   const before = written.slice(0, at);
   // White space alone opens no turn: Mistral's answers begin with a space.
   const header = before.trim() === '' || isPrompted(render, asked) ? '' : before.replace(/ +$/, '');
-  const opening = encoder.first(asked.slice(0, asked.indexOf(PROBE.prompt)));
+  const opening = encoder.first(asked.slice(0, asked.indexOf(QUESTION)));
   return {
     header,
     before: before.slice(header.length),
@@ -173,62 +121,27 @@ function probe(render: Render, encoder: RenderedEncoder, asked: string, where: s
 
 /** True where `add_generation_prompt` writes something; a text that stands only where nothing is asked is none. */
 function isPrompted(render: Render, asked: string): boolean {
-  return !render(PROBE.messages, false).startsWith(asked);
+  return !render(PROBE, false).text.startsWith(asked);
 }
 
-function notAppended(where: string, what: string): DataError {
-  return new DataError(
-    `${where}: chat_template: ${what} changes what was written before it; expected a template that only appends, as the ` +
-      'model answers after the text of the question alone. Use one turn a row, or another template.',
-  );
-}
-
-interface Piece {
-  readonly text: string;
-  readonly isLearned: boolean;
-}
-
-/**
- * The rendered dialogue, cut into what is given and what the assistant wrote, each with the token that ends it; the error
- * to throw where it cannot be cut.
- */
-function piecesOf(
-  render: Render,
-  messages: readonly Message[],
-  { header, endText }: Around,
-  where: string,
-): Piece[] | DataError {
-  const whole = render(messages, true) + header;
-  const pieces: Piece[] = [];
-  let at = 0;
-  for (const [i, { role, content, learned = true }] of messages.entries()) {
-    if (role !== 'assistant') continue;
-    const prefix = render(messages.slice(0, i), true) + header;
-    const stop = whole.indexOf(endText, prefix.length) + endText.length;
-    if (!whole.startsWith(prefix) || prefix.length < at) return notAppended(where, `the dialogue after message ${i}`);
-    const written = whole.slice(prefix.length, stop);
-    if (stop < prefix.length + endText.length || !written.includes(content.trim())) {
-      return new DataError(
-        `${where}: chat_template: message ${i + 1} (assistant) does not stand in the text as it is; expected its content ` +
-          'and the token that ends it. Bring the row into the form that the template writes.',
-      );
-    }
-    pieces.push({ text: whole.slice(at, prefix.length), isLearned: false }, { text: written, isLearned: learned });
-    at = stop;
-  }
-  return [...pieces, { text: whole.slice(at), isLearned: false }];
-}
-
-function joined(encoder: RenderedEncoder, pieces: readonly Piece[]): TokenSequence {
+function joined(encoder: RenderedEncoder, pieces: readonly Piece[], { endText, endId }: Around) {
   const ids: number[] = [];
   const learned: number[] = [];
   let before = '';
-  for (const { text, isLearned } of pieces) {
-    for (const id of encoder.encode(text, before)) {
+  let promptLength = 0;
+  for (const [i, { text, isLearned, isAnswer }] of pieces.entries()) {
+    const isLast = i === pieces.length - 1;
+    if (isAnswer) promptLength = ids.length;
+    // The last answer is what a model writes itself: text, then the token that ends it.
+    const isClosed = isLast && isAnswer && text.endsWith(endText);
+    const own = isClosed
+      ? [...encoder.encode(text.slice(0, -endText.length), before), endId]
+      : encoder.encode(text, before);
+    for (const id of own) {
       ids.push(id);
       learned.push(isLearned ? 1 : 0);
     }
     before += text;
   }
-  return { ids: Int32Array.from(ids), learned: Int32Array.from(learned) };
+  return { ids: Int32Array.from(ids), learned: Int32Array.from(learned), promptLength };
 }

@@ -1,7 +1,7 @@
 /** A tokenizer's chat template: a conversation as the one text that a chat model was trained on. */
 import { DataError } from '../errors.ts';
 import { strftime } from '../jinja/strftime.ts';
-import { readTemplate, type Template } from '../jinja/template.ts';
+import { type Generated, readTemplate, type Template } from '../jinja/template.ts';
 import { TemplateError } from '../jinja/template-error.ts';
 import type { TokenizerConfig } from './tokenizer-json.ts';
 
@@ -23,7 +23,11 @@ export interface TemplateInputs {
 }
 
 /** Writes messages as text; with `ask` also the words that ask for the next answer. */
-export type RenderChat = (messages: readonly ChatMessage[], ask: boolean, inputs?: TemplateInputs) => string;
+export interface RenderChat {
+  (messages: readonly ChatMessage[], ask: boolean, inputs?: TemplateInputs): string;
+  /** The same text, with what stands in {% generation %}. */
+  generate(messages: readonly ChatMessage[], ask: boolean, inputs?: TemplateInputs): Generated;
+}
 
 /**
  * The date that templates are told, as some write today's into every prompt: then the same run would see other tokens
@@ -34,15 +38,28 @@ const TEMPLATE_DATE: Date = new Date(Date.UTC(2024, 6, 26));
 const TURNS =
   "{% for message in messages %}{% if message['role'] == 'user' %}{{ message['content'] + '\\n' }}" +
   "{% elif message['role'] == 'assistant' %}{% generation %}{{ ' ' + message['content'] + eos_token }}{% endgeneration %}" +
+  "{% elif message['role'] == 'system' and loop.first %}{{ message['content'] + '\\n\\n' }}" +
+  "{% else %}{{ raise_exception('This model knows user and assistant, after one system message at most.') }}{% endif %}{% endfor %}";
+
+/** What was written before the plain format had a place for the system. */
+const TURNS_BEFORE =
+  "{% for message in messages %}{% if message['role'] == 'user' %}{{ message['content'] + '\\n' }}" +
+  "{% elif message['role'] == 'assistant' %}{% generation %}{{ ' ' + message['content'] + eos_token }}{% endgeneration %}" +
   "{% else %}{{ raise_exception('This model knows the roles user and assistant only.') }}{% endif %}{% endfor %}";
 
 /**
- * The format of `src/examples/instruction.ts` as a template, for programs that read exported folders: BOS, then for each turn
- * prompt, line break, space + answer, EOS. A folder with exactly this template (or the one for tokenizers that begin without
+ * The format of `src/examples/instruction.ts` as a template, for programs that read exported folders: BOS, what the system says
+ * and a blank line, then for each turn prompt, line break, space + answer, EOS. A folder with exactly this template (or the one for tokenizers that begin without
  * BOS) has no chat format of its own.
  */
 export const PLAIN_TEMPLATE: string = `{{ bos_token }}${TURNS}`;
 export const PLAIN_TEMPLATE_WITHOUT_BOS: string = TURNS;
+const PLAIN_TEMPLATES: readonly string[] = [
+  PLAIN_TEMPLATE,
+  PLAIN_TEMPLATE_WITHOUT_BOS,
+  `{{ bos_token }}${TURNS_BEFORE}`,
+  TURNS_BEFORE,
+];
 
 /**
  * The template that tokenizer_config.json holds: a text, or of several that have names (a list, or an object) the one
@@ -63,7 +80,7 @@ export function findTemplate(config: TokenizerConfig, where: string): string | n
         'Keep the template that conversations were written with, as a text.',
     );
   }
-  return text === PLAIN_TEMPLATE || text === PLAIN_TEMPLATE_WITHOUT_BOS ? null : text;
+  return PLAIN_TEMPLATES.includes(text) ? null : text;
 }
 
 function namedTemplates(value: unknown): Map<string, unknown> | undefined {
@@ -89,11 +106,11 @@ export function chatTemplate(
   now: Date = TEMPLATE_DATE,
 ): RenderChat {
   const template = read(source, now, where);
-  return (messages, ask, inputs = {}) => {
+  const generate: RenderChat['generate'] = (messages, ask, inputs = {}) => {
     const { tools = null, documents = null, ...rest } = inputs;
     const known = { ...special, ...rest, tools, documents, add_generation_prompt: ask };
     try {
-      return template.render({ ...known, messages: messages.map(withReasoning) });
+      return template.generate({ ...known, messages: messages.map(withReasoning) });
     } catch (error) {
       if (!(error instanceof TemplateError)) throw error;
       const roles = messages.map(({ role }) => role).join(', ');
@@ -104,6 +121,9 @@ export function chatTemplate(
       );
     }
   };
+  return Object.assign((...[messages, ask, inputs]: Parameters<RenderChat>) => generate(messages, ask, inputs).text, {
+    generate,
+  });
 }
 
 function read(source: string, now: Date, where: string): Template {

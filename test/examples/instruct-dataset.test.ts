@@ -14,7 +14,7 @@ function folderForTest(): SampleFolder {
 
 function sourceOf({ tables, templates }: SampleFolder, examples = 4): InstructSource {
   return {
-    data: { tables, templates },
+    data: { tables, templates, learn: 'all' },
     holdOut: { clusters: [], datasets: [], templates: ['trade/who'] },
     mixture: {
       examples,
@@ -33,7 +33,7 @@ const prepare = (source: InstructSource, folder: SampleFolder, seed = 1) =>
   prepareInstruct(source, planInstruct(source), byteTokenizer(), {
     cache: folder.path('cache'),
     seed,
-    fit: { maxLength: 100, overlong: 'error' },
+    fit: { maxLength: 100, overlong: 'error', learn: 'all' },
   });
 
 it('the dataset of stage 1 is made once for each content, and made again when a row, a template or the seed changes', async () => {

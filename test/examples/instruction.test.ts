@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeExample, encodePrompt } from '../../src/examples/instruction.ts';
+import type { Message } from '../../src/message.ts';
 import { talk } from '../helpers/messages.ts';
 import { byteTokenizer, trainedTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
@@ -56,31 +57,70 @@ describe('encodeExample', () => {
     expect([...inputIds.subarray(0, 8)]).toEqual([...encodePrompt(talk('a', 'b', 'c'), bytes)]);
   });
 
-  it('cuts the first turns of a dialogue first, and never BOS, the last target or EOS', () => {
+  it('leaves out whole turns first, then cuts the last prompt, and never BOS, the system, the last target or EOS', () => {
     const text = fc.string({ unit: fc.constantFrom('a', 'b', ' ', 'é'), minLength: 1, maxLength: 9 });
     const turns = fc.array(fc.tuple(text, text), { maxLength: 3 });
+    const system = fc.option(text, { nil: undefined });
     fc.assert(
-      fc.property(turns, text, text, fc.integer({ min: 4, max: 60 }), (history, prompt, target, maxLength) => {
-        const whole = encodeExample({ messages: talk(...history.flat(), prompt, target) }, bytes, {
-          ...options,
-          maxLength: 999,
-        })!;
-        const last = bytes.encode(` ${target}`).length + 1;
-        fc.pre(whole.ids.length > maxLength && last + 1 <= maxLength);
-        const cut = encodeExample({ messages: talk(...history.flat(), prompt, target) }, bytes, {
-          ...options,
-          maxLength,
-          overlong: 'left',
-        })!;
-        expect(cut.ids.length).toBe(maxLength);
-        expect(cut.ids[0]).toBe(1);
-        expect([...cut.ids.subarray(1)]).toEqual([...whole.ids.subarray(whole.ids.length - maxLength + 1)]);
-        expect([...cut.learned.subarray(1)]).toEqual([...whole.learned.subarray(whole.ids.length - maxLength + 1)]);
-        expect([...cut.learned.subarray(-last)]).toEqual(Array(last).fill(1));
-        expect(cut).toMatchObject({ cutTokens: whole.ids.length - maxLength, endsInEos: true });
-      }),
+      fc.property(
+        turns,
+        system,
+        text,
+        text,
+        fc.integer({ min: 4, max: 60 }),
+        (earlier, said, prompt, target, maxLength) => {
+          const of = (skipped: number): Message[] => [
+            ...(said === undefined ? [] : [{ role: 'system', content: said } as const]),
+            ...talk(...earlier.slice(skipped).flat(), prompt, target),
+          ];
+          const encode = (skipped: number) =>
+            encodeExample({ messages: of(skipped) }, bytes, { ...options, maxLength: 999 })!;
+          const whole = encode(0);
+          const last = bytes.encode(` ${target}`).length + 1;
+          fc.pre(whole.ids.length > maxLength && last + 1 <= maxLength);
+          const cut = encodeExample({ messages: of(0) }, bytes, { ...options, maxLength, overlong: 'left' })!;
+          const fitting = earlier.map((_, i) => encode(i + 1)).find(({ ids }) => ids.length <= maxLength);
+          const shortest = encode(earlier.length);
+          const rest = shortest.ids.length - maxLength + 1;
+          expect([...cut.ids]).toEqual(fitting ? [...fitting.ids] : [1, ...shortest.ids.subarray(rest)]);
+          expect([...cut.learned]).toEqual(fitting ? [...fitting.learned] : [0, ...shortest.learned.subarray(rest)]);
+          expect([...cut.learned.subarray(-last)]).toEqual(Array(last).fill(1));
+          expect(cut).toMatchObject({ cutTokens: whole.ids.length - cut.ids.length, endsInEos: true });
+        },
+      ),
       { seed: 3 },
     );
+  });
+
+  it('takes no loss on answers that are not to be learned, and on nothing that is given', () => {
+    const said: Message[] = [{ role: 'system', content: 's' }, ...talk('a', 'b', 'c', 'd')];
+    const weighed = said.map((message) => (message.content === 'b' ? { ...message, learned: false } : message));
+    const { ids, learned } = encodeExample({ messages: weighed }, bytes, options)!;
+    expect([...ids]).toEqual([1, ...bytes.encode('s\n\na\n b'), 2, ...bytes.encode('c\n d'), 2]);
+    expect([...learned]).toEqual([...Array(9).fill(0), 0, 0, 1, 1, 1]);
+  });
+
+  it('has no place for tools, reasoning, or the system but in front', () => {
+    const encode = (...messages: Message[]) => encodeExample({ messages }, bytes, options);
+    const answer = { role: 'assistant', content: 'b' } as const;
+    const call = JSON.stringify([{ type: 'function', function: { name: 'f', arguments: {} } }]);
+    const asked = talk('a');
+    expect(() => encode(...asked, { ...answer, tool_calls: call })).toThrow(
+      'message 2 (assistant): the plain format has no place for tools',
+    );
+    expect(() => encode(...asked, answer, { role: 'tool', content: '7' }, answer)).toThrow(
+      'message 3 (tool): the plain format has no place for tools',
+    );
+    expect(() => encode(...asked, { ...answer, reasoning: 'Hm.' })).toThrow(
+      'message 2 (assistant): the plain format has no place for reasoning',
+    );
+    expect(() => encode(...asked, answer, { role: 'system', content: 'x' }, ...asked, answer)).toThrow(
+      'message 3 (system)',
+    );
+    expect(() => encodeExample({ messages: talk('a', 'b'), tools: [{}] }, bytes, options)).toThrow(
+      'no place for tools',
+    );
+    expect(() => encode(...asked)).toThrow("ends with a message of the user; expected the assistant's");
   });
 
   it('cuts the end of the target where that is asked for, says that EOS is gone, and leaves the prompt whole', () => {

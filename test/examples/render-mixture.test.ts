@@ -44,6 +44,7 @@ describe('a rendered mixture', () => {
     const { rows, table } = render(task(), [item(task(), 'a'), item(task(), 'a', 'b')], {
       maxLength: 40,
       overlong: 'error',
+      learn: 'all',
     });
     expect(
       rows.map((row) => [
@@ -77,17 +78,21 @@ describe('a rendered mixture', () => {
   });
 
   it('counts solved examples that did not fit', () => {
-    const { rows, table } = render(task(), [item(task(), 'a', 'b')], { maxLength: 33, overlong: 'error' });
+    const { rows, table } = render(task(), [item(task(), 'a', 'b')], {
+      maxLength: 33,
+      overlong: 'error',
+      learn: 'all',
+    });
     expect(rows.map((row) => [(row as InstructRow).prompt, (row as InstructRow).shots])).toEqual([['Ada is a', 0]]);
     expect(table[0]).toMatchObject({ examples: 1, lost_shots: 1, truncated: 0, dropped: 0 });
   });
 
   it('counts what is dropped and what is cut', () => {
     const items = [item(task(), 'a'), item(task(), 'b')]; // 17 tokens both
-    const dropped = render(task(), items, { maxLength: 16, overlong: 'drop' });
+    const dropped = render(task(), items, { maxLength: 16, overlong: 'drop', learn: 'all' });
     expect(dropped.rows).toEqual(items.map(({ row }) => row.where));
     expect(dropped.table[0]).toMatchObject({ examples: 0, realised_rate: 0, dropped: 2 });
-    const cut = render(task(), items, { maxLength: 16, overlong: 'left' });
+    const cut = render(task(), items, { maxLength: 16, overlong: 'left', learn: 'all' });
     expect(cut.rows.map((row) => (row as InstructRow).cut_tokens)).toEqual([1, 1]);
     expect(cut.table[0]).toMatchObject({ examples: 2, truncated: 2, tokens: 32 });
   });
@@ -98,7 +103,7 @@ describe('a rendered mixture', () => {
       render(
         from,
         ['a', 'b', 'a'].map((id) => item(from, id)),
-        { maxLength: 16, overlong: 'error' },
+        { maxLength: 16, overlong: 'error', learn: 'all' },
       );
     expect(act).toThrow(
       /^\S+trade\.jsonl:1: the example is too long; expected at most 16 tokens.+\n\S+trade\.jsonl:2: the example is too long; [^\n]+$/,
@@ -111,7 +116,7 @@ describe('a rendered mixture', () => {
       const made = item(from, 'a');
       return { ...made, row: { ...made.row, where: `rows.jsonl:${i + 1}` } };
     });
-    const act = () => render(from, items, { maxLength: 16, overlong: 'error' });
+    const act = () => render(from, items, { maxLength: 16, overlong: 'error', learn: 'all' });
     expect(act).toThrow(/rows\.jsonl:20: [^\n]+\n… and 3 more problems\.$/);
   });
 });

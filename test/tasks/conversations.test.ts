@@ -134,7 +134,7 @@ templates:
   const plan = planMixture(tasks, { ...options, templateChoice: 'round_robin', parts: { all: part } });
   const items = drawMixture(plan, 'round_robin', seededRandom(1));
   const tokenizer = byteTokenizer();
-  const fit = { maxLength: 99, overlong: 'error' } as const;
+  const fit = { maxLength: 99, overlong: 'error', learn: 'all' } as const;
   const rows = [...renderMixture(plan, [], items, tokenizer, fit).rows()].filter((row) => 'input_ids' in row);
   const chat = rows.find(({ row_id }) => row_id === 'r0')!;
   expect(rows.map(({ task, shots }) => [task, shots]).sort()).toEqual([

@@ -12,7 +12,7 @@ import { fixture, fixturePath } from '../helpers/fixtures.ts';
 import { talk } from '../helpers/messages.ts';
 import { byteTokenizer } from './tiny-tokenizer.ts';
 
-type Turns = ['user' | 'assistant', string][];
+type Turns = ['system' | 'user' | 'assistant', string][];
 
 interface Case {
   turns: Turns;
@@ -205,7 +205,7 @@ describe('a chat format', () => {
       rows.jsonl:3: message 3 (user) contains "<|im_start|>", a special token of the tokenizer; expected plain text, as it would end or open a turn. Remove it, or write it otherwise.]
     `);
     expect(() => encodeExample({ messages: talk('x', 'c<|im_end|>') }, chatml, options)).toThrow(
-      'rows.jsonl:3: message 1 (assistant) contains "<|im_end|>", a special token of the tokenizer',
+      'rows.jsonl:3: message 2 (assistant) contains "<|im_end|>", a special token of the tokenizer',
     );
   });
 
@@ -301,6 +301,17 @@ describe('a chat format', () => {
     expect(() => encodePrompt(talk(...history, 'a<|im_end|>'), qwen3)).toThrow(
       'message 3 (user) contains "<|im_end|>"',
     );
+  });
+
+  it('learns the last answer of a conversation whose template rewrites earlier ones, after what it asks', () => {
+    const qwen3 = loadTokenizer(fixturePath('tokenizers/qwen3'));
+    const said = talk('hi', '<think>\nOkay\n</think>\n\nHello!', 'again', 'Yes.');
+    const messages = said.map((message, i) => (i === 1 ? { ...message, learned: false } : message));
+    const asked = encodePrompt(messages.slice(0, -1), qwen3);
+    const { ids, learned } = encodeExample({ messages }, qwen3, options)!;
+    expect([...ids.subarray(0, asked.length)]).toEqual([...asked]);
+    expect([...ids.subarray(asked.length)]).toEqual([...encodeTarget('Yes.', qwen3), qwen3.eosId]);
+    expect([...learned]).toEqual([...ids].map((_, i) => Number(i >= asked.length)));
   });
 
   it('has no answer where the text is empty', () => {

@@ -167,7 +167,7 @@ describe('chat templates', () => {
     return loadTokenizer(path);
   };
   const asked = (tokenizer: Tokenizer): string | undefined => {
-    const ids = tokenizer.chat?.ask(userSays('hi'));
+    const ids = tokenizer.chat?.ask({ messages: userSays('hi') });
     return ids && tokenizer.decode(ids);
   };
 
