@@ -96,7 +96,7 @@ export function loadConversations(folder: string, name: string): Task {
         `${where}: messages: the last is of the ${last}; expected the assistant's, to learn from. Mend or remove the row.`,
       ];
     }
-    const tools = fields.tools === undefined ? undefined : readTools(fields.tools);
+    const tools = (fields.tools ?? null) === null ? undefined : readTools(fields.tools);
     if (tools === null) return [`${where}: tools: expected JSON text of a list of objects. Mend the row.`];
     rows.push({ where, id, split, messages: read.messages, ...(tools !== undefined && { tools }) });
     return [];

@@ -53,6 +53,11 @@ it('are the same from Arrow, from JSONL and from rows in memory', async () => {
   }
 });
 
+it('are read from JSONL as the importer writes it, with null for what is missing', () => {
+  write('nulls.jsonl', [{ id: 'a', split: 'train', messages: messageRows(chats[0]!), tools: null }]);
+  expect(load('nulls')[0]!.rows[0]!.fields).toEqual({ messages: chats[0] });
+});
+
 it('are refused with the row and what is expected', async () => {
   const row = (messages: unknown, more: object = {}) => ({
     id: JSON.stringify(messages),
