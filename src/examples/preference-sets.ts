@@ -3,11 +3,13 @@ import { DataError } from '../errors.ts';
 import type { Random } from '../random.ts';
 import { describeTally } from '../tables/tally.ts';
 import { holdOutShare } from '../tasks/hold-out-share.ts';
+import { openPairs, type PairFile } from './open-pairs.ts';
 import type { LoadedPairs, PreferencePair, PreferenceReader } from './preference.ts';
-import { readPreferences, selectPairs, splitsOfPairs } from './preference.ts';
+import { loadPairs, selectPairs } from './preference.ts';
 
 /** Where the pairs come from and how they are used. */
 export interface PreferenceSources {
+  /** A table, or a file or folder whose rows are recognized. */
   readonly pairs: string;
   /** null for another split of `pairs`, or a share of them. */
   readonly heldOut: string | null;
@@ -17,6 +19,10 @@ export interface PreferenceSources {
   readonly apartBy?: 'prompt' | 'response';
   /** Whether the loss asks for the margin of each pair. */
   readonly useMargin: boolean;
+  /** A text column to group held-out pairs by; none where left out. */
+  readonly groupBy?: string | null;
+  /** Largest share of the rows of a file that is recognized that may be unusable; none where left out. */
+  readonly badRows?: number;
   /** Share of the pairs to hold out where neither a file nor a split is named, and what chooses them. */
   readonly share?: { readonly of: number; readonly random: Random };
 }
@@ -26,29 +32,30 @@ export interface PreferenceSets {
   readonly train: LoadedPairs;
   /** Without pairs where none could be held out. */
   readonly heldOut: LoadedPairs;
-  /** How pairs were held out where the configuration names none, in words. */
+  /** What rows were taken for, and how pairs were held out where the configuration names none, in words. */
   readonly notes: readonly string[];
 }
 
-const writtenBy = 'node --import tsx stages/preferences.ts or npm run import';
-
 /**
- * Reads both tables and checks them against each other.
+ * Reads both and checks them against each other.
  *
- * @param reader `groupBy` is asked of the held-out pairs alone
- * @throws DataError as `readPreferences`; or for prompts of held-out pairs that are also trained on (the first five),
+ * @throws DataError as `openPairs` and `loadPairs`; or for prompts of held-out pairs that are also trained on (the first five),
  *   margins that are to be used and are all 0, and held-out pairs of which the judge prefers neither response
  */
-export function readPreferenceSets(sources: PreferenceSources, reader: PreferenceReader): PreferenceSets {
-  const { pairs, share } = sources;
-  const splits = namedSplits(sources);
+export async function readPreferenceSets(
+  sources: PreferenceSources,
+  reader: PreferenceReader,
+): Promise<PreferenceSets> {
+  const { pairs, share, badRows = 0, groupBy = null } = sources;
+  const file = await openPairs(pairs, { badRows, groupBy });
+  const splits = namedSplits(sources, file);
   const from = sources.heldOut ?? (splits.heldOut === null ? null : pairs);
-  const whole = { ...reader, groupBy: from === null ? (reader.groupBy ?? null) : null, split: splits.pairs };
-  const all = readPreferences(pairs, whole, writtenBy);
+  const other = from === null || from === pairs ? file : await openPairs(from, { badRows, groupBy });
+  const all = loadPairs(file, { split: splits.pairs, groupBy: from === null ? groupBy : null }, reader);
   const { train, heldOut } =
     from === null
       ? divide(all, sources.apartBy ?? 'prompt', share)
-      : { train: all, heldOut: readPreferences(from, { ...reader, split: splits.heldOut }, writtenBy) };
+      : { train: all, heldOut: loadPairs(other, { split: splits.heldOut, groupBy }, reader) };
   const problems = sharedTexts({ ...sources, heldOut: from ?? pairs }, train.pairs, heldOut.pairs);
   if (sources.useMargin && train.pairs.every(({ margin }) => margin === 0)) {
     problems.push(
@@ -63,19 +70,19 @@ export function readPreferenceSets(sources: PreferenceSources, reader: Preferenc
     );
   }
   if (problems.length > 0) throw new DataError(problems);
-  const notes: string[] = [];
-  if (splits !== sources.splits) notes.push(`${pairs}: split validation is held out, and split train trained`);
+  const notes = [...new Set([...file.lines, ...other.lines])];
+  if (splits !== sources.splits) notes.push(`${pairs}: split ${splits.heldOut} is held out, and split train trained`);
   if (from === null && heldOut.pairs.length > 0) {
     notes.push(`${heldOut.pairs.length} of ${all.pairs.length} pairs are held out, by run.seed (evaluation.share)`);
   }
   return { train, heldOut, notes };
 }
 
-/** The splits to read; train and validation of one file that has both, where nothing else is named. */
-function namedSplits({ pairs, heldOut, splits }: PreferenceSources): PreferenceSources['splits'] {
-  if (heldOut !== null || splits.pairs !== null || splits.heldOut !== null) return splits;
-  const found = splitsOfPairs(pairs, writtenBy);
-  return found.includes('train') && found.includes('validation') ? { pairs: 'train', heldOut: 'validation' } : splits;
+/** The splits to read; train and validation (else test) of one file that has both, where nothing else is named. */
+function namedSplits({ heldOut, splits }: PreferenceSources, { splits: found }: PairFile): PreferenceSources['splits'] {
+  if (heldOut !== null || splits.pairs !== null || splits.heldOut !== null || !found.includes('train')) return splits;
+  const other = ['validation', 'test'].find((name) => found.includes(name));
+  return other === undefined ? splits : { pairs: 'train', heldOut: other };
 }
 
 /** A share of the pairs held out, with all that have the same prompt, or share a response with them. */

@@ -1,54 +1,19 @@
-/** Preference pairs: two responses to one prompt, one preferred; the Arrow tables of them and how they become tokens. */
+/** Preference pairs as a model reads them: two responses to one prompt as tokens, checked, and made to fit its context. */
 import { promptAndResponse } from '../batch/response-batch.ts';
 import type { TokenSequence } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
-import { userSays } from '../message.ts';
-import { inspectTable, readTable, writeTable } from '../tables/arrow-file.ts';
-import { bool, float32, int32, int32List, type Row, utf8 } from '../tables/columns.ts';
+import { messagesText } from '../message.ts';
+import type { Row } from '../tables/columns.ts';
 import { countAt, type Tally, tallyEntry } from '../tables/tally.ts';
-import { conversationFields, findUnread, unreadProblems } from '../tasks/unread-fields.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { checkTokenizer, encodePrompt, encodeTarget } from './instruction.ts';
-
-const textColumns = {
-  prompt: utf8('The prompt, without the line break after it.'),
-  chosen: utf8('The preferred response.'),
-  rejected: utf8('The other response.'),
-};
-
-const tokenColumns = {
-  chosen_ids: int32List('Token ids: BOS, prompt and line break, chosen response, EOS where it ended.'),
-  rejected_ids: int32List('Token ids: BOS, prompt and line break, rejected response, EOS where it ended.'),
-  prompt_length: int32('Leading tokens of both id columns that are the prompt, BOS included.'),
-};
-
-const labelColumns = {
-  margin: float32('How much better the chosen response is, in units of the label; 0 where unknown.'),
-  gold_chosen: float32('Total of the judge for the chosen response.'),
-  gold_rejected: float32('Total of the judge for the rejected response.'),
-  flipped: bool('True where label noise made the worse response the chosen one.'),
-};
-
-/** Columns of the pairs that `stages/preferences.ts` makes. Imported pairs have the first three and any of the rest. */
-export const preferenceColumns = {
-  ...textColumns,
-  ...tokenColumns,
-  ...labelColumns,
-  split: utf8('Split of the pair: train, validation or test.'),
-};
-
-export type PreferenceRow = Row<typeof preferenceColumns>;
+import { PAIRS_MADE_BY, type PairFile } from './open-pairs.ts';
+import type { PairSelection, SourcePair, tokenColumns } from './pair-table.ts';
 
 /** A pair as stage 2 reads it: always as tokens, and with what is known beside the label. */
-export interface PreferencePair extends Row<typeof textColumns>, Row<typeof tokenColumns> {
-  /** 0 where unknown. */
-  readonly margin: number;
-  /** What a judge says of each; null where there is none. */
-  readonly gold_chosen: number | null;
-  readonly gold_rejected: number | null;
-  readonly flipped: boolean | null;
-  /** Value of the column that the reader groups by; null without one. */
-  readonly group: string | null;
+export interface PreferencePair extends Omit<SourcePair, 'where' | 'prompt' | 'tokens'>, Row<typeof tokenColumns> {
+  /** As text; of a conversation all of it. */
+  readonly prompt: string;
 }
 
 /** What to do with pairs longer than the model's context. */
@@ -61,10 +26,8 @@ export interface PreferenceReader {
   readonly contextLength: number;
   /** `left` cuts the beginning of the prompt, never BOS or a response, and drops pairs whose response does not fit. */
   readonly overlong?: (typeof pairOverlongPolicies)[number];
-  /** A text column to group pairs by. */
-  readonly groupBy?: string | null;
-  /** Only pairs of this split; all where null or left out. */
-  readonly split?: string | null;
+  /** What sets the length, for errors; the model's context where left out. */
+  readonly lengthBy?: string;
 }
 
 /** What became of the pairs of a file. */
@@ -87,51 +50,63 @@ export interface LoadedPairs {
   readonly statistics: PairStatistics;
 }
 
-/** Writes the pairs of `stages/preferences.ts` with the tokenizer's hash in the schema. */
-export async function writePreferences(
-  path: string,
-  rows: readonly PreferenceRow[],
-  tokenizer: Tokenizer,
-  metadata: Readonly<Record<string, string>> = {},
-): Promise<void> {
-  await writeTable(path, preferenceColumns, rows, { ...metadata, tokenizer: tokenizer.hash });
-}
-
 /**
- * Reads a table of preference pairs and checks every pair. Token columns are used as they are; a table of texts alone
- * is tokenized: BOS, prompt and line break, space and response, EOS.
+ * Reads pairs and checks every one. Tokens are used as they are; texts are tokenized as the model reads conversations:
+ * BOS, prompt and line break, space and response, EOS, or what its chat template writes.
  *
  * prompt "a", chosen "b"  ->  chosen_ids [BOS, a, \n, " ", b, EOS], prompt_length 3
  *
- * @param writtenBy the command that makes such a file, for errors
- * @throws DataError when the file has no pairs (of the split), lacks the column to group by or was made with another tokenizer; or
- *   naming pairs whose responses are the same or empty, whose sequences do not share the prompt, or whose ids do not
- *   fit vocabulary or, under "error", context (the first ten); for parts of conversations in columns of their own; or when
- *   every pair is too long
+ * @throws DataError when there are no pairs (of the split), the column to group by is missing or they were made with another tokenizer; or
+ *   naming pairs whose responses are the same or empty, whose sequences do not share the prompt, that the format has no
+ *   place for, or whose ids do not fit vocabulary or, under "error", context (the first ten); for parts of
+ *   conversations in columns of their own; or when every pair is too long
  */
-export function readPreferences(path: string, reader: PreferenceReader, writtenBy: string): LoadedPairs {
-  const rows = readRows(path, reader, writtenBy);
-  if (rows.length === 0) throw new DataError(`${path}: no pairs; expected at least one. Run ${writtenBy}.`);
-  const policy = reader.overlong ?? 'error';
-  const problems = unreadFields(path, rows);
+export function loadPairs(file: PairFile, selection: PairSelection, reader: PreferenceReader): LoadedPairs {
+  const { path } = file;
+  const { rows, tokenizer: madeWith, problems: found } = file.read(selection);
+  if (rows.length === 0) throw new DataError(`${path}: no pairs; expected at least one. Run ${PAIRS_MADE_BY}.`);
+  if (rows[0]?.tokens != null) checkTokenizer(path, madeWith, reader.tokenizer, PAIRS_MADE_BY);
+  const { overlong = 'error', lengthBy = "the model's context" } = reader;
+  const problems = [...found];
   const pairs: PreferencePair[] = [];
   const reasons: Tally = {};
   let cut = 0;
-  for (const { index, row } of rows) {
-    for (const problem of checkPair(row, reader)) problems.push(`${path}: row ${index}: ${problem}`);
+  for (const row of rows) {
     if (problems.length >= 10) break;
-    const fitting = policy === 'error' ? row : fitPair(row, reader, policy);
-    if (typeof fitting === 'string') countAt(tallyEntry(reasons, fitting), `row ${index}`);
+    const pair = tokenized(row, reader.tokenizer);
+    if (Array.isArray(pair)) problems.push(...pair);
+    if (Array.isArray(pair)) continue;
+    for (const problem of checkPair(pair, reader)) problems.push(`${row.where}: ${problem}`);
+    const fitting = overlong === 'error' ? pair : fitPair(pair, reader, overlong);
+    if (typeof fitting === 'string') countAt(tallyEntry(reasons, fitting), row.where.replace(`${path}: `, ''));
     else pairs.push(fitting);
-    if (typeof fitting !== 'string' && fitting !== row) cut += 1;
+    if (typeof fitting !== 'string' && fitting !== pair) cut += 1;
   }
   if (problems.length > 0) throw new DataError(problems);
   if (pairs.length === 0) {
     throw new DataError(
-      `${path}: all ${rows.length} pairs are too long; expected some of at most ${reader.contextLength} tokens (the model's context). Use a model with a longer context.`,
+      `${path}: all ${rows.length} pairs are too long; expected some of at most ${reader.contextLength} tokens (${lengthBy}). Use a model with a longer context.`,
     );
   }
   return { pairs, statistics: { ...sizesOf(pairs), cut, dropped: rows.length - pairs.length, reasons } };
+}
+
+/** A pair with the tokens it has, or those of its texts; problems where they cannot be written. */
+function tokenized({ where, prompt, tokens, ...pair }: SourcePair, tokenizer: Tokenizer): PreferencePair | string[] {
+  const text = messagesText(prompt);
+  if (tokens !== null) return { ...pair, ...tokens, prompt: text };
+  try {
+    const promptIds = encodePrompt(prompt, tokenizer);
+    const whole = (response: string): Int32Array => {
+      const ids = encodeTarget(response, tokenizer);
+      return ids.length === 0 ? promptIds : Int32Array.of(...promptIds, ...ids, tokenizer.eosId);
+    };
+    const ids = { chosen_ids: whole(pair.chosen), rejected_ids: whole(pair.rejected) };
+    return { ...pair, ...ids, prompt: text, prompt_length: promptIds.length };
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    return error.problems.map((problem) => `${where}: ${problem}`);
+  }
 }
 
 /** The two sequences of a pair, their responses learned. */
@@ -152,84 +127,6 @@ function sizesOf(pairs: readonly PreferencePair[]): Pick<PairStatistics, 'pairs'
 export function selectPairs({ pairs, statistics }: LoadedPairs, takes: (index: number) => boolean): LoadedPairs {
   const taken = pairs.filter((_, index) => takes(index));
   return { pairs: taken, statistics: { ...statistics, ...sizesOf(taken) } };
-}
-
-/** The splits that the pairs of a file are of; none where it has no such column. */
-export function splitsOfPairs(path: string, writtenBy: string): string[] {
-  readTable(path, {}, writtenBy);
-  if (!inspectTable(path).columns.some(({ name }) => name === 'split')) return [];
-  const { rows } = readTable(path, { split: preferenceColumns.split }, writtenBy);
-  return [...new Set(rows.map(({ split }) => split))];
-}
-
-/** Problems where there are parts of conversations beside the texts of pairs: nothing reads them. */
-function unreadFields(path: string, rows: readonly { index: number }[]): string[] {
-  const { columns, row } = inspectTable(path);
-  if (!columns.some(({ name }) => conversationFields.some((field) => field === name))) return [];
-  const lines = rows.map(({ index }) => ({ where: `row ${index}`, fields: row(index) }));
-  const remedy = 'Write it into the prompts, or import the pairs without that column.';
-  return unreadProblems(findUnread(path, lines), () => remedy);
-}
-
-/** The rows of a table with whichever columns it has, as tokens. */
-function readRows(path: string, reader: PreferenceReader, writtenBy: string): { index: number; row: PreferencePair }[] {
-  // First, because its errors say what is wrong with the file and who makes one.
-  readTable(path, {}, writtenBy);
-  const found = new Set(inspectTable(path).columns.map(({ name }) => name));
-  const hasTokens = Object.keys(tokenColumns).some((name) => found.has(name));
-  const { groupBy = null, split = null } = reader;
-  const labels = Object.entries(labelColumns).filter(([name]) => found.has(name));
-  const columns = {
-    ...textColumns,
-    ...(hasTokens ? tokenColumns : {}),
-    ...Object.fromEntries(labels.map(([name, column]) => [name, { ...column, nullable: true }])),
-    ...(groupBy === null ? {} : { [groupBy]: utf8('What the pair is grouped by.') }),
-    ...(split === null ? {} : { split: preferenceColumns.split }),
-  };
-  const { rows, metadata } = readTable(path, columns, writtenBy);
-  if (hasTokens) checkTokenizer(path, metadata.tokenizer, reader.tokenizer, writtenBy);
-  const wanted = [...rows.entries()].filter(([, row]) => split === null || splitOf(row) === split);
-  if (rows.length > 0 && wanted.length === 0) {
-    const known = [...new Set(rows.map(splitOf))].sort().join(', ');
-    throw new DataError(`${path}: no pairs of split "${split}"; expected one of ${known}. Correct the split.`);
-  }
-  return wanted.map(([index, values]) => {
-    const row = values as Row<typeof textColumns> & Partial<Row<typeof tokenColumns>> & Partial<Nullable>;
-    const { prompt, chosen, rejected } = row;
-    const pair = {
-      prompt,
-      chosen,
-      rejected,
-      ...tokensOf(row, reader.tokenizer),
-      gold_chosen: row.gold_chosen ?? null,
-      gold_rejected: row.gold_rejected ?? null,
-      margin: row.margin ?? 0,
-      flipped: row.flipped ?? null,
-      group: groupBy === null ? null : String((values as Record<string, unknown>)[groupBy]),
-    };
-    return { index, row: pair };
-  });
-}
-
-const splitOf = (row: unknown): unknown => (row as { split?: unknown }).split;
-
-type Nullable = { [Name in keyof typeof labelColumns]: Row<typeof labelColumns>[Name] | null };
-
-/** The tokens a row has, or those of its texts. */
-function tokensOf(
-  row: Row<typeof textColumns> & Partial<Row<typeof tokenColumns>>,
-  tokenizer: Tokenizer,
-): Row<typeof tokenColumns> {
-  const { chosen_ids, rejected_ids, prompt_length } = row;
-  if (chosen_ids !== undefined && rejected_ids !== undefined && prompt_length !== undefined) {
-    return { chosen_ids, rejected_ids, prompt_length };
-  }
-  const promptIds = encodePrompt(userSays(row.prompt), tokenizer);
-  const whole = (response: string): Int32Array => {
-    const ids = encodeTarget(response, tokenizer);
-    return ids.length === 0 ? promptIds : Int32Array.of(...promptIds, ...ids, tokenizer.eosId);
-  };
-  return { chosen_ids: whole(row.chosen), rejected_ids: whole(row.rejected), prompt_length: promptIds.length };
 }
 
 /** The pair within the context, the same object where it fits as it is, or why it is left out. */
@@ -255,7 +152,8 @@ function fitPair(
   };
 }
 
-function checkPair(row: PreferencePair, { tokenizer, contextLength, overlong = 'error' }: PreferenceReader): string[] {
+function checkPair(row: PreferencePair, reader: PreferenceReader): string[] {
+  const { tokenizer, contextLength, overlong = 'error', lengthBy = "the model's context" } = reader;
   const { chosen_ids: chosen, rejected_ids: rejected, prompt_length: shared } = row;
   const problems: string[] = [];
   if (chosen.length === rejected.length && chosen.every((id, i) => id === rejected[i])) {
@@ -280,7 +178,7 @@ function checkPair(row: PreferencePair, { tokenizer, contextLength, overlong = '
       );
     if (overlong === 'error' && ids.length > contextLength) {
       problems.push(
-        `${name}: too long; expected at most ${contextLength} tokens (the model's context), received ${ids.length}. Mend or remove the row, or set sequence.overlong to left or drop.`,
+        `${name}: too long; expected at most ${contextLength} tokens (${lengthBy}), received ${ids.length}. Mend or remove the row, or set sequence.overlong to left or drop.`,
       );
     }
     const outside = ids.find((id) => id < 0 || id >= tokenizer.vocabSize);

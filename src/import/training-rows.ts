@@ -54,10 +54,10 @@ export interface TrainingRows {
 }
 
 /** Rows of a file that are looked at before it is taken for something. */
-const FIRST_ROWS = 20;
+export const FIRST_ROWS = 20;
 const FILES_NAMED = 5;
 /** Longest text in characters, as the importer's own limit. */
-const LONGEST_TEXT = 1_000_000;
+export const LONGEST_TEXT = 1_000_000;
 
 /**
  * Reads all rows. Those that cannot be used are left out and counted, up to a share of them.
@@ -132,7 +132,7 @@ async function readFile(file: SourceFile, reading: Reading): Promise<Recognized 
 }
 
 /** As many groups of rows as it takes to know what they are. */
-async function firstRows(groups: SourceRows): Promise<(SourceRow | BadRow)[]> {
+export async function firstRows(groups: SourceRows): Promise<(SourceRow | BadRow)[]> {
   const first: (SourceRow | BadRow)[] = [];
   for (let whole = 0; whole < FIRST_ROWS; ) {
     const { done, value } = await groups.next();

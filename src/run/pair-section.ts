@@ -13,10 +13,10 @@ function split(description: string) {
 /** Of such a stage, but for run, runtime, its model, its loss and its optimizer. Refine with `checkPatience`. */
 export const pairKeys = {
   pairs: filePath(
-    'Arrow file of preference pairs to train on: prompt, chosen, rejected, as text or with token columns.',
+    'Preference pairs to train on: a table of the preferences stage or of npm run import, or a file or folder of your own (JSONL, JSON, CSV, Parquet, Arrow; .gz and .zst): pairs, ranked answers or ratings, found by their fields.',
   ),
   heldOut: filePath(
-    'Arrow file of pairs whose prompts are not in `pairs`; null for another split of `pairs` (splits.heldOut), or a share of them (evaluation.share).',
+    'Pairs whose prompts are not in `pairs`, of the same kinds; null for another split of `pairs` (splits.heldOut), or its split validation or test, or a share of them (evaluation.share).',
   )
     .nullable()
     .default(null),
@@ -26,6 +26,12 @@ export const pairKeys = {
       heldOut: split('Split of `heldOut`, or of `pairs` where that is null, to hold out'),
     })
     .prefault({}),
+  badRows: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.1)
+    .describe('Largest share of the rows of a file of your own that may be unusable; they are left out and named.'),
   apartBy: z
     .enum(['prompt', 'response'])
     .default('prompt')
@@ -42,11 +48,17 @@ export const pairKeys = {
     ),
   sequence: z
     .strictObject({
+      length: z
+        .int()
+        .positive()
+        .nullable()
+        .default(null)
+        .describe('Tokens of prompt and response at most, which bounds memory; null for the model’s context.'),
       overlong: z
         .enum(pairOverlongPolicies)
         .default('error')
         .describe(
-          'Pairs longer than the context: error stops; drop leaves them out; left cuts the beginning of the prompt and leaves out pairs whose response does not fit.',
+          'Pairs longer than that: error stops; drop leaves them out; left cuts the beginning of the prompt and leaves out pairs whose response does not fit.',
         ),
     })
     .prefault({}),

@@ -70,7 +70,7 @@ export async function preparePairs(config: PairConfig, use: PairUse, context?: R
   const where = `${use.model.role} ${config.model}`;
   const dimensions = checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer });
   const plan = trainingPlan(dimensions, use.head, config.tuning, config.memory);
-  const sets = readSets(config, use.useMargin, { tokenizer, contextLength: dimensions.context });
+  const sets = await readSets(config, use.useMargin, { tokenizer, contextLength: dimensions.context });
   const { pairs: perUpdate } = config.training;
   const steps = stepsOfEpochs(config.training, { units: sets.train.pairs.length, perUpdate });
   if (context !== undefined) {
@@ -102,11 +102,14 @@ export function pairData<Pair, Laid>(
   return { count: pairs.length, perStep, read };
 }
 
-function readSets(config: PairConfig, useMargin: boolean, reader: PreferenceReader): PreferenceSets {
-  const { pairs, heldOut, splits, apartBy, groupBy, sequence, evaluation, run } = config;
+async function readSets(config: PairConfig, useMargin: boolean, reader: PreferenceReader): Promise<PreferenceSets> {
+  const { pairs, heldOut, splits, apartBy, groupBy, badRows, sequence, evaluation, run } = config;
   const share = { of: evaluation.share, random: seededRandom(run.seed, 'held-out pairs') };
-  const sources = { pairs, heldOut, splits, apartBy, useMargin, share };
-  const sets = readPreferenceSets(sources, { ...reader, overlong: sequence.overlong, groupBy });
+  const sources = { pairs, heldOut, splits, apartBy, groupBy, badRows, useMargin, share };
+  const { length, overlong } = sequence;
+  const isShorter = length !== null && length < reader.contextLength;
+  const limit = isShorter ? { contextLength: length, lengthBy: 'sequence.length' } : {};
+  const sets = await readPreferenceSets(sources, { ...reader, ...limit, overlong });
   if (sets.heldOut.pairs.length === 0 && evaluation.best !== 'last') {
     throw new ConfigError(
       `evaluation.best: ${evaluation.best} needs held-out pairs, and of the ${sets.train.pairs.length} in ${pairs} none are held out (evaluation.share ${evaluation.share}; pairs of one ${apartBy} stay together). ` +

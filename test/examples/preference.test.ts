@@ -2,15 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import {
-  type PreferenceReader,
-  type PreferenceRow,
-  pairIds,
-  readPreferences,
-  writePreferences,
-} from '../../src/examples/preference.ts';
+import type { PreferenceRow } from '../../src/examples/pair-table.ts';
+import { writePreferences } from '../../src/examples/pair-table.ts';
+import type { PreferenceReader } from '../../src/examples/preference.ts';
+import { pairIds } from '../../src/examples/preference.ts';
 import { writeTable } from '../../src/tables/arrow-file.ts';
 import { float32, nullable, utf8 } from '../../src/tables/columns.ts';
+import { readPairs } from '../helpers/read-pairs.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'preference-'));
@@ -35,20 +33,20 @@ function pair(chosen: number[], rejected: number[], promptLength = 3): Preferenc
   };
 }
 
-function message(): string {
+async function message(): Promise<string> {
   try {
-    readPreferences(path, reader, 'node --import tsx stages/preferences.ts');
+    await readPairs(path, reader);
   } catch (error) {
     return String(error).replaceAll(`${folder}/`, '');
   }
   return 'no error';
 }
 
-describe('readPreferences', () => {
+describe('loadPairs', () => {
   it('gives back what was written', async () => {
     const rows = [pair([1, 7, 8, 9, 2], [1, 7, 8, 10, 11, 2]), pair([1, 7, 8, 9], [1, 7, 8, 2])];
     await writePreferences(path, rows, tokenizer, { noise: '0.1' });
-    const read = readPreferences(path, reader, '');
+    const read = await readPairs(path, reader);
     expect(read.pairs).toEqual(rows.map(({ split: _, ...row }) => ({ ...row, group: null })));
     expect(read.statistics).toEqual({ pairs: 2, tokens: 19, longest: 6, cut: 0, dropped: 0, reasons: {} });
   });
@@ -65,7 +63,7 @@ describe('readPreferences', () => {
       ],
       tokenizer,
     );
-    expect(message()).toMatchInlineSnapshot(`
+    expect(await message()).toMatchInlineSnapshot(`
       "DataError: preference.arrow: row 0: chosen and rejected are the same; expected two different responses. Mend or remove the row.
       preference.arrow: row 1: prompt_length: expected the tokens that both sequences begin with, received 3, where they differ. Mend or remove the row.
       preference.arrow: row 2: chosen_ids: no response; expected more than 3 tokens, received 3. Mend or remove the row.
@@ -77,16 +75,16 @@ describe('readPreferences', () => {
 
   it('refuses pairs made with another tokenizer, naming both', async () => {
     await writePreferences(path, [pair([1, 7, 8, 9], [1, 7, 8, 2])], { ...tokenizer, hash: 'sha256:other' });
-    expect(message()).toBe(
+    expect(await message()).toBe(
       `DataError: preference.arrow: made with another tokenizer; expected ${tokenizer.hash}, received sha256:other. ` +
-        'Run node --import tsx stages/preferences.ts with this tokenizer, or use the tokenizer it was made with.',
+        'Run node --import tsx stages/preferences.ts or npm run import with this tokenizer, or use the tokenizer it was made with.',
     );
   });
 
   it('refuses a file without pairs', async () => {
     await writePreferences(path, [], tokenizer);
-    expect(message()).toBe(
-      'DataError: preference.arrow: no pairs; expected at least one. Run node --import tsx stages/preferences.ts.',
+    expect(await message()).toBe(
+      'DataError: preference.arrow: no pairs; expected at least one. Run node --import tsx stages/preferences.ts or npm run import.',
     );
   });
 });
@@ -98,11 +96,11 @@ describe('pairs of texts', () => {
   // One token a byte, so that a text's tokens do not depend on where it is cut.
   const bytes = (text: string): number[] => [...tokenizer.encode(text)];
   const read = (contextLength: number, overlong: PreferenceReader['overlong'] = 'error') =>
-    readPreferences(path, { tokenizer, contextLength, overlong }, 'npm run import');
+    readPairs(path, { tokenizer, contextLength, overlong });
 
   it('become BOS, prompt, line break, space, response, EOS', async () => {
     await texts([{ prompt: 'ab', chosen: 'c', rejected: 'de' }]);
-    const [first] = read(9).pairs;
+    const [first] = (await read(9)).pairs;
     expect([...first!.chosen_ids]).toEqual([1, ...bytes('ab\n c'), 2]);
     expect([...first!.rejected_ids]).toEqual([1, ...bytes('ab\n de'), 2]);
     expect(first).toMatchObject({ prompt_length: 4, margin: 0, gold_chosen: null, gold_rejected: null, flipped: null });
@@ -116,7 +114,7 @@ describe('pairs of texts', () => {
       { ...row, margin: null, topic: 'rain' },
     ];
     await writeTable(path, { ...columns, ...more }, rows);
-    const { pairs } = readPreferences(path, { tokenizer, contextLength: 9, groupBy: 'topic' }, '');
+    const { pairs } = await readPairs(path, { tokenizer, contextLength: 9 }, 'topic');
     expect(pairs.map(({ margin, group, gold_chosen }) => [margin, group, gold_chosen])).toEqual([
       [0.25, 'tea', 0.5],
       [0, 'rain', 0.5],
@@ -129,14 +127,14 @@ describe('pairs of texts', () => {
       { prompt: 'a', chosen: 'b', rejected: 'c' },
       { prompt: 'a', chosen: 'b', rejected: 'cdefgh' },
     ]);
-    expect(() => read(8)).toThrow(
+    await expect(read(8)).rejects.toThrow(
       "preference.arrow: row 0: rejected_ids: too long; expected at most 8 tokens (the model's context), received 10. " +
         'Mend or remove the row, or set sequence.overlong to left or drop.',
     );
-    const dropped = read(8, 'drop');
+    const dropped = await read(8, 'drop');
     expect(dropped.pairs.map(({ chosen }) => chosen)).toEqual(['b']);
     expect(dropped.statistics).toMatchObject({ pairs: 1, cut: 0, dropped: 2, reasons: { 'too long': { count: 2 } } });
-    const left = read(8, 'left');
+    const left = await read(8, 'left');
     expect(left.pairs.map(({ chosen_ids, rejected_ids }) => [[...chosen_ids], [...rejected_ids]])).toEqual([
       [
         [1, ...bytes('cd\n e'), 2],
@@ -156,22 +154,22 @@ describe('pairs of texts', () => {
       dropped: 1,
       reasons: { 'the response alone is too long': { count: 1, first: ['row 2'] } },
     });
-    expect(() => read(4, 'left')).toThrow(
+    await expect(read(4, 'left')).rejects.toThrow(
       "all 3 pairs are too long; expected some of at most 4 tokens (the model's context). Use a model with a longer context.",
     );
   });
 
   it('without a response are refused by row', async () => {
     await texts([{ prompt: 'a', chosen: 'b', rejected: '' }]);
-    expect(() => read(9)).toThrow(
+    await expect(read(9)).rejects.toThrow(
       'row 0: rejected_ids: no response; expected more than 3 tokens, received 3. Mend or remove the row.',
     );
   });
 
   it('without the column to group by are refused', async () => {
     await texts([{ prompt: 'a', chosen: 'b', rejected: 'c' }]);
-    expect(() => readPreferences(path, { tokenizer, contextLength: 9, groupBy: 'topic' }, 'npm run import')).toThrow(
-      'column "topic" is missing; expected utf8, found the columns prompt, chosen, rejected. Run npm run import.',
+    await expect(readPairs(path, { tokenizer, contextLength: 9 }, 'topic')).rejects.toThrow(
+      'column "topic" is missing; expected utf8, found the columns prompt, chosen, rejected. Run node --import tsx stages/preferences.ts or npm run import.',
     );
   });
 });

@@ -2,8 +2,8 @@
 import { copyFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { PreferenceRow } from '../../src/examples/preference.ts';
-import { writePreferences } from '../../src/examples/preference.ts';
+import type { PreferenceRow } from '../../src/examples/pair-table.ts';
+import { writePreferences } from '../../src/examples/pair-table.ts';
 import { runStage } from '../../src/run/stage.ts';
 import { writeTable } from '../../src/tables/arrow-file.ts';
 import { int32List, utf8 } from '../../src/tables/columns.ts';

@@ -1,7 +1,7 @@
 /** The smallest runs: one row, one pair, one step, with the warm-up that larger runs have. Each must learn something. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
-import { writePreferences } from '../../src/examples/preference.ts';
+import { writePreferences } from '../../src/examples/pair-table.ts';
 import type { Stage, StageConfig } from '../../src/run/stage.ts';
 import { runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';

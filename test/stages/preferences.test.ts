@@ -1,12 +1,12 @@
 /** The preference pairs of a tiny world: whole prompts held out, gold truth kept, label noise as configured. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { readPreferences } from '../../src/examples/preference.ts';
 import type { Summary } from '../../src/run/stage.ts';
 import { runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
 import { Interrupted } from '../../src/terminal/interrupts.ts';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { preferences } from '../../stages/preferences.ts';
+import { readPairs } from '../helpers/read-pairs.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
 import { preferencesConfig } from '../helpers/tiny-configs.ts';
 import '../helpers/allclose.ts';
@@ -61,9 +61,9 @@ describe('preference pairs', () => {
     ]);
   });
 
-  it('are what stage 2 reads', () => {
+  it('are what stage 2 reads', async () => {
     const tokenizer = loadTokenizer(world.tokenizer);
-    const { pairs: rows } = readPreferences(path('run/train.arrow'), { tokenizer, contextLength: 144 }, 'test');
+    const { pairs: rows } = await readPairs(path('run/train.arrow'), { tokenizer, contextLength: 144 });
     expect(rows).toHaveLength(summary.trainPairs as number);
     for (const row of rows) {
       for (const [ids, text] of [

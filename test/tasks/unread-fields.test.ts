@@ -2,10 +2,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { loadPromptFile } from '../../src/evaluation/chat-prompts.ts';
 import { readCorpus } from '../../src/examples/corpus.ts';
-import { readPreferences } from '../../src/examples/preference.ts';
 import { writeTable } from '../../src/tables/arrow-file.ts';
 import { utf8, utf8List } from '../../src/tables/columns.ts';
 import { loadTasks } from '../../src/tasks/tasks.ts';
+import { readPairs } from '../helpers/read-pairs.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
@@ -88,7 +88,7 @@ it('prompts, pairs and documents with parts of conversations beside them are ref
   const pair = { prompt: 'a', chosen: 'b', rejected: 'c', system: '', history: [] as string[] };
   const pairs = async (...rows: (typeof pair)[]) => {
     await writeTable(path('pairs.arrow'), columns, rows);
-    return problems(() => readPreferences(path('pairs.arrow'), { tokenizer, contextLength: 9 }, 'npm run import'));
+    return problems(() => readPairs(path('pairs.arrow'), { tokenizer, contextLength: 9 }));
   };
   expect(await pairs(pair)).toEqual([]);
   expect(await pairs(pair, { ...pair, system: 'Be kind.' }, { ...pair, history: ['x'] })).toEqual([
