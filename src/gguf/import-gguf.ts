@@ -110,7 +110,7 @@ function checkWhole(keys: MetadataKeys): void {
 function refused(name: string, architecture: string, keys: MetadataKeys): boolean {
   const value = keys.peek(name);
   if (!name.startsWith(`${architecture}.`) || value === 0 || value === false || value === undefined) return false;
-  if (name.endsWith('.tensor_data_layout') || name.includes('.rope.scaling.')) return false;
+  if (/\.(tensor_data_layout|rope\.scaling\.finetuned)$/.test(name)) return false;
   keys.problem(name, `${shown(value)} is not known here, so it might change what the model computes.`);
   return true;
 }

@@ -18,8 +18,8 @@ export function readScaling(source: ModelSource): Record<string, unknown> | null
   if (file.tensors.has(LONG_TENSOR)) return readLongrope(source);
   const type = keys.text(key('type')) ?? 'none';
   const factor = keys.number(key('factor')) ?? keys.number(own('rope.scale_linear')) ?? 1;
-  if (type === 'none' && factor === 1) return null;
   const original = keys.count(key('original_context_length'));
+  if (type === 'none' && factor === 1) return null;
   if (type === 'linear' || type === 'none') return factor === 1 ? null : { rope_type: 'linear', factor };
   if (type !== 'yarn') {
     keys.problem(key('type'), `${JSON.stringify(type)} is not known; expected none, linear or yarn.`);

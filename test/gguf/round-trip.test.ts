@@ -37,6 +37,16 @@ async function thereAndBack(family: string, type: 'F16' | 'BF16', config: object
   importGguf(path('model.gguf'), path('back'), quiet);
 }
 
+/** Of Llama 3.2. */
+const LLAMA_3_2 = {
+  rope_type: 'llama3',
+  rope_theta: 500_000,
+  factor: 32,
+  low_freq_factor: 1,
+  high_freq_factor: 4,
+  original_max_position_embeddings: 8192,
+};
+
 const rounded = {
   F16: (values: Float32Array) => halfValues(toHalf(values)),
   BF16: (values: Float32Array) => bfloat16Values(toBfloat16(values)),
@@ -48,6 +58,8 @@ describe('a checkpoint, exported and imported', () => {
     ['llama-biases', 'F16', {}],
     ['llama-yarn', 'BF16', {}],
     ['llama-linear', 'F16', {}],
+    // What a file's divisors of frequencies were computed from is recognized where it was published.
+    ['llama3', 'F16', { rope_parameters: LLAMA_3_2 }],
     ['qwen2', 'F16', { use_sliding_window: false }],
     ['qwen3', 'BF16', {}],
     ['gpt2', 'F16', {}],
