@@ -92,7 +92,8 @@ function showValue(name: string, value: unknown, { mask, tokenizer, paint }: Sho
   if (typeof value === 'number') return String(Math.round(value * 1e6) / 1e6);
   if (typeof value === 'string') return shorten(JSON.stringify(value));
   if (!Array.isArray(value)) return String(value);
-  if (!/(^|_)ids$/.test(name) || tokenizer === null) return shorten(value.join(' '));
+  if (!/(^|_)ids$/.test(name) || tokenizer === null)
+    return shorten(value.map((entry) => (typeof entry === 'object' ? JSON.stringify(entry) : String(entry))).join(' '));
   return value
     .map((id, i) => {
       const text = tokenizer.token(Number(id)).replaceAll('Ġ', '·').replaceAll('Ċ', '↵');
