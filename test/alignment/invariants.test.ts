@@ -89,9 +89,7 @@ describe.each(lanesToTest())('checkRollout on the %s lane', (lane) => {
       const found = (by: number) => problems(({ drawnLogProbs }) => ({ drawnLogProbs: nudge(drawnLogProbs, by) }));
       expect(found(0)).toEqual([]);
       // A mantissa of 8 bits: 50 · 2⁻⁸.
-      expect(found(0.4)[0]).toMatch(
-        /^ppo step 1: log-probabilities .* expected a difference of at most 0\.1953125,/,
-      );
+      expect(found(0.4)[0]).toMatch(/^ppo step 1: log-probabilities .* expected a difference of at most 0\.1953125,/);
       const first = (ratio: number) =>
         checkFirstUpdate('strict', { ratio, approxKl: 0, clipFraction: 0 }, 'x', () => {});
       expect(first(1.01)).toBeUndefined();
@@ -137,9 +135,7 @@ describe('checkFirstUpdate', () => {
       'ppo step 3: approx_kl of the first update: expected 0, received 0.5.',
       'ppo step 3: clip_fraction of the first update: expected 0, received 0.125.',
     ];
-    expect(() => checkFirstUpdate('strict', stats, 'ppo step 3', say)).toThrow(
-      new InvariantError([...expected, goOn]),
-    );
+    expect(() => checkFirstUpdate('strict', stats, 'ppo step 3', say)).toThrow(new InvariantError([...expected, goOn]));
     const lines: string[] = [];
     checkFirstUpdate('warn', stats, 'ppo step 3', (line) => lines.push(line));
     expect(lines).toEqual(expected.map((line) => `warning: ${line}`));

@@ -168,8 +168,7 @@ describe('fetchLibraries without a working pip', () => {
   it('recognises a disk that fills up while unpacking, and keeps what was fetched', async () => {
     const path = join(folder, 'bin');
     mkdirSync(path);
-    const script =
-      '#!/bin/sh\ncase "$1" in -m) exit 0;; esac\necho "OSError: [Errno 28] No space left" >&2; exit 1\n';
+    const script = '#!/bin/sh\ncase "$1" in -m) exit 0;; esac\necho "OSError: [Errno 28] No space left" >&2; exit 1\n';
     writeExecutable(join(path, 'python3'), script);
     await expect(fetchLibraries(wheelSet(''), context({ PATH: path }))).rejects.toThrow(
       /unpacked: the disk is full\. Free some space, or set PLUMBLINE_CACHE to a folder on another disk\./,
