@@ -180,7 +180,7 @@ describe('templates', () => {
     rmSync(spoilt.templates, { recursive: true });
     expect(await refuseInstruct(spoilt)).toMatchInlineSnapshot(`
       [
-        "w/templates: no template files; expected <dataset>.yaml. Name the folder that holds them.",
+        "templates w/templates: there is no such file or folder. Correct the path.",
       ]
     `);
   });
