@@ -9,9 +9,9 @@ import { type ImportReport, openReport, type ReportBuilder } from './import-repo
 import { type Judged, judgedOf, type ScoredAnswer } from './judged-answers.ts';
 import { openReader } from './open-reader.ts';
 import { namedPairs, type RecognizedPairs, recognizePairs } from './recognize-pairs.ts';
+import { FIRST_ROWS, firstRows, LONGEST_TEXT } from './recognized-rows.ts';
 import { openSplits, type Splits } from './row-split.ts';
 import { type BadRow, isBad, RowProblem, type SourceRow } from './source-row.ts';
-import { FIRST_ROWS, firstRows, LONGEST_TEXT } from './training-rows.ts';
 import { listing } from './walk-folder.ts';
 
 /** A pair with the conversation that both answer. */
