@@ -3,24 +3,24 @@
  * other tasks they keep what the model could do before (Ouyang et al. 2022, arXiv:2203.02155, section 3.5, mixes pre-training in).
  *
  *   Run      npm run continue-prompts -- data/models/stories260k data/public/openings.jsonl --to data/build/public/stories.jsonl
- *   Reads    a checkpoint, JSONL rows with prompt and split
+ *   Reads    a checkpoint, a file of prompts; rows may say of which split they are
  *   Writes   JSONL rows: id, split, prompt, continuation
  */
 import { existsSync } from 'node:fs';
 import { loadModelFolder } from '../src/checkpoint/model-folder.ts';
 import { generate } from '../src/decoding/generate.ts';
 import { ConfigError, DataError } from '../src/errors.ts';
-import { loadPromptFile } from '../src/evaluation/chat-prompts.ts';
 import { disposeModel, trainNothing } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
 import { openParent } from '../src/run/parents.ts';
 import { runMain } from '../src/run/program.ts';
 import { openLaneFor } from '../src/run/stage.ts';
-import { openJsonLinesWriter, readJsonLines } from '../src/tables/jsonl.ts';
+import { openJsonLinesWriter } from '../src/tables/jsonl.ts';
 import { countAt, describeTally, type Tally, tallyEntry } from '../src/tables/tally.ts';
 import { type Flags, flagHelp, parseFlags } from '../src/terminal/flags.ts';
 import { openProgress } from '../src/terminal/progress.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
+import { readFilePrompts } from '../src/worlds/prompt-file.ts';
 
 const flags = {
   to: { kind: 'path', description: 'JSONL file to write; it must not exist.' },
@@ -53,19 +53,18 @@ export async function continuePrompts(argv: readonly string[], say: (line: strin
   const { model } = loadModelFolder(parent.folder, { plan: trainNothing(), tokenizer, say });
   const maxNewTokens = values['max-new-tokens'];
   const room = model.dimensions.context - maxNewTokens;
-  const asking = splits.map((split) => ({
-    split,
-    prompts: loadPromptFile({ file, split, raw: true }, tokenizer, room),
-  }));
+  const source = { file, raw: true, encoding: 'utf-8', badRows: 0 } as const;
+  const read = await readFilePrompts(source, tokenizer, room);
+  for (const line of read.lines) say(line);
   const writer = await openJsonLinesWriter(to);
   const random = seededRandom(seed, 'continuations');
   const unused: Tally = {};
-  for (const { where, fields } of readJsonLines(file, 'your own program')) {
-    if (!splits.includes(String(fields.split)))
-      countAt(tallyEntry(unused, `prompts of split "${fields.split}"`), where);
+  for (const { id, split } of read.prompts) {
+    if (!splits.includes(split)) countAt(tallyEntry(unused, `prompts of split "${split}"`), id);
   }
   let written = 0;
-  for (const { split, prompts } of asking) {
+  for (const split of splits) {
+    const prompts = read.prompts.filter((prompt) => prompt.split === split);
     const asked = prompts.flatMap((prompt) => Array.from({ length: samples }, (_, i) => ({ ...prompt, sample: i })));
     const options = { temperature, topK: 0, topP: 1, maxNewTokens, batchSize: 64 };
     // A story of llama2.c ends where the next begins: with BOS.

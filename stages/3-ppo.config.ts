@@ -45,7 +45,9 @@ export const PpoConfig = z
     policy: filePath('Instruction-tuned checkpoint: starts the policy and stays frozen as the reference.'),
     reward: filePath('Reward model of stage 2: scores responses, and starts the value model.'),
     prompts: PolicyPrompts,
-    heldOut: PolicyPrompts,
+    heldOut: PolicyPrompts.optional().describe(
+      'Prompts to measure with. Left out beside prompts.file: those of its split validation, or evaluation.share of the prompts.',
+    ),
     sampling: SamplingSection.prefault({}),
     rollout: z
       .strictObject({
@@ -94,7 +96,14 @@ export const PpoConfig = z
     evaluation: z
       .strictObject({
         everySteps: everyStepsKey(5, 'evaluations on held-out prompts (a step is a rollout and its updates)'),
-        prompts: z.int().positive().default(64).describe('Held-out prompts.'),
+        prompts: z.int().positive().default(64).describe('Held-out prompts, at most.'),
+        share: z
+          .number()
+          .gt(0)
+          .lt(1)
+          .default(0.05)
+          .describe('Share of the prompts held out by run.seed where the file has no split validation, one at least.')
+          .meta({ readWhen: 'heldOut=null' }),
         best: bestKey(['reward', 'last'], 'last'),
         patience: patienceKey,
       })
@@ -120,7 +129,11 @@ export const PpoConfig = z
       const message = `expected a divisor of rollout.batch ${rollout.batch}, received ${updates.minibatches}`;
       context.addIssue({ code: 'custom', path: ['updates', 'minibatches'], message });
     }
-    if (prompts.tables === heldOut.tables && prompts.file === heldOut.file && prompts.split === heldOut.split) {
+    if (heldOut === undefined && prompts.file === undefined) {
+      const message = 'expected it beside prompts.tables, with another split; received none';
+      context.addIssue({ code: 'custom', path: ['heldOut'], message });
+    }
+    if (prompts.tables === heldOut?.tables && prompts.file === heldOut?.file && prompts.split === heldOut?.split) {
       const message = `expected another split than prompts.split, received ${heldOut.split}: its prompts are trained on`;
       context.addIssue({ code: 'custom', path: ['heldOut', 'split'], message });
     }

@@ -86,11 +86,12 @@ export const ppo: Stage<PpoConfig> = {
 };
 
 async function check(config: PpoConfig): Promise<readonly string[]> {
-  const { prompts, heldOutPrompts } = await prepare(config);
+  const { prompts, heldOut, lines } = await prepare(config);
   const { iterations, batch } = config.rollout;
   return [
+    ...lines,
     describePrompts('train   ', prompts),
-    describePrompts('held out', heldOutPrompts),
+    describePrompts('held out', heldOut),
     `${iterations} rollouts of ${batch} responses: ${((iterations * batch) / prompts.length).toFixed(1)} passes`,
     ...shortenedWarmups(schedulesOf(config), iterations),
   ];
@@ -98,12 +99,13 @@ async function check(config: PpoConfig): Promise<readonly string[]> {
 
 async function run(config: PpoConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
-  const { folders, tokenizer, planned, prompts, heldOutPrompts } = await prepare(config, folder);
+  const { folders, tokenizer, planned, prompts, heldOut, lines } = await prepare(config, folder);
+  for (const line of lines) progress.say(line);
   await recordPrompts(folder, '', config.prompts);
-  await recordPrompts(folder, 'held-out ', config.heldOut);
+  if (config.heldOut !== undefined) await recordPrompts(folder, 'held-out ', config.heldOut);
 
   // The four models, or those of the checkpoint to resume.
-  const prompt = longestPrompt([...prompts, ...heldOutPrompts]);
+  const prompt = longestPrompt([...prompts, ...heldOut]);
   await announcePpoMemory(progress.say, config.memory.limitGb, planned, { ...config, prompt });
   const sources = { ...folders, tokenizer, say: progress.say };
   const { models, optimizers, trained, state } = startOrResumePpo<State>(folder, sources, planned, config);
@@ -129,7 +131,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     measures: heldOutMeasures,
     measure: async (step) => {
       const options = { sampling: config.sampling, klWeight: config.kl.weight, seed: config.run.seed };
-      const { rows, measured } = measureAnswers(models.policy, models, heldOutPrompts, options, tokenizer);
+      const { rows, measured } = measureAnswers(models.policy, models, heldOut, options, tokenizer);
       await samples.add(step, rows);
       return measured;
     },
@@ -212,9 +214,7 @@ async function prepare(config: PpoConfig, folder?: RunFolder) {
   await folder?.recordParent('reward', rewardParent);
   // Policy and reward model both read prompt and response.
   const room = Math.min(policy.context, reward.context) - config.sampling.maxNewTokens;
-  const prompts = loadPolicyPrompts(config.prompts, tokenizer, room);
-  const heldOutPrompts = loadPolicyPrompts(config.heldOut, tokenizer, room).slice(0, config.evaluation.prompts);
-  return { folders, tokenizer, planned, prompts, heldOutPrompts };
+  return { folders, tokenizer, planned, ...(await loadPolicyPrompts(config, tokenizer, room)) };
 }
 
 await program(import.meta.url, ppo);

@@ -1,13 +1,11 @@
 /** Prompts that are answered, each with the judge of its answers where it has one. */
 import { DataError } from '../errors.ts';
 import { encodePrompt } from '../examples/instruction.ts';
-import { messagesText, userSays } from '../message.ts';
-import { readJsonLines } from '../tables/jsonl.ts';
+import { messagesText } from '../message.ts';
 import type { Task } from '../tasks/task.ts';
 import { rowsOf } from '../tasks/task.ts';
 import type { TaskRow } from '../tasks/task-rows.ts';
 import { renderTemplate } from '../tasks/template.ts';
-import { findUnread, unreadProblems } from '../tasks/unread-fields.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { Judge } from './judge.ts';
 
@@ -58,63 +56,14 @@ export function taskPrompts(
     }
     return { id: row.id, prompt: messagesText(messages), promptIds, judge: judgeOf(row) };
   });
-  if (problems.length > 0) throw new DataError(firstOf(problems, task.path));
-  return prompts;
-}
-
-/** Prompts of a user's file. */
-export interface PromptFile {
-  readonly file: string;
-  readonly split: string;
-  /** The response goes on with the text as it is. */
-  readonly raw: boolean;
-}
-
-/**
- * Loads the prompts of a split of a JSONL file: rows with prompt and split, and perhaps id.
- * @throws DataError naming every line that has no prompt, no split or a prompt that is too long, parts of conversations
- *   beside the prompts, or a split without rows
- */
-export function loadPromptFile(source: PromptFile, tokenizer: Tokenizer, limit: number): ChatPrompt[] {
-  const { file, split, raw } = source;
-  const lines = readJsonLines(file, 'your own program');
-  const remedy = 'Write it into the prompts, or remove the field.';
-  const problems = unreadProblems(findUnread(file, lines), () => remedy);
-  const prompts: ChatPrompt[] = [];
-  for (const { where, fields } of lines) {
-    const { prompt, split: own, id } = fields;
-    if (typeof prompt !== 'string' || prompt.trim() === '')
-      problems.push(`${where}: no "prompt"; expected text, received ${show(prompt)}. Mend or remove the line.`);
-    // A row that is of no split would be passed over without a word, whichever is asked for.
-    else if (typeof own !== 'string')
-      problems.push(`${where}: no "split"; expected text, as "${split}", received ${show(own)}. Mend the line.`);
-    else if (own === split) {
-      const begin = tokenizer.bosId === null ? [] : [tokenizer.bosId];
-      const promptIds = raw
-        ? Int32Array.of(...begin, ...tokenizer.encode(prompt))
-        : encodePrompt(userSays(prompt), tokenizer);
-      if (promptIds.length > limit)
-        problems.push(`${where}: the prompt has ${promptIds.length} tokens; expected at most ${limit}. Shorten it.`);
-      prompts.push({ id: String(id ?? where), prompt, promptIds, judge: null });
-    }
-  }
-  if (problems.length > 0) throw new DataError(firstOf(problems, file));
-  if (prompts.length === 0) {
-    const known = [...new Set(lines.map(({ fields }) => String(fields.split)))].sort().join(', ');
-    throw new DataError(`${file}: no rows of split "${split}"; expected prompts, found splits ${known}.`);
-  }
+  if (problems.length > 0) throw new DataError(firstProblems(problems, task.path));
   return prompts;
 }
 
 /** The first ten problems, and how many there are in all. */
-function firstOf(problems: readonly string[], file: string): string[] {
+export function firstProblems(problems: readonly string[], file: string): string[] {
   if (problems.length <= 10) return [...problems];
   return [...problems.slice(0, 10), `${file}: ${problems.length} problems in all; expected none. Mend these first.`];
-}
-
-function show(value: unknown): string {
-  const text = value === undefined ? 'nothing' : JSON.stringify(value);
-  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
 /** A line of figures: "held out  150 prompts, longest 31 tokens". */

@@ -74,7 +74,7 @@ function alpacaTurns(fields: Recognized['fields'], value: (part: Part) => unknow
 }
 
 /** Earlier exchanges as LLaMA-Factory writes them: [["question", "answer"], …]. */
-function historyOf(value: unknown, limits: TextLimits): Message[] {
+export function historyOf(value: unknown, limits: TextLimits): Message[] {
   if (isVoid(value)) return [];
   if (!Array.isArray(value)) {
     throw new RowProblem('wrong type', `"history": expected a list of pairs, received ${show(value)}`);
@@ -99,7 +99,7 @@ function spokenOf(name: string, value: unknown, role: 'user' | 'assistant', limi
 }
 
 /** Messages by the keys that they themselves have. */
-function messagesOf(name: string, value: unknown, limits: TextLimits): Message[] {
+export function messagesOf(name: string, value: unknown, limits: TextLimits): Message[] {
   const list = unpacked(value);
   const keys = keysOfMessages(list);
   if (keys === null) {
@@ -110,7 +110,7 @@ function messagesOf(name: string, value: unknown, limits: TextLimits): Message[]
 }
 
 /** The system text of a field in front of messages that have none. */
-function withSystem(messages: readonly Message[], field: unknown, limits: TextLimits): readonly Message[] {
+export function withSystem(messages: readonly Message[], field: unknown, limits: TextLimits): readonly Message[] {
   const content = isVoid(field) ? '' : checkText('system', field, limits, true);
   const [first] = messages;
   if (content.trim() === '') return messages;
@@ -121,7 +121,7 @@ function withSystem(messages: readonly Message[], field: unknown, limits: TextLi
 }
 
 /** A field's text without the white space around it. */
-function text(name: string, value: unknown, limits: TextLimits, mayBeEmpty = false): string {
+export function text(name: string, value: unknown, limits: TextLimits, mayBeEmpty = false): string {
   if (value === null || value === undefined) {
     throw new RowProblem('missing field', `"${name}": expected text, received ${show(value)}`);
   }
@@ -131,6 +131,6 @@ function text(name: string, value: unknown, limits: TextLimits, mayBeEmpty = fal
   return trimmed;
 }
 
-function said(role: Message['role'], content: string): Message {
+export function said(role: Message['role'], content: string): Message {
   return { role, content };
 }

@@ -154,15 +154,18 @@ export function named({ shape, fields }: Recognized): string {
 
 /** The fields found, and what they seem to be for where it is something else. */
 function received(rows: readonly Fields[]): string {
+  const elsewhere = rows.some((row) => Object.keys(row).some((name) => name.toLowerCase() === 'chosen'))
+    ? '; chosen and rejected answers are for the reward model: npm run reward'
+    : '';
+  return `nothing to learn from was recognized in ${shownFields(rows)}${elsewhere}`;
+}
+
+/** "the fields a, b (first row: {…})". */
+export function shownFields(rows: readonly Fields[]): string {
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => !name.startsWith('$'));
   const shown = names.length > 12 ? `${names.slice(0, 12).join(', ')}, …` : names.join(', ');
   const [first] = rows;
-  const example = first === undefined ? '' : ` (first row: ${show(first)})`;
-  const lower = names.map((name) => name.toLowerCase());
-  const elsewhere = lower.includes('chosen')
-    ? '; chosen and rejected answers are for the reward model: npm run reward'
-    : '';
-  return `nothing to learn from was recognized in the fields ${shown || 'it has: none'}${example}${elsewhere}`;
+  return `the fields ${shown || 'it has: none'}${first === undefined ? '' : ` (first row: ${show(first)})`}`;
 }
 
 /** The shapes with the names of their fields, for errors. */

@@ -10,6 +10,7 @@ import { type ImportReport, openReport, type ReportBuilder } from './import-repo
 import { openReader } from './open-reader.ts';
 import { openSplits } from './row-split.ts';
 import { type BadRow, isBad, RowProblem, type SourceRow, type SourceRows } from './source-row.ts';
+import { splitOfWordAlone } from './split-names.ts';
 import { listing } from './walk-folder.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -37,6 +38,8 @@ export interface RowUse<Taken, Content> {
   fieldsOf(taken: Taken): readonly string[];
   /** What a row holds. @throws RowProblem where it cannot be used */
   contentsOf(fields: Fields, taken: Taken, limits: TextLimits): readonly Content[];
+  /** Whether values of the field "split" that are no known word are splits of their own. */
+  readonly ownSplits: boolean;
   /** What to do about rows that cannot be used, as "Mend the rows, or name another data.shape.". */
   readonly remedy: string;
 }
@@ -89,7 +92,8 @@ export async function readRecognized<Taken, Content>(
   const taken = new Map<string, Taken>();
   const problems: string[] = [];
   for (const file of files) {
-    const splitOf = (fields: Fields): string => splits.of(file, fields);
+    const splitOf = (fields: Fields): string =>
+      (use.ownSplits ? ownSplit(fields.split) : undefined) ?? splits.of(file, fields);
     const found = await readFile(file, { asked, use, splitOf, builder, rows, notes });
     if (typeof found === 'string') problems.push(`${file.path}: ${found}.`);
     else if (found !== null) taken.set(file.path, found.taken);
@@ -103,6 +107,12 @@ export async function readRecognized<Taken, Content>(
   const more = [...splits.notes(), ...notes];
   const lines = describe(`${use.section}  ${asked.path}`, filesByName(taken, use), builder.report, more);
   return { rows, taken, inputs: existsSync(asked.path) ? [asked.path] : files.map(({ path }) => path), lines };
+}
+
+/** A split by a name of one's own; "valid" and its like are words that `openSplits` knows. */
+function ownSplit(value: unknown): string | undefined {
+  const name = typeof value === 'string' ? value.trim() : '';
+  return name === '' || splitOfWordAlone(name) !== null ? undefined : name;
 }
 
 interface Reading<Taken, Content> {

@@ -45,6 +45,7 @@ export async function readTrainingRows(asked: TrainingFiles): Promise<TrainingRo
       ...optionalParts[shape].flatMap((part) => partNames[part]),
     ],
     contentsOf,
+    ownSplits: false,
     remedy: 'Mend the rows, or name another data.shape',
   });
   const kinds = new Map<TrainingRows['kind'], string>();

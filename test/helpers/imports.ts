@@ -35,7 +35,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...['batch', 'yaml', 'files', 'lanes', 'random'],
   ],
   report: ['alignment', 'evaluation', 'run', 'examples', 'tables', 'message'],
-  worlds: ['run', 'evaluation', 'tasks', 'tokenizer', 'files', 'message', 'random'],
+  worlds: ['run', 'evaluation', 'examples', 'import', 'tasks', 'tables', 'tokenizer', 'files', 'message', 'random'],
 };
 
 /** Where each third-party package may be imported: a folder ("src/tensor/") or a file. Tests may import anything. */

@@ -1,5 +1,5 @@
 /** Stage 3 on a tiny world: what it writes, what it changes and what it leaves alone, and its switches. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ppoMetrics } from '../../src/alignment/ppo-metrics.ts';
@@ -154,6 +154,34 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     }
     expect(weight).toBeAllclose(expected);
     expect(weight[1]).not.toBe(weight[0]);
+  });
+
+  it('learns from prompts and conversations of a file of one’s own, of which it holds some out', async () => {
+    const talk = [
+      { role: 'system', content: 'Be kind.' },
+      { role: 'user', content: 'Good morning!' },
+      { role: 'assistant', content: 'Hello.' },
+      { role: 'user', content: 'Where is the mill?' },
+    ];
+    const rows = [talk, ...Array.from({ length: 7 }, (_, i) => `Where is house ${i}?`)];
+    const file = path(name, 'own.jsonl');
+    writeFileSync(file, rows.map((prompt) => `${JSON.stringify({ prompt })}\n`).join(''));
+    const prompts = { file, tables: undefined, templates: undefined, split: 'train' };
+    const own = await run('own', {
+      prompts,
+      heldOut: undefined,
+      evaluation: { share: 0.3 },
+      rollout: { iterations: 2 },
+    });
+    expect(own).toMatchObject({ gold: null, iterations: 2 });
+    const shown = ['Be kind.\n\nGood morning!\n Hello.\nWhere is the mill?', ...rows.slice(1)].sort();
+    const columnOf = (table: string) => arrowRows(path(name, 'own', table)).map(({ prompt }) => prompt);
+    const [asked, held] = [new Set(columnOf('rollouts.arrow')), new Set(columnOf('samples.arrow'))];
+    expect(held.size).toBe(2);
+    expect([...asked, ...held].sort()).toEqual(shown);
+    const { manifest, wrong } = await checkedManifest(path(name, 'own'));
+    expect(wrong).toEqual([]);
+    expect(manifest.inputs).toMatchObject([{ role: 'file', path: file }]);
   });
 
   it('stops the passes over a rollout at the target KL', async () => {

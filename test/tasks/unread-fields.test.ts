@@ -1,6 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { loadPromptFile } from '../../src/evaluation/chat-prompts.ts';
 import { readCorpus } from '../../src/examples/corpus.ts';
 import { writeTable } from '../../src/tables/arrow-file.ts';
 import { utf8, utf8List } from '../../src/tables/columns.ts';
@@ -62,22 +61,7 @@ templates:
   });
 });
 
-it('prompts, pairs and documents with parts of conversations beside them are refused', async () => {
-  const prompts = lines('prompts.jsonl', [
-    { prompt: 'a', split: 'train', system: ' ' },
-    { prompt: 'b', split: 'train', history: [{ role: 'user', content: 'x' }] },
-    { prompt: 'c', split: 'other', system: 'Be brief.' },
-  ]);
-  const load = () => loadPromptFile({ file: prompts, split: 'train', raw: false }, tokenizer, 9);
-  expect(await problems(load)).toEqual([
-    expect.stringContaining(
-      'prompts.jsonl: 1 of 3 rows have a "system", which nothing here reads (first at prompts.jsonl:3)',
-    ),
-    expect.stringContaining(
-      'prompts.jsonl: 1 of 3 rows have a "history", which nothing here reads (first at prompts.jsonl:2)',
-    ),
-  ]);
-
+it('pairs and documents with parts of conversations beside them are refused', async () => {
   const columns = {
     prompt: utf8('.'),
     chosen: utf8('.'),
@@ -104,20 +88,7 @@ it('prompts, pairs and documents with parts of conversations beside them are ref
   ]);
 });
 
-it('no row is passed over because its split is missing, or learned though it is of another', async () => {
-  const prompts = lines('prompts.jsonl', [
-    { prompt: 'a', split: 'train' },
-    { prompt: 'b' },
-    { prompt: ['c'], split: 'x' },
-  ]);
-  expect(await problems(() => loadPromptFile({ file: prompts, split: 'train', raw: true }, tokenizer, 9))).toEqual([
-    'prompts.jsonl:2: no "split"; expected text, as "train", received nothing. Mend the line.',
-    'prompts.jsonl:3: no "prompt"; expected text, received ["c"]. Mend or remove the line.',
-  ]);
-  const one = lines('one.jsonl', [{ prompt: 'a', split: 'train' }]);
-  expect(await problems(() => loadPromptFile({ file: one, split: 'dev', raw: true }, tokenizer, 9))).toEqual([
-    'one.jsonl: no rows of split "dev"; expected prompts, found splits train.',
-  ]);
+it('no document is learned though it is of another split', async () => {
   const corpus = lines('corpus.jsonl', [{ text: 'a', split: 'train' }, { text: 'b', split: 'test' }, { text: 'c' }]);
   expect(await problems(() => readCorpus(corpus))).toEqual([
     'corpus.jsonl: rows of splits train, test, none; expected those of one. Put each split into a file of its own.',

@@ -133,11 +133,8 @@ describe('an argument takes a key out', () => {
     expect(await problems(['prompts.file=mine.jsonl'], seeded)).toEqual([
       'argument "prompts.file=mine.jsonl": prompts: expected either file, or tables and templates, received file, tables, templates. On the command line key=null takes a key out, as prompts.tables=null.',
     ]);
-    expect(load(['prompts.file=mine.jsonl', 'prompts.tables=null', 'prompts.templates=null'], seeded).prompts).toEqual({
-      file: 'mine.jsonl',
-      raw: false,
-      split: 'ppo', // biome-ignore format: one line
-    });
+    const own = load(['prompts.file=mine.jsonl', 'prompts.tables=null', 'prompts.templates=null'], seeded);
+    expect(own.prompts).toEqual({ file: 'mine.jsonl', encoding: 'utf-8', badRows: 0.1, raw: false, split: 'ppo' });
     expect(load(['prompts=null'], seeded).prompts).toBeUndefined();
     expect(await problems(['prompts.templates=null'], seeded)).toEqual([
       expect.stringContaining('expected either file, or tables and templates, received tables.'),
