@@ -1,6 +1,7 @@
 /** Tasks of rows that need no templates: conversations, and texts. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { DataError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { readMessages, readTools } from '../tables/message-column.ts';
 import type { Task } from './task.ts';
@@ -81,13 +82,18 @@ export function hasRows(folder: string, name: string): boolean {
 /**
  * The task of `<folder>/<name>.jsonl` or `<name>.arrow`, whose rows have id, split, messages and perhaps tools.
  *
- * @throws DataError naming the first rows that have no conversation ending with the assistant's message, and how many in all
+ * @param templates the folder where a template file was looked for, for errors
+ * @throws DataError naming the first rows that have no conversation ending with the assistant's message, and how many in
+ *   all; or once that none has messages, as such rows lack their templates
  */
-export function loadConversations(folder: string, name: string): Task {
+export function loadConversations(folder: string, name: string, templates: string): Task {
   const path = rowFile(folder, name);
   const rows: ConversationRow[] = [];
-  readRowFile(path, null, (row) => {
+  const count = { rows: 0, withMessages: 0 };
+  const check = (row: TaskRow): string[] => {
     const { where, id, split, fields } = row;
+    count.rows++;
+    if (fields.messages !== undefined) count.withMessages++;
     const read = readMessages(fields.messages);
     if ('problem' in read) return [`${where}: messages: ${read.problem}. ${remedyOf(row)}`];
     const last = read.messages.at(-1)?.role;
@@ -100,7 +106,16 @@ export function loadConversations(folder: string, name: string): Task {
     if (tools === null) return [`${where}: tools: expected JSON text of a list of objects. Mend the row.`];
     rows.push({ where, id, split, messages: read.messages, ...(tools !== undefined && { tools }) });
     return [];
-  });
+  };
+  try {
+    readRowFile(path, null, check);
+  } catch (error) {
+    if (!(error instanceof DataError) || count.rows === 0 || count.withMessages > 0) throw error;
+    throw new DataError(
+      `${join(templates, `${name}.yaml`)}: there is no such template file, and ${path} holds no conversations (rows with messages); ` +
+        'expected one of them. Name the folder that holds the templates, or import conversations with shape: messages.',
+    );
+  }
   return conversationTask(name, path, rows);
 }
 

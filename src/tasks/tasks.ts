@@ -35,7 +35,7 @@ export function loadTasks(rowFolder: string, templateFolder: string, names?: rea
   const tasks = wanted.flatMap((name) => {
     const task = attempt(() => {
       if (known.includes(name)) return loadTask(name, rowFolder, templateFolder, [...clusters.keys()]);
-      if (hasRows(rowFolder, name)) return loadConversations(rowFolder, name);
+      if (hasRows(rowFolder, name)) return loadConversations(rowFolder, name, templateFolder);
       throw new DataError(`${templateFolder}: no task "${name}". ${suggestion(name, known)}`);
     });
     return task === undefined ? [] : [task];

@@ -59,7 +59,7 @@ describe('loadValleyPrompts', () => {
     ]);
     rmSync(inFolder('templates', 'chat.yaml'));
     expect(await problems(source)).toEqual([
-      'templates: no template files; expected <dataset>.yaml. Name the folder that holds them.',
+      'templates/chat.yaml: there is no such template file, and seed/chat.jsonl holds no conversations (rows with messages); expected one of them. Name the folder that holds the templates, or import conversations with shape: messages.',
     ]);
     mkdirSync(inFolder('seed', 'lexicon.json'));
     writeFileSync(inFolder('templates', 'chat.yaml'), yaml);
