@@ -136,35 +136,38 @@ function scoreScalar({ layers, largest }: { layers: number; largest: number }, f
   return layers === largest ? (width as number) / (heads as number) : (headDim as number);
 }
 
-function readGemma2(source: ModelSource): ConfigFields {
-  const { keys, own } = source;
+/** What Gemma 2 and 3 have in common. @param own the layers of the family's largest model, and every how many read all */
+function readGemma(source: ModelSource, own: { largest: number; pattern: number }): ConfigFields {
   const fields = readLlamaKind(source);
   const layers = fields.num_hidden_layers as number;
   return {
-    model_type: 'gemma2',
     ...fields,
     hidden_activation: 'gelu_pytorch_tanh',
-    query_pre_attn_scalar: scoreScalar({ layers, largest: 46 }, fields),
+    query_pre_attn_scalar: scoreScalar({ layers, largest: own.largest }, fields),
+    layer_types: layerTypes(layers, own.pattern),
+  };
+}
+
+function readGemma2(source: ModelSource): ConfigFields {
+  const { keys, own } = source;
+  return {
+    model_type: 'gemma2',
+    ...readGemma(source, { largest: 46, pattern: 2 }),
     attn_logit_softcapping: keys.number(own('attn_logit_softcapping')) ?? 50,
     final_logit_softcapping: keys.number(own('final_logit_softcapping')) ?? 30,
     sliding_window: keys.count(own('attention.sliding_window')) ?? 4096,
-    layer_types: layerTypes(layers, 2),
   };
 }
 
 function readGemma3(source: ModelSource): ConfigFields {
   const { keys, own } = source;
-  const fields = readLlamaKind(source);
-  const layers = fields.num_hidden_layers as number;
+  const pattern = keys.count(own('attention.sliding_window_pattern')) ?? 6;
   return {
     model_type: 'gemma3_text',
-    ...fields,
-    hidden_activation: 'gelu_pytorch_tanh',
-    query_pre_attn_scalar: scoreScalar({ layers, largest: 62 }, fields),
+    ...readGemma(source, { largest: 62, pattern }),
     final_logit_softcapping: keys.number(own('final_logit_softcapping')) ?? null,
     rope_local_base_freq: keys.number(own('rope.freq_base_swa')) ?? 10_000,
     sliding_window: keys.required(own('attention.sliding_window'), keys.count, 1),
-    layer_types: layerTypes(layers, keys.count(own('attention.sliding_window_pattern')) ?? 6),
   };
 }
 

@@ -1,6 +1,6 @@
 /** A tokenizer from GGUF metadata, as the two files of a Hugging Face folder. */
 import { beginProcessor, sentencePieceParts } from '../tokenizer/sentencepiece-files.ts';
-import type { TokenizerFiles } from '../tokenizer/tokenizer-files.ts';
+import { byteLevelParts, type TokenizerFiles } from '../tokenizer/tokenizer-files.ts';
 import type { AddedToken } from '../tokenizer/tokenizer-json.ts';
 import type { MetadataKeys } from './metadata-keys.ts';
 import { publishedPreTokenizers } from './pre-tokenizers.ts';
@@ -165,29 +165,15 @@ function byteParts({ keys, tokens, kinds, begin }: Vocabulary): Record<string, u
     const line = JSON.stringify(merges[bad]?.join(' '));
     keys.problem(key('merges'), `expected two tokens that make a third, received ${line} at ${bad}.`);
   }
-  const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
-  return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: tokens.flatMap((token, id) => addedToken(token, id, kinds[id])),
+  return byteLevelParts({
+    tokens,
+    merges,
+    added: tokens.flatMap((token, id) => addedToken(token, id, kinds[id])),
     normalizer: name === 'qwen2' ? { type: 'NFC' } : null,
-    pre_tokenizer: cut?.parts.length === 1 ? cut.parts[0] : { type: 'Sequence', pretokenizers: cut?.parts ?? [] },
-    post_processor: begin === null ? null : beginProcessor(begin),
-    decoder: bytes,
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: cut?.ignoresMerges ?? false,
-      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-      merges,
-    },
-  };
+    cut: cut?.parts.length === 1 ? cut.parts[0] : { type: 'Sequence', pretokenizers: cut?.parts ?? [] },
+    begin: begin === null ? null : beginProcessor(begin),
+    ignoresMerges: cut?.ignoresMerges ?? false,
+  });
 }
 
 /** SentencePiece, by its scores; Gemma's follow the order of its tokens instead (transformers gguf_tokenizer_mapping.py). */

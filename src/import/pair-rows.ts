@@ -2,16 +2,11 @@
 import { DataError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { countAt, describeTally, type Tally, tallyEntry } from '../tables/tally.ts';
-import { checkText, type TextLimits } from './check-text.ts';
-import { openFieldUse } from './field-use.ts';
-import { listFiles, type SourceFile } from './files.ts';
-import { type ImportReport, openReport, type ReportBuilder } from './import-report.ts';
+import { checkText } from './check-text.ts';
+import type { ImportReport } from './import-report.ts';
 import { type Judged, judgedOf, type ScoredAnswer } from './judged-answers.ts';
-import { openReader } from './open-reader.ts';
-import { namedPairs, type RecognizedPairs, recognizePairs } from './recognize-pairs.ts';
-import { FIRST_ROWS, firstRows, LONGEST_TEXT } from './recognized-rows.ts';
-import { openSplits, type Splits } from './row-split.ts';
-import { type BadRow, isBad, RowProblem, type SourceRow } from './source-row.ts';
+import { describePairShapes, namedPairs, type RecognizedPairs, recognizePairs } from './recognize-pairs.ts';
+import { filesByName, takeRows } from './recognized-rows.ts';
 import { listing } from './walk-folder.ts';
 
 /** A pair with the conversation that both answer. */
@@ -56,82 +51,38 @@ const NO_PAIR = ['same answers', 'tie', 'one answer'];
  *   `badRows` allows cannot be used; where one prompt has more rated answers than can be compared
  */
 export async function readPairRows(path: string, options: Options): Promise<PairRows> {
-  const { files, notes } = listFiles([{ path }], { byName: true });
-  const splits = openSplits(files, { column: '$split' });
-  const builder = openReport(false);
-  const reading: Reading = { options, splits, builder, notes, found: [] };
-  const taken = new Map<string, string[]>();
-  for (const file of files) {
-    const recognized = await readFile(file, reading);
-    if (recognized === null) continue;
-    const name = namedPairs(recognized);
-    taken.set(name, [...(taken.get(name) ?? []), file.path]);
-  }
-  builder.finish();
+  const { groupBy, badRows } = options;
+  const { report, ...read } = await takeRows<RecognizedPairs, Found>(
+    { path, encoding: 'utf-8' },
+    {
+      recognize: recognizePairs,
+      known: describePairShapes(),
+      fieldsOf: ({ fields }) => [...Object.values(fields), ...(groupBy === null ? [] : [groupBy])],
+      contentsOf: (fields, recognized, limits) => {
+        const judged = judgedOf(fields, recognized, limits);
+        return [{ ...judged, group: groupBy === null ? null : checkText(groupBy, fields[groupBy] ?? '', limits) }];
+      },
+      ownSplits: false,
+    },
+  );
   const unpaired: Tally = {};
-  const rows = gathered(reading.found).flatMap((one) => pairsOf(one, unpaired));
-  checkUsable(path, builder.report, options.badRows, { pairs: rows.length, unpaired });
-  const more = [...splits.notes(), ...notes];
-  return { rows, lines: describeRows(path, taken, builder.report, { rows, unpaired, more }) };
+  const found = read.rows.map(({ content, where, split }): Placed => ({ ...content, where, split }));
+  const rows = gathered(found).flatMap((one) => pairsOf(one, unpaired));
+  checkUsable(path, report, badRows, { pairs: rows.length, unpaired });
+  const taken = filesByName(read.taken, { named: namedPairs });
+  return { rows, lines: describeRows(path, taken, report, { rows, unpaired, more: read.more }) };
 }
 
-interface Reading {
-  readonly options: Options;
-  readonly splits: Splits;
-  readonly builder: ReportBuilder;
-  readonly notes: string[];
-  readonly found: Found[];
-}
+/** The judged answers of a row. */
+type Found = Judged & Pick<PairRow, 'group'>;
 
-/** The judged answers of a row, and where it is from. */
-type Found = Judged & Pick<PairRow, 'where' | 'split' | 'group'>;
-
-/** Reads one file and returns what it was taken for; null where it has no row that is whole. */
-async function readFile(file: SourceFile, reading: Reading): Promise<RecognizedPairs | null> {
-  const { builder, notes } = reading;
-  const read = { encoding: 'utf-8', delimiter: null, quote: null, header: true, maximumField: LONGEST_TEXT } as const;
-  const groups = openReader(file, read, (line) => notes.push(line));
-  const first = await firstRows(groups);
-  const fields = first.flatMap((item) => (isBad(item) ? [] : [item.fields]));
-  const recognized = fields.length === 0 ? null : recognizePairs(fields.slice(0, FIRST_ROWS));
-  if (Array.isArray(recognized)) throw new DataError([`${file.path}: ${recognized[0]}`, ...recognized.slice(1)]);
-  const take = recognized === null ? null : rowTaker(file, recognized as RecognizedPairs, reading);
-  const count = (item: SourceRow | BadRow): void => {
-    builder.report.rowsIn++;
-    if (isBad(item)) builder.skip(item);
-    else take?.(item);
-  };
-  first.forEach(count);
-  for await (const group of groups) group.forEach(count);
-  return recognized as RecognizedPairs | null;
-}
-
-/** The function that takes a row of a file: among what is found, or among what is left out. */
-function rowTaker(file: SourceFile, recognized: RecognizedPairs, reading: Reading): (row: SourceRow) => void {
-  const { splits, builder, found, options } = reading;
-  const { groupBy } = options;
-  const use = openFieldUse([...Object.values(recognized.fields), 'split', ...(groupBy === null ? [] : [groupBy])], []);
-  const noted: { what: string; where: string }[] = [];
-  const limits: TextLimits = { maximumField: LONGEST_TEXT, note: (what, where) => void noted.push({ what, where }) };
-  return ({ where, fields }) => {
-    noted.length = 0;
-    try {
-      const judged = judgedOf(fields, recognized, limits);
-      const group = groupBy === null ? null : checkText(groupBy, fields[groupBy] ?? '', limits);
-      found.push({ ...judged, where, group, split: splits.of(file, fields) });
-      for (const note of noted) builder.noted(note.what, `${where}: ${note.where}`);
-      for (const { name, isVoid } of use.unused(fields)) builder.unused(name, isVoid, where);
-    } catch (error) {
-      if (!(error instanceof RowProblem)) throw error;
-      builder.skip({ where, reason: error.reason, problem: error.message });
-    }
-  };
-}
+/** With where they are from. */
+type Placed = Found & Pick<PairRow, 'where' | 'split'>;
 
 /** Rated answers gathered by their prompt within a split, in the order of the first of each; the rest as it stands. */
-function gathered(found: readonly Found[]): Found[] {
-  const byPrompt = new Map<string, Found & { readonly kind: 'rated'; answers: ScoredAnswer[] }>();
-  return found.flatMap((one): Found[] => {
+function gathered(found: readonly Placed[]): Placed[] {
+  const byPrompt = new Map<string, Placed & { readonly kind: 'rated'; answers: ScoredAnswer[] }>();
+  return found.flatMap((one): Placed[] => {
     if (one.kind !== 'rated') return [one];
     const key = JSON.stringify([one.split, one.group, one.prompt.map(({ role, content }) => [role, content])]);
     const known = byPrompt.get(key);
@@ -146,7 +97,7 @@ function gathered(found: readonly Found[]): Found[] {
 }
 
 /** The pairs of judged answers; what gives none is counted. */
-function pairsOf(found: Found, unpaired: Tally): PairRow[] {
+function pairsOf(found: Placed, unpaired: Tally): PairRow[] {
   const { where, split, group, prompt } = found;
   const place = { where, split, prompt, group };
   if (found.kind === 'pair') {

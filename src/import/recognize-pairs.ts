@@ -60,9 +60,9 @@ export function namedPairs({ shape, fields }: RecognizedPairs): string {
  *
  * {prompt, responses: [a, b], scores: [1, 2]}  ->  a group, of prompt, responses and scores
  *
- * @returns the lines of an error where they are nothing that is known
+ * @returns what is wrong, in words, where they are nothing that is known
  */
-export function recognizePairs(rows: readonly Fields[]): RecognizedPairs | readonly string[] {
+export function recognizePairs(rows: readonly Fields[]): RecognizedPairs | string {
   const counts = new Map<PairShape, { count: number; fields: Partial<Record<PairPart, string>> }>();
   for (const row of rows) {
     const shape = shapeOf(row);
@@ -73,11 +73,12 @@ export function recognizePairs(rows: readonly Fields[]): RecognizedPairs | reado
   const [best] = [...counts].sort(([, a], [, b]) => b.count - a.count);
   if (best !== undefined) return { shape: best[0], fields: best[1].fields };
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => !name.startsWith('$'));
-  return [
-    `no judged answers are recognized in the fields ${names.slice(0, 12).join(', ') || 'it has: none'} (first row: ${show(rows[0])}).`,
-    'The shapes that are known:',
-    ...Object.values(described).map((shape) => `  ${shape}`),
-  ];
+  return `no judged answers are recognized in the fields ${names.slice(0, 12).join(', ') || 'it has: none'} (first row: ${show(rows[0])})`;
+}
+
+/** The shapes with the names of their fields, for errors. */
+export function describePairShapes(): string[] {
+  return ['The shapes that are known:', ...Object.values(described).map((shape) => `  ${shape}`)];
 }
 
 function shapeOf(row: Fields): PairShape | undefined {

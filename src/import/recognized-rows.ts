@@ -24,22 +24,26 @@ export interface RowFiles {
   readonly badRows: number;
 }
 
-/** How rows of one use are recognized and taken: those to learn from, prompts. */
-export interface RowUse<Taken, Content> {
-  /** The section of the configuration that names the files, as "data". */
-  readonly section: string;
+/** How rows are recognized and taken. */
+export interface RowTaking<Taken, Content> {
   /** What most of the first rows of a file are; what is wrong, in words, where they are nothing known. */
   recognize(rows: readonly Fields[]): Taken | string;
   /** What would be recognized, for errors. */
   readonly known: readonly string[];
-  /** "prompt_completion (question, answer)". */
-  named(taken: Taken): string;
   /** Names of the fields that are read. */
   fieldsOf(taken: Taken): readonly string[];
   /** What a row holds. @throws RowProblem where it cannot be used */
   contentsOf(fields: Fields, taken: Taken, limits: TextLimits): readonly Content[];
   /** Whether values of the field "split" that are no known word are splits of their own. */
   readonly ownSplits: boolean;
+}
+
+/** How rows of one use are taken, and told of to people: those to learn from, prompts. */
+export interface RowUse<Taken, Content> extends RowTaking<Taken, Content> {
+  /** The section of the configuration that names the files, as "data". */
+  readonly section: string;
+  /** "prompt_completion (question, answer)". */
+  named(taken: Taken): string;
   /** What to do about rows that cannot be used, as "Mend the rows, or name another data.shape.". */
   readonly remedy: string;
 }
@@ -65,10 +69,10 @@ export interface RecognizedRows<Taken, Content> {
 }
 
 /** Rows of a file that are looked at before it is taken for something. */
-export const FIRST_ROWS = 20;
+const FIRST_ROWS = 20;
 const FILES_NAMED = 5;
 /** Longest text in characters, as the importer's own limit. */
-export const LONGEST_TEXT = 1_000_000;
+const LONGEST_TEXT = 1_000_000;
 
 /** The files of a path as a run records them: itself where it exists, else what the pattern matches. */
 export function inputsOf(path: string): string[] {
@@ -85,6 +89,29 @@ export async function readRecognized<Taken, Content>(
   asked: RowFiles,
   use: RowUse<Taken, Content>,
 ): Promise<RecognizedRows<Taken, Content>> {
+  const { files, report, more, ...read } = await takeRows(asked, use);
+  checkUsable(asked, report, use);
+  const lines = describe(`${use.section}  ${asked.path}`, filesByName(read.taken, use), report, more);
+  return { ...read, inputs: existsSync(asked.path) ? [asked.path] : files.map(({ path }) => path), lines };
+}
+
+/** What was taken out of files, before anything is said of it. */
+export interface TakenRows<Taken, Content> extends Pick<RecognizedRows<Taken, Content>, 'rows' | 'taken'> {
+  readonly files: readonly SourceFile[];
+  readonly report: ImportReport;
+  /** What a reader should know of the files, a line each. */
+  readonly more: readonly string[];
+}
+
+/**
+ * Takes all rows of a path; those that cannot be used are counted.
+ *
+ * @throws DataError where files are missing; where one is nothing that is known
+ */
+export async function takeRows<Taken, Content>(
+  asked: Pick<RowFiles, 'path' | 'encoding'>,
+  use: RowTaking<Taken, Content>,
+): Promise<TakenRows<Taken, Content>> {
   const { files, notes } = listFiles([{ path: asked.path }], { byName: true });
   const splits = openSplits(files, { column: '$split' });
   const builder = openReport(false);
@@ -103,10 +130,7 @@ export async function readRecognized<Taken, Content>(
     const more = problems.length > FILES_NAMED ? [`… and ${problems.length - FILES_NAMED} more files.`] : [];
     throw new DataError([...problems.slice(0, FILES_NAMED), ...more, ...use.known]);
   }
-  checkUsable(asked, builder.report, use);
-  const more = [...splits.notes(), ...notes];
-  const lines = describe(`${use.section}  ${asked.path}`, filesByName(taken, use), builder.report, more);
-  return { rows, taken, inputs: existsSync(asked.path) ? [asked.path] : files.map(({ path }) => path), lines };
+  return { rows, taken, files, report: builder.report, more: [...splits.notes(), ...notes] };
 }
 
 /** A split by a name of one's own; "valid" and its like are words that `openSplits` knows. */
@@ -116,8 +140,8 @@ function ownSplit(value: unknown): string | undefined {
 }
 
 interface Reading<Taken, Content> {
-  readonly asked: RowFiles;
-  readonly use: RowUse<Taken, Content>;
+  readonly asked: Pick<RowFiles, 'encoding'>;
+  readonly use: RowTaking<Taken, Content>;
   readonly splitOf: (fields: Fields) => string;
   readonly builder: ReportBuilder;
   readonly rows: RecognizedRow<Content>[];
@@ -148,7 +172,7 @@ async function readFile<Taken, Content>(
 }
 
 /** As many groups of rows as it takes to know what they are. */
-export async function firstRows(groups: SourceRows): Promise<(SourceRow | BadRow)[]> {
+async function firstRows(groups: SourceRows): Promise<(SourceRow | BadRow)[]> {
   const first: (SourceRow | BadRow)[] = [];
   for (let whole = 0; whole < FIRST_ROWS; ) {
     const { done, value } = await groups.next();
@@ -206,7 +230,8 @@ function checkUsable(
   ]);
 }
 
-function filesByName<Taken>(
+/** The paths of files that were taken for the same, by its name. */
+export function filesByName<Taken>(
   taken: ReadonlyMap<string, Taken>,
   { named }: { named(taken: Taken): string },
 ): Map<string, string[]> {

@@ -4,8 +4,17 @@ import type { RopeScaling } from '../tensor/rope-frequencies.ts';
 
 /** The Hugging Face architecture that a decoder is read from and written as (`model_type` in config.json). */
 export const modelFamilies = [
-  ...(['gpt2', 'gpt_neo', 'gpt_neox', 'opt', 'llama', 'mistral', 'qwen2', 'qwen3'] as const),
-  ...(['phi3', 'gemma2', 'gemma3_text'] as const),
+  'gpt2',
+  'gpt_neo',
+  'gpt_neox',
+  'opt',
+  'llama',
+  'mistral',
+  'qwen2',
+  'qwen3',
+  'phi3',
+  'gemma2',
+  'gemma3_text',
 ] as const;
 export type ModelFamily = (typeof modelFamilies)[number];
 

@@ -1,5 +1,6 @@
 /** tokenizer.json from the two files of older GPT-2 and OPT repositories: vocab.json and merges.txt. */
 import { DataError, errorMessage } from '../errors.ts';
+import { BYTE_LEVEL } from './tokenizer-files.ts';
 import type { AddedToken } from './tokenizer-json.ts';
 
 /** The files of a folder, as texts, and what else it says of its tokens. */
@@ -42,7 +43,6 @@ export function gpt2TokenizerJson(
   }
   const added = addedTokens(ids, special, given, where);
   const first = added.find(({ content }) => content === begin);
-  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
   const model = {
     type: 'BPE',
     dropout: null,
@@ -57,9 +57,9 @@ export function gpt2TokenizerJson(
   const parts = {
     added_tokens: added,
     normalizer: null,
-    pre_tokenizer: byteLevel,
-    post_processor: first === undefined ? byteLevel : begins(first),
-    decoder: byteLevel,
+    pre_tokenizer: BYTE_LEVEL,
+    post_processor: first === undefined ? BYTE_LEVEL : begins(first),
+    decoder: BYTE_LEVEL,
     model,
   };
   return `${JSON.stringify({ version: '1.0', truncation: null, padding: null, ...parts })}\n`;

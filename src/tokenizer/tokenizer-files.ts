@@ -24,29 +24,15 @@ export function tokenizerFiles({ tokens, merges }: BpeVocabulary, contextLength:
     normalized: false,
     special: true,
   }));
-  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
-  const tokenizer = {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: addedTokens,
+  const tokenizer = byteLevelParts({
+    tokens,
+    merges,
+    added: addedTokens,
     normalizer: null,
-    pre_tokenizer: byteLevel,
-    post_processor: null,
-    decoder: byteLevel,
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: false,
-      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-      merges,
-    },
-  };
+    cut: BYTE_LEVEL,
+    begin: null,
+    ignoresMerges: false,
+  });
   const config = {
     tokenizer_class: 'PreTrainedTokenizerFast',
     model_max_length: contextLength,
@@ -59,5 +45,48 @@ export function tokenizerFiles({ tokens, merges }: BpeVocabulary, contextLength:
   return {
     'tokenizer.json': `${JSON.stringify(tokenizer, null, 1)}\n`,
     'tokenizer_config.json': `${JSON.stringify(config, null, 2)}\n`,
+  };
+}
+
+/** Bytes as characters; as the cut of a text, GPT-2's own. */
+export const BYTE_LEVEL = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
+
+/** What byte-level BPE tokenizers differ in, in the terms of tokenizer.json. */
+export interface ByteLevelVocabulary {
+  readonly tokens: readonly string[];
+  readonly merges: readonly (readonly string[])[];
+  readonly added: readonly object[];
+  readonly normalizer: object | null;
+  /** The pre-tokenizer. */
+  readonly cut: object | undefined;
+  /** The post-processor. */
+  readonly begin: object | null;
+  readonly ignoresMerges: boolean;
+}
+
+/** The parts of tokenizer.json of a byte-level BPE tokenizer. */
+export function byteLevelParts(vocabulary: ByteLevelVocabulary): Record<string, unknown> {
+  const { tokens, merges, added, normalizer, cut, begin, ignoresMerges } = vocabulary;
+  return {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: added,
+    normalizer,
+    pre_tokenizer: cut,
+    post_processor: begin,
+    decoder: BYTE_LEVEL,
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: ignoresMerges,
+      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+      merges,
+    },
   };
 }

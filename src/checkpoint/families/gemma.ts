@@ -3,7 +3,7 @@ import type { ModelDimensions, ModelFamily } from '../../model/dimensions.ts';
 import { PLAIN } from '../../model/dimensions.ts';
 import type { ConfigFields } from '../config-fields.ts';
 import { layerTypes, readLayerTypes } from './layer-types.ts';
-import { llamaPieces } from './llama.ts';
+import { llamaPieces, writeSizes } from './llama.ts';
 import type { FamilyFormat } from './pieces.ts';
 import { readRope, readRopeByLayer, writeRope, writeRopeByLayer } from './rope-fields.ts';
 
@@ -98,12 +98,7 @@ function readWindows(fields: ConfigFields, family: GemmaFamily, layers: number):
 
 function write(dimensions: ModelDimensions, family: GemmaFamily): Record<string, unknown> {
   return {
-    hidden_size: dimensions.dModel,
-    intermediate_size: dimensions.dFf,
-    num_hidden_layers: dimensions.layers,
-    num_attention_heads: dimensions.heads,
-    num_key_value_heads: dimensions.kvHeads,
-    head_dim: dimensions.headDim,
+    ...writeSizes(dimensions),
     hidden_activation: 'gelu_pytorch_tanh',
     rms_norm_eps: dimensions.normEpsilon,
     ...(family === 'gemma2' ? writeRope(dimensions, { theta: 'rope_theta' }) : writeRopeByLayer(dimensions)),

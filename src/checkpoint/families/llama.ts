@@ -79,10 +79,8 @@ function readWindows(fields: ConfigFields, family: LlamaFamily, layers: number):
   return readLayerTypes(fields, layers, isOn ? window : null, (layer) => layer >= from);
 }
 
-function write(dimensions: ModelDimensions, family: LlamaFamily): Record<string, unknown> {
-  const { biases, windows } = dimensions;
-  const window = windows.find((size) => size !== null) ?? null;
-  const isQwen = family === 'qwen2' || family === 'qwen3';
+/** The sizes by the names that Llama gave them, and those who came after it. */
+export function writeSizes(dimensions: ModelDimensions): Record<string, number> {
   return {
     hidden_size: dimensions.dModel,
     intermediate_size: dimensions.dFf,
@@ -90,6 +88,15 @@ function write(dimensions: ModelDimensions, family: LlamaFamily): Record<string,
     num_attention_heads: dimensions.heads,
     num_key_value_heads: dimensions.kvHeads,
     head_dim: dimensions.headDim,
+  };
+}
+
+function write(dimensions: ModelDimensions, family: LlamaFamily): Record<string, unknown> {
+  const { biases, windows } = dimensions;
+  const window = windows.find((size) => size !== null) ?? null;
+  const isQwen = family === 'qwen2' || family === 'qwen3';
+  return {
+    ...writeSizes(dimensions),
     hidden_act: 'silu',
     rms_norm_eps: dimensions.normEpsilon,
     ...writeRope(dimensions, { theta: 'rope_theta' }),

@@ -2,6 +2,7 @@
 import type { HeadKind, ModelDimensions } from '../../model/dimensions.ts';
 import { NO_BIASES, PLAIN } from '../../model/dimensions.ts';
 import type { ConfigFields } from '../config-fields.ts';
+import { writeSizes } from './llama.ts';
 import type { FamilyFormat, Piece } from './pieces.ts';
 import { addHead, addNorm, pieceList } from './pieces.ts';
 import { readRope, writeRope } from './rope-fields.ts';
@@ -62,12 +63,7 @@ function checkCode(fields: ConfigFields): void {
 function write(dimensions: ModelDimensions): Record<string, unknown> {
   const { windows, ropeScaling, context } = dimensions;
   return {
-    hidden_size: dimensions.dModel,
-    intermediate_size: dimensions.dFf,
-    num_hidden_layers: dimensions.layers,
-    num_attention_heads: dimensions.heads,
-    num_key_value_heads: dimensions.kvHeads,
-    head_dim: dimensions.headDim,
+    ...writeSizes(dimensions),
     hidden_act: 'silu',
     rms_norm_eps: dimensions.normEpsilon,
     ...writeRope(dimensions, ROPE),
