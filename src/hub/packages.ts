@@ -53,15 +53,15 @@ export function packageOf(name: string): ModelPackage {
 }
 
 /**
- * The package index that the environment names, as pip does: PIP_INDEX_URL.
+ * The package index at an address, as PIP_INDEX_URL holds it.
  * @throws ConfigError where it cannot be one
  */
-export function indexFrom(environment: NodeJS.ProcessEnv): Hub {
-  const endpoint = (environment.PIP_INDEX_URL?.trim() || 'https://pypi.org/simple').replace(/\/+$/, '');
+export function indexAt(address: string): Hub {
+  const endpoint = address.trim().replace(/\/+$/, '');
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
     throw new ConfigError(
-      `PIP_INDEX_URL: expected an address such as https://pypi.org/simple, received ${JSON.stringify(endpoint)}.`,
+      `PIP_INDEX_URL: expected an address such as https://…/simple, received ${JSON.stringify(endpoint)}.`,
     );
   }
   if (url.username !== '' || url.password !== '') {

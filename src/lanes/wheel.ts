@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { LaneError } from '../errors.ts';
 import { hashFile } from '../files/hash.ts';
 import { folderBytes, megabytes, requireSpace } from './cache.ts';
-import { findProgram } from './hardware.ts';
 import { requirements, type Wheel, type WheelSet } from './pinned-wheels.ts';
+import { findPython } from './pip.ts';
 import { runProgram, tellingLine } from './programs.ts';
 
 /** What the steps of setting up have in common. */
@@ -29,7 +29,7 @@ export async function fetchLibraries(set: WheelSet, context: StepContext): Promi
   const unpacked = join(context.folder, 'unpacked');
   const downloads = join(context.folder, 'wheels');
   if (!existsSync(unpacked)) {
-    const python = await findPython(context.environment);
+    const python = await findPython(context.environment, 'fetches the TensorFlow wheel');
     await mkdir(downloads, { recursive: true });
     const total = set.wheels.reduce((sum, wheel) => sum + wheel.megabytes, 0);
     await requireSpace(context.folder, set.megabytesNeeded * 1e6 - (await folderBytes(downloads)));
@@ -41,23 +41,6 @@ export async function fetchLibraries(set: WheelSet, context: StepContext): Promi
   // 274 MB and more that nothing reads again.
   await rm(downloads, { recursive: true, force: true });
   return unpacked;
-}
-
-/** @throws LaneError where there is no Python with pip on the PATH */
-async function findPython(environment: NodeJS.ProcessEnv): Promise<string> {
-  const tried: string[] = [];
-  for (const name of ['python3', 'python']) {
-    const python = findProgram(name, environment.PATH);
-    if (!python) continue;
-    const result = await runProgram(python, ['-m', 'pip', '--version'], { environment, limitSeconds: 30 });
-    if (result.ok) return python;
-    tried.push(`${python}: ${tellingLine(result.output) || result.failure}`);
-  }
-  throw new LaneError(
-    tried.length === 0
-      ? 'PATH: no python3 was found, which fetches the TensorFlow wheel. Install python3 with pip (Debian: apt install python3-pip).'
-      : `PATH: no Python with pip was found (${tried.join('; ')}). Install pip (Debian: apt install python3-pip).`,
-  );
 }
 
 /** True where an earlier setup fetched this wheel whole. pip itself would ask the index first. */

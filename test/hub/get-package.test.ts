@@ -8,7 +8,7 @@ import { deflateRawSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { getPackage } from '../../src/hub/get-package.ts';
 import type { ModelPackage } from '../../src/hub/packages.ts';
-import { indexFrom, packageOf } from '../../src/hub/packages.ts';
+import { indexAt, packageOf } from '../../src/hub/packages.ts';
 import { problemsOf, useTemporaryFolder } from '../helpers/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();
@@ -77,7 +77,7 @@ afterEach(async () => {
 
 function get(from: ModelPackage): Promise<string> {
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}/simple`;
-  const index = { ...indexFrom({ PIP_INDEX_URL: `${endpoint}/` }), waits: [1, 1] };
+  const index = { ...indexAt(`${endpoint}/`), waits: [1, 1] };
   const signal = new AbortController().signal;
   const silent = { say: () => {}, begins: () => {}, received: () => {} };
   return getPackage({ index, from, scratch: inFolder('scratch'), signal, ...silent });
@@ -179,10 +179,8 @@ describe('what is refused', () => {
   });
 
   it('an index that is none', () => {
-    expect(indexFrom({}).endpoint).toBe('https://pypi.org/simple');
-    expect(() => indexFrom({ PIP_INDEX_URL: 'pypi' })).toThrow(/PIP_INDEX_URL: expected an address such as/);
-    expect(() => indexFrom({ PIP_INDEX_URL: 'https://me:secret@index/simple' })).toThrow(
-      /^PIP_INDEX_URL: holds a user or a password/,
-    );
+    expect(indexAt(' https://index/simple/ ').endpoint).toBe('https://index/simple');
+    expect(() => indexAt('pypi')).toThrow(/PIP_INDEX_URL: expected an address such as/);
+    expect(() => indexAt('https://me:secret@index/simple')).toThrow(/^PIP_INDEX_URL: holds a user or a password/);
   });
 });
