@@ -1,7 +1,7 @@
 /** Preference pairs out of files of any shape that is recognized, with a report for people. */
 import { DataError } from '../errors.ts';
 import type { Message } from '../message.ts';
-import { countAt, describeTally, type Tally, tallyEntry } from '../tables/tally.ts';
+import { countAndPlaces, countAt, describeTally, type Tally, tallyEntry } from '../tables/tally.ts';
 import { checkText } from './check-text.ts';
 import type { ImportReport } from './import-report.ts';
 import { type Judged, judgedOf, type ScoredAnswer } from './judged-answers.ts';
@@ -164,10 +164,7 @@ function describeRows(
   const what = [...taken].map(([name, files]) => (taken.size === 1 ? name : `${name} in ${listing(files)}`));
   const number = (value: number): string => value.toLocaleString('en-US');
   const listed = (title: string, tally: Readonly<Tally>): string[] =>
-    Object.entries(tally).map(([name, { count, first }]) => {
-      const places = first.map((place) => place.replace(/: .*/s, ''));
-      return `  ${title}: ${name} ${count} (${places.join(', ')})`;
-    });
+    Object.entries(tally).map(([name, found]) => `  ${title}: ${name} ${countAndPlaces(found)}`);
   const fields = Object.entries(unused).flatMap(([name, { count }]) =>
     count === 0 ? [] : [`${name} (${count} rows)`],
   );

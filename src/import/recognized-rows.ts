@@ -1,7 +1,7 @@
 /** Rows of files whose shape is found by their fields: read, taken for something, counted, and told to people. */
 import { existsSync } from 'node:fs';
 import { DataError } from '../errors.ts';
-import type { Tally } from '../tables/tally.ts';
+import { countAndPlaces, type Tally } from '../tables/tally.ts';
 import type { TextLimits } from './check-text.ts';
 import type { Encoding } from './encodings.ts';
 import { openFieldUse } from './field-use.ts';
@@ -271,8 +271,6 @@ function describe(
 /** "empty text 2 (a.jsonl:4, a.jsonl:9), not JSON 1 (a.jsonl:77)". */
 function tallyLine(entries: Tally): string {
   return Object.entries(entries)
-    .map(
-      ([name, { count, first }]) => `${name} ${count} (${first.map((place) => place.replace(/: .*/s, '')).join(', ')})`,
-    )
+    .map(([name, found]) => `${name} ${countAndPlaces(found)}`)
     .join('; ');
 }

@@ -30,6 +30,11 @@ export function countAt(entry: Counted, place: string): void {
   if (entry.first.length < placesKept && !entry.first.includes(place)) entry.first.push(place);
 }
 
+/** "12 (a.jsonl:3, a.jsonl:7, a.jsonl:9)": the count with its first places, without what was wrong there. */
+export function countAndPlaces({ count, first }: Readonly<Counted>): string {
+  return `${count} (${first.map((place) => place.replace(/: .*/s, '')).join(', ')})`;
+}
+
 /** "too long: 12, first at a.jsonl:3, a.jsonl:7, a.jsonl:9" for each name. */
 export function describeTally(tally: Readonly<Tally>): string[] {
   return Object.entries(tally).map(([name, { count, first }]) => `${name}: ${count}, first at ${first.join(', ')}`);

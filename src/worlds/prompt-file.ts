@@ -6,7 +6,7 @@ import { encodePrompt } from '../examples/instruction.ts';
 import type { Encoding } from '../import/encodings.ts';
 import { type PromptRow, readPromptRows } from '../import/prompt-rows.ts';
 import { messagesText } from '../message.ts';
-import { type Counted, countAt } from '../tables/tally.ts';
+import { type Counted, countAndPlaces, countAt } from '../tables/tally.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
 /** Where the prompts are, and how they are meant. */
@@ -93,6 +93,6 @@ function checkFormat({ file, badRows }: PromptFile, unfit: Counted, rows: number
   ]);
 }
 
-function counted(what: string, { count, first }: Counted): string[] {
-  return count === 0 ? [] : [`  ${what}  ${count} (${first.map((place) => place.replace(/: .*/s, '')).join(', ')})`];
+function counted(what: string, found: Counted): string[] {
+  return found.count === 0 ? [] : [`  ${what}  ${countAndPlaces(found)}`];
 }
