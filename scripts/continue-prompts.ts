@@ -53,7 +53,7 @@ export async function continuePrompts(argv: readonly string[], say: (line: strin
   const { model } = loadModelFolder(parent.folder, { plan: trainNothing(), tokenizer, say });
   const maxNewTokens = values['max-new-tokens'];
   const room = model.dimensions.context - maxNewTokens;
-  const source = { file, raw: true, encoding: 'utf-8', badRows: 0 } as const;
+  const source = { file, raw: true, encoding: 'utf-8', badRows: 1 } as const;
   const read = await readFilePrompts(source, tokenizer, room);
   for (const line of read.lines) say(line);
   const writer = await openJsonLinesWriter(to);

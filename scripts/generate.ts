@@ -8,7 +8,7 @@
  */
 
 import { ConfigError, DataError, hasCode } from '../src/errors.ts';
-import { encodePrompt } from '../src/examples/instruction.ts';
+import { encodePrompt, encodeRaw } from '../src/examples/instruction.ts';
 import { readText } from '../src/files/text-file.ts';
 import { systemSays, userSays } from '../src/message.ts';
 import { seededRandom } from '../src/random.ts';
@@ -17,7 +17,7 @@ import { openColumns } from '../src/run/text-columns.ts';
 import { type Flags, flagHelp, parseFlags } from '../src/terminal/flags.ts';
 import { type Answered, answerAll, describeAnswer, type Question } from './use/answer.ts';
 import { samplingFlags, samplingOf } from './use/sampling-flags.ts';
-import { disposeSpeakers, openSpeakers, rawIds, roomAfter, type Speaker, systemProblems } from './use/speaker.ts';
+import { disposeSpeakers, openSpeakers, roomAfter, type Speaker, systemProblems } from './use/speaker.ts';
 
 const flags = {
   prompt: { kind: 'text', description: 'What to answer.' },
@@ -95,7 +95,7 @@ function questionsFor(speakers: readonly Speaker[], prompt: string, values: Valu
   const messages = [...systemSays(values.system), ...userSays(prompt)];
   const questions = speakers.map((speaker): Question => {
     const { name, tokenizer, model } = speaker;
-    const ids = values.raw ? rawIds(prompt, tokenizer) : encodePrompt(messages, tokenizer);
+    const ids = values.raw ? encodeRaw(prompt, tokenizer) : encodePrompt(messages, tokenizer);
     const room = roomAfter(ids, speaker);
     const { context } = model.dimensions;
     if (ids.length === 0) problems.push(`${name}: the prompt has no tokens; expected some text. Give --prompt "…".`);

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { generate } from '../../src/decoding/generate.ts';
 import { ConfigError } from '../../src/errors.ts';
-import { encodePrompt } from '../../src/examples/instruction.ts';
+import { encodePrompt, encodeRaw } from '../../src/examples/instruction.ts';
 import { userSays } from '../../src/message.ts';
 import { disposeModel, trainNothing } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
@@ -21,7 +21,6 @@ import { openLaneFor } from '../../src/run/stage.ts';
 import { type Flags, parseFlags } from '../../src/terminal/flags.ts';
 import { openProgress } from '../../src/terminal/progress.ts';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
-import { rawIds } from '../use/speaker.ts';
 import { PROMPTS } from './prompts.ts';
 
 const flags = {
@@ -58,7 +57,7 @@ function askOurselves(folder: string, maxNewTokens: number): { prompts: Int32Arr
   const tokenizer = loadTokenizer(folder);
   const { model } = loadModelFolder(folder, { plan: trainNothing(), tokenizer });
   const prompts = PROMPTS.map((text) =>
-    tokenizer.chat === null ? rawIds(text, tokenizer) : encodePrompt(userSays(text), tokenizer),
+    tokenizer.chat === null ? encodeRaw(text, tokenizer) : encodePrompt(userSays(text), tokenizer),
   );
   const options = { temperature: 0, topK: 0, topP: 1, maxNewTokens, batchSize: 10 };
   const answers = generate(model, prompts, options, tokenizer, seededRandom(1, 'greedy')).map(({ ids }) => ids);

@@ -73,14 +73,6 @@ export function disposeSpeakers(speakers: readonly Speaker[]): void {
   for (const { model } of speakers) disposeModel(model);
 }
 
-/** Ids of a text to go on with as it is: after BOS where prompts of this tokenizer start with it. */
-export function rawIds(text: string, tokenizer: Tokenizer): Int32Array {
-  const ids = tokenizer.encode(text);
-  const { bosId } = tokenizer;
-  const startsWithBos = bosId !== null && encodePrompt(userSays(text), tokenizer)[0] === bosId;
-  return startsWithBos ? Int32Array.of(bosId, ...ids) : ids;
-}
-
 /** Why models cannot be told a system text, each by name: their templates refuse it or leave it out. */
 export function systemProblems(system: string, speakers: readonly Speaker[]): string[] {
   return speakers.flatMap(({ tokenizer }) => {

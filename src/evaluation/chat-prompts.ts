@@ -61,7 +61,7 @@ export function taskPrompts(
 }
 
 /** The first ten problems, and how many there are in all. */
-export function firstProblems(problems: readonly string[], file: string): string[] {
+function firstProblems(problems: readonly string[], file: string): string[] {
   if (problems.length <= 10) return [...problems];
   return [...problems.slice(0, 10), `${file}: ${problems.length} problems in all; expected none. Mend these first.`];
 }

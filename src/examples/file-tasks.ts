@@ -1,16 +1,15 @@
 /** Tasks out of files of one's own: rows read, recognized and tried in the model's format, with their lengths. */
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
-import { DataError } from '../errors.ts';
 import type { Encoding } from '../import/encodings.ts';
 import { stemOfName } from '../import/file-kind.ts';
 import type { LearnedShape } from '../import/recognize.ts';
 import { readTrainingRows, type TrainingRow } from '../import/training-rows.ts';
-import { type Counted, countAt } from '../tables/tally.ts';
 import { conversationTask, textTask } from '../tasks/conversations.ts';
 import type { Task } from '../tasks/task.ts';
 import { type LearnedAnswers, toLearn } from '../tasks/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { fitRows } from './fit-rows.ts';
 import { encodeExample } from './instruction.ts';
 
 /** What a configuration says of the files. */
@@ -52,7 +51,11 @@ export async function loadFileTasks(own: OwnFiles, tokenizer: Tokenizer): Promis
   const names = new Set<string>();
   for (const { path, weight } of entries) {
     const { kind, rows, inputs, lines } = await readTrainingRows({ ...own, path });
-    const { usable, lengths, notes } = tryFormat(path, rows, own, tokenizer);
+    // Rows of other splits are not read any further.
+    const wanted = rows.filter(({ split }) => split === 'train' || split === 'validation');
+    const measured = (row: TrainingRow) => ({ row, length: lengthOf(row, own.learn, tokenizer) });
+    const { fitted, lines: notes } = fitRows(wanted, measured, { ...own, path, limitKey: 'data.badRows' });
+    const usable = fitted.map(({ row }) => row);
     const name = freeName(path, names);
     const texts = usable.flatMap(({ content, ...row }) =>
       typeof content === 'string' ? { ...row, text: content } : [],
@@ -60,7 +63,14 @@ export async function loadFileTasks(own: OwnFiles, tokenizer: Tokenizer): Promis
     const talks = usable.flatMap(({ content, ...row }) => (typeof content === 'string' ? [] : { ...row, ...content }));
     names.add(name);
     const task = kind === 'text' ? textTask(name, path, texts) : conversationTask(name, path, talks);
-    tasks.push({ task, weight, hash: hashOf(usable), lengths, inputs, lines: [...lines, ...notes] });
+    tasks.push({
+      task,
+      weight,
+      hash: hashOf(usable),
+      lengths: fitted.map(({ length }) => length),
+      inputs,
+      lines: [...lines, ...notes],
+    });
   }
   return tasks;
 }
@@ -70,38 +80,6 @@ function freeName(path: string, taken: ReadonlySet<string>): string {
   const stem = stemOfName(basename(path)) || 'file';
   if (!taken.has(stem)) return stem;
   for (let i = 2; ; i++) if (!taken.has(`${stem}-${i}`)) return `${stem}-${i}`;
-}
-
-/** The rows that can be written in the model's format, and how long they are there. */
-function tryFormat(
-  path: string,
-  rows: readonly TrainingRow[],
-  { badRows: limit, learn }: OwnFiles,
-  tokenizer: Tokenizer,
-) {
-  const usable: TrainingRow[] = [];
-  const lengths: number[] = [];
-  const bad: Counted = { count: 0, first: [] };
-  for (const row of rows) {
-    // Rows of other splits are not read any further.
-    if (row.split !== 'train' && row.split !== 'validation') continue;
-    try {
-      lengths.push(lengthOf(row, learn, tokenizer));
-      usable.push(row);
-    } catch (error) {
-      if (!(error instanceof DataError)) throw error;
-      countAt(bad, error.problems[0] ?? row.where);
-    }
-  }
-  if (bad.count === 0) return { usable, lengths, notes: [] };
-  const what = `${bad.count} of ${rows.length} rows cannot be written in the model's format`;
-  if (usable.length > 0 && bad.count <= limit * rows.length) {
-    return { usable, lengths, notes: [`  left out: ${what}, first ${bad.first.join('; ')}`] };
-  }
-  throw new DataError([
-    `${path}: ${what}; expected ${usable.length === 0 ? 'one at least that can' : `no more than data.badRows ${limit} allows`}.`,
-    ...bad.first,
-  ]);
 }
 
 function lengthOf({ content, where }: TrainingRow, learn: LearnedAnswers, tokenizer: Tokenizer): number {

@@ -1,7 +1,7 @@
 /** Instruction examples: rendered prompts and targets as token ids with a loss mask. */
 import type { TokenSequence } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
-import type { Conversation, Message } from '../message.ts';
+import { type Conversation, type Message, userSays } from '../message.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
 /**
@@ -32,17 +32,21 @@ export interface EncodeOptions {
  * tokenizer with a chat format, what its template writes.
  *
  * @param messages a conversation that ends with the message of the user or of a tool, which is asked
- * @param tools    tools that the assistant may call, as the template describes them
+ * @param where    names it in errors
  * @throws DataError where a chat format meets the text of a special token, or the format has no place for a message
  */
-export function encodePrompt(
-  messages: readonly Message[],
-  tokenizer: Tokenizer,
-  tools?: readonly object[],
-): Int32Array {
+export function encodePrompt(messages: readonly Message[], tokenizer: Tokenizer, where?: string): Int32Array {
   return tokenizer.chat === null
-    ? encodeTurns({ messages, tools }, tokenizer).ids
-    : tokenizer.chat.ask({ messages, tools });
+    ? encodeTurns({ messages }, tokenizer, where).ids
+    : tokenizer.chat.ask({ messages }, where);
+}
+
+/** Ids of a text to go on with as it is: after BOS where prompts of this tokenizer start with it. */
+export function encodeRaw(text: string, tokenizer: Tokenizer): Int32Array {
+  const ids = tokenizer.encode(text);
+  const { bosId } = tokenizer;
+  const startsWithBos = bosId !== null && encodePrompt(userSays('a'), tokenizer)[0] === bosId;
+  return startsWithBos ? Int32Array.of(bosId, ...ids) : ids;
 }
 
 /**

@@ -1,11 +1,11 @@
 /** Prompts of one's own files as a model reads them, without a judge. */
 import { DataError } from '../errors.ts';
 import type { ChatPrompt } from '../evaluation/chat-prompts.ts';
-import { firstProblems } from '../evaluation/chat-prompts.ts';
-import { encodePrompt } from '../examples/instruction.ts';
+import { fitRows } from '../examples/fit-rows.ts';
+import { encodePrompt, encodeRaw } from '../examples/instruction.ts';
 import type { Encoding } from '../import/encodings.ts';
 import { type PromptRow, readPromptRows } from '../import/prompt-rows.ts';
-import { messagesText } from '../message.ts';
+import { type Message, messagesText } from '../message.ts';
 import { type Counted, countAndPlaces, countAt } from '../tables/tally.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
@@ -20,79 +20,47 @@ export interface PromptFile {
   readonly badRows: number;
 }
 
+/** One prompt of a file. */
+export interface FilePrompt extends ChatPrompt {
+  readonly split: string;
+  /** What is asked: a conversation that ends with the user's message. */
+  readonly messages: readonly Message[];
+}
+
 /** Prompts of all splits, each once, and what is said of them. */
 export interface FilePrompts {
-  readonly prompts: readonly (ChatPrompt & { readonly split: string })[];
+  readonly prompts: readonly FilePrompt[];
   readonly lines: readonly string[];
 }
 
 /**
- * Reads the prompts. A prompt that stands there twice is kept once; one that the model's format cannot hold (text of
- * special tokens, a system text that the template refuses) is left out as rows are that cannot be used. Both are counted.
+ * Reads the prompts. A prompt that stands there twice is kept once; one that the model cannot be asked (text of special
+ * tokens, a system text that the template refuses, too long) is left out as rows are that cannot be used. All are counted.
  *
  * @param limit most tokens a prompt may have
- * @throws DataError as `readPromptRows`, where more prompts than `badRows` allows do not fit the format, and naming those
- *   that are too long
+ * @throws DataError as `readPromptRows`, and where more prompts than `badRows` allows cannot be asked
  */
 export async function readFilePrompts(source: PromptFile, tokenizer: Tokenizer, limit: number): Promise<FilePrompts> {
-  const { rows, lines } = await readPromptRows({ ...source, path: source.file });
-  const prompts = new Map<string, FilePrompts['prompts'][number]>();
-  const [same, unfit]: [Counted, Counted] = [newCount(), newCount()];
-  const tooLong: string[] = [];
+  const { file: path, badRows } = source;
+  const { rows, lines } = await readPromptRows({ ...source, path });
+  const asked = new Map<string, PromptRow>();
+  const same: Counted = { count: 0, first: [] };
   for (const row of rows) {
     const key = JSON.stringify(row.content.map(({ role, content }) => [role, content]));
-    if (prompts.has(key)) {
-      countAt(same, row.where);
-      continue;
-    }
-    const promptIds = idsOf(row, source.raw, tokenizer);
-    if (promptIds instanceof DataError) {
-      countAt(unfit, `${row.where}: ${promptIds.problems[0]}`);
-      continue;
-    }
+    if (asked.has(key)) countAt(same, row.where);
+    else asked.set(key, row);
+  }
+  const write = ({ id, split, where, content: messages }: PromptRow): FilePrompt => {
+    const prompt = messagesText(messages);
+    const promptIds = source.raw ? encodeRaw(prompt, tokenizer) : encodePrompt(messages, tokenizer, where);
     if (promptIds.length > limit) {
-      tooLong.push(
-        `${row.where}: the prompt has ${promptIds.length} tokens; expected at most ${limit}. Shorten or remove it, or lower sampling.maxNewTokens.`,
+      throw new DataError(
+        `${where}: the prompt has ${promptIds.length} tokens; expected at most ${limit}, so that an answer fits the context`,
       );
     }
-    const prompt = messagesText(row.content);
-    prompts.set(key, { id: row.id, split: row.split, prompt, promptIds, judge: null });
-  }
-  if (tooLong.length > 0) throw new DataError(firstProblems(tooLong, source.file));
-  checkFormat(source, unfit, rows.length);
-  const notes = [
-    counted('the same prompt again, kept once', same),
-    counted('left out: cannot be written in the model’s format', unfit),
-  ];
-  return { prompts: [...prompts.values()], lines: [...lines, ...notes.flat()] };
-}
-
-function newCount(): Counted {
-  return { count: 0, first: [] };
-}
-
-/** The ids of a prompt, or why there are none. A text to go on with stands after BOS. */
-function idsOf({ content }: PromptRow, raw: boolean, tokenizer: Tokenizer): Int32Array | DataError {
-  if (raw) {
-    const begin = tokenizer.bosId === null ? [] : [tokenizer.bosId];
-    return Int32Array.of(...begin, ...tokenizer.encode(messagesText(content)));
-  }
-  try {
-    return encodePrompt(content, tokenizer);
-  } catch (error) {
-    if (!(error instanceof DataError)) throw error;
-    return error;
-  }
-}
-
-function checkFormat({ file, badRows }: PromptFile, unfit: Counted, rows: number): void {
-  if (unfit.count === 0 || (unfit.count < rows && unfit.count <= badRows * rows)) return;
-  throw new DataError([
-    `${file}: ${unfit.count} of ${rows} prompts cannot be written in the model's format; expected no more than prompts.badRows ${badRows} allows.`,
-    ...unfit.first.map((place) => `  ${place}`),
-  ]);
-}
-
-function counted(what: string, found: Counted): string[] {
-  return found.count === 0 ? [] : [`  ${what}  ${countAndPlaces(found)}`];
+    return { id, split, messages, prompt, promptIds, judge: null };
+  };
+  const fit = fitRows([...asked.values()], write, { path, badRows, limitKey: 'prompts.badRows' });
+  const notes = same.count === 0 ? [] : [`  the same prompt again, kept once  ${countAndPlaces(same)}`];
+  return { prompts: fit.fitted, lines: [...lines, ...notes, ...fit.lines] };
 }

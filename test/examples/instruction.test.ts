@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodeExample, encodePrompt } from '../../src/examples/instruction.ts';
+import { encodeExample, encodePrompt, encodeRaw } from '../../src/examples/instruction.ts';
 import type { Message } from '../../src/message.ts';
 import { talk } from '../helpers/messages.ts';
 import { byteTokenizer, trainedTokenizer } from '../tokenizer/tiny-tokenizer.ts';
@@ -8,6 +8,13 @@ import { byteTokenizer, trainedTokenizer } from '../tokenizer/tiny-tokenizer.ts'
 const bytes = byteTokenizer();
 const id = (character: string): number => bytes.encode(character)[0]!;
 const options = { maxLength: 64, overlong: 'error' as const, where: 'rows.jsonl:3' };
+
+describe('encodeRaw', () => {
+  it('goes on with a text after BOS where the tokenizer begins prompts with it', () => {
+    expect([...encodeRaw('a', bytes)]).toEqual([bytes.bosId, ...bytes.encode('a')]);
+    expect([...encodeRaw('a', { ...bytes, bosId: null })]).toEqual([...bytes.encode('a')]);
+  });
+});
 
 describe('encodeExample', () => {
   it('puts BOS, prompt and line break before target and EOS, and learns the latter', () => {

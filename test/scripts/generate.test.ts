@@ -2,14 +2,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { generateCommand } from '../../scripts/generate.ts';
-import { disposeSpeakers, openSpeakers, rawIds } from '../../scripts/use/speaker.ts';
+import { disposeSpeakers, openSpeakers } from '../../scripts/use/speaker.ts';
 import { currentLane, tensorCount } from '../../src/tensor/lane.ts';
-import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
 import { useSharedFolder } from '../helpers/tiny-runs.ts';
 import { writeRandomSpeaker, writeSpeaker } from '../helpers/tiny-speakers.ts';
 import { useLane } from '../helpers/use-lane.ts';
-import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
 const path = useSharedFolder();
 beforeAll(async () => {
@@ -106,10 +104,6 @@ describe('generate', () => {
     // What stands behind the prompt in training: a line break, and the space of the answer.
     const { text } = await ask([path('left'), '--raw', ...greedy.map((word) => (word === 'sky' ? 'sky\n' : word))]);
     expect(text).toBe(' blue, not green\n');
-    const tokenizer = byteTokenizer();
-    expect([...rawIds('a', tokenizer)]).toEqual([tokenizer.bosId, ...tokenizer.encode('a')]);
-    const without: Tokenizer = { ...tokenizer, bosId: null };
-    expect([...rawIds('a', without)]).toEqual([...tokenizer.encode('a')]);
   });
 
   it('reads the prompt from a file, without its byte-order mark and its last line break', async () => {

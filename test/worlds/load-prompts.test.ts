@@ -104,21 +104,37 @@ describe('prompts of a file', () => {
       { prompt: 'x<|eos|>' },
     ];
     const source = file(more);
-    const { lines } = await load(source, { tokenizer });
-    expect(lines).toContain('  left out: cannot be written in the model’s format  2 (my.jsonl:19, my.jsonl:20)');
+    const { lines, train, held } = await load(source, { tokenizer });
+    expect(train.length + held.length).toBe(18);
+    expect(lines.join('\n')).toMatch(
+      / {2}left out: 2 of 20 rows do not fit the model, first my.jsonl:19: .*; my.jsonl:20: /,
+    );
     expect(await problems(file(more, { badRows: 0.05 }), { tokenizer })).toEqual([
-      "my.jsonl: 2 of 20 prompts cannot be written in the model's format; expected no more than prompts.badRows 0.05 allows.",
+      'my.jsonl: 2 of 20 rows do not fit the model; expected no more than prompts.badRows 0.05 allows.',
       expect.stringContaining(
-        '  my.jsonl:19: gemma: chat_template: refuses a message of the system (line 1: System role not supported)',
+        '  my.jsonl:19: chat_template: refuses a message of the system (line 1: System role not supported)',
       ),
-      expect.stringContaining('  my.jsonl:20: gemma: message 1 (user) contains "<|eos|>"'),
+      expect.stringContaining('  my.jsonl:20: message 1 (user) contains "<|eos|>"'),
     ]);
   });
 
-  it('are refused where they are too long, of no such split, or too few', async () => {
-    expect(await problems(file([{ prompt: 'abc' }, { prompt: 'a' }]), { limit: 4 })).toEqual([
-      'my.jsonl:1: the prompt has 5 tokens; expected at most 4. Shorten or remove it, or lower sampling.maxNewTokens.',
+  it('that leave no room for an answer are left out like others that cannot be used', async () => {
+    const more = [{ prompt: 'abc' }, ...rows(9).map((_, i) => ({ prompt: `${i}` }))];
+    const { lines, train, held } = await load(file(more), { limit: 4 });
+    expect([train.length + held.length, lines[1]]).toEqual([
+      9,
+      '  left out: 1 of 10 rows do not fit the model, first my.jsonl:1: the prompt has 5 tokens; expected at most 4, so that an answer fits the context',
     ]);
+    expect(await problems(file(more), { limit: 2 })).toEqual([
+      'my.jsonl: 10 of 10 rows do not fit the model; expected one at least that does.',
+      ...[5, 3, 3].map(
+        (count, i) =>
+          `  my.jsonl:${i + 1}: the prompt has ${count} tokens; expected at most 2, so that an answer fits the context`,
+      ),
+    ]);
+  });
+
+  it('are refused where they are of no such split, or too few', async () => {
     expect(await problems(file(rows(2, 'train'), { split: 'dev2' }))).toEqual([
       'my.jsonl: no rows of split "dev2"; expected prompts, found splits train.',
     ]);
