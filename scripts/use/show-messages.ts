@@ -30,7 +30,7 @@ const roleStyles: Readonly<Record<Role, Style>> = {
  *
  * @param longest characters of a text; what is cut off is said
  */
-function messageLines(messages: readonly Message[], paint: Paint, longest = Number.POSITIVE_INFINITY): string[] {
+export function messageLines(messages: readonly Message[], paint: Paint, longest = Number.POSITIVE_INFINITY): string[] {
   return messages.flatMap(({ role, content, learned, reasoning, tool_calls, tool_call_id, name }) => {
     const of = [name, tool_call_id].filter(Boolean).join(', ');
     const heading = `${role}${of && ` (${of})`}${learned === false ? ' (weight 0: not learned)' : ''}`;

@@ -6,6 +6,9 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { decodeSteps, type GenerateOptions, isStop, type StopIds } from './decode-steps.ts';
 import { openTextStream } from './stream-text.ts';
 
+/** Prompts that are answered at a time; what is drawn for one does not depend on the others. */
+const SIDE_BY_SIDE = 32;
+
 /** How answers are drawn and where they stop. */
 export interface StreamOptions extends Omit<GenerateOptions, 'batchSize'> {
   /** Texts that end an answer; the answer is what comes before. */
@@ -41,7 +44,7 @@ export interface StreamedAnswer {
 }
 
 /**
- * Answers prompts side by side, as `generate` does with the same random numbers; yields after every token of every row.
+ * Answers prompts, some of them side by side, as `generate` does with the same random numbers; yields after every token of every row.
  * @throws ConfigError where a prompt and its answer do not fit the model's context
  */
 export function* streamAnswers(
@@ -55,7 +58,7 @@ export function* streamAnswers(
   const stop: StopIds = { ...tokenizer, stopIds: [...(own.stopIds ?? []), ...(options.stopIds ?? [])] };
   const rows = prompts.map(() => openRow(tokenizer, options));
   const answers: StreamedAnswer[] = [];
-  const all = { ...options, batchSize: Math.max(1, prompts.length) };
+  const all = { ...options, batchSize: SIDE_BY_SIDE };
   for (const { drawn, end } of decodeSteps(model, prompts, all, stop, random)) {
     for (const { prompt: row, token } of drawn) {
       const piece = (rows[row] as (typeof rows)[number]).push(token, isStop(token.id, stop));

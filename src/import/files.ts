@@ -4,7 +4,7 @@ import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { isDynamicPattern } from 'tinyglobby';
 import { DataError } from '../errors.ts';
-import { detectFormat, type FileFormat, type Format, stemOfName } from './file-kind.ts';
+import { detectFormat, type FileFormat, type Format, formatOfName, stemOfName } from './file-kind.ts';
 import { splitOfPath } from './split-names.ts';
 import { type Found, listing, walkFolder, walkPattern } from './walk-folder.ts';
 
@@ -65,6 +65,13 @@ export function listFiles(
   });
   if (problems.length > 0) throw new DataError(problems);
   return { files: withNames(files), notes };
+}
+
+/** True where a path names rows by what it is: a folder, a pattern, or a file whose ending tells of data. */
+export function holdsRows(path: string): boolean {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return isDynamicPattern(path) || formatOfName(path) !== null;
+  return stats.isDirectory() || formatOfName(path) !== null;
 }
 
 function expand(path: string, format: Format): Found {

@@ -84,7 +84,10 @@ function questionOf(row: Fields, { part, field }: Taken, limits: TextLimits): Me
   const spoken = [...(earlier === undefined ? [] : earlierTurns(row[earlier], limits)), ...asked];
   const messages = system === undefined ? spoken : withSystem(spoken, row[system], limits);
   if (!isVoid(row.tools) || messages.some(({ role, tool_calls }) => role === 'tool' || (tool_calls ?? '') !== '')) {
-    throw new RowProblem('tools', `"${field}": a conversation with tools; expected none, as PPO asks without them`);
+    throw new RowProblem(
+      'tools',
+      `"${field}": a conversation with tools; expected none, as prompts are asked without them`,
+    );
   }
   const turns = orderTurns(field, messages, { accept: ['same_role', 'assistant_first'], note: limits.note });
   if (turns.at(-1)?.role !== 'assistant') return turns;

@@ -5,7 +5,7 @@ import { fitRows } from '../examples/fit-rows.ts';
 import { encodePrompt, encodeRaw } from '../examples/instruction.ts';
 import type { Encoding } from '../import/encodings.ts';
 import { type PromptRow, readPromptRows } from '../import/prompt-rows.ts';
-import { type Message, messagesText } from '../message.ts';
+import { type Message, messagesText, systemSays } from '../message.ts';
 import { type Counted, countAndPlaces, countAt } from '../tables/tally.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
@@ -18,6 +18,8 @@ export interface PromptFile {
   readonly encoding: Encoding;
   /** Largest share of the rows that may be unusable. */
   readonly badRows: number;
+  /** What the system says in front of prompts that have no text of the system's; nothing where left out. */
+  readonly system?: string;
 }
 
 /** One prompt of a file. */
@@ -41,16 +43,20 @@ export interface FilePrompts {
  * @throws DataError as `readPromptRows`, and where more prompts than `badRows` allows cannot be asked
  */
 export async function readFilePrompts(source: PromptFile, tokenizer: Tokenizer, limit: number): Promise<FilePrompts> {
-  const { file: path, badRows } = source;
+  const { file: path, badRows, system = '' } = source;
   const { rows, lines } = await readPromptRows({ ...source, path });
   const asked = new Map<string, PromptRow>();
   const same: Counted = { count: 0, first: [] };
+  const own: Counted = { count: 0, first: [] };
   for (const row of rows) {
     const key = JSON.stringify(row.content.map(({ role, content }) => [role, content]));
     if (asked.has(key)) countAt(same, row.where);
     else asked.set(key, row);
   }
-  const write = ({ id, split, where, content: messages }: PromptRow): FilePrompt => {
+  const write = ({ id, split, where, content }: PromptRow): FilePrompt => {
+    const hasSystem = content[0]?.role === 'system';
+    if (system !== '' && hasSystem) countAt(own, where);
+    const messages = hasSystem ? content : [...systemSays(system), ...content];
     const prompt = messagesText(messages);
     const promptIds = source.raw ? encodeRaw(prompt, tokenizer) : encodePrompt(messages, tokenizer, where);
     if (promptIds.length > limit) {
@@ -61,6 +67,9 @@ export async function readFilePrompts(source: PromptFile, tokenizer: Tokenizer, 
     return { id, split, messages, prompt, promptIds, judge: null };
   };
   const fit = fitRows([...asked.values()], write, { path, badRows, limitKey: 'prompts.badRows' });
-  const notes = same.count === 0 ? [] : [`  the same prompt again, kept once  ${countAndPlaces(same)}`];
+  const counts = { 'the same prompt again, kept once': same, 'system text of its own, kept': own };
+  const notes = Object.entries(counts).flatMap(([what, found]) =>
+    found.count === 0 ? [] : [`  ${what}  ${countAndPlaces(found)}`],
+  );
   return { prompts: fit.fitted, lines: [...lines, ...notes, ...fit.lines] };
 }

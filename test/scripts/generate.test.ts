@@ -1,8 +1,11 @@
 /** The generate command with models that know two answers by heart. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { PassThrough, Readable } from 'node:stream';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { chatCommand } from '../../scripts/chat.ts';
 import { generateCommand } from '../../scripts/generate.ts';
 import { disposeSpeakers, openSpeakers } from '../../scripts/use/speaker.ts';
+import { inspectTable } from '../../src/tables/arrow-file.ts';
 import { currentLane, tensorCount } from '../../src/tensor/lane.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
 import { useSharedFolder } from '../helpers/tiny-runs.ts';
@@ -110,6 +113,119 @@ describe('generate', () => {
     writeFileSync(path('prompt.txt'), '\uFEFFsky\n');
     const { text } = await ask([path('left'), '--prompt-file', path('prompt.txt'), '--temperature', '0']);
     expect(text).toBe('blue, not green\n');
+  });
+
+  describe('of a file of rows', () => {
+    const says = (role: string, content: string) => ({ role, content });
+    const earlier = [says('user', 'sky'), says('assistant', 'blue, not green')];
+    const rows = [
+      { messages: [says('system', 'x'), says('user', 'sky')] },
+      { messages: [...earlier, says('user', 'sky')] },
+      { messages: [...earlier, says('user', 'sky'), says('assistant', 'gone')] },
+      { messages: [...earlier, says('user', '')] },
+      { messages: [says('user', 'x'.repeat(60))] },
+    ];
+    const few = ['--temperature', '0', '--max-new-tokens', '12'];
+    const write = (name: string, own: readonly object[]): string => {
+      writeFileSync(path(name), own.map((row) => `${JSON.stringify(row)}\n`).join(''));
+      return path(name);
+    };
+    const file = () => write('rows.jsonl', rows);
+
+    it('answers each conversation as chat does, shows it, and names the rows that are left out', async () => {
+      const { text, notes } = await ask([path('left'), '--prompt-file', file(), ...few]);
+      const [first] = (await ask([path('left'), '--prompt', 'sky', '--system', 'x', ...few])).text.split('\n');
+      const output = new PassThrough();
+      await chatCommand([path('left'), ...few.slice(0, 3), '24', '--backend', currentLane()], {
+        input: Readable.from(['sky\nsky\n']),
+        output,
+        terminal: false,
+        note: () => undefined,
+      });
+      const [known, second = ''] = String(output.read()).split('\n');
+      expect(known).toBe('blue, not green');
+      expect(text).toBe(
+        `── rows-1\nsystem\n  x\nuser\n  sky\nassistant\n  ${first}\n\n` +
+          `── rows-2\nuser\n  sky\nassistant\n  blue, not green\nuser\n  sky\nassistant\n  ${second.slice(0, 11)}\n`,
+      );
+      expect(notes.slice(1)).toEqual([
+        'prompts  rows.jsonl: taken for conversations (messages); train 4 rows',
+        '  left out 1 of 5 rows:  empty text 1 (rows.jsonl:4)',
+        '  not as they stood:  ends with an answer: it is left out, and what stands before it is the prompt 1 (rows.jsonl:3)',
+        '  the same prompt again, kept once  1 (rows.jsonl:3)',
+        '  left out: 1 of 3 rows do not fit the model, first rows.jsonl:5: the prompt has 62 tokens; expected at most 52, so that an answer fits the context',
+        expect.stringMatching(/^21 tokens in /),
+      ]);
+    });
+
+    it('writes a table and lines of JSON that hold the conversations with their answers', async () => {
+      const to = path('answers.arrow');
+      const argv = [path('left'), path('right'), '--prompt-file', file(), '--samples', '2', '--to', to, ...few];
+      const lines = (await ask([...argv, '--json'])).text.trimEnd().split('\n');
+      const said = lines.map((line) => JSON.parse(line) as Record<string, string>);
+      const { rowCount, row, columns, metadata } = inspectTable(to);
+      expect(columns.map(({ name }) => name).join(' ')).toBe(
+        'id checkpoint sample messages prompt response reason length log_prob',
+      );
+      const found = Array.from({ length: rowCount }, (_, i) => row(i));
+      expect(found.map(({ id, checkpoint, sample }) => [id, String(checkpoint).replace(/.*\//, ''), sample])).toEqual(
+        ['left', 'right'].flatMap((name) => ['rows-1', 'rows-2'].flatMap((id) => [0, 1].map((i) => [id, name, i]))),
+      );
+      found.forEach(({ id, messages, prompt, response, reason, length }, i) => {
+        const { id: sameId, text, messages: spoken } = said[i] as Record<string, string> & { messages: never };
+        expect([id, response]).toEqual([sameId, text]);
+        const own = (messages as Record<string, unknown>[]).map(({ role, content }) => ({ role, content }));
+        expect(own).toEqual([...rows[id === 'rows-1' ? 0 : 1]!.messages, says('assistant', text!)]);
+        expect(own).toEqual(spoken);
+        expect(prompt).toBe(id === 'rows-1' ? 'x\n\nsky' : 'sky\n blue, not green\nsky');
+        expect(reason === 'length' ? 12 : length).toBe(length);
+      });
+      expect(JSON.parse(metadata.settings ?? '')).toMatchObject({ seed: 1, temperature: 0, maxNewTokens: 12 });
+      expect(await problems(...argv)).toEqual([
+        '--to answers.arrow: is there already; expected a new file. Choose another name.',
+      ]);
+    });
+
+    it('sets --system in front of prompts that have none, and labels several answers', async () => {
+      const own = write('plain.jsonl', [{ messages: [says('user', 'sky')] }, rows[0]!]);
+      const argv = [path('left'), path('right'), '--prompt-file', own, '--samples', '2', '--system', 'y', ...few];
+      const { text, notes } = await ask(argv);
+      expect(text.split('\n── ')[0]).toMatch(
+        /^── plain-1\nsystem\n {2}y\nuser\n {2}sky\nassistant \(left, 1 of 2\)\n[\s\S]*assistant \(right, 2 of 2\)\n/,
+      );
+      expect(text).toContain('── plain-2\nsystem\n  x\n');
+      expect(notes).toContain('  system text of its own, kept  1 (plain.jsonl:2)');
+    });
+
+    it('asks what both models can be asked, and says whose template refuses what', async () => {
+      cpSync(path('right'), path('strict'), { recursive: true });
+      const config = path('strict', 'tokenizer_config.json');
+      const chat_template =
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('No system') }}{% endif %}" +
+        "{% for m in messages %}{{ m['content'] }}<|eos|>{% endfor %}";
+      writeFileSync(config, JSON.stringify({ ...JSON.parse(readFileSync(config, 'utf8')), chat_template }));
+      const own = write('both.jsonl', [rows[0]!, { messages: [says('user', 'sky')] }]);
+      const { text, notes } = await ask([path('left'), path('strict'), '--prompt-file', own, ...few]);
+      expect(text).toMatch(/^── both-2\nuser\n {2}sky\nassistant \(left\)\n {2}blue, not g\nassistant \(strict\)\n/);
+      expect(notes.find((line) => line.startsWith('strict: '))).toMatch(
+        /^strict: left out: 1 of 2 rows do not fit the model, first both.jsonl:1: chat_template: refuses a message of the system/,
+      );
+    });
+
+    it('goes on with texts as they are', async () => {
+      const own = write('raw.jsonl', [{ text: 'sky\n' }]);
+      const { text } = await ask([path('left'), '--raw', '--prompt-file', own, ...greedy.slice(2)]);
+      expect(text).toBe('── raw-1\nsky\n blue, not green\n');
+    });
+
+    it('says what is wrong with it before anything is drawn', async () => {
+      expect(await problems(path('left'), '--prompt-file', path('none.jsonl'))).toEqual([
+        'none.jsonl: missing; expected a file or folder of data. Fetch it, or correct input.',
+      ]);
+      expect(await problems(path('left'), '--prompt-file', path('none.txt'))).toEqual([
+        '--prompt-file none.txt: there is no such file. Correct the path.',
+      ]);
+    });
   });
 
   it('lowers the limit to what fits, and says so', async () => {

@@ -1,0 +1,54 @@
+/** Answers as a table: every conversation with the answer behind it. */
+import { writeTable } from '../../src/tables/arrow-file.ts';
+import { float64, int32, type Row, utf8 } from '../../src/tables/columns.ts';
+import { conversationColumns, messageRows } from '../../src/tables/message-column.ts';
+import type { Answered, Question } from './answer.ts';
+import type { Asked } from './asked.ts';
+
+const answerColumns = {
+  id: utf8('File and row of the prompt; "prompt" for the one that was named.'),
+  checkpoint: utf8('The model that answered.'),
+  sample: int32('Number of the answer to this prompt, from 0 on.'),
+  messages: {
+    ...conversationColumns.messages,
+    description: 'The conversation with the answer at its end; empty with --raw.',
+  },
+  prompt: utf8('What was asked, as one text.'),
+  response: utf8('The answer.'),
+  reason: utf8('Why the answer ended: end (its end token), stop (a stop text) or length (the limit of tokens).'),
+  length: int32('Tokens that were drawn, the end token included.'),
+  log_prob: float64('Sum of the log-probabilities of these tokens at the temperature, in nats.'),
+};
+
+/**
+ * Writes all answers.
+ * @param settings how they were drawn, which goes into the table's metadata
+ */
+export async function writeAnswers(
+  path: string,
+  asked: readonly Asked[],
+  questions: readonly Question[],
+  answered: readonly Answered[],
+  settings: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const rows = answered.flatMap(({ answers }, i) =>
+    answers.map((answer, row): Row<typeof answerColumns> => {
+      const { speaker, options } = questions[i] as Question;
+      const samples = answers.length / asked.length;
+      const { id, messages, prompt } = asked[Math.floor(row / samples)] as Asked;
+      const whole = messageRows([...messages, { role: 'assistant', content: answer.text }]);
+      return {
+        id: id ?? 'prompt',
+        checkpoint: speaker.name,
+        sample: row % samples,
+        messages: options.raw === true ? [] : whole,
+        prompt,
+        response: answer.text,
+        reason: answer.reason,
+        length: answer.ids.length,
+        log_prob: answer.logProb,
+      };
+    }),
+  );
+  await writeTable(path, answerColumns, rows, { settings: JSON.stringify(settings) });
+}
