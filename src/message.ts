@@ -38,14 +38,22 @@ export function systemSays(text: string): readonly Message[] {
 }
 
 /**
- * A conversation as one text for people and tables: a message a line, answers after a space, a blank line after the system's.
+ * A conversation as one text for people and tables: tools as JSON, then a message a line, answers after a space, a blank
+ * line after tools and the system's.
  *
  * user "Hi", assistant "Hello", user "Bye"  ->  "Hi\n Hello\nBye"
  */
-export function messagesText(messages: readonly Message[]): string {
-  const written = ({ role, content }: Message): string => {
-    if (role === 'system') return `${content}\n`;
-    return role === 'assistant' ? ` ${content}` : content;
+export function messagesText(messages: readonly Message[], tools: readonly object[] = []): string {
+  const written = (message: Message): string => {
+    const said = saidText(message);
+    if (message.role === 'system') return `${said}\n`;
+    return message.role === 'assistant' ? ` ${said}` : said;
   };
-  return messages.map(written).join('\n');
+  const described = tools.length === 0 ? [] : [`${JSON.stringify(tools)}\n`];
+  return [...described, ...messages.map(written)].join('\n');
+}
+
+/** All that a message says: what was thought, the text, calls of tools as JSON, a line each. */
+export function saidText({ reasoning, content, tool_calls }: Message): string {
+  return [reasoning, content, tool_calls].filter(Boolean).join('\n');
 }

@@ -13,6 +13,7 @@ const answerColumns = {
     ...conversationColumns.messages,
     description: 'The conversation with the answer at its end; empty with --raw.',
   },
+  tools: conversationColumns.tools,
   prompt: utf8('What was asked, as one text.'),
   response: utf8('The answer.'),
   reason: utf8('Why the answer ended: end (its end token), stop (a stop text) or length (the limit of tokens).'),
@@ -35,13 +36,14 @@ export async function writeAnswers(
     answers.map((answer, row): Row<typeof answerColumns> => {
       const { speaker, options } = questions[i] as Question;
       const samples = answers.length / asked.length;
-      const { id, messages, prompt } = asked[Math.floor(row / samples)] as Asked;
+      const { id, messages, tools, prompt } = asked[Math.floor(row / samples)] as Asked;
       const whole = messageRows([...messages, { role: 'assistant', content: answer.text }]);
       return {
         id: id ?? 'prompt',
         checkpoint: speaker.name,
         sample: row % samples,
         messages: options.raw === true ? [] : whole,
+        tools: tools === undefined ? null : JSON.stringify(tools),
         prompt,
         response: answer.text,
         reason: answer.reason,

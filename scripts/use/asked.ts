@@ -3,16 +3,14 @@ import { ConfigError, DataError, hasCode } from '../../src/errors.ts';
 import { encodePrompt, encodeRaw } from '../../src/examples/instruction.ts';
 import { readText } from '../../src/files/text-file.ts';
 import { holdsRows } from '../../src/import/files.ts';
-import { type Message, systemSays, userSays } from '../../src/message.ts';
+import { type Conversation, systemSays, userSays } from '../../src/message.ts';
 import { readFilePrompts } from '../../src/worlds/prompt-file.ts';
 import { roomAfter, type Speaker, systemProblems } from './speaker.ts';
 
-/** One prompt. */
-export interface Asked {
+/** One prompt, with what is said before the answer. */
+export interface Asked extends Conversation {
   /** "<file>-<row>"; null for the one prompt that there is. */
   readonly id: string | null;
-  /** What is said before the answer. */
-  readonly messages: readonly Message[];
   /** The same as one text: of the one prompt without the system's. */
   readonly prompt: string;
   /** Its ids for each model. */
@@ -108,9 +106,9 @@ async function readRows(
     for (const line of lines) if (!isSaidOfAll(line)) note(`${speakers[i]?.name}: ${line.trim()}`);
   });
   const byId = read.map(({ prompts }) => new Map(prompts.map((prompt) => [prompt.id, prompt])));
-  const asked = (read[0]?.prompts ?? []).flatMap(({ id, messages, prompt }): Asked[] => {
+  const asked = (read[0]?.prompts ?? []).flatMap(({ id, messages, tools, prompt }): Asked[] => {
     const ids = byId.flatMap((prompts) => prompts.get(id)?.promptIds ?? []);
-    return ids.length === speakers.length ? [{ id, messages, prompt, ids }] : [];
+    return ids.length === speakers.length ? [{ id, messages, tools, prompt, ids }] : [];
   });
   if (asked.length > 0) return asked;
   throw new DataError(`${file}: no prompt that both models can be asked; expected one at least.`);

@@ -142,9 +142,9 @@ async function asJson(
   answered.forEach(({ answers, seconds }, i) => {
     const checkpoint = questions[i]?.speaker.name;
     answers.forEach(({ text, reason, stop, ids, logProb }, row) => {
-      const { id, messages, prompt } = asked[Math.floor(row / values.samples)] as Asked;
+      const { id, messages, tools, prompt } = asked[Math.floor(row / values.samples)] as Asked;
       const isFile = id !== null;
-      const spoken = { messages: [...messages, { role: 'assistant', content: text }] };
+      const spoken = { messages: [...messages, { role: 'assistant', content: text }], tools };
       const line = {
         checkpoint,
         ...(isFile && { id }),

@@ -20,10 +20,10 @@ export interface FittedRows<Fitted> {
 /**
  * Writes rows as a model reads them.
  *
- * @param write throws DataError, which names the row, for one that cannot be written
+ * @param write throws DataError for one that cannot be written
  * @throws DataError where none can be written, or more cannot than `badRows` allows, with the first of them
  */
-export function fitRows<Row, Fitted>(
+export function fitRows<Row extends { readonly where: string }, Fitted>(
   rows: readonly Row[],
   write: (row: Row) => Fitted,
   { path, limitKey, badRows }: RowSource,
@@ -35,7 +35,9 @@ export function fitRows<Row, Fitted>(
       fitted.push(write(row));
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
-      countAt(bad, error.problems[0] ?? '');
+      const [problem = ''] = error.problems;
+      // What a template itself refuses names the template alone.
+      countAt(bad, problem.startsWith(row.where) ? problem : `${row.where}: ${problem}`);
     }
   }
   if (bad.count === 0) return { fitted, lines: [] };

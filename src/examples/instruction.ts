@@ -33,12 +33,18 @@ export interface EncodeOptions {
  *
  * @param messages a conversation that ends with the message of the user or of a tool, which is asked
  * @param where    names it in errors
+ * @param tools    tools that the assistant may call, as the template describes them
  * @throws DataError where a chat format meets the text of a special token, or the format has no place for a message
  */
-export function encodePrompt(messages: readonly Message[], tokenizer: Tokenizer, where?: string): Int32Array {
+export function encodePrompt(
+  messages: readonly Message[],
+  tokenizer: Tokenizer,
+  where?: string,
+  tools?: readonly object[],
+): Int32Array {
   return tokenizer.chat === null
-    ? encodeTurns({ messages }, tokenizer, where).ids
-    : tokenizer.chat.ask({ messages }, where);
+    ? encodeTurns({ messages, tools }, tokenizer, where).ids
+    : tokenizer.chat.ask({ messages, tools }, where);
 }
 
 /** Ids of a text to go on with as it is: after BOS where prompts of this tokenizer start with it. */
@@ -105,8 +111,29 @@ function learnedResponse(response: Int32Array, { eosId }: Tokenizer): TokenSeque
  */
 export function encodeTarget(target: string, tokenizer: Tokenizer, where?: string): Int32Array {
   if (target === '') return new Int32Array();
-  if (tokenizer.chat !== null) return tokenizer.chat.target(target, where);
+  if (tokenizer.chat !== null) return tokenizer.chat.target({ role: 'assistant', content: target }, undefined, where);
   return tokenizer.encode(tokenizer.prependsSpace ? target : ` ${target}`);
+}
+
+/**
+ * Ids of an answer with EOS, as they stand after `encodePrompt` of what is asked; none where it says nothing. A chat format
+ * writes reasoning and calls of tools as its template does.
+ *
+ * @param where names it in errors
+ * @throws DataError as `encodePrompt`
+ */
+export function encodeAnswer(
+  answer: Message,
+  asked: Conversation,
+  tokenizer: Tokenizer,
+  where = 'an answer',
+): Int32Array {
+  const { content, tool_calls } = answer;
+  if (content === '' && !tool_calls) return new Int32Array();
+  const fault = tokenizer.chat === null ? faultOfPlain({ ...asked, messages: [...asked.messages, answer] }) : null;
+  if (fault !== null) throw new DataError(`${where}: ${fault}`);
+  const ids = tokenizer.chat?.target(answer, asked, where) ?? encodeTarget(content, tokenizer);
+  return Int32Array.of(...ids, tokenizer.eosId);
 }
 
 /** The text of a response: without special tokens and without the space it starts with, or what a template writes around it. */

@@ -58,7 +58,7 @@ export async function openPairs(path: string, { badRows, groupBy }: OwnRows): Pr
         throw new DataError(`${path}: no pairs of split "${split}"; expected one of ${known}. Correct the split.`);
       }
       const unjudged = { tokens: null, gold_chosen: null, gold_rejected: null, flipped: null };
-      return { rows: wanted.map((row) => ({ ...row, ...unjudged })), tokenizer: undefined, problems: [] };
+      return { rows: wanted.map((row) => ({ ...row, ...unjudged })), tokenizer: undefined, problems: [], badRows };
     },
   };
 }

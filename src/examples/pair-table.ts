@@ -1,8 +1,9 @@
 /** Arrow tables of preference pairs: their columns, and their rows before they become tokens. */
 import { DataError } from '../errors.ts';
-import { type Message, userSays } from '../message.ts';
+import { type Conversation, type Message, userSays } from '../message.ts';
 import { inspectTable, readTable, writeTable } from '../tables/arrow-file.ts';
 import { bool, float32, int32, int32List, type Row, utf8 } from '../tables/columns.ts';
+import { conversationColumns, readTools } from '../tables/message-column.ts';
 import { conversationFields, findUnread, unreadProblems } from '../tasks/unread-fields.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
@@ -39,10 +40,10 @@ export type PreferenceRow = Row<typeof preferenceColumns>;
 export interface SourcePair {
   /** "path: row 7", or "path:7" of a file with lines. */
   readonly where: string;
-  /** Ends with what the user says. */
-  readonly prompt: readonly Message[];
-  readonly chosen: string;
-  readonly rejected: string;
+  /** Ends with what the user says, or what a tool gave back. */
+  readonly prompt: Conversation;
+  readonly chosen: Message;
+  readonly rejected: Message;
   /** Its tokens where the source has them. */
   readonly tokens: Row<typeof tokenColumns> | null;
   /** 0 where unknown. */
@@ -69,6 +70,8 @@ export interface PairTable {
   readonly tokenizer: string | undefined;
   /** Problems where there are parts of conversations in columns of their own: nothing reads them. */
   readonly problems: readonly string[];
+  /** Largest share of the rows that the model's format may have no place for. */
+  readonly badRows: number;
 }
 
 /** Writes the pairs of `stages/preferences.ts` with the tokenizer's hash in the schema. */
@@ -116,6 +119,7 @@ export function readPairTable(path: string, { split, groupBy }: PairSelection, w
   const columns = {
     ...textColumns,
     ...(hasTokens ? tokenColumns : {}),
+    ...(found.has('tools') ? { tools: conversationColumns.tools } : {}),
     ...Object.fromEntries(labels.map(([name, column]) => [name, { ...column, nullable: true }])),
     ...(groupBy === null ? {} : { [groupBy]: utf8('What the pair is grouped by.') }),
     ...(split === null ? {} : { split: preferenceColumns.split }),
@@ -126,15 +130,18 @@ export function readPairTable(path: string, { split, groupBy }: PairSelection, w
     const known = [...new Set(rows.map(splitOf))].sort().join(', ');
     throw new DataError(`${path}: no pairs of split "${split}"; expected one of ${known}. Correct the split.`);
   }
+  const problems = unreadFields(path, wanted);
   const pairs = wanted.map(([index, values]) => {
     const row = values as Row<typeof textColumns> & Partial<Row<typeof tokenColumns>> & Partial<Nullable>;
     const { chosen_ids, rejected_ids, prompt_length } = row;
     const isWhole = chosen_ids !== undefined && rejected_ids !== undefined && prompt_length !== undefined;
+    const tools = (row.tools ?? null) === null ? undefined : readTools(row.tools);
+    if (tools === null) problems.push(`${path}: row ${index}: tools: ${TOOLS_EXPECTED}`);
     return {
       where: `${path}: row ${index}`,
-      prompt: userSays(row.prompt),
-      chosen: row.chosen,
-      rejected: row.rejected,
+      prompt: { messages: userSays(row.prompt), ...(tools && { tools }) },
+      chosen: answer(row.chosen),
+      rejected: answer(row.rejected),
       tokens: isWhole ? { chosen_ids, rejected_ids, prompt_length } : null,
       margin: row.margin ?? 0,
       gold_chosen: row.gold_chosen ?? null,
@@ -143,13 +150,17 @@ export function readPairTable(path: string, { split, groupBy }: PairSelection, w
       group: groupBy === null ? null : String((values as Record<string, unknown>)[groupBy]),
     };
   });
-  const problems = unreadFields(path, wanted);
-  return { rows: pairs, tokenizer: metadata.tokenizer, problems };
+  return { rows: pairs, tokenizer: metadata.tokenizer, problems, badRows: 0 };
 }
+
+const TOOLS_EXPECTED = 'expected JSON text of a list of objects. Mend the row.';
+const answer = (content: string): Message => ({ role: 'assistant', content });
 
 const splitOf = (row: unknown): unknown => (row as { split?: unknown }).split;
 
-type Nullable = { [Name in keyof typeof labelColumns]: Row<typeof labelColumns>[Name] | null };
+type Nullable = { [Name in keyof typeof labelColumns]: Row<typeof labelColumns>[Name] | null } & {
+  tools: string | null;
+};
 
 /** Problems where there are parts of conversations beside the texts of pairs: nothing reads them. */
 function unreadFields(path: string, rows: readonly (readonly [number, unknown])[]): string[] {

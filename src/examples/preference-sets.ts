@@ -70,7 +70,7 @@ export async function readPreferenceSets(
     );
   }
   if (problems.length > 0) throw new DataError(problems);
-  const notes = [...new Set([...file.lines, ...other.lines])];
+  const notes = [...new Set([...file.lines, ...other.lines, ...train.lines, ...heldOut.lines])];
   if (splits !== sources.splits) notes.push(`${pairs}: split ${splits.heldOut} is held out, and split train trained`);
   if (from === null && heldOut.pairs.length > 0) {
     notes.push(`${heldOut.pairs.length} of ${all.pairs.length} pairs are held out, by run.seed (evaluation.share)`);

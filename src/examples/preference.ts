@@ -2,18 +2,23 @@
 import { promptAndResponse } from '../batch/response-batch.ts';
 import type { TokenSequence } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
-import { messagesText } from '../message.ts';
+import { type Message, messagesText, saidText } from '../message.ts';
 import type { Row } from '../tables/columns.ts';
 import { countAt, type Tally, tallyEntry } from '../tables/tally.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { checkTokenizer, encodePrompt, encodeTarget } from './instruction.ts';
+import { fitRows } from './fit-rows.ts';
+import { checkTokenizer, encodeAnswer, encodePrompt } from './instruction.ts';
 import { PAIRS_MADE_BY, type PairFile } from './open-pairs.ts';
 import type { PairSelection, SourcePair, tokenColumns } from './pair-table.ts';
 
 /** A pair as stage 2 reads it: always as tokens, and with what is known beside the label. */
-export interface PreferencePair extends Omit<SourcePair, 'where' | 'prompt' | 'tokens'>, Row<typeof tokenColumns> {
+export interface PreferencePair
+  extends Omit<SourcePair, 'where' | 'prompt' | 'chosen' | 'rejected' | 'tokens'>,
+    Row<typeof tokenColumns> {
   /** As text; of a conversation all of it. */
   readonly prompt: string;
+  readonly chosen: string;
+  readonly rejected: string;
 }
 
 /** What to do with pairs longer than the model's context. */
@@ -48,6 +53,8 @@ export interface PairStatistics {
 export interface LoadedPairs {
   readonly pairs: PreferencePair[];
   readonly statistics: PairStatistics;
+  /** What is said of pairs that do not fit the model's format. */
+  readonly lines: readonly string[];
 }
 
 /**
@@ -57,13 +64,13 @@ export interface LoadedPairs {
  * prompt "a", chosen "b"  ->  chosen_ids [BOS, a, \n, " ", b, EOS], prompt_length 3
  *
  * @throws DataError when there are no pairs (of the split), the column to group by is missing or they were made with another tokenizer; or
- *   naming pairs whose responses are the same or empty, whose sequences do not share the prompt, that the format has no
- *   place for, or whose ids do not fit vocabulary or, under "error", context (the first ten); for parts of
- *   conversations in columns of their own; or when every pair is too long
+ *   naming pairs whose responses are the same or empty, whose sequences do not share the prompt, or whose ids do not fit
+ *   vocabulary or, under "error", context (the first ten); as `fitRows` for those that the format has no place for; for
+ *   parts of conversations in columns of their own; or when every pair is too long
  */
 export function loadPairs(file: PairFile, selection: PairSelection, reader: PreferenceReader): LoadedPairs {
   const { path } = file;
-  const { rows, tokenizer: madeWith, problems: found } = file.read(selection);
+  const { rows, tokenizer: madeWith, problems: found, badRows } = file.read(selection);
   if (rows.length === 0) throw new DataError(`${path}: no pairs; expected at least one. Run ${PAIRS_MADE_BY}.`);
   if (rows[0]?.tokens != null) checkTokenizer(path, madeWith, reader.tokenizer, PAIRS_MADE_BY);
   const { overlong = 'error', lengthBy = "the model's context" } = reader;
@@ -71,42 +78,37 @@ export function loadPairs(file: PairFile, selection: PairSelection, reader: Pref
   const pairs: PreferencePair[] = [];
   const reasons: Tally = {};
   let cut = 0;
-  for (const row of rows) {
+  const write = (row: SourcePair) => ({ where: row.where, pair: tokenized(row, reader.tokenizer) });
+  const { fitted, lines } = fitRows(rows, write, { path, badRows, limitKey: 'badRows' });
+  for (const { where, pair } of fitted) {
     if (problems.length >= 10) break;
-    const pair = tokenized(row, reader.tokenizer);
-    if (Array.isArray(pair)) problems.push(...pair);
-    if (Array.isArray(pair)) continue;
-    for (const problem of checkPair(pair, reader)) problems.push(`${row.where}: ${problem}`);
+    for (const problem of checkPair(pair, reader)) problems.push(`${where}: ${problem}`);
     const fitting = overlong === 'error' ? pair : fitPair(pair, reader, overlong);
-    if (typeof fitting === 'string') countAt(tallyEntry(reasons, fitting), row.where.replace(`${path}: `, ''));
+    if (typeof fitting === 'string') countAt(tallyEntry(reasons, fitting), where.replace(`${path}: `, ''));
     else pairs.push(fitting);
     if (typeof fitting !== 'string' && fitting !== pair) cut += 1;
   }
   if (problems.length > 0) throw new DataError(problems);
   if (pairs.length === 0) {
     throw new DataError(
-      `${path}: all ${rows.length} pairs are too long; expected some of at most ${reader.contextLength} tokens (${lengthBy}). Use a model with a longer context.`,
+      `${path}: all ${fitted.length} pairs are too long; expected some of at most ${reader.contextLength} tokens (${lengthBy}). Use a model with a longer context.`,
     );
   }
-  return { pairs, statistics: { ...sizesOf(pairs), cut, dropped: rows.length - pairs.length, reasons } };
+  const statistics = { ...sizesOf(pairs), cut, dropped: fitted.length - pairs.length, reasons };
+  return { pairs, statistics, lines };
 }
 
-/** A pair with the tokens it has, or those of its texts; problems where they cannot be written. */
-function tokenized({ where, prompt, tokens, ...pair }: SourcePair, tokenizer: Tokenizer): PreferencePair | string[] {
-  const text = messagesText(prompt);
-  if (tokens !== null) return { ...pair, ...tokens, prompt: text };
-  try {
-    const promptIds = encodePrompt(prompt, tokenizer);
-    const whole = (response: string): Int32Array => {
-      const ids = encodeTarget(response, tokenizer);
-      return ids.length === 0 ? promptIds : Int32Array.of(...promptIds, ...ids, tokenizer.eosId);
-    };
-    const ids = { chosen_ids: whole(pair.chosen), rejected_ids: whole(pair.rejected) };
-    return { ...pair, ...ids, prompt: text, prompt_length: promptIds.length };
-  } catch (error) {
-    if (!(error instanceof DataError)) throw error;
-    return error.problems.map((problem) => `${where}: ${problem}`);
-  }
+/** A pair with the tokens it has, or those of its texts. */
+function tokenized(source: SourcePair, tokenizer: Tokenizer): PreferencePair {
+  const { where, prompt, chosen, rejected, tokens, ...known } = source;
+  const texts = { chosen: saidText(chosen), rejected: saidText(rejected) };
+  const pair = { ...known, ...texts, prompt: messagesText(prompt.messages, prompt.tools) };
+  if (tokens !== null) return { ...pair, ...tokens };
+  const promptIds = encodePrompt(prompt.messages, tokenizer, where, prompt.tools);
+  const whole = (answer: Message): Int32Array => {
+    return Int32Array.of(...promptIds, ...encodeAnswer(answer, prompt, tokenizer, where));
+  };
+  return { ...pair, chosen_ids: whole(chosen), rejected_ids: whole(rejected), prompt_length: promptIds.length };
 }
 
 /** The two sequences of a pair, their responses learned. */
@@ -124,9 +126,10 @@ function sizesOf(pairs: readonly PreferencePair[]): Pick<PairStatistics, 'pairs'
 }
 
 /** Some of the pairs, by position; the counts of cut and dropped pairs are those of all. */
-export function selectPairs({ pairs, statistics }: LoadedPairs, takes: (index: number) => boolean): LoadedPairs {
+export function selectPairs(all: LoadedPairs, takes: (index: number) => boolean): LoadedPairs {
+  const { pairs, statistics } = all;
   const taken = pairs.filter((_, index) => takes(index));
-  return { pairs: taken, statistics: { ...statistics, ...sizesOf(taken) } };
+  return { ...all, pairs: taken, statistics: { ...statistics, ...sizesOf(taken) } };
 }
 
 /** The pair within the context, the same object where it fits as it is, or why it is left out. */

@@ -110,7 +110,7 @@ function renderItem(item: MixtureItem, tokenizer: Tokenizer, fit: Fit): Instruct
     shots,
     row_id: row.id,
     split: row.split,
-    prompt: messagesText(messages),
+    prompt: messagesText(messages, rendered.tools),
     target,
     options,
     cut_tokens: cutTokens,

@@ -33,7 +33,7 @@ export function conversationsOf(row: Fields, recognized: Recognized, limits: Tex
     const turns = orderTurns(fields.messages ?? 'conversation', spoken, { accept: accepted, note: limits.note });
     const isLearned = turns.some(({ role, learned }) => role === 'assistant' && learned !== false);
     if (turns.at(-1)?.role === 'assistant' && isLearned) {
-      return tools === null ? { messages: turns } : { messages: turns, tools: JSON.parse(tools) as object[] };
+      return { messages: turns, ...(tools !== undefined && { tools }) };
     }
     const problem = 'expected an answer of the assistant to learn from, received none';
     throw new RowProblem('no answer', `"${fields.messages ?? 'conversation'}": ${problem}`);

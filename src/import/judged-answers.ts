@@ -1,10 +1,10 @@
 /** What a row of a recognized shape says of answers: a pair, or answers to one prompt with how good each is. */
-import type { Message } from '../message.ts';
+import { type Conversation, type Message, saidText } from '../message.ts';
 import { checkText, type TextLimits } from './check-text.ts';
-import { listMessages, parseTranscript } from './messages.ts';
+import { listMessages, parseTools, parseTranscript } from './messages.ts';
 import { finite } from './pairs.ts';
 import { keysOfMessages, unpacked } from './recognize.ts';
-import { type PairPart, pairShapes, type RecognizedPairs } from './recognize-pairs.ts';
+import { fieldOfPair, type PairPart, pairShapes, type RecognizedPairs } from './recognize-pairs.ts';
 import { isRecord, isVoid, RowProblem, show } from './source-row.ts';
 import { orderTurns } from './turns.ts';
 
@@ -12,13 +12,13 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** An answer with how good it is: more is better. */
 export interface ScoredAnswer {
-  readonly text: string;
+  readonly answer: Message;
   readonly score: number;
 }
 
-/** What a row says: answers to a conversation that ends with the user, the better one first or with scores. */
-export type Judged = { readonly prompt: readonly Message[] } & (
-  | { readonly kind: 'pair'; readonly chosen: string; readonly rejected: string; readonly margin: number }
+/** What a row says: answers to a conversation that ends with the user or a tool, the better one first or with scores. */
+export type Judged = { readonly prompt: Conversation } & (
+  | { readonly kind: 'pair'; readonly chosen: Message; readonly rejected: Message; readonly margin: number }
   /** `isMeasured` where scores are more than an order. */
   | { readonly kind: 'group' | 'rated'; readonly answers: readonly ScoredAnswer[]; readonly isMeasured: boolean }
 );
@@ -27,23 +27,38 @@ export type Judged = { readonly prompt: readonly Message[] } & (
  * The judged answers of a row.
  * @throws RowProblem where a part is missing or of another kind
  */
-export function judgedOf(row: Fields, { shape, fields }: RecognizedPairs, limits: TextLimits): Judged {
-  const value = (part: PairPart): unknown => (fields[part] === undefined ? undefined : row[fields[part]]);
+export function judgedOf(row: Fields, recognized: RecognizedPairs, limits: TextLimits): Judged {
+  const { shape, fields } = recognized;
+  const value = (part: PairPart): unknown => {
+    const field = fieldOfPair(row, part, recognized);
+    return field === undefined ? undefined : row[field];
+  };
   for (const part of pairShapes[shape].needs) {
     if (isVoid(value(part)))
       throw new RowProblem('missing field', `"${fields[part]}": expected ${part}, received none`);
   }
-  const lead = () => promptOf(fields, value, limits);
+  const tools = parseTools(value('tools'));
+  const lead = promptOf(fields, value, limits);
+  const conversation = (messages: readonly Message[]): Conversation => {
+    return { messages, ...(tools !== undefined && { tools }) };
+  };
   switch (shape) {
-    case 'pair':
-      return { kind: 'pair', ...pairOf(lead(), { fields, value }, limits) };
+    case 'pair': {
+      const { prompt, ...answers } = pairOf(lead, { fields, value }, limits);
+      return { kind: 'pair', prompt: conversation(prompt), ...answers };
+    }
     case 'rated': {
-      const text = answerText(fields.answer ?? '', value('answer'), limits);
+      const answer = answerOf(fields.answer ?? '', value('answer'), limits);
       const score = ratingOf(fields.rating ?? '', value('rating'));
-      return { kind: 'rated', prompt: asked(lead(), limits), answers: [{ text, score }], isMeasured: true };
+      return {
+        kind: 'rated',
+        prompt: conversation(asked(lead, limits)),
+        answers: [{ answer, score }],
+        isMeasured: true,
+      };
     }
     default:
-      return { kind: 'group', prompt: asked(lead(), limits), ...answersOf({ fields, value }, limits) };
+      return { kind: 'group', prompt: conversation(asked(lead, limits)), ...answersOf({ fields, value }, limits) };
   }
 }
 
@@ -98,21 +113,17 @@ function text(name: string, value: unknown, limits: TextLimits): string {
   return trimmed;
 }
 
-/** Turns in order, the user's last. */
+/** Turns in order, the last of the user or a tool. */
 function asked(messages: readonly Message[], limits: TextLimits): Message[] {
   const turns = inOrder('prompt', messages, limits);
-  if (turns.at(-1)?.role === 'user') return turns;
-  throw new RowProblem('no question', '"prompt": expected it to end with what the user says');
+  const last = turns.at(-1)?.role;
+  if (last === 'user' || last === 'tool') return turns;
+  const expected = 'expected it to end with what the user says, or what a tool gave back';
+  throw new RowProblem('no question', `"prompt": ${expected}`);
 }
 
-/** Texts of system, user and assistant in order: what a tool does, and what was thought, is no part of a prompt here. */
 function inOrder(name: string, messages: readonly Message[], { note }: TextLimits): Message[] {
-  const turns = orderTurns(name, messages, { accept: ['same_role'], note });
-  const odd = turns.find(({ role, tool_calls, reasoning }) => role === 'tool' || (tool_calls ?? reasoning) != null);
-  if (odd === undefined) return turns;
-  const what = odd.role === 'tool' ? 'a tool' : odd.tool_calls != null ? 'a call of a tool' : 'reasoning';
-  const expected = 'expected texts of system, user and assistant';
-  throw new RowProblem('tools or reasoning', `"${name}": a turn of ${what}; ${expected}`);
+  return orderTurns(name, messages, { accept: ['same_role'], note });
 }
 
 interface Row {
@@ -147,8 +158,8 @@ function pairOf(lead: readonly Message[], { fields, value }: Row, limits: TextLi
   if (better?.role !== 'assistant' || worse?.role !== 'assistant') {
     throw new RowProblem('no answer', 'expected chosen and rejected to end with an answer of the assistant');
   }
-  if (better.content === worse.content) throw sameAnswers();
-  return { prompt: asked(prompt, limits), chosen: better.content, rejected: worse.content, margin };
+  if (saidText(better) === saidText(worse)) throw sameAnswers();
+  return { prompt: asked(prompt, limits), chosen: better, rejected: worse, margin };
 }
 
 /** A whole conversation, where the prompt that stands beside it is its own. */
@@ -187,18 +198,20 @@ function divided(chosen: string, rejected: string) {
     throw new RowProblem('no prompt', `${expected}; received no prompt, and texts that begin otherwise`);
   }
   const prompt: Message = { role: 'user', content: chosen.slice(0, end).trim() };
-  return { prompt: [prompt], chosen: chosen.slice(end).trim(), rejected: rejected.slice(end).trim() };
+  const answer = (whole: string): Message => ({ role: 'assistant', content: whole.slice(end).trim() });
+  return { prompt: [prompt], chosen: answer(chosen), rejected: answer(rejected) };
 }
 
 function sameAnswers(): RowProblem {
   return new RowProblem('same answers', 'expected two different answers, received the same twice');
 }
 
-/** The text of one answer. */
-function answerText(name: string, value: unknown, limits: TextLimits): string {
+/** One answer: text, or calls of tools. */
+function answerOf(name: string, value: unknown, limits: TextLimits): Message {
   const said = saidBy('assistant', name, value, limits);
   const [only, second] = said;
-  if (only?.role === 'assistant' && second === undefined && only.content.trim() !== '') return only.content;
+  const isSaid = only?.role === 'assistant' && (only.content.trim() !== '' || Boolean(only.tool_calls));
+  if (isSaid && second === undefined) return only;
   throw new RowProblem('no answer', `"${name}": expected one answer of the assistant, received ${show(value)}`);
 }
 
@@ -222,23 +235,32 @@ function answersOf({ fields, value }: Row, limits: TextLimits) {
   const answers = list.map((entry: unknown, i): ScoredAnswer => {
     const where = `${name}[${i}]`;
     const own = isRecord(entry) ? entry : {};
-    const key = textKeys.find((candidate) => !isVoid(own[candidate]));
-    const said = answerText(where, key === undefined ? entry : own[key], limits);
-    if (fields.ranked !== undefined) return { text: said, score: -i };
+    const answer = answerOf(where, answerIn(entry), limits);
+    if (fields.ranked !== undefined) return { answer, score: -i };
     const scored = scoreKeys.find((candidate) => !isVoid(own[candidate]));
     const beside = Array.isArray(numbers) ? (numbers[i] as unknown) : undefined;
     if (beside !== undefined) {
       const number = ratingOf(`${numbersName}[${i}]`, beside);
-      return { text: said, score: scores === undefined ? -number : number };
+      return { answer, score: scores === undefined ? -number : number };
     }
-    if (scored !== undefined) return { text: said, score: ratingOf(`${where}.${scored}`, own[scored]) };
-    if (!isVoid(own.rank)) return { text: said, score: -finite(`${where}.rank`, own.rank) };
+    if (scored !== undefined) return { answer, score: ratingOf(`${where}.${scored}`, own[scored]) };
+    if (!isVoid(own.rank)) return { answer, score: -finite(`${where}.rank`, own.rank) };
     const remedy = 'expected scores, ranks, or the name ranked_responses where the best is first';
     throw new RowProblem('no scores', `"${name}": nothing says which answer is better; ${remedy}`);
   });
   // Of an order the distance of two places says nothing.
   const isMeasured = scores !== undefined || (fields.ranked === undefined && list.some(isScored));
   return { answers, isMeasured: ranks === undefined && isMeasured };
+}
+
+/** What of an entry is the answer: a message without its score, the text of one of its fields, or all of it. */
+function answerIn(entry: unknown): unknown {
+  if (!isRecord(entry)) return entry;
+  if (keysOfMessages([entry]) !== null) {
+    return Object.fromEntries(Object.entries(entry).filter(([key]) => key !== 'rank' && !scoreKeys.includes(key)));
+  }
+  const key = textKeys.find((candidate) => !isVoid(entry[candidate]));
+  return key === undefined ? entry : entry[key];
 }
 
 function isScored(entry: unknown): boolean {

@@ -139,11 +139,11 @@ function parseJson(where: string, text: string): unknown {
   }
 }
 
-/** Descriptions of tools as JSON text: a list, or its text; null where there are none. @throws RowProblem for other values */
-export function parseTools(value: unknown): string | null {
-  if (isVoid(value)) return null;
+/** Descriptions of tools: of a list, or its JSON text; undefined where there are none. @throws RowProblem for other values */
+export function parseTools(value: unknown): readonly object[] | undefined {
+  if (isVoid(value)) return undefined;
   const list = typeof value === 'string' ? parseJson('tools', value) : value;
-  if (Array.isArray(list) && list.every(isRecord)) return list.length === 0 ? null : JSON.stringify(list);
+  if (Array.isArray(list) && list.every(isRecord)) return list.length === 0 ? undefined : list;
   throw new RowProblem('wrong type', `"tools": expected a list of objects, received ${show(value)}`);
 }
 

@@ -1,11 +1,17 @@
 /** Preference pairs out of files of any shape that is recognized, with a report for people. */
 import { DataError } from '../errors.ts';
-import type { Message } from '../message.ts';
+import { type Conversation, type Message, saidText } from '../message.ts';
 import { countAndPlaces, countAt, describeTally, type Tally, tallyEntry } from '../tables/tally.ts';
 import { checkText } from './check-text.ts';
 import type { ImportReport } from './import-report.ts';
 import { type Judged, judgedOf, type ScoredAnswer } from './judged-answers.ts';
-import { describePairShapes, namedPairs, type RecognizedPairs, recognizePairs } from './recognize-pairs.ts';
+import {
+  describePairShapes,
+  fieldsOfPairs,
+  namedPairs,
+  type RecognizedPairs,
+  recognizePairs,
+} from './recognize-pairs.ts';
 import { filesByName, takeRows } from './recognized-rows.ts';
 import { listing } from './walk-folder.ts';
 
@@ -14,10 +20,10 @@ export interface PairRow {
   /** "path:line" of the row, or of the first of the rows, that it is of. */
   readonly where: string;
   readonly split: string;
-  /** Ends with what the user says. */
-  readonly prompt: readonly Message[];
-  readonly chosen: string;
-  readonly rejected: string;
+  /** Ends with what the user says, or what a tool gave back. */
+  readonly prompt: Conversation;
+  readonly chosen: Message;
+  readonly rejected: Message;
   /** How much better the chosen answer is; 0 where unknown. */
   readonly margin: number;
   /** Text of the field that pairs are grouped by; null without one. */
@@ -57,7 +63,7 @@ export async function readPairRows(path: string, options: Options): Promise<Pair
     {
       recognize: recognizePairs,
       known: describePairShapes(),
-      fieldsOf: ({ fields }) => [...Object.values(fields), ...(groupBy === null ? [] : [groupBy])],
+      fieldsOf: (recognized) => [...fieldsOfPairs(recognized), ...(groupBy === null ? [] : [groupBy])],
       contentsOf: (fields, recognized, limits) => {
         const judged = judgedOf(fields, recognized, limits);
         return [{ ...judged, group: groupBy === null ? null : checkText(groupBy, fields[groupBy] ?? '', limits) }];
@@ -84,7 +90,7 @@ function gathered(found: readonly Placed[]): Placed[] {
   const byPrompt = new Map<string, Placed & { readonly kind: 'rated'; answers: ScoredAnswer[] }>();
   return found.flatMap((one): Placed[] => {
     if (one.kind !== 'rated') return [one];
-    const key = JSON.stringify([one.split, one.group, one.prompt.map(({ role, content }) => [role, content])]);
+    const key = JSON.stringify([one.split, one.group, one.prompt]);
     const known = byPrompt.get(key);
     if (known === undefined) {
       const entry = { ...one, kind: 'rated' as const, answers: [...one.answers] };
@@ -115,10 +121,10 @@ function pairsOf(found: Placed, unpaired: Tally): PairRow[] {
   const pairs = ranked.flatMap((better, i) =>
     ranked
       .slice(i + 1)
-      .filter((worse) => better.score > worse.score && better.text !== worse.text)
+      .filter((worse) => better.score > worse.score && saidText(better.answer) !== saidText(worse.answer))
       .map((worse): PairRow => {
         const margin = isMeasured ? better.score - worse.score : 0;
-        return { ...place, chosen: better.text, rejected: worse.text, margin };
+        return { ...place, chosen: better.answer, rejected: worse.answer, margin };
       }),
   );
   if (pairs.length === 0) {

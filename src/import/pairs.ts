@@ -57,6 +57,15 @@ function splitPrompt(
   if (better?.role !== 'assistant' || worse?.role !== 'assistant') {
     throw new RowProblem('no answer', 'expected chosen and rejected to end with an answer of the assistant');
   }
+  const odd = [...chosen, ...rejected].find(
+    ({ role, tool_calls, reasoning }) => role === 'tool' || Boolean(tool_calls ?? reasoning),
+  );
+  if (odd !== undefined) {
+    const what = odd.role === 'tool' ? 'what a tool gave back' : odd.tool_calls ? 'a call of a tool' : 'reasoning';
+    const expected = 'expected texts of system, user and assistant';
+    const problem = `a turn of ${what}; ${expected}. Stage 2 reads such rows without an import: pairs=<file>`;
+    throw new RowProblem('tools or reasoning', problem);
+  }
   if (prompt.length > 1) note('turns before the last prompt (or a system text), written into one prompt', 'prompt');
   return { prompt: renderMessages(prompt), chosen: better.content, rejected: worse.content };
 }

@@ -1,7 +1,8 @@
 /** Prompts out of files of any shape that is recognized: texts, or conversations that a user's message ends. */
-import type { Message } from '../message.ts';
+import type { Conversation, Message } from '../message.ts';
 import { checkText, type TextLimits } from './check-text.ts';
 import { historyOf, messagesOf, said, text, withSystem } from './conversation-rows.ts';
+import { parseTools } from './messages.ts';
 import { fieldsOfPart, keysOfMessages, partNames, shownFields, unpacked } from './recognize.ts';
 import {
   type RecognizedRow,
@@ -29,8 +30,8 @@ export interface PromptFiles extends RowFiles {
   readonly raw: boolean;
 }
 
-/** A conversation that ends with the user's message. */
-export type PromptRow = RecognizedRow<readonly Message[]>;
+/** A conversation that ends with the message of the user or of a tool. */
+export type PromptRow = RecognizedRow<Conversation>;
 
 /**
  * Reads all prompts. Of a conversation that ends with the assistant the last answer is left out, which is counted.
@@ -48,15 +49,13 @@ function useOf(raw: boolean): RowUse<Taken, PromptRow['content']> {
     known: [
       'A prompt is',
       `  a text: ${[...new Set([...partNames.prompt, 'instruction (with input)', ...partNames.text])].join(', ')}`,
-      `  or a list of {role|from, content|value}: ${['prompt', ...partNames.messages].join(', ')}; with system, where it has one`,
+      `  or a list of {role|from, content|value}: ${['prompt', ...partNames.messages].join(', ')}; with system and tools, where it has them`,
     ],
     named: ({ field, isList }) => `${isList ? 'conversations' : 'prompt texts'} (${field})`,
-    fieldsOf: ({ part, field }) => [
-      field,
-      ...partNames.system,
-      'history',
-      ...(part === 'instruction' ? ['input'] : []),
-    ],
+    fieldsOf: ({ part, field }) => {
+      const beside = [...partNames.system, ...partNames.history, ...partNames.tools];
+      return raw ? [field] : [field, ...beside, ...(part === 'instruction' ? ['input'] : [])];
+    },
     contentsOf: (row, taken, limits) => [raw ? goneOn(row, taken, limits) : questionOf(row, taken, limits)],
     ownSplits: true,
     remedy: 'Mend the rows',
@@ -64,15 +63,15 @@ function useOf(raw: boolean): RowUse<Taken, PromptRow['content']> {
 }
 
 /** A text to go on with, as it stands. */
-function goneOn(row: Fields, { field }: Taken, limits: TextLimits): Message[] {
+function goneOn(row: Fields, { field }: Taken, limits: TextLimits): Conversation {
   const value = row[field];
-  if (typeof value === 'string') return [said('user', checkText(field, value, limits))];
+  if (typeof value === 'string') return { messages: [said('user', checkText(field, value, limits))] };
   const problem = `"${field}": expected text, as prompts.raw goes on with it, received ${show(value)}`;
   throw new RowProblem(isVoid(value) ? 'missing field' : 'wrong type', problem);
 }
 
-/** Messages in turn up to the user's last, after those of fields "system" and "history". */
-function questionOf(row: Fields, { part, field }: Taken, limits: TextLimits): Message[] {
+/** Messages in turn up to what is to be answered, after those of fields "system" and "history", with the field "tools". */
+function questionOf(row: Fields, { part, field }: Taken, limits: TextLimits): Conversation {
   const value = row[field];
   if (isVoid(value)) throw new RowProblem('missing field', `"${field}": expected a prompt, received ${show(value)}`);
   const list = unpacked(value);
@@ -83,16 +82,12 @@ function questionOf(row: Fields, { part, field }: Taken, limits: TextLimits): Me
   const system = fieldsOfPart(row, 'system')[0];
   const spoken = [...(earlier === undefined ? [] : earlierTurns(row[earlier], limits)), ...asked];
   const messages = system === undefined ? spoken : withSystem(spoken, row[system], limits);
-  if (!isVoid(row.tools) || messages.some(({ role, tool_calls }) => role === 'tool' || (tool_calls ?? '') !== '')) {
-    throw new RowProblem(
-      'tools',
-      `"${field}": a conversation with tools; expected none, as prompts are asked without them`,
-    );
-  }
+  const described = fieldsOfPart(row, 'tools')[0];
+  const tools = described === undefined ? undefined : parseTools(row[described]);
   const turns = orderTurns(field, messages, { accept: ['same_role', 'assistant_first'], note: limits.note });
-  if (turns.at(-1)?.role !== 'assistant') return turns;
+  if (turns.at(-1)?.role !== 'assistant') return { messages: turns, tools };
   limits.note('ends with an answer: it is left out, and what stands before it is the prompt', field);
-  return turns.slice(0, -1);
+  return { messages: turns.slice(0, -1), tools };
 }
 
 /** A text, with the input of an instruction below it. */

@@ -9,6 +9,7 @@ const pairParts = {
   prompt: ['prompt', 'messages', 'conversations', 'instruction', 'question', 'query', 'input'],
   input: ['input'],
   system: ['system', 'system_prompt', 'system_message'],
+  tools: ['tools'],
   chosen: ['chosen', 'chosen_response', 'response_chosen'],
   rejected: ['rejected', 'rejected_response', 'response_rejected'],
   ranked: ['ranked_responses', 'ranked_answers', 'ranked_completions', 'ranked'],
@@ -23,10 +24,10 @@ export type PairPart = keyof typeof pairParts;
 
 /** Parts that a shape cannot do without, and those it reads where they are there. */
 export const pairShapes = {
-  pair: { needs: ['chosen', 'rejected'], may: ['prompt', 'input', 'system', 'margin'] },
-  ranked: { needs: ['prompt', 'ranked'], may: ['input', 'system'] },
-  group: { needs: ['prompt', 'answers'], may: ['scores', 'ranks', 'input', 'system'] },
-  rated: { needs: ['prompt', 'answer', 'rating'], may: ['input', 'system'] },
+  pair: { needs: ['chosen', 'rejected'], may: ['prompt', 'input', 'system', 'tools', 'margin'] },
+  ranked: { needs: ['prompt', 'ranked'], may: ['input', 'system', 'tools'] },
+  group: { needs: ['prompt', 'answers'], may: ['scores', 'ranks', 'input', 'system', 'tools'] },
+  rated: { needs: ['prompt', 'answer', 'rating'], may: ['input', 'system', 'tools'] },
 } as const satisfies Readonly<Record<string, { needs: readonly PairPart[]; may: readonly PairPart[] }>>;
 type PairShape = keyof typeof pairShapes;
 
@@ -74,6 +75,18 @@ export function recognizePairs(rows: readonly Fields[]): RecognizedPairs | strin
   if (best !== undefined) return { shape: best[0], fields: best[1].fields };
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => !name.startsWith('$'));
   return `no judged answers are recognized in the fields ${names.slice(0, 12).join(', ') || 'it has: none'} (first row: ${show(rows[0])})`;
+}
+
+/** Names of the fields that are read. */
+export function fieldsOfPairs({ fields }: RecognizedPairs): string[] {
+  return [...Object.values(fields), ...pairParts.system, ...pairParts.tools];
+}
+
+/** The field of a part in one row, which may have a system text or tools where the first rows have none. */
+export function fieldOfPair(row: Fields, part: PairPart, { fields }: RecognizedPairs): string | undefined {
+  if (fields[part] !== undefined || (part !== 'system' && part !== 'tools')) return fields[part];
+  const names: readonly string[] = pairParts[part];
+  return Object.keys(row).find((name) => names.includes(name.toLowerCase()));
 }
 
 /** The shapes with the names of their fields, for errors. */

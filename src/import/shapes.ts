@@ -138,7 +138,8 @@ function readConversation(values: Values, rules: ShapeRules): Values {
   }
   const system = readSystem(values.system, isLed ? first.content : '', rules);
   const lead: Message[] = system === '' ? [] : [{ role: 'system', content: system }];
-  return { messages: messageRows([...lead, ...spoken]), tools: parseTools(values.tools) };
+  const tools = parseTools(values.tools);
+  return { messages: messageRows([...lead, ...spoken]), tools: tools === undefined ? null : JSON.stringify(tools) };
 }
 
 /** The system text of a row: of its own field, or of the first message; both only where they are the same. */

@@ -33,8 +33,11 @@ export interface ChatFormat {
    * @throws DataError where a message holds a special token's text or cannot be said
    */
   ask(conversation: Conversation, where?: string): Int32Array;
-  /** Ids of an answer, without the token that ends it. */
-  target(text: string, where?: string): Int32Array;
+  /**
+   * Ids of an answer, without the token that ends it.
+   * @param asked what it answers: templates may write an answer otherwise after other messages
+   */
+  target(answer: Message, asked?: Conversation, where?: string): Int32Array;
   /** The answer in decoded text, or in a beginning of it: without what the template writes around it. */
   answer(decoded: string): string;
   /** What the template writes between an answer and the token that ends it. */
@@ -61,13 +64,19 @@ export function chatFormat(template: RenderChat, encoder: RenderedEncoder, where
   return {
     endId: around.endId,
     after,
-    target: (text, at = where) => {
-      const messages: Message[] = [...PROBE.messages, { role: 'assistant', content: text }];
-      refuse({ messages: messages.slice(1) }, at);
-      const whole = render({ messages }, false).text;
-      const opened = asked + around.header;
+    target: (answer, { messages, tools } = PROBE, at = where) => {
+      const conversation = { messages: [...messages, answer], tools };
+      refuse(conversation, at);
+      const whole = render(conversation, false).text;
+      const opened = (messages === PROBE.messages ? asked : render({ messages, tools }, true).text) + around.header;
       const end = whole.indexOf(around.endText, opened.length);
-      if (!whole.startsWith(opened) || end === -1) throw notAppended(at, 'the answer');
+      const [isAppended, isEnded] = [whole.startsWith(opened), end !== -1];
+      if (!isAppended || !isEnded) {
+        const problem = isAppended
+          ? `ends this answer otherwise than by ${around.endText}; expected that token, or a model would not stop`
+          : 'the answer changes what was written before it; expected a template that only appends';
+        throw new DataError(`${at}: chat_template: ${problem}. Leave the row out, or use another template.`);
+      }
       return Int32Array.from(encoder.encode(whole.slice(opened.length, end), opened));
     },
     example: (conversation, at = where) => {

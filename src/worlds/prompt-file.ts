@@ -5,7 +5,7 @@ import { fitRows } from '../examples/fit-rows.ts';
 import { encodePrompt, encodeRaw } from '../examples/instruction.ts';
 import type { Encoding } from '../import/encodings.ts';
 import { type PromptRow, readPromptRows } from '../import/prompt-rows.ts';
-import { type Message, messagesText, systemSays } from '../message.ts';
+import { type Conversation, messagesText, systemSays } from '../message.ts';
 import { type Counted, countAndPlaces, countAt } from '../tables/tally.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
@@ -22,11 +22,9 @@ export interface PromptFile {
   readonly system?: string;
 }
 
-/** One prompt of a file. */
-export interface FilePrompt extends ChatPrompt {
+/** One prompt of a file, with the conversation that is asked: it ends with the message of the user or of a tool. */
+export interface FilePrompt extends ChatPrompt, Conversation {
   readonly split: string;
-  /** What is asked: a conversation that ends with the user's message. */
-  readonly messages: readonly Message[];
 }
 
 /** Prompts of all splits, each once, and what is said of them. */
@@ -37,7 +35,7 @@ export interface FilePrompts {
 
 /**
  * Reads the prompts. A prompt that stands there twice is kept once; one that the model cannot be asked (text of special
- * tokens, a system text that the template refuses, too long) is left out as rows are that cannot be used. All are counted.
+ * tokens, a system text or tools that the template refuses, too long) is left out as rows are that cannot be used. All are counted.
  *
  * @param limit most tokens a prompt may have
  * @throws DataError as `readPromptRows`, and where more prompts than `badRows` allows cannot be asked
@@ -49,22 +47,23 @@ export async function readFilePrompts(source: PromptFile, tokenizer: Tokenizer, 
   const same: Counted = { count: 0, first: [] };
   const own: Counted = { count: 0, first: [] };
   for (const row of rows) {
-    const key = JSON.stringify(row.content.map(({ role, content }) => [role, content]));
+    const key = JSON.stringify(row.content);
     if (asked.has(key)) countAt(same, row.where);
     else asked.set(key, row);
   }
   const write = ({ id, split, where, content }: PromptRow): FilePrompt => {
-    const hasSystem = content[0]?.role === 'system';
+    const { tools } = content;
+    const hasSystem = content.messages[0]?.role === 'system';
     if (system !== '' && hasSystem) countAt(own, where);
-    const messages = hasSystem ? content : [...systemSays(system), ...content];
-    const prompt = messagesText(messages);
-    const promptIds = source.raw ? encodeRaw(prompt, tokenizer) : encodePrompt(messages, tokenizer, where);
+    const messages = hasSystem ? content.messages : [...systemSays(system), ...content.messages];
+    const prompt = messagesText(messages, tools);
+    const promptIds = source.raw ? encodeRaw(prompt, tokenizer) : encodePrompt(messages, tokenizer, where, tools);
     if (promptIds.length > limit) {
       throw new DataError(
         `${where}: the prompt has ${promptIds.length} tokens; expected at most ${limit}, so that an answer fits the context`,
       );
     }
-    return { id, split, messages, prompt, promptIds, judge: null };
+    return { id, split, messages, tools, prompt, promptIds, judge: null };
   };
   const fit = fitRows([...asked.values()], write, { path, badRows, limitKey: 'prompts.badRows' });
   const counts = { 'the same prompt again, kept once': same, 'system text of its own, kept': own };

@@ -7,6 +7,7 @@ export async function readPairs(
   path: string,
   reader: PreferenceReader,
   groupBy: string | null = null,
+  badRows = 0,
 ): Promise<LoadedPairs> {
-  return loadPairs(await openPairs(path, { badRows: 0, groupBy }), { split: null, groupBy }, reader);
+  return loadPairs(await openPairs(path, { badRows, groupBy }), { split: null, groupBy }, reader);
 }

@@ -196,6 +196,12 @@ describe('what an import refuses', () => {
       'expected chosen and rejected to be the same but for the last answer',
     ],
     [
+      'pairs of calls of tools',
+      '{"chosen": [{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": [{"name": "f"}]}], "rejected": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}',
+      { shape: 'preference' },
+      'a turn of a call of a tool; expected texts of system, user and assistant. Stage 2 reads such rows without an import',
+    ],
+    [
       'transcripts that end with a person',
       '{"chosen": "\\n\\nHuman: a", "rejected": "\\n\\nHuman: b"}',
       { shape: 'preference' },

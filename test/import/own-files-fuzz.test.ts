@@ -6,7 +6,7 @@ import { UserError } from '../../src/errors.ts';
 import { readPairRows } from '../../src/import/pair-rows.ts';
 import { readPromptRows } from '../../src/import/prompt-rows.ts';
 import { readTrainingRows } from '../../src/import/training-rows.ts';
-import type { Message } from '../../src/message.ts';
+import { type Message, saidText } from '../../src/message.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
 
 const path = useTemporaryFolder();
@@ -157,8 +157,8 @@ describe('a damaged file of one’s own gives rows that can be used, or an error
       const found = await read(bytes, (file) => readPairRows(file, { groupBy: null, badRows: 1 }));
       for (const { prompt, chosen, rejected } of found?.rows ?? []) {
         used++;
-        expectSaid(prompt, ['user', 'tool']);
-        expect(chosen).not.toBe(rejected);
+        expectSaid(prompt.messages, ['user', 'tool']);
+        expect(saidText(chosen)).not.toBe(saidText(rejected));
       }
     };
     await fc.assert(fc.asyncProperty(files(judged), check), { numRuns, seed: 20_261_127 });
@@ -171,7 +171,7 @@ describe('a damaged file of one’s own gives rows that can be used, or an error
       const found = await read(bytes, (file) => readPromptRows({ path: file, raw: false, ...options }));
       for (const { content } of found?.rows ?? []) {
         used++;
-        expectSaid(content, ['user', 'tool']);
+        expectSaid(content.messages, ['user', 'tool']);
       }
     };
     await fc.assert(fc.asyncProperty(files([...trained, { prompt: 'What?' }, { messages: talk }]), check), {

@@ -17,9 +17,9 @@ const refused = (work: () => unknown) => problemsOf(work, path());
 
 /** The conversation and the two answers, the better one first. */
 const told = ({ prompt, chosen, rejected }: PairRow): string[] => [
-  ...prompt.map(({ role, content }) => `${role}: ${content}`),
-  chosen,
-  rejected,
+  ...prompt.messages.map(({ role, content }) => `${role}: ${content}`),
+  chosen.content,
+  rejected.content,
 ];
 const of = async (rows: readonly unknown[]) => (await readOf(rows)).rows.map(told);
 const user = (content: string) => ({ role: 'user', content });
@@ -200,6 +200,60 @@ test('ratings, of several rows and files a prompt, apart by split', async () => 
   expect(lines[0]).toBe(`pairs  ${path('rated')}: taken for ratings (prompt, response, rating); 2 pairs of 5 rows`);
 });
 
+describe('tools', () => {
+  const tools = [{ type: 'function', function: { name: 'weather' } }];
+  const call = { name: 'weather', arguments: { city: 'Oslo' } };
+  const called = [{ type: 'function', function: call }];
+  const asked = [user('Weather?'), { ...assistant(''), tool_calls: [call] }, { role: 'tool', content: 'sunny' }];
+
+  test('calls and results stay in the conversation, with what may be called', async () => {
+    const first = { prompt: 'q', chosen: 'a', rejected: 'b' };
+    const rows = [
+      { prompt: asked, tools, chosen: 'Sunny.', rejected: 'Rain.' },
+      {
+        chosen: [...asked, assistant('Sunny.')],
+        rejected: [...asked, assistant('Rain.')],
+        tools: JSON.stringify(tools),
+      },
+      { prompt: asked, tools, responses: [assistant('Rain.'), assistant('Sunny.')], scores: [0, 1] },
+      { prompt: asked, tools, response: 'Sunny.', rating: 1 },
+      { prompt: asked, tools, response: 'Rain.', rating: 0 },
+    ];
+    const expected = {
+      prompt: {
+        messages: [user('Weather?'), { ...assistant(''), tool_calls: JSON.stringify(called) }, asked[2]],
+        tools,
+      },
+      chosen: assistant('Sunny.'),
+      rejected: assistant('Rain.'),
+    };
+    const shapes = [[first, rows[0]], rows.slice(1, 2), rows.slice(2, 3), rows.slice(3)];
+    for (const given of shapes) {
+      const { rows: found, lines } = await readOf(given);
+      const { prompt, chosen, rejected } = found.at(-1) as PairRow;
+      expect({ prompt, chosen, rejected }).toEqual(expected);
+      expect(lines.join('\n')).not.toContain('not used');
+    }
+  });
+
+  test('an answer may be a call, in pairs and in groups', async () => {
+    const calls = { ...assistant(''), tool_calls: [call] };
+    const pair = { prompt: 'Weather?', chosen: [calls], rejected: [assistant('No idea.')], tools };
+    const group = {
+      prompt: 'Weather?',
+      responses: [assistant('No idea.'), { ...calls, score: 2 }],
+      scores: [1, 2],
+      tools,
+    };
+    for (const row of [pair, group]) {
+      const { rows } = await readOf([row]);
+      expect(rows.map(({ chosen, rejected }) => [chosen, rejected])).toEqual([
+        [{ ...assistant(''), tool_calls: JSON.stringify(called) }, assistant('No idea.')],
+      ]);
+    }
+  });
+});
+
 test('a field to group by, and where each pair is from', async () => {
   const rows = ['tea', 'rain'].map((topic, i) => ({ prompt: 'q', chosen: `a${i}`, rejected: 'b', topic }));
   const { rows: found, lines } = await readOf(rows, { groupBy: 'topic' });
@@ -234,13 +288,8 @@ describe('rows that are no pair', () => {
     ['prompt differs', { prompt: 'other', chosen: [user('q'), assistant('a')], rejected: [user('q'), assistant('b')] }],
     ['no prompt', { chosen: 'blue', rejected: 'green' }],
     ['no question', { prompt: [user('q'), assistant('a')], chosen: [assistant('b')], rejected: [assistant('c')] }],
-    [
-      'tools or reasoning',
-      {
-        chosen: [user('q'), { ...assistant('a'), tool_calls: [{ name: 'f', arguments: {} }] }],
-        rejected: [user('q'), assistant('b')],
-      },
-    ],
+    ['tool without a call', { prompt: [{ role: 'tool', content: 'x' }], chosen: 'a', rejected: 'b' }],
+    ['wrong type', { prompt: 'q', chosen: 'a', rejected: 'b', tools: [1] }],
     ['not a number', { prompt: 'q', response: 'a', rating: 'good' }],
     ['wrong type', { prompt: 'q', responses: ['a', 'b'], scores: [1] }],
     ['one answer', { prompt: 'q', responses: ['a'], scores: [1] }],

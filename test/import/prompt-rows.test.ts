@@ -15,7 +15,7 @@ const problems = (rows: readonly unknown[], raw = false, badRows = 0) =>
   problemsOf(() => read(rows, raw, badRows), path());
 /** "system: a | user: b". */
 const spoken = ({ rows }: Awaited<ReturnType<typeof read>>): string[] =>
-  rows.map(({ content }) => content.map(({ role, content: text }) => `${role}: ${text}`).join(' | '));
+  rows.map(({ content }) => content.messages.map(({ role, content: text }) => `${role}: ${text}`).join(' | '));
 const linesOf = ({ lines }: Awaited<ReturnType<typeof read>>): string[] =>
   lines.map((line) => line.replaceAll(`${path('')}/`, ''));
 
@@ -71,7 +71,7 @@ describe('prompts', () => {
     writeFileSync(path('folder', 'a.csv'), 'question,split\n"Why, then?",train\nHow?,valid\n');
     writeFileSync(path('folder', 'b.json'), JSON.stringify([{ prompt: 'When?', split: 'ppo' }]));
     const found = await readPromptRows({ path: path('folder'), encoding: 'utf-8', badRows: 0, raw: false });
-    expect(found.rows.map(({ split, content }) => [split, content[0]?.content])).toEqual([
+    expect(found.rows.map(({ split, content }) => [split, content.messages[0]?.content])).toEqual([
       ['train', 'Why, then?'],
       ['validation', 'How?'],
       ['ppo', 'When?'],
@@ -104,16 +104,27 @@ describe('prompts', () => {
     );
   });
 
-  it('of conversations with tools are left out', async () => {
-    const call = {
-      role: 'assistant',
-      content: '',
-      tool_calls: [{ type: 'function', function: { name: 'f', arguments: {} } }],
-    };
-    const asked = [{ role: 'user', content: 'a' }, call, { role: 'tool', content: 'b' }];
-    expect((await problems([{ messages: asked }, { messages: talk, tools: '[{}]' }]))[0]).toContain(
-      'none is left: tools 2.',
-    );
+  it('keep calls and results of tools, and what may be called', async () => {
+    const tool_calls = [{ type: 'function', function: { name: 'f', arguments: {} } }];
+    const asked = [
+      { role: 'user', content: 'a' },
+      { role: 'assistant', content: '', tool_calls },
+      { role: 'tool', content: 'b' },
+    ];
+    const tools = [{ name: 'f' }];
+    const { rows, lines } = await read([
+      { messages: asked, tools },
+      { messages: [...asked, { role: 'assistant', content: 'c' }], tools: JSON.stringify(tools) },
+      { messages: asked.slice(0, 2), tools: [] },
+    ]);
+    const called = [asked[0], { ...asked[1], tool_calls: JSON.stringify(tool_calls) }, asked[2]];
+    expect(rows.map(({ content }) => content)).toEqual([
+      { messages: called, tools },
+      { messages: called, tools },
+      { messages: called.slice(0, 1) },
+    ]);
+    expect(lines.join('\n')).not.toContain('not used');
+    expect((await problems([{ messages: asked, tools: '{}' }]))[0]).toContain('none is left: wrong type 1.');
   });
 
   it('are not taken from fields that are something else', async () => {

@@ -165,7 +165,7 @@ describe('generate', () => {
       const said = lines.map((line) => JSON.parse(line) as Record<string, string>);
       const { rowCount, row, columns, metadata } = inspectTable(to);
       expect(columns.map(({ name }) => name).join(' ')).toBe(
-        'id checkpoint sample messages prompt response reason length log_prob',
+        'id checkpoint sample messages tools prompt response reason length log_prob',
       );
       const found = Array.from({ length: rowCount }, (_, i) => row(i));
       expect(found.map(({ id, checkpoint, sample }) => [id, String(checkpoint).replace(/.*\//, ''), sample])).toEqual(
