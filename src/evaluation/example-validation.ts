@@ -6,6 +6,7 @@ import { utf8 } from '../tables/columns.ts';
 import { holdOutRows } from '../tasks/hold-out-share.ts';
 import type { Task } from '../tasks/task.ts';
 import { loadTasks } from '../tasks/tasks.ts';
+import { learnedAnswers } from '../tasks/template.ts';
 import { templateKinds } from '../tasks/template-schema.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { describeValidation, requireMeasure, type ValidationSet, validationSet } from './validation.ts';
@@ -46,7 +47,7 @@ const exampleColumns = {
 };
 
 /**
- * Validation rows of the tasks, with templates that are trained. Of a task that has none, training rows that are not among
+ * Validation rows of the tasks, with templates that are trained, and loss on the answers that the examples were learned from. Of a task that has none, training rows that are not among
  * the examples; where all are, a share of them, whose examples are left out of training.
  *
  * @throws DataError where tasks or templates are wrong; ConfigError where the measure that is to choose cannot be had
@@ -56,15 +57,25 @@ export function exampleValidation(
   tokenizer: Tokenizer,
   context: number,
 ): ExampleValidation {
-  const { rows: examples } = readTable(data.examples, exampleColumns, 'node --import tsx stages/1-instruct.ts');
+  const { rows: examples, metadata } = readTable(
+    data.examples,
+    exampleColumns,
+    'node --import tsx stages/1-instruct.ts',
+  );
   const named = data.tasks ?? [...new Set(examples.map(({ task }) => task))];
   const trained = new Set(examples.map(({ task, row_id }) => keyOf(task, row_id)));
   const tasks = loadTasks(data.tables, data.templates, named).map((task) => withUntrained(task, trained));
   const random = (task: string) => seededRandom(run.seed, `validation rows of ${task}`);
-  const { tasks: divided, held, notes } = holdOutRows(tasks, evaluation.share, random);
+  const { tasks: divided, held, notes: heldOut } = holdOutRows(tasks, evaluation.share, random);
   const heldKeys = new Set([...held].flatMap(([task, ids]) => ids.map((id) => keyOf(task, id))));
   const leftOut = examples.flatMap(({ task, row_id }, i) => (heldKeys.has(keyOf(task, row_id)) ? [i] : []));
   const kinds = new Set(examples.map(({ kind }) => kind));
+  const learn = learnedAnswers.find((answers) => answers === metadata.learn);
+  const notes = [...heldOut];
+  const isSeveral = kinds.has('conversation') || kinds.has('dialogue');
+  if (learn === undefined && isSeveral) {
+    notes.push(`${data.examples} does not say which answers were learned (data.learn): the loss of all is measured`);
+  }
   const set = validationSet(divided, tokenizer, {
     rowsPerTask: evaluation.rowsPerTask,
     seed: run.seed,
@@ -73,7 +84,7 @@ export function exampleValidation(
     kinds: templateKinds.filter((kind) => kinds.has(kind)),
     length: sequence.length,
     overlong: 'drop',
-    learn: 'all',
+    learn: learn ?? 'all',
   });
   requireMeasure(evaluation.best, set, { path: data.tables, notes });
   return {

@@ -121,7 +121,7 @@ export async function prepareInstruct(
   const { path, fresh } = await cachedFolder(cache, parts, async (folder) => {
     const items = drawMixture(plan.shares, source.mixture.templateChoice, seededRandom(seed, 'mixture'));
     const rendering = renderMixture(plan.shares, plan.heldOut, items, tokenizer, fit);
-    await writeInstruct(join(folder, 'instruct.arrow'), rendering.rows(), tokenizer);
+    await writeInstruct(join(folder, 'instruct.arrow'), rendering.rows(), tokenizer, fit.learn);
     await writeTable(join(folder, 'mixture.arrow'), mixtureColumns, rendering.table());
   });
   const table = openRandomAccess(join(path, 'instruct.arrow'), 'node --import tsx stages/1-instruct.ts');

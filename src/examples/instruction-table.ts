@@ -3,6 +3,7 @@ import { DataError } from '../errors.ts';
 import { openTableWriter } from '../tables/arrow-writer.ts';
 import { int32, int32List, type Row, utf8, utf8List } from '../tables/columns.ts';
 import { type Counted, countAt } from '../tables/tally.ts';
+import type { LearnedAnswers } from '../tasks/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { checkUnknown, countUnknown } from './unknown-tokens.ts';
 
@@ -57,15 +58,18 @@ export interface TokenStatistics {
 /**
  * Writes `instruct.arrow` row by row. The tokenizer's hash goes into the schema, so that readers can refuse another.
  *
- * @param rows examples in order, with those that were dropped
+ * @param rows  examples in order, with those that were dropped
+ * @param learn which answers of conversations are learned, which goes into the schema too
  * @throws DataError where an example has nothing to learn, or more than a tenth of all learned tokens are unknown; whatever `rows` throws. Nothing is written then
  */
 export async function writeInstruct(
   path: string,
   rows: Iterable<InstructRow | DroppedExample>,
   tokenizer: Tokenizer,
+  learn?: LearnedAnswers,
 ): Promise<TokenStatistics> {
-  const table = await openTableWriter(path, instructColumns, { tokenizer: tokenizer.hash });
+  const about = { tokenizer: tokenizer.hash, ...(learn !== undefined && { learn }) };
+  const table = await openTableWriter(path, instructColumns, about);
   const sum = { examples: 0, tokens: 0, trainableTokens: 0, longest: 0, truncated: 0, withoutEos: 0 };
   const dropped: Counted = { count: 0, first: [] };
   let unknownTokens = 0;
