@@ -2,17 +2,20 @@
  * Stage 4: checkpoints side by side on the same held-out rows and prompts: what was trained, and what was not.
  *
  *   Reads   the checkpoints of stages 0 to 3, the rows and templates of the tasks, what stage 1 trained (instruct.arrow)
- *   Writes  <run.folder>/{config.yaml, tasks.arrow, protocol.arrow, contamination.arrow, answers.arrow, table.arrow, manifest.json}
+ *   Writes  <run.folder>/{config.yaml, tasks.arrow, protocol.arrow, contamination.arrow, conversations.arrow, answers.arrow, table.arrow,
+ *           manifest.json}; conversations.arrow where tasks are conversations
  *   Run     node --import tsx stages/4-evaluate.ts configs/evaluate/tiny.yaml
  *   After   Wei et al. 2022 (FLAN, arXiv:2109.01652) section 2.2; Brown et al. 2020 (GPT-3, arXiv:2005.14165) section 2.4
  */
 import { checkModelFolder, loadModelFolder } from '../src/checkpoint/model-folder.ts';
-import { CheckpointError } from '../src/errors.ts';
+import { CheckpointError, DataError } from '../src/errors.ts';
 import type { JudgedAnswer } from '../src/evaluation/answer-prompts.ts';
 import { answerPrompts, judged } from '../src/evaluation/answer-prompts.ts';
 import type { TaskAnswer } from '../src/evaluation/answer-tasks.ts';
 import { answerTasks } from '../src/evaluation/answer-tasks.ts';
 import { trainingOverlap } from '../src/evaluation/contamination.ts';
+import type { ConversationLoss } from '../src/evaluation/conversation-loss.ts';
+import { conversationLosses, conversationSets, isOfConversations } from '../src/evaluation/conversation-loss.ts';
 import { tableRows, taskScores, writeEvaluation } from '../src/evaluation/evaluation-rows.ts';
 import { evaluationTables } from '../src/evaluation/evaluation-tables.ts';
 import type { AnswerSet } from '../src/evaluation/protocol.ts';
@@ -22,7 +25,13 @@ import { questionSets } from '../src/evaluation/question-sets.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel, trainNothing } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
-import { contaminationLines, protocolLines, summaryLines, taskLines } from '../src/report/evaluation-report.ts';
+import {
+  contaminationLines,
+  conversationLines,
+  protocolLines,
+  summaryLines,
+  taskLines,
+} from '../src/report/evaluation-report.ts';
 import type { Kind } from '../src/run/declaration.ts';
 import type { Parent } from '../src/run/parents.ts';
 import { openParent, startOf } from '../src/run/parents.ts';
@@ -76,8 +85,12 @@ async function prepare(config: EvaluateConfig) {
   const seen = readSeen(config.instruct);
   const { samples, maxNewTokens: chain } = config.chainOfThought;
   const room = { context, chain };
-  const sets = questionSets(tasks, seen, { ...config, seed: config.run.seed, chains: samples > 0, room }, tokenizer);
-  return { models, reward, tokenizer, tasks, seen, sets, prompts };
+  const { seed } = config.run;
+  const asked = tasks.filter((task) => !isOfConversations(task));
+  const sets = questionSets(asked, seen, { ...config, seed, chains: samples > 0, room }, tokenizer);
+  const talks = conversationSets(tasks, seen, { ...config, seed, context }, tokenizer);
+  if (asked.length === 0 && talks.sets.length === 0) throw new DataError(['no task can be measured.', ...talks.lines]);
+  return { models, reward, tokenizer, tasks, seen, sets, talks, prompts };
 }
 
 /** A policy or reward model that was made from another instruct model would be compared with the wrong reference. */
@@ -96,26 +109,28 @@ function checkKinship(models: ReadonlyMap<string, Parent>, reward: Parent | unde
 }
 
 async function check(config: EvaluateConfig): Promise<string[]> {
-  const { sets, prompts, tasks, seen } = await prepare(config);
+  const { sets, talks, prompts, tasks, seen } = await prepare(config);
   const known = tasks.filter(({ name }) => seen?.tasks.has(name));
   const trained = seen === undefined ? 'training data unknown' : `${known.length} of them trained`;
   const questions = sets.map(({ items, shots }) => `${items.length} with ${shots} shots`).join(', ');
-  return [`${tasks.length} tasks, ${trained}; questions: ${questions}; ${prompts.length} conversation prompts`];
+  const figures = `${tasks.length} tasks, ${trained}; questions: ${questions}; ${prompts.length} conversation prompts`;
+  return [figures, ...talks.lines];
 }
 
 async function run(config: EvaluateConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
   // 1. Every checkpoint must speak the same tokenizer and belong to one chain.
   const prepared = await prepare(config);
-  const { models, reward, tasks, seen } = prepared;
+  const { models, reward, tasks, seen, talks } = prepared;
   for (const [name, parent] of models) await folder.recordParent(name, parent);
   if (reward !== undefined) await folder.recordParent('reward', reward);
   await folder.recordInput('tables', config.data.tables);
   await folder.recordInput('templates', config.data.templates);
   if (config.prompts !== undefined) await recordPrompts(folder, 'prompt ', config.prompts);
 
-  // 2. The same questions and prompts for all.
-  const { answerSets, answers } = await askAll(config, context, prepared);
+  // 2. The same questions, conversations and prompts for all.
+  for (const line of talks.lines) progress.say(line);
+  const { answerSets, answers, losses } = await askAll(config, context, prepared);
 
   // 3. By protocol, against the base model on the same questions; and how far held-out rows overlap with training.
   const random = seededRandom(config.run.seed, 'bootstrap');
@@ -128,29 +143,33 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
 
   // 4. Everything into Arrow, the summary as tables.
   const table = tableRows([...models.keys()], results, answers);
-  await writeEvaluation(folder.file, { answerSets, answers, results, overlaps, table }, { ...prepared, split });
-  const lines = [summaryLines(table), protocolLines(results), taskLines(results)];
+  await writeEvaluation(folder.file, { answerSets, answers, results, overlaps, losses, table }, { ...prepared, split });
+  const lines = [summaryLines(table), protocolLines(results), taskLines(results), conversationLines(losses)];
   for (const part of [...lines, contaminationLines(overlaps, contaminationWords)]) {
-    for (const line of [...part, '']) progress.say(line);
+    if (part.length > 0) for (const line of [...part, '']) progress.say(line);
   }
-  return { reference: 'instruct', table, tasks: taskScores(results) };
+  const measured = losses.map(({ model, task, loss }) => ({ model, task, loss }));
+  const conversations = measured.length === 0 ? {} : { conversations: measured };
+  return { reference: 'instruct', table, tasks: taskScores(results), ...conversations };
 }
 
 /** Every model's answers to the questions, and to the conversation prompts where there are any. One model is open at a time. */
 async function askAll(
   config: EvaluateConfig,
   { progress, interrupted }: RunContext,
-  { models, reward, tokenizer, sets, prompts }: Awaited<ReturnType<typeof prepare>>,
+  { models, reward, tokenizer, sets, talks, prompts }: Awaited<ReturnType<typeof prepare>>,
 ) {
   const total = sets.reduce((sum, { items, dev }) => sum + items.length + dev.length, 0);
   const bar = progress.phase('evaluate', models.size * total, { unit: 'rows' });
   const judges = openJudges(models.get('instruct'), reward, tokenizer);
   const answerSets: AnswerSet[] = [];
   const answers = new Map<string, JudgedAnswer[]>();
+  const losses: ConversationLoss[] = [];
   for (const [index, [name, { folder }]] of [...models].entries()) {
     const { model } = loadModelFolder(folder, { plan: trainNothing(), tokenizer, say: progress.say });
     const report = (done: number): void => bar.update(index * total + done, { model: name });
     answerSets.push(...answerAll(model, name, sets, config, tokenizer, report));
+    losses.push(...conversationLosses(name, model, talks.sets));
     if (judges !== undefined) {
       const random = seededRandom(config.run.seed, 'answers');
       answers.set(name, judged(answerPrompts(model, judges, prompts, config.sampling, tokenizer, random)));
@@ -161,7 +180,7 @@ async function askAll(
   }
   for (const model of [judges?.reference, judges?.reward]) if (model !== undefined) disposeModel(model);
   bar.finish();
-  return { answerSets, answers };
+  return { answerSets, answers, losses };
 }
 
 /** The instruct model as reference and the reward model; undefined where there are no conversations. */

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { readTable } from '../tables/arrow-file.ts';
 import { utf8 } from '../tables/columns.ts';
+import { readMessages } from '../tables/message-column.ts';
 import type { Task } from '../tasks/task.ts';
 import { rowsOf } from '../tasks/task.ts';
 
@@ -24,7 +25,7 @@ export interface Overlap {
 
 /**
  * Held-out rows against the training examples of a stage-1 run; row fields are compared, so that the words of templates
- * do not count. A field of fewer than n words is left out: a word or a name alone says nothing about a row.
+ * do not count; of conversations each message but the system's, which many rows share. A text of fewer than n words is left out: a word or a name alone says nothing about a row.
  * @param run folder with the run's `instruct.arrow`
  * @throws DataError as `readTable`
  */
@@ -34,15 +35,21 @@ export function trainingOverlap(run: string, tasks: readonly Task[], split: stri
   const heldOut = tasks.flatMap((task) => {
     const { columns, options } = task.templates;
     const fields = columns.filter((name) => options === undefined || !('column' in options) || options.column !== name);
-    return rowsOf(task, split).flatMap((row) =>
-      fields.flatMap((name) => {
-        const text = row.fields[name];
-        return typeof text === 'string' && text.split(/\s+/).length >= n ? [{ group: task.name, text }] : [];
-      }),
-    );
+    return rowsOf(task, split)
+      .flatMap((row) => fields.flatMap((name) => textsOf(row.fields[name])))
+      .filter((text) => text.split(/\s+/).length >= n)
+      .map((text) => ({ group: task.name, text }));
   });
   const texts = training.rows.map(({ prompt, target }) => `${prompt}\n${target}`);
   return ngramOverlap(heldOut, texts, n);
+}
+
+/** The texts of a field: itself, or what is said in a conversation. */
+function textsOf(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  const messages = readMessages(value);
+  if ('problem' in messages) return [];
+  return messages.messages.flatMap(({ role, content }) => (role === 'system' ? [] : [content]));
 }
 
 /**

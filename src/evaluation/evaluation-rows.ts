@@ -7,6 +7,7 @@ import type { JudgedAnswer } from './answer-prompts.ts';
 import type { TaskAnswer } from './answer-tasks.ts';
 import type { ChatPrompt } from './chat-prompts.ts';
 import type { Overlap } from './contamination.ts';
+import type { ConversationLoss } from './conversation-loss.ts';
 import type { TableRow } from './evaluation-tables.ts';
 import { evaluationTables, partColumns } from './evaluation-tables.ts';
 import type { AnswerSet, ProtocolResult, Seen } from './protocol.ts';
@@ -22,6 +23,8 @@ export interface Evaluation {
   readonly answers: ReadonlyMap<string, readonly JudgedAnswer[]>;
   readonly results: readonly ProtocolResult[];
   readonly overlaps: readonly Overlap[];
+  /** Losses on conversations; empty where no task has any. */
+  readonly losses: readonly ConversationLoss[];
   readonly table: readonly TableRow[];
 }
 
@@ -36,23 +39,24 @@ interface Asked {
 /** Writes the tables of an evaluation into a run folder; that of conversations where there are any. */
 export async function writeEvaluation(
   fileOf: (name: string) => string,
-  { answerSets, answers, results, overlaps, table }: Evaluation,
+  { answerSets, answers, results, overlaps, losses, table }: Evaluation,
   { split, seen, prompts, tokenizer }: Asked,
 ): Promise<void> {
   const about = { tokenizer: tokenizer.hash };
-  const { tasks, answers: conversations, protocol, contamination, table: models } = evaluationTables;
+  const { tasks, answers: judgedAnswers, protocol, contamination, conversations, table: models } = evaluationTables;
   const taskRows = answerSets.flatMap((set) => {
     return set.answers.map((answer) => taskRow(answer, { model: set.model, split, shots: set.shots, seen }));
   });
   await writeTable(fileOf(tasks.path), tasks.columns, taskRows, about);
   if (answers.size > 0) {
-    const columns = { ...conversations.columns, ...partColumns(prompts) };
+    const columns = { ...judgedAnswers.columns, ...partColumns(prompts) };
     const answerRows = [...answers].flatMap(([name, list]) => list.map((answer) => answerRow(name, answer)));
-    await writeTable(fileOf(conversations.path), columns, answerRows, about);
+    await writeTable(fileOf(judgedAnswers.path), columns, answerRows, about);
   }
   await writeTable(fileOf(protocol.path), protocol.columns, results.map(protocolRow));
   const overlapRows = overlaps.map(({ group, ...numbers }) => ({ task: group, ...numbers }));
   await writeTable(fileOf(contamination.path), contamination.columns, overlapRows);
+  if (losses.length > 0) await writeTable(fileOf(conversations.path), conversations.columns, losses);
   await writeTable(fileOf(models.path), models.columns, table);
 }
 

@@ -80,6 +80,17 @@ const contaminationColumns = {
   overlap: float64('Mean share of their n-grams that stand in the training texts.'),
 };
 
+/** Columns of `conversations.arrow`. */
+const conversationLossColumns = {
+  model: utf8('Checkpoint.'),
+  task: utf8('Dataset.'),
+  cluster: utf8('Its cluster.'),
+  protocol: utf8('seen_task, unseen_dataset, unseen_cluster or unknown.'),
+  rows: int32('Conversations measured.'),
+  tokens: int32('Tokens of their answers, with those that end them.'),
+  loss: float64('Mean of −log p(token) over these tokens, in nats.'),
+};
+
 /** Columns of `table.arrow`: one line a model. */
 const tableColumns = {
   model: utf8('Checkpoint.'),
@@ -116,6 +127,12 @@ export const evaluationTables = {
     path: 'contamination.arrow',
     holds: 'overlap of held-out rows with training examples',
     columns: contaminationColumns,
+  },
+  conversations: {
+    path: 'conversations.arrow',
+    holds: 'every model’s loss on held-out conversations',
+    columns: conversationLossColumns,
+    written: 'where tasks are conversations',
   },
   table: { path: 'table.arrow', holds: 'one line a model', kind: 'evaluation table', columns: tableColumns },
 } as const;

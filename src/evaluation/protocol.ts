@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Random } from '../random.ts';
 import { readTable } from '../tables/arrow-file.ts';
 import { type Row, utf8 } from '../tables/columns.ts';
+import { type LearnedAnswers, learnedAnswers } from '../tasks/template.ts';
 import type { TemplateKind } from '../tasks/template-schema.ts';
 import type { TaskAnswer } from './answer-tasks.ts';
 import { bootstrapInterval, type Interval, type Stratum } from './bootstrap.ts';
@@ -23,6 +24,8 @@ export interface Seen {
   readonly tasks: ReadonlySet<string>;
   /** "task/template". */
   readonly templates: ReadonlySet<string>;
+  /** Which answers of conversations were learned; undefined where the table does not say. */
+  readonly learn?: LearnedAnswers | undefined;
 }
 
 const seenColumns = { task: utf8(''), cluster: utf8(''), template_id: utf8('') };
@@ -31,8 +34,8 @@ const seenColumns = { task: utf8(''), cluster: utf8(''), template_id: utf8('') }
 export function readSeen(runFolder: string): Seen | undefined {
   const path = join(runFolder, 'instruct.arrow');
   if (!existsSync(path)) return undefined;
-  const { rows } = readTable(path, seenColumns, 'node --import tsx stages/1-instruct.ts');
-  return seenIn(rows);
+  const { rows, metadata } = readTable(path, seenColumns, 'node --import tsx stages/1-instruct.ts');
+  return { ...seenIn(rows), learn: learnedAnswers.find((answers) => answers === metadata.learn) };
 }
 
 /** What rows of a training table show. */

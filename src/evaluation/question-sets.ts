@@ -73,7 +73,8 @@ export function questionSets(
     const dev = options.dev.rowsPerTask > 0 ? ask(options.dev) : [];
     return { shots, items: ask(options), dev };
   });
-  if (sets.some(({ items }) => items.length === 0)) {
+  // Conversations are measured otherwise.
+  if (tasks.length > 0 && sets.some(({ items }) => items.length === 0)) {
     const names = tasks.map(({ name }) => name).join(', ');
     throw new DataError(
       `split ${options.split}: no question can be asked of ${names}; expected rows with an answer. Change split or data.tasks.`,

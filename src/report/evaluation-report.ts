@@ -1,5 +1,6 @@
 /** The tables of an evaluation for the terminal. */
 import type { Overlap } from '../evaluation/contamination.ts';
+import type { ConversationLoss } from '../evaluation/conversation-loss.ts';
 import type { TableRow } from '../evaluation/evaluation-tables.ts';
 import type { ProtocolResult } from '../evaluation/protocol.ts';
 import { formatTable } from './table.ts';
@@ -84,6 +85,22 @@ export function taskLines(results: readonly ProtocolResult[]): string[] {
       percent(result.spread),
     ]),
   );
+}
+
+/** Loss on held-out conversations by task, one column a model; nothing where there are none. */
+export function conversationLines(losses: readonly ConversationLoss[]): string[] {
+  if (losses.length === 0) return [];
+  const models = [...new Set(losses.map(({ model }) => model))];
+  const first = losses.filter(({ model }) => model === models[0]);
+  const lossOf = (name: string, task: string): string =>
+    losses.find((one) => one.model === name && one.task === task)?.loss.toFixed(3) ?? '–';
+  const table = formatTable(
+    ['conversations', 'protocol', 'rows', 'tokens', ...models],
+    first.map(({ task, protocol, rows, tokens }) => {
+      return [task, words[protocol], rows, tokens, ...models.map((name) => lossOf(name, task))];
+    }),
+  );
+  return ['loss on held-out conversations, in nats a token of their answers:', ...table];
 }
 
 /** Overlap of held-out rows with the training texts. */

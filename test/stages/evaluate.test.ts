@@ -1,4 +1,5 @@
 /** Stage 4 on a tiny world: what it writes, and that a policy that was not changed neither wins nor loses. */
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { CheckpointError } from '../../src/errors.ts';
@@ -10,6 +11,7 @@ import { checkConfig } from '../../src/yaml/load-config.ts';
 import { EvaluateConfig } from '../../stages/4-evaluate.config.ts';
 import { evaluate } from '../../stages/4-evaluate.ts';
 import '../helpers/allclose.ts';
+import { talk } from '../helpers/messages.ts';
 import type { TinyRuns } from '../helpers/tiny-configs.ts';
 import { evaluateConfig, evaluateSettings, tinyRuns } from '../helpers/tiny-configs.ts';
 import { makeParents } from '../helpers/tiny-parents.ts';
@@ -214,6 +216,53 @@ it('asks with all templates, examples in front and chains of thought, where only
   // Chains were not trained, so they are unseen templates; the plain mixture has direct and inverted ones.
   expect(protocol.filter(({ kind }) => kind === 'chain_of_thought').map((line) => line.protocol)).not.toContain(
     'seen_task',
+  );
+});
+
+it('measures conversations by their loss, says so, and finds those that were trained on', async () => {
+  const name = lanesToTest()[0]!;
+  const runs = tinyRuns(path(name));
+  const trained = arrowRows(join(runs.instruct, 'instruct.arrow'));
+  const long = trained.map(({ prompt }) => String(prompt)).find((text) => text.split(/\s+/).length >= 8)!;
+  mkdirSync(path('talks'));
+  const rows = [
+    talk(long, 'a'),
+    talk('q', 'one', 'r', 'two'),
+    talk('one two three four five six seven eight', 'x'.repeat(9999)),
+  ].map((messages, i) => {
+    return { id: `t${i}`, split: 'test', messages };
+  });
+  const write = (file: string, list: readonly object[]): void =>
+    writeFileSync(path('talks', file), list.map((one) => `${JSON.stringify(one)}\n`).join(''));
+  write('chats.jsonl', rows);
+  write('empty.jsonl', [{ ...rows[0], split: 'train' }]);
+  const settings = (tasks: string[]) => ({
+    ...{ run: { folder: path('talked') }, base: world.base, instruct: runs.instruct },
+    data: { tables: path('talks'), templates: world.templates, tasks },
+  });
+  const config = checkConfig(EvaluateConfig, settings(['chats', 'empty']) as never, 'test');
+  expect((await evaluate.check(config)).slice(1)).toEqual([
+    expect.stringMatching(/^conversations of chats: 1 of 3 are longer than \d+ tokens$/),
+    'conversations of empty: no rows of split "test", so nothing is measured',
+    'conversations: the loss of all answers is measured on chats; nothing is scored',
+  ]);
+  const said: string[] = [];
+  const progress = watchProgress({ say: (line) => said.push(line) });
+  const summary = await runStage(evaluate, config, { lane: await useLane(name), progress });
+  const losses = arrowRows(path('talked', 'conversations.arrow'));
+  expect(losses.map(({ model, task, protocol, rows: count }) => [model, task, protocol, count])).toEqual([
+    ['base', 'chats', 'unseen_cluster', 2],
+    ['instruct', 'chats', 'unseen_cluster', 2],
+  ]);
+  expect(losses.every(({ loss }) => Number(loss) > 0)).toBe(true);
+  expect(summary.conversations).toEqual(losses.map(({ model, task, loss }) => ({ model, task, loss })));
+  expect(said.join('\n')).toMatch(/^conversations +protocol +rows +tokens +base +instruct$/m);
+  // "q", "one", "r" and "two" are too short to say anything.
+  expect(arrowRows(path('talked', 'contamination.arrow'))).toEqual([
+    { task: 'chats', texts: 2, touched: 0.5, overlap: 0.5 },
+  ]);
+  await expect(evaluate.check(checkConfig(EvaluateConfig, settings(['empty']) as never, 'test'))).rejects.toThrow(
+    'no task can be measured.',
   );
 });
 
