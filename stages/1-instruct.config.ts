@@ -129,7 +129,7 @@ export const InstructConfig = z
         ])
         .default('model')
         .describe(
-          'How conversations are written: as the model’s own chat template does (the plain format where it has none), plain, chatml (for tokenizers with <|im_start|> and <|im_end|>), or a .jinja file.',
+          'How conversations are written: as the model’s own chat template does (the plain format where it has none), plain, chatml (tokens that the vocabulary lacks are added, and their rows trained, under LoRA too), or a .jinja file.',
         ),
       badRows: z
         .number()

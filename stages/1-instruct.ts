@@ -96,7 +96,7 @@ async function prepare(config: InstructConfig) {
   const { length } = config.sequence;
   const expected = { where: `base model ${config.model}`, head: 'tokens', tokenizer } as const;
   const dimensions = checkModelFolder(parent.folder, length === 'auto' ? expected : { ...expected, length });
-  const training = trainingPlan(dimensions, 'tokens', config.tuning, config.memory);
+  const training = trainingPlan(dimensions, 'tokens', config.tuning, config.memory, tokenizer.newTokens);
   const files = await loadFileTasks(config.data, tokenizer);
   const models = { trained: [{ dimensions, head: 'tokens', plan: training } as const], others: [] };
   return { parent, tokenizer, dimensions, training, files, models, lines };

@@ -21,9 +21,9 @@ export interface AdapterConfig {
   scale(module: string): number;
   /** Whether a module is to be changed; undefined where the file leaves the choice to PEFT. `isHead` is the output layer. */
   targets(module: string, isHead: boolean): boolean | undefined;
-  /** Rows of an embedding that are replaced, where it is one of those named. */
+  /** Rows of an embedding or head that are replaced, where it is one of those named. */
   tokenRows(module: string, isInputEmbedding: boolean): readonly number[] | undefined;
-  /** Fields that make it more than A and B of one rank and scale on linear layers. */
+  /** Fields that make it more than A and B of one rank and scale on linear layers, and rows of tokens. */
   readonly special: readonly string[];
 }
 
@@ -108,7 +108,7 @@ export function readAdapterConfig(path: string): AdapterConfig {
   const rank = (module: string): number => of(ranks, module, raw.r);
   const rows = raw.trainable_token_indices ?? undefined;
   const savedModules = (raw.modules_to_save ?? []) as string[];
-  const special = ['rank_pattern', 'alpha_pattern', 'use_dora', 'lora_bias', 'trainable_token_indices'];
+  const special = ['rank_pattern', 'alpha_pattern', 'use_dora', 'lora_bias'];
   return {
     path,
     base: String(raw.base_model_name_or_path),

@@ -6,11 +6,12 @@ import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
 import type { Model } from '../model/model.ts';
 import type { Adapters, ParameterSpec } from '../tensor/parameters.ts';
 import { parameterValues, readParameters } from '../tensor/parameters.ts';
+import { tokenValues } from '../tensor/token-rows.ts';
 import type { AdapterConfig } from './adapter-config.ts';
 import { readAdapterConfig } from './adapter-config.ts';
-import type { LinearModule } from './adapter-plan.ts';
-import { linearModules } from './adapter-plan.ts';
-import { PEFT_PREFIX } from './adapter-tensors.ts';
+import type { LinearModule, TokenTable } from './adapter-plan.ts';
+import { linearModules, rowsOfTable, tokenTables } from './adapter-plan.ts';
+import { PEFT_PREFIX, TOKEN_ROWS } from './adapter-tensors.ts';
 import type { SafetensorsFile, WrittenTensor } from './safetensors.ts';
 import { openSafetensors, writeSafetensors } from './safetensors.ts';
 
@@ -50,12 +51,28 @@ export function writeAdapterFolder(folder: string, model: Model, base: string): 
     };
     return [a, b];
   });
+  const tables = tokenTables(model.dimensions, model.head).flatMap((table) => {
+    const rows = adapters.tokenRows.find(({ matrix }) => matrix.name === table.matrix.name);
+    return rows === undefined ? [] : [{ ...table, rows }];
+  });
+  for (const { module, rows } of tables) {
+    const values = (): Float32Array => parameterValues(layout, flat, rows.name);
+    tensors.push({
+      name: PEFT_PREFIX + module + TOKEN_ROWS,
+      shape: [rows.ids.length, model.dimensions.dModel],
+      values,
+    });
+  }
   if (model.head === 'score') {
     const values = (): Float32Array => parameterValues(layout, flat, 'score.weight');
     tensors.push({ name: `${PEFT_PREFIX}score.weight`, shape: [1, model.dimensions.dModel], values });
   }
   writeSafetensors(join(folder, WEIGHTS), tensors, 'F32');
-  const config = peftConfig(model, adapters, base, modules);
+  const indices = Object.fromEntries(tables.map(({ module, rows }) => [module.split('.').at(-1), rows.ids]));
+  const config = {
+    ...peftConfig(model, adapters, base, modules),
+    trainable_token_indices: tables.length === 0 ? null : indices,
+  };
   writeFileSync(join(folder, CONFIG), `${JSON.stringify(config, null, 2)}\n`);
 }
 
@@ -130,7 +147,8 @@ export function readAdapterFolder(folder: string, dimensions: ModelDimensions): 
     const head = file.entries.has(`${PEFT_PREFIX}score.weight`) ? 'score' : 'tokens';
     // Without patterns both are the same for every module.
     const [rank, scale] = [config.rank(''), config.scale('')];
-    const found = matchModules([dimensions, head], rank, file, where, problems);
+    const tables = rowTables([dimensions, head], config);
+    const found = matchModules([dimensions, head], rank, { file, tables }, where, problems);
     if (problems.length > 0) throw new CheckpointError(problems);
     const values = new Map<string, Float32Array>();
     for (const { prefix, module } of found) {
@@ -143,8 +161,18 @@ export function readAdapterFolder(folder: string, dimensions: ModelDimensions): 
       values.set(`${place.name}.b`, turned('to ours', b, [rank, place.to - place.from], piece.order));
     }
     if (head === 'score') values.set('score.weight', file.read(`${PEFT_PREFIX}score.weight`));
+    const tokenRows = tables.map(({ given, ...table }) => {
+      const rows = rowsOfTable(
+        table,
+        given.toSorted((a, b) => a - b),
+      );
+      const order = rows.ids.map((id) => given.indexOf(id));
+      const shape = [given.length, dimensions.dModel];
+      values.set(rows.name, tokenValues(file.read(PEFT_PREFIX + table.module + TOKEN_ROWS), shape, order, 0));
+      return rows;
+    });
     const places = found.map(({ module }) => module.place);
-    const plan = { places, scale, rank, dropout: config.dropout };
+    const plan = { places, tokenRows, scale, rank, dropout: config.dropout };
     const read = ({ name }: ParameterSpec): Float32Array => values.get(name) ?? new Float32Array();
     return { plan, head, base: config.base, read };
   } finally {
@@ -167,12 +195,24 @@ export function openAdapterWeights(folder: string): { file: SafetensorsFile; whe
   return { file: openSafetensors(where), where };
 }
 
-/** What training can go on with is A and B of one rank and scale on linear layers. */
+/** What training can go on with is A and B of one rank and scale on linear layers, and rows of tokens. */
 function specialProblems({ path, special }: AdapterConfig): string[] {
   return special.map(
     (key) =>
       `${path} ${key}: training cannot go on with such an adapter; expected null or false. Merge it first: npm run merge.`,
   );
+}
+
+/** A table with the tokens whose rows an adapter brings, in the order of the file. */
+interface RowTable extends TokenTable {
+  readonly given: readonly number[];
+}
+
+function rowTables([dimensions, head]: readonly [ModelDimensions, HeadKind], config: AdapterConfig): RowTable[] {
+  return tokenTables(dimensions, head).flatMap((table) => {
+    const given = config.tokenRows(table.module, table.matrix.role === 'embedding.tokens');
+    return given === undefined ? [] : [{ ...table, given }];
+  });
 }
 
 interface Match {
@@ -185,7 +225,7 @@ interface Match {
 function matchModules(
   [dimensions, head]: readonly [ModelDimensions, HeadKind],
   rank: number,
-  file: SafetensorsFile,
+  { file, tables }: { readonly file: SafetensorsFile; readonly tables: readonly RowTable[] },
   path: string,
   problems: string[],
 ): Match[] {
@@ -198,6 +238,15 @@ function matchModules(
     problems.push(`${path}: tensor "${name}": expected shape [${shape.join(', ')}], received ${received}.`);
   };
   if (head === 'score') check(`${PEFT_PREFIX}score.weight`, [1, dimensions.dModel]);
+  for (const { module, given } of tables) {
+    check(PEFT_PREFIX + module + TOKEN_ROWS, [given.length, dimensions.dModel]);
+    const beyond = given.filter((id) => id >= dimensions.vocab);
+    if (beyond.length > 0) {
+      problems.push(
+        `${path}: has rows of tokens ${beyond.join(', ')}; expected some of the model's ${dimensions.vocab}.`,
+      );
+    }
+  }
   const matches = linearModules(dimensions, head).flatMap((module): Match[] => {
     const prefix = PEFT_PREFIX + module.module;
     if (!file.entries.has(`${prefix}.lora_A.weight`)) return [];

@@ -1,7 +1,7 @@
-/** Which matrices get low-rank changes: module names of Hugging Face files → columns of our parameters. */
+/** Which matrices adapters change: module names of Hugging Face files → columns of our parameters, rows of token tables. */
 import { ConfigError } from '../errors.ts';
 import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
-import type { AdapterPlace, Adapters, ParameterRole } from '../tensor/parameters.ts';
+import type { AdapterPlace, Adapters, ParameterRole, ParameterSpec, TokenRows } from '../tensor/parameters.ts';
 import type { Piece } from './families/pieces.ts';
 import { piecesOf } from './tensor-match.ts';
 
@@ -38,11 +38,39 @@ export function linearModules(dimensions: ModelDimensions, head: HeadKind): Line
   });
 }
 
+/** A table of tokens by its module: "model.embed_tokens", and "lm_head" where it is not the same. */
+export interface TokenTable {
+  readonly module: string;
+  readonly matrix: ParameterSpec;
+}
+
+/** The tables that have a row for each token: the embedding, and a head of its own. */
+export function tokenTables(dimensions: ModelDimensions, head: HeadKind): TokenTable[] {
+  return piecesOf(dimensions, head)
+    .filter(({ parameter: { role } }) => role === 'embedding.tokens' || role === 'head.tokens')
+    .map(({ name, parameter }) => {
+      // transformers 5 calls every head so, and reads GPT-NeoX's embed_out into it.
+      const module = parameter.role === 'head.tokens' ? 'lm_head' : name.replace(/\.weight$/, '');
+      return { module, matrix: parameter };
+    });
+}
+
+/** Rows of a table that are trained. */
+export function rowsOfTable({ matrix }: TokenTable, ids: readonly number[]): TokenRows {
+  return { name: `${matrix.name.replace(/\.weight$/, '')}.rows`, matrix, ids };
+}
+
 /**
  * The plan of adapters on a model.
+ * @param newTokens tokens whose rows are trained beside them, in every table
  * @throws ConfigError naming each target that no linear layer matches, with those there are
  */
-export function adapterPlan(dimensions: ModelDimensions, head: HeadKind, settings: LoraSettings): Adapters {
+export function adapterPlan(
+  dimensions: ModelDimensions,
+  head: HeadKind,
+  settings: LoraSettings,
+  newTokens: readonly number[] = [],
+): Adapters {
   const { rank, alpha, dropout, targets, rankStabilized } = settings;
   const modules = linearModules(dimensions, head);
   const matches = (module: string, target: string): boolean =>
@@ -56,5 +84,7 @@ export function adapterPlan(dimensions: ModelDimensions, head: HeadKind, setting
   }
   const places = modules.filter(({ module }) => targets.some((target) => matches(module, target)));
   const scale = alpha / (rankStabilized ? Math.sqrt(rank) : rank);
-  return { places: places.map(({ place }) => place), scale, dropout, rank };
+  const tables = newTokens.length === 0 ? [] : tokenTables(dimensions, head);
+  const tokenRows = tables.map((table) => rowsOfTable(table, newTokens));
+  return { places: places.map(({ place }) => place), tokenRows, scale, dropout, rank };
 }

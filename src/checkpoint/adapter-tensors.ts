@@ -31,6 +31,9 @@ export interface AdapterTensors {
 /** What PEFT puts before the names of the model's own modules. */
 export const PEFT_PREFIX = 'base_model.model.';
 
+/** What it puts behind the name of a table whose rows of some tokens it trains. */
+export const TOKEN_ROWS = '.token_adapter.trainable_tokens_delta';
+
 type Part = keyof ModuleChange | 'tokenRows' | 'replaced';
 
 /** A tensor's name taken apart. */

@@ -54,19 +54,25 @@ export function writeModelFolder(folder: string, model: Model, options: ModelFol
     dtype: dtype === 'float32' ? 'F32' : 'BF16',
     ...(maxShardBytes !== undefined && { maxShardBytes }),
   });
-  for (const [name, text] of Object.entries(filesForExport(tokenizer))) writeFileSync(join(folder, name), text);
+  writeTokenizer(folder, tokenizer);
   if (options.card !== undefined) {
     writeFileSync(join(folder, 'README.md'), modelCard(model.dimensions, model.head, dtype, options.card));
   }
   if (model.parameters.adapters !== null && options.base !== undefined) {
     mkdirSync(join(folder, ADAPTER_FOLDER));
     writeAdapterFolder(join(folder, ADAPTER_FOLDER), model, options.base);
+    // PEFT's Auto classes give the base as many rows as the tokenizer beside the adapter has tokens.
+    if (model.parameters.adapters.tokenRows.length > 0) writeTokenizer(join(folder, ADAPTER_FOLDER), tokenizer);
   }
   const { padId, bosId, eosId, stopIds } = tokenizer;
   const ends = stopIds.length > 1 ? stopIds : eosId;
   const generation = { bos_token_id: bosId, eos_token_id: ends, pad_token_id: padId };
   if (model.head === 'tokens')
     writeFileSync(join(folder, 'generation_config.json'), `${JSON.stringify(generation, null, 2)}\n`);
+}
+
+function writeTokenizer(folder: string, tokenizer: Tokenizer): void {
+  for (const [name, text] of Object.entries(filesForExport(tokenizer))) writeFileSync(join(folder, name), text);
 }
 
 /** A loaded model; the caller disposes it. */
@@ -84,7 +90,7 @@ export interface LoadOptions {
   /** Draws adapters; needed where the plan has some. */
   readonly random?: Random;
   /**
-   * The tokenizer that the model reads with. Where it had to be given a PAD of its own the token tables grow to hold it.
+   * The tokenizer that the model reads with. Where it was given a PAD or other tokens here the token tables grow to hold them.
    * Null takes the tables as they are on disk: for models that are only looked at, or were written here.
    */
   readonly tokenizer: Tokenizer | null;
@@ -123,13 +129,13 @@ export function loadModelFolder(folder: string, options: LoadOptions): LoadedMod
   }
 }
 
-/** A tokenizer that gives tokens the model has no rows for; a PAD that was added here gets its row when the model is loaded. */
+/** A tokenizer that gives tokens the model has no rows for; those that were added here get theirs when the model is loaded. */
 export function tokenizerProblems(
   where: string,
   { vocab }: ModelDimensions,
-  { vocabSize, spareTokens, addedPad }: Tokenizer,
+  { vocabSize, spareTokens, addedPad, newTokens }: Tokenizer,
 ): string[] {
-  const tokens = vocabSize - spareTokens - (addedPad ? 1 : 0);
+  const tokens = vocabSize - spareTokens - (addedPad ? 1 : 0) - newTokens.length;
   if (tokens <= vocab) return [];
   return [
     `${where}: the tokenizer has ${tokens} tokens and the embedding ${vocab} rows; ` +
@@ -147,10 +153,10 @@ function checkWeights(folder: string, dimensions: ModelDimensions, head: HeadKin
   }
 }
 
-/** The dimensions with a row for the PAD that a tokenizer was given. */
+/** The dimensions with a row for each token that a tokenizer was given here; rows that the model's tables have to spare are used first. */
 export function grown(dimensions: ModelDimensions, tokenizer: Tokenizer | null): ModelDimensions {
-  const vocab = tokenizer?.addedPad === true ? Math.max(dimensions.vocab, tokenizer.vocabSize) : dimensions.vocab;
-  return { ...dimensions, vocab };
+  if (tokenizer === null || !(tokenizer.addedPad || tokenizer.newTokens.length > 0)) return dimensions;
+  return { ...dimensions, vocab: Math.max(dimensions.vocab, tokenizer.vocabSize) };
 }
 
 /** What a stage asks of a checkpoint before it loads the weights. */

@@ -29,14 +29,16 @@ export interface MemorySettings {
 
 /**
  * The plan of a model that is trained.
- * @throws ConfigError where targets of adapters match nothing, more layers are to stay than there are,
- *   or frozen matrices are to be kept otherwise and there are none
+ * @param newTokens tokens that were added to the vocabulary: their rows are trained under adapters too
+ * @throws ConfigError where targets of adapters match nothing, more layers are to stay than there are, new tokens would
+ *   never be learned, or frozen matrices are to be kept otherwise and there are none
  */
 export function trainingPlan(
   dimensions: ModelDimensions,
   head: HeadKind,
   tuning: TuningSettings,
   memory: MemorySettings,
+  newTokens: readonly number[] = [],
 ): TrainingPlan {
   const rest = { frozenPrecision: memory.frozen, recompute: memory.recompute };
   if (tuning.method === 'lora') {
@@ -44,13 +46,19 @@ export function trainingPlan(
     return {
       ...rest,
       trains: ({ role }) => role === 'head.score',
-      adapters: adapterPlan(dimensions, head, tuning.lora),
+      adapters: adapterPlan(dimensions, head, tuning.lora, newTokens),
     };
   }
   const { embeddings, layers } = tuning.freeze;
   if (layers > dimensions.layers) {
     throw new ConfigError(
       `tuning.freeze.layers: expected at most ${dimensions.layers}, the layers of the model; received ${layers}. Correct the number.`,
+    );
+  }
+  if (embeddings && newTokens.length > 0) {
+    throw new ConfigError(
+      `tuning.freeze.embeddings: expected false, as ${newTokens.length} tokens were added to the vocabulary (data.template) and ` +
+        'would never be learned; received true. Leave it out, or use tuning.method=lora, which trains their rows alone.',
     );
   }
   if (memory.frozen !== 'float32' && !embeddings && layers === 0) {

@@ -179,7 +179,8 @@ async function peaks(
     const windows = dimensions.windows.slice(0, layers);
     const small = { ...dimensions, layers, vocab: Math.min(TRIAL_VOCAB, dimensions.vocab), windows };
     const places = plan.adapters?.places.filter(({ matrix }) => (matrix.layer as number) < layers) ?? [];
-    const adapters = plan.adapters && { ...plan.adapters, places };
+    // Rows of tokens are few, and the trial's tables have none of them.
+    const adapters = plan.adapters && { ...plan.adapters, places, tokenRows: [] };
     const zeros = (spec: ParameterSpec): Float32Array => new Float32Array(bytesOf(spec) / 4);
     const model = assembleModel(small, head, zeros, { ...plan, adapters }, seededRandom(0));
     const before = tf.memory().numBytes;

@@ -1,14 +1,15 @@
-/** A model's parameters on the host, one at a time, with low-rank changes merged: for saving. */
+/** A model's parameters on the host, one at a time, with adapters merged: for saving. */
 import { ShapeError } from '../errors.ts';
 import { parameterValues, readParameters, weightsOf } from '../tensor/parameters.ts';
 import type { Tensor, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
-import type { Adapted, Weight } from '../tensor/weights.ts';
+import { replaceAt } from '../tensor/token-rows.ts';
+import type { Adapted, Patched, Weight } from '../tensor/weights.ts';
 import { thaw } from '../tensor/weights.ts';
 import type { Model } from './model.ts';
 
 /**
- * Reads parameters by name: W + scale · a · b where there are low-rank changes.
+ * Reads parameters by name: W + scale · a · b where there are low-rank changes, and rows of tokens in their places.
  * @returns a function that gives the values of one parameter; it remembers the last, as files ask for its parts in turn
  */
 export function hostValues(model: Model): (parameter: string) => Float32Array {
@@ -37,7 +38,12 @@ function merged(model: Model, name: string): Float32Array {
 /** The matrix a product uses. Call inside `tf.tidy`. */
 function whole(weight: Weight): Tensor {
   if (!('kind' in weight)) return weight;
+  if (weight.kind === 'token rows') return replaceRows(weight);
   return weight.kind === 'frozen' ? thaw(weight) : mergeChanges(weight);
+}
+
+function replaceRows({ base, ids, rows, axis }: Patched): Tensor {
+  return replaceAt(thaw(base) as Tensor2D, ids, axis === 0 ? rows : tf.transpose(rows), axis);
 }
 
 /** W + scale · a · b in the columns of each change. Hu et al. 2021, arXiv:2106.09685, section 4.1. */

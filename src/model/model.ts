@@ -5,12 +5,15 @@ import type { Adapters, ParameterSpec, Parameters } from '../tensor/parameters.t
 import {
   adapterSpecs,
   layoutOf,
+  lowRankSpecs,
   ownedParameters,
   parameterValues,
   readParameters,
+  tokenAxis,
   weightsOf,
 } from '../tensor/parameters.ts';
 import { tf } from '../tensor/tf.ts';
+import { tokenValues } from '../tensor/token-rows.ts';
 import type { Frozen, Weights } from '../tensor/weights.ts';
 import { freeze } from '../tensor/weights.ts';
 import type { HeadKind, ModelDimensions } from './dimensions.ts';
@@ -30,7 +33,7 @@ export interface Model {
 export interface TrainingPlan {
   /** Whether a parameter of the decoder is trained itself. */
   readonly trains: (spec: ParameterSpec) => boolean;
-  /** Low-rank changes that are trained on top of frozen matrices. */
+  /** Low-rank changes and rows of tokens that are trained on top of frozen matrices. */
   readonly adapters: Adapters | null;
   readonly frozenPrecision: Frozen['precision'];
   readonly recompute: boolean;
@@ -63,7 +66,7 @@ export function modelFrom(dimensions: ModelDimensions, head: HeadKind, values: F
 /**
  * A model from its parameters, read one at a time: each is frozen, or copied into the one flat tensor that is trained.
  * @param read gives the values of a parameter in a fresh array
- * @param random draws the adapters, where there are any; they change nothing until they are trained
+ * @param random draws the adapters, where there are any; they change nothing until they are trained, and rows of tokens begin as the table's
  */
 export function assembleModel(
   dimensions: ModelDimensions,
@@ -74,8 +77,7 @@ export function assembleModel(
 ): Model {
   const { adapters } = plan;
   const specs = parameterSpecs(dimensions, head);
-  const changes = adapters === null ? [] : adapterSpecs(adapters);
-  const layout = layoutOf([...specs.filter(plan.trains), ...changes]);
+  const layout = layoutOf([...specs.filter(plan.trains), ...(adapters === null ? [] : adapterSpecs(adapters))]);
   const values = sharableFloat32(layout.total);
   const frozen: Record<string, Frozen> = {};
   const allocate = hostSlabs();
@@ -83,8 +85,13 @@ export function assembleModel(
     const given = read(spec);
     if (plan.trains(spec)) parameterValues(layout, values, spec.name).set(given);
     else frozen[spec.name] = freeze(given, spec.shape, plan.frozenPrecision, allocate);
+    for (const { name, matrix, ids } of adapters?.tokenRows ?? []) {
+      if (matrix.name !== spec.name) continue;
+      parameterValues(layout, values, name).set(tokenValues(given, spec.shape, ids, tokenAxis(spec)));
+    }
   }
-  for (const spec of changes) parameterValues(layout, values, spec.name).set(initialValuesOf(spec, dimensions, random));
+  for (const spec of adapters === null ? [] : lowRankSpecs(adapters))
+    parameterValues(layout, values, spec.name).set(initialValuesOf(spec, dimensions, random));
   const parameters = ownedParameters(layout, values, { frozen, adapters });
   return { dimensions, head, parameters, recompute: plan.recompute };
 }

@@ -7,6 +7,7 @@ import type { StoredVector } from './stored-vector.ts';
 import { createStoredVector } from './stored-vector.ts';
 import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
+import type { TokenAxis } from './token-rows.ts';
 import type { Frozen, LowRank, Weight, Weights } from './weights.ts';
 
 /** What a parameter does. A gain is that of a norm; a bias that of a norm or a linear layer. */
@@ -54,9 +55,18 @@ export interface AdapterPlace {
   readonly to: number;
 }
 
-/** Low-rank changes to frozen matrices, in order of matrix and columns. */
+/** Tokens whose rows are trained in place of those of a frozen embedding or head; the parameter is `name` [ids, d_model]. */
+export interface TokenRows {
+  readonly name: string;
+  readonly matrix: ParameterSpec;
+  /** In ascending order. */
+  readonly ids: readonly number[];
+}
+
+/** Changes to frozen matrices: low-rank ones, in order of matrix and columns, and rows of tokens. */
 export interface Adapters {
   readonly places: readonly AdapterPlace[];
+  readonly tokenRows: readonly TokenRows[];
   readonly rank: number;
   /** α / rank, or α / √rank. */
   readonly scale: number;
@@ -129,21 +139,42 @@ export function assembleWeights(
     const drops = seed !== undefined && adapters.dropout > 0;
     const drop = (x: Tensor2D): Tensor2D => dropout(x, adapters.dropout, seed as DropoutSeed, index);
     const change: LowRank = { a, b, from, to, scale: adapters.scale, ...(drops && { drop }) };
-    const before = weights[matrix.name];
-    if (before === undefined) {
-      throw new ShapeError(`parameters: an adapter changes "${matrix.name}", which is not frozen.`);
-    }
+    const before = weights[matrix.name] ?? frozenOf(frozen, matrix);
     weights[matrix.name] =
       'kind' in before && before.kind === 'adapted'
         ? { ...before, changes: [...before.changes, change] }
-        : { kind: 'adapted', base: before, changes: [change] };
+        : { kind: 'adapted', base: frozenOf(frozen, matrix), changes: [change] };
+  }
+  for (const { name, matrix, ids } of adapters.tokenRows) {
+    isChange.add(name);
+    const rows = trained[name] as Tensor2D;
+    weights[matrix.name] = { kind: 'token rows', base: frozenOf(frozen, matrix), ids, rows, axis: tokenAxis(matrix) };
   }
   for (const [name, tensor] of Object.entries(trained)) if (!isChange.has(name)) weights[name] = tensor;
   return weights;
 }
 
+function frozenOf(frozen: Parameters['frozen'], { name }: ParameterSpec): Frozen {
+  const found = frozen[name];
+  if (found === undefined) throw new ShapeError(`parameters: an adapter changes "${name}", which is not frozen.`);
+  return found;
+}
+
+/** Where the tokens lie in an embedding or a head. */
+export function tokenAxis({ role }: ParameterSpec): TokenAxis {
+  return role === 'head.tokens' ? 1 : 0;
+}
+
+/** The parameters of adapters: those of low-rank changes, and rows of tokens with the role of their table. */
+export function adapterSpecs(adapters: Adapters): ParameterSpec[] {
+  const rows = adapters.tokenRows.map(({ name, matrix, ids }): ParameterSpec => {
+    return { ...matrix, name, shape: [ids.length, matrix.shape[1 - tokenAxis(matrix)] as number] };
+  });
+  return [...lowRankSpecs(adapters), ...rows];
+}
+
 /** The parameters of low-rank changes, two a place: `name`.a [in, rank] and `name`.b [rank, to − from]. */
-export function adapterSpecs({ places, rank }: Pick<Adapters, 'places' | 'rank'>): ParameterSpec[] {
+export function lowRankSpecs({ places, rank }: Pick<Adapters, 'places' | 'rank'>): ParameterSpec[] {
   return places.flatMap(({ name, matrix, from, to }): ParameterSpec[] => {
     const { layer } = matrix;
     const input = matrix.shape[0] as number;

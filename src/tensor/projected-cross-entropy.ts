@@ -4,7 +4,7 @@ import { capSlope, softCap } from './soft-cap.ts';
 import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
 import type { Weight } from './weights.ts';
-import { product, trainedOf, withTrained } from './weights.ts';
+import { logitsGradient, product, trainedOf, withTrained } from './weights.ts';
 
 /** The matrix that turns hidden states into logits: [d_model, vocab], or [vocab, d_model] where it is the embedding. */
 export interface Projection {
@@ -62,7 +62,7 @@ export function projectedCrossEntropy(
     const dLogits = cap === null ? dCapped : capSlope(dCapped, logits, cap);
     const back = product(dLogits, weight, { transposeB: !transposeB });
     if (trained.length === 0) return [back];
-    const dWeight = transposeB ? tf.matMul(dLogits, some, true, false) : tf.matMul(some, dLogits, true, false);
+    const dWeight = logitsGradient(dLogits, some, weight, transposeB);
     return [back, total === null ? dWeight : tf.add(total, dWeight)];
   };
   const trained = trainedOf({ matrix });

@@ -1,4 +1,4 @@
-/** What a model computes with: trained tensors, frozen matrices (float32 or bfloat16) and low-rank changes to them. */
+/** What a model computes with: trained tensors, frozen matrices (float32 or bfloat16), low-rank changes to them and rows in place of theirs. */
 import { ShapeError } from '../errors.ts';
 import { canStoreBfloat16, packBfloat16, widen } from './bfloat16.ts';
 import { gatherRows } from './gather-rows.ts';
@@ -6,6 +6,8 @@ import { sharableFloat32 } from './host-memory.ts';
 import { matmul } from './matmul.ts';
 import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
+import type { TokenAxis } from './token-rows.ts';
+import { columnsAt, replaceAt, replaceFound } from './token-rows.ts';
 
 /** A parameter that is not trained. Its creator disposes `data`; models may share it. */
 export interface Frozen {
@@ -32,11 +34,22 @@ export interface LowRank {
 /** A matrix [in, out] with low-rank changes, in order of their columns, which do not overlap. */
 export interface Adapted {
   readonly kind: 'adapted';
-  readonly base: Tensor | Frozen;
+  readonly base: Frozen;
   readonly changes: readonly LowRank[];
 }
 
-export type Weight = Tensor | Frozen | Adapted;
+/** A frozen embedding or head with the rows of some tokens replaced. */
+export interface Patched {
+  readonly kind: 'token rows';
+  readonly base: Frozen;
+  /** Tokens, in ascending order. */
+  readonly ids: readonly number[];
+  /** [ids, d_model] */
+  readonly rows: Tensor2D;
+  readonly axis: TokenAxis;
+}
+
+export type Weight = Tensor | Frozen | Adapted | Patched;
 
 /** Parameters by name, as the model reads them. */
 export type Weights = Readonly<Record<string, Weight>>;
@@ -81,13 +94,14 @@ export function weight<T extends Tensor = Tensor>(weights: Weights, name: string
   const found = entry(weights, name);
   if (isTensor(found)) return found as T;
   if (found.kind === 'frozen') return thaw(found) as T;
-  throw new ShapeError(`parameters: "${name}" has low-rank changes and can only be multiplied with.`);
+  throw new ShapeError(`parameters: "${name}" is changed in part and can only be multiplied with.`);
 }
 
 /** The trained tensors among weights, in an order that `withTrained` knows. */
 export function trainedOf(weights: Weights): Tensor[] {
   return Object.values(weights).flatMap((one) => {
     if (isTensor(one)) return [one];
+    if (one.kind === 'token rows') return [one.rows];
     return one.kind === 'frozen' ? [] : one.changes.flatMap(({ a, b }) => [a, b]);
   });
 }
@@ -99,6 +113,7 @@ export function withTrained(weights: Weights, tensors: readonly Tensor[]): Weigh
   const replace = (one: Weight): Weight => {
     if (isTensor(one)) return next();
     if (one.kind === 'frozen') return one;
+    if (one.kind === 'token rows') return { ...one, rows: next() };
     return { ...one, changes: one.changes.map((change) => ({ ...change, a: next(), b: next() })) };
   };
   return Object.fromEntries(Object.entries(weights).map(([name, one]) => [name, replace(one)]));
@@ -107,6 +122,7 @@ export function withTrained(weights: Weights, tensors: readonly Tensor[]): Weigh
 /** Rows of a matrix: the embedding lookup. indices [count] → [count, columns] */
 export function rowsOf(table: Weight, indices: Tensor1D): Tensor2D {
   if (isTensor(table)) return gatherRows(table as Tensor2D, indices);
+  if (table.kind === 'token rows') return replaceFound(rowsOf(table.base, indices), indices, table.ids, table.rows);
   if (table.kind === 'adapted') throw new ShapeError('parameters: an embedding with low-rank changes cannot be read.');
   const rows = gatherRows(table.data as Tensor2D, indices);
   return table.precision === 'bfloat16' ? (widen(rows) as Tensor2D) : rows;
@@ -121,8 +137,34 @@ export function rowsOf(table: Weight, indices: Tensor1D): Tensor2D {
 export function product(x: Tensor2D, matrix: Weight, options: { transposeB?: boolean } = {}): Tensor2D {
   if (isTensor(matrix)) return matmul(x, matrix as Tensor2D, options);
   if (matrix.kind === 'frozen') return frozenProduct(x, matrix, options.transposeB ?? false);
+  if (matrix.kind === 'token rows') return patchedProduct(x, matrix, options.transposeB ?? false);
   const base = product(x, matrix.base, options);
   return matrix.changes.length === 0 ? base : tf.add(base, lowRankSum(x, matrix.changes, base.shape[1]));
+}
+
+/** Whether a product gives a number for each token, or takes one for each. */
+function givesTokens({ axis }: Patched, transposeB: boolean): boolean {
+  return (axis === 0) === transposeB;
+}
+
+function patchedProduct(x: Tensor2D, matrix: Patched, transposeB: boolean): Tensor2D {
+  const { base, ids, rows } = matrix;
+  if (givesTokens(matrix, transposeB)) {
+    return replaceAt(frozenProduct(x, base, transposeB), ids, matmul(x, rows, { transposeB: true }), 1);
+  }
+  const own = columnsAt(x, ids);
+  const others = replaceAt(x, ids, tf.zeros(own.shape), 1);
+  return tf.add(frozenProduct(others, base, transposeB), matmul(own, rows));
+}
+
+/**
+ * The gradient of what is trained of a matrix of logits: all of it, or rows of tokens.
+ * @param dy [rows, vocab], the gradient of x · W
+ * @param x  [rows, d_model]
+ */
+export function logitsGradient(dy: Tensor2D, x: Tensor2D, matrix: Weight, transposeB: boolean): Tensor2D {
+  if ('kind' in matrix && matrix.kind === 'token rows') return tf.matMul(columnsAt(dy, matrix.ids), x, true, false);
+  return transposeB ? tf.matMul(dy, x, true, false) : tf.matMul(x, dy, true, false);
 }
 
 /** The gradient of the matrix is not computed, and a widened matrix lives only while it is multiplied with. */

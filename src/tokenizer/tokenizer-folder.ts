@@ -58,7 +58,10 @@ export function readTokenizerFolder(folder: string): FoundTokenizer {
   const mustAdd = settled.pad === undefined;
   const found = { ...settled, pad: settled.pad ?? freePadName(ids) };
   const changed = configText(folder, config, found);
-  const files = { 'tokenizer.json': mustAdd ? withPad(json, ids, found.pad) : text, 'tokenizer_config.json': changed };
+  const files = {
+    'tokenizer.json': mustAdd ? withSpecialTokens(json, [found.pad]).text : text,
+    'tokenizer_config.json': changed,
+  };
   return { files, addedPad: mustAdd, ends: endIds(folder) };
 }
 
@@ -122,14 +125,15 @@ function idsOf(vocab: Vocabulary, added: readonly AddedToken[]): Map<string, num
   return ids;
 }
 
-/** tokenizer.json with a PAD after every other id. */
-function withPad(json: object, ids: ReadonlyMap<string, number>, content: string): string {
-  const { added_tokens: added } = json as { added_tokens: AddedToken[] };
-  let id = 0;
-  for (const one of ids.values()) id = Math.max(id, one + 1);
+/** tokenizer.json with special tokens after every other id; `added_tokens` and a vocabulary are there. */
+export function withSpecialTokens(json: object, contents: readonly string[]): { text: string; ids: number[] } {
+  const { added_tokens: added, model } = json as { added_tokens: AddedToken[]; model: { vocab: Vocabulary } };
+  let next = 0;
+  for (const one of idsOf(model.vocab, added).values()) next = Math.max(next, one + 1);
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
-  const pad = { id, content, ...flags };
-  return `${JSON.stringify({ ...json, added_tokens: [...added, pad] })}\n`;
+  const tokens = contents.map((content, i) => ({ id: next + i, content, ...flags }));
+  const text = `${JSON.stringify({ ...json, added_tokens: [...added, ...tokens] })}\n`;
+  return { text, ids: tokens.map(({ id }) => id) };
 }
 
 /** The files that may give ids of special tokens, in the order in which they are believed. */

@@ -47,6 +47,8 @@ export interface Tokenizer {
   token(id: number): string;
   /** True where a PAD was added that the files lack: the model's token tables have no row for it. */
   addedPad: boolean;
+  /** Ids, in order, of tokens that were added for a template and that the model has not learned yet; its files may lack their rows. */
+  newTokens: readonly number[];
   /** True where the tokenizer itself puts a space in front of a text (Llama 2, Mistral). */
   prependsSpace: boolean;
   /** What stands for text that the vocabulary lacks; null where there is no such token, as all texts have tokens. */
@@ -123,6 +125,7 @@ export function createTokenizer(files: TokenizerFiles, where: string): Tokenizer
     },
     token: (id) => tokens[id] ?? `<${id}>`,
     addedPad: false,
+    newTokens: [],
     prependsSpace: prependsSpace(json),
     chat,
     hash: hashText(`${files['tokenizer.json']}${spoken}`),

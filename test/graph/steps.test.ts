@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { responseLogProbsAndEntropy, responseScores, responseValues } from '../../src/alignment/score-responses.ts';
 import { packSequences } from '../../src/batch/packing.ts';
 import { gridMask, promptAndResponse, responseBatch } from '../../src/batch/response-batch.ts';
+import { rowsOfTable, type TokenTable, tokenTables } from '../../src/checkpoint/adapter-plan.ts';
 import { InvariantError } from '../../src/errors.ts';
 import type { AdamW, AdamWOptions } from '../../src/execution/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
@@ -158,9 +159,10 @@ function adapted(): Model {
   const places = layout.specs
     .filter(({ role }) => role === 'attention.output')
     .map((matrix) => ({ name: `${matrix.name}.0`, matrix, from: 0, to: 16 }));
+  const [table] = tokenTables(dimensions, 'tokens') as [TokenTable];
   const plan = {
     trains: () => false,
-    adapters: { places, scale: 2, dropout: 0.3, rank: 2 },
+    adapters: { places, tokenRows: [rowsOfTable(table, [3, 7, 8])], scale: 2, dropout: 0.3, rank: 2 },
     frozenPrecision: 'float32',
     recompute: true,
   } as const;

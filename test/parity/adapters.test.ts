@@ -325,7 +325,6 @@ describe('an adapter that cannot be merged', () => {
     'saved-head-tied',
     'bias-all',
     'lora-bias',
-    'tokens-tied',
   ])('is nothing that training goes on with: %s', async (name) => {
     const { family } = fixture<Expected>(`adapters/${name}.json`);
     const { dimensions } = readModelConfig(fixturePath(`families/${family}/config.json`));

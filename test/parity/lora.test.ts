@@ -2,18 +2,23 @@
 import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { TokenBatch } from '../../src/batch/token-batch.ts';
 import { readAdapterFolder, writeAdapterFolder } from '../../src/checkpoint/adapter-folder.ts';
 import { adapterPlan } from '../../src/checkpoint/adapter-plan.ts';
 import { readModelConfig } from '../../src/checkpoint/model-config.ts';
 import { loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import { lossAndGradient } from '../../src/execution/gradient.ts';
+import { learn } from '../../src/execution/learn.ts';
 import { decode, selectPositions } from '../../src/model/decoder.ts';
 import { scores } from '../../src/model/heads.ts';
+import { hostValues } from '../../src/model/host-values.ts';
 import { disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
 import { adaptModel, disposeModel, modelWeights, trainNothing, withoutAdapters } from '../../src/model/model.ts';
+import { nextToken } from '../../src/objectives/next-token.ts';
 import type { ParameterSpec } from '../../src/tensor/parameters.ts';
-import { parameterValues } from '../../src/tensor/parameters.ts';
+import { adapterSpecs, parameterValues } from '../../src/tensor/parameters.ts';
 import { createStoredVector } from '../../src/tensor/stored-vector.ts';
 import type { Scalar, Tensor } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
@@ -30,7 +35,9 @@ import { disposeTensors, everyLogit, lastTokens, paddedInputs, scoresAt, targetL
 const cases = [
   ...['llama-qv', 'llama-all', 'llama-rank-stabilized', 'gpt2-all', 'gpt-neox-all'],
   ...['gpt2-default', 'gpt-neox-default', 'llama-score'],
+  ...['llama-tokens', 'llama-tokens-tied', 'gpt2-tokens'],
 ];
+const withTokens = cases.filter((name) => name.includes('tokens'));
 
 type Expected = Record<'inputIds' | 'attentionMask' | 'logits', FixtureTensor> & { loss: number; family: string };
 
@@ -78,6 +85,21 @@ function lossOf(model: Model, { inputIds, attentionMask }: Expected, recompute: 
   return found;
 }
 
+/** The fixture's rows, everything but the first token and padding learned. */
+function batchOf({ inputIds, attentionMask }: Expected): TokenBatch {
+  const [batch, seq] = inputIds.shape as [number, number];
+  const each = (of: (visible: number, column: number, i: number) => number): Int32Array =>
+    Int32Array.from(attentionMask.data, (visible, i) => of(visible, i % seq, i));
+  return {
+    batch,
+    seq,
+    ids: Int32Array.from(inputIds.data),
+    segments: each((visible) => visible),
+    positions: each((visible, column) => visible * column),
+    learned: each((visible, column) => (column === 0 ? 0 : visible)),
+  };
+}
+
 describe.each(lanesToTest())('on the %s lane', (lane) => {
   beforeAll(async () => {
     await useLane(lane);
@@ -118,6 +140,25 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       disposeModel(model);
     });
 
+    it.runIf(withTokens.includes(name))('has PyTorch’s rows, and all else, after a step of AdamW', async () => {
+      const model = load(name);
+      const options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-3, epsilonStyle: 'pytorch', weightDecay: 0.1 } as const;
+      const adam = createAdamW(model.parameters.layout, options);
+      const batch = nextToken.layOut(model, batchOf(expected));
+      const { loss } = await learn(model, adam, nextToken, [batch], { learningRate: 0.1, clipNorm: null, where: name });
+      expect([loss]).toBeAllclose([expected.loss], tolerance.forward);
+      writeAdapterFolder(inFolder(), model, 'x');
+      const [found, theirs] = [inFolder('adapter_model'), fixturePath(`lora/${name}/stepped`)].map((path) =>
+        readTensors(`${path}.safetensors`),
+      );
+      expect([...found!.keys()].sort()).toEqual([...theirs!.keys()].sort());
+      // A small gradient divided by itself and 1e-3: its relative error, times the rate of 0.1.
+      for (const [key, { values }] of theirs!)
+        expect(found!.get(key)!.values, key).toBeAllclose(values, { rtol: 1e-4, atol: 1e-5 });
+      disposeAdamW(adam);
+      disposeModel(model);
+    });
+
     it('merged into its base gives the same logits', () => {
       const model = load(name);
       writeModelFolder(inFolder(), model, { tokenizer: byteTokenizer() });
@@ -144,11 +185,54 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 });
 
+describe('rows of tokens', () => {
+  it('are read in any order, and lie in the order of their ids', () => {
+    const { dimensions } = readModelConfig(fixturePath('families/llama2/config.json'));
+    const { plan, read } = readAdapterFolder(fixturePath('adapters/tokens-untied'), dimensions);
+    expect(plan.tokenRows).toMatchObject([{ name: 'embedding.tokens.rows', ids: [3, 7, 40] }]);
+    const spec = adapterSpecs(plan).at(-1)!;
+    const given = readTensors(fixturePath('adapters/tokens-untied/adapter_model.safetensors'));
+    const { values, shape } = given.get('base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta')!;
+    expect([spec.role, spec.shape]).toEqual(['embedding.tokens', shape]);
+    const row = (i: number): Float32Array => values.subarray(i * shape[1]!, (i + 1) * shape[1]!);
+    // The file has those of 3, 40 and 7.
+    expect(read(spec)).toEqual(Float32Array.from([...row(0), ...row(2), ...row(1)]));
+  });
+
+  it.each([
+    ['llama3', ['embedding.tokens.rows']],
+    ['llama2', ['embedding.tokens.rows', 'head.rows']],
+  ])('begin as the table’s, and change nothing yet: %s', (family, names) => {
+    const folder = fixturePath(`families/${family}`);
+    const { dimensions } = readModelConfig(`${folder}/config.json`);
+    const settings = { rank: 2, alpha: 4, dropout: 0, targets: ['q_proj'], rankStabilized: false };
+    const adapters = adapterPlan(dimensions, 'tokens', settings, [45, 46]);
+    expect(adapters.tokenRows.map(({ name }) => name)).toEqual(names);
+    for (const frozenPrecision of ['float32', 'bfloat16'] as const) {
+      const plan = { ...trainNothing(frozenPrecision), adapters };
+      const { model } = loadModelFolder(folder, { plan, tokenizer: null });
+      const whole = loadModelFolder(folder, { plan: trainNothing(), tokenizer: null }).model;
+      const expected = fixture<Expected>('lora/llama-qv.json');
+      const [found, without] = [logitsOf(model, expected), logitsOf(whole, expected)];
+      const close = frozenPrecision === 'float32' ? tolerance.forward : { rtol: 0.1, atol: 0.1 };
+      expect(found).toBeAllclose(without, close);
+      // The rows themselves are never rounded.
+      const spec = model.parameters.layout.specs.find(({ name }) => name === 'embedding.tokens.rows')!;
+      const table = hostValues(whole)('embedding.tokens');
+      const rows = parameterValues(model.parameters.layout, take(model.parameters.flat.clone()), spec.name);
+      expect(rows).toEqual(table.slice(45 * dimensions.dModel, 47 * dimensions.dModel));
+      disposeModel(model);
+      disposeModel(whole);
+    }
+  });
+});
+
 describe('a plan', () => {
   it('chooses the modules PEFT chooses', () => {
     // What a case names; every linear layer where it names nothing. A plan has no choice of layers.
     const chosen: Readonly<Record<string, readonly string[]>> = {
       ...{ 'llama-qv': ['q_proj', 'v_proj'], 'llama-score': ['q_proj', 'v_proj'] },
+      ...{ 'llama-tokens': ['q_proj', 'v_proj'], 'llama-tokens-tied': ['q_proj', 'v_proj'], 'gpt2-tokens': ['c_attn'] },
       'gpt-neox-default': ['query_key_value'],
     };
     for (const name of cases.filter((one) => one !== 'gpt2-default')) {
@@ -160,8 +244,9 @@ describe('a plan', () => {
       const saved = readAdapterFolder(fixturePath(`lora/${name}`), dimensions);
       const rankStabilized = ['llama-rank-stabilized', 'gpt-neox-default'].includes(name);
       const settings = { rank: 4, alpha: 8, dropout: 0, targets: chosen[name] ?? ['all-linear'], rankStabilized };
-      const { places } = adapterPlan(dimensions, saved.head, settings);
-      expect(places).toEqual(saved.plan.places);
+      const newTokens = withTokens.includes(name) ? [9, 45, 46, 60] : [];
+      const { places, tokenRows } = adapterPlan(dimensions, saved.head, settings, newTokens);
+      expect({ places, tokenRows }).toEqual({ places: saved.plan.places, tokenRows: saved.plan.tokenRows });
       if (rankStabilized) expect(saved.plan.scale).toBeCloseTo(4, 12);
     }
   });
@@ -194,7 +279,6 @@ describe('an adapter that PEFT computes otherwise', () => {
     [{ rank_pattern: { q_proj: 2 } }, 'rank_pattern'],
     [{ alpha_pattern: { q_proj: 2 } }, 'alpha_pattern'],
     [{ layer_replication: [[0, 2]] }, 'layer_replication'],
-    [{ trainable_token_indices: [3] }, 'trainable_token_indices'],
     [{ alora_invocation_tokens: [9, 20] }, 'alora_invocation_tokens'],
     [{ init_lora_weights: 'pissa_niter_16' }, 'init_lora_weights'],
     [{ init_lora_weights: 'olora' }, 'init_lora_weights'],
@@ -206,6 +290,18 @@ describe('an adapter that PEFT computes otherwise', () => {
     copyAdapter('llama-qv', changes);
     const problems = await problemsOf(() => readAdapterFolder(inFolder(), dimensions), inFolder());
     expect(problems).toEqual([expect.stringMatching(new RegExp(`^adapter_config.json ${named}: .*expected`))]);
+  });
+
+  it('is refused where it names rows that it does not bring, or brings rows that the model has not', async () => {
+    copyAdapter('llama-qv', { trainable_token_indices: [3] });
+    const rows = 'base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta';
+    expect(await problemsOf(() => readAdapterFolder(inFolder(), dimensions), inFolder())).toEqual([
+      `adapter_model.safetensors: tensor "${rows}": expected shape [1, 24], received nothing.`,
+    ]);
+    const smaller = { ...dimensions, vocab: 50 };
+    expect(
+      await problemsOf(() => readAdapterFolder(fixturePath('lora/llama-tokens-tied'), smaller), fixturePath('lora')),
+    ).toEqual([expect.stringMatching(/has rows of tokens 60; expected some of the model's 50/)]);
   });
 
   it('is refused where its tensors have another rank than it says, or fit another model', async () => {

@@ -52,8 +52,49 @@ test('a file of one’s own', async () => {
   ).toContain('endless.jinja: chat_template:');
 });
 
-test('chatml is refused where its tokens would be new', async () => {
-  expect(await problemsOf(() => withTemplate(loadTokenizer(folder('gpt2')), 'chatml', 'gpt2'), '')).toEqual([
-    expect.stringContaining('gpt2: data.template chatml: the vocabulary has no <|im_start|> and <|im_end|>'),
+test('chatml adds its tokens where the vocabulary has none, behind a PAD that was added too', () => {
+  const own = loadTokenizer(folder('gpt2'));
+  const { tokenizer, lines } = withTemplate(own, 'chatml', 'gpt2');
+  const first = own.vocabSize;
+  expect(own).toMatchObject({ addedPad: true, padId: first - 1, newTokens: [] });
+  expect(tokenizer).toMatchObject({
+    ...{ addedPad: true, padId: own.padId, newTokens: [first, first + 1], vocabSize: first + 2, spareTokens: 0 },
+    // Answers end with the new token; what the model may end with so far stays an end.
+    ...{ eosId: first + 1, stopIds: [first + 1, own.eosId] },
+  });
+  expect(lines).toEqual([
+    `template  chatml (data.template): 2 tokens added to the vocabulary (<|im_start|>, <|im_end|>), rows ${first}–${first + 1}, ` +
+      'trained (with LoRA beside the adapters)',
   ]);
+  const prompt = '<|im_start|>user\nHello there<|im_end|>\n<|im_start|>assistant\n';
+  const ids = encodePrompt(asked, tokenizer);
+  expect(spelt(ids, tokenizer)).toBe(prompt);
+  expect([ids[0], ids.filter((id) => id >= first).length]).toEqual([first, 3]);
+  expect(tokenizer.decode([...tokenizer.encode('Good day'), first + 1])).toBe('Good day');
+  const saved = createTokenizer(tokenizer.files, 'saved');
+  expect(saved).toMatchObject({ hash: tokenizer.hash, eosId: first + 1, padId: own.padId, newTokens: [] });
+  expect(JSON.parse(tokenizer.files['tokenizer_config.json'])).toMatchObject({ eos_token: '<|im_end|>' });
+});
+
+test('chatml adds the one token that is missing', () => {
+  const { files } = loadTokenizer(folder('smollm2'));
+  const json = files['tokenizer.json'].replaceAll('<|im_start|>', '<|im_begin|>');
+  const config = files['tokenizer_config.json'].replaceAll('<|im_start|>', '<|im_begin|>');
+  const own = createTokenizer({ 'tokenizer.json': json, 'tokenizer_config.json': config }, 'x');
+  const { tokenizer, lines } = withTemplate(own, 'chatml', 'x');
+  expect(tokenizer).toMatchObject({ newTokens: [own.vocabSize], eosId: own.eosId, vocabSize: own.vocabSize + 1 });
+  expect(lines).toEqual([
+    expect.stringMatching(/1 token added to the vocabulary \(<\|im_start\|>\), row \d+, trained/),
+  ]);
+});
+
+test('a file of one’s own is told which of its tokens are none', () => {
+  writeFileSync(
+    path('turns.jinja'),
+    '{% for m in messages %}<|{{ m.role }}|><|user|><|turn-1|><|endoftext|>{{ m.content }}{{ eos_token }}{% endfor %}',
+  );
+  const { lines } = withTemplate(loadTokenizer(folder('gpt2')), path('turns.jinja'), 'gpt2');
+  expect(lines[1]).toBe(
+    `template  ${path('turns.jinja')}: no tokens of the vocabulary, so they are read in pieces: <|user|>, <|turn-1|>`,
+  );
 });
