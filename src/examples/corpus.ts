@@ -66,16 +66,19 @@ export function divideCorpus(
   return { trained: texts.filter((_, i) => !held.has(i)), heldOut: texts.filter((_, i) => held.has(i)) };
 }
 
+/** Ids of a document: BOS, text, EOS. */
+export function documentIds(text: string, tokenizer: Tokenizer): Int32Array {
+  return Int32Array.of(tokenizer.bosId ?? tokenizer.eosId, ...tokenizer.encode(text), tokenizer.eosId);
+}
+
 /**
- * A document as training sequences: BOS, text, EOS, with loss on all but BOS. One that is longer than `length` is cut
+ * A document's ids as training sequences, with loss on all but BOS. One that is longer than `length` is cut
  * into pieces of that length; each later piece starts with the last token of the piece before (without loss), so that
  * every token is predicted once.
  *
  * "abc" in byte tokens, length 3  ->  [BOS, a, b], [b, c, EOS], each with mask [0, 1, 1]
  */
-export function encodeDocument(text: string, tokenizer: Tokenizer, length: number): TokenSequence[] {
-  const start = tokenizer.bosId ?? tokenizer.eosId;
-  const ids = Int32Array.of(start, ...tokenizer.encode(text), tokenizer.eosId);
+export function cutDocument(ids: Int32Array, length: number): TokenSequence[] {
   const pieces: TokenSequence[] = [];
   for (let at = 0; at < ids.length - 1; at += length - 1) {
     const piece = ids.slice(at, at + length);

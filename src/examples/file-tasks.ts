@@ -1,6 +1,7 @@
 /** Tasks out of files of one's own: rows read, recognized and tried in the model's format, with their lengths. */
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
+import type { TokenSequence } from '../batch/token-batch.ts';
 import type { Encoding } from '../import/encodings.ts';
 import { stemOfName } from '../import/file-kind.ts';
 import type { LearnedShape } from '../import/recognize.ts';
@@ -9,6 +10,7 @@ import { conversationTask, textTask } from '../tasks/conversations.ts';
 import type { Task } from '../tasks/task.ts';
 import { type LearnedAnswers, toLearn } from '../tasks/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { cutDocument, documentIds } from './corpus.ts';
 import { fitRows } from './fit-rows.ts';
 import { encodeExample } from './instruction.ts';
 
@@ -32,11 +34,16 @@ export interface FileTask {
   readonly hash: string;
   /** Tokens of each row to train on or to validate with. */
   readonly lengths: readonly number[];
+  /** Sequences of rows by id, of any length, so that they need not be tokenized again; of a large file the first. */
+  readonly whole: Map<string, TokenSequence>;
   /** The path as it was given, or the files of a pattern. */
   readonly inputs: readonly string[];
   /** What was read, in words. */
   readonly lines: readonly string[];
 }
+
+/** Tokens that are kept until the table is written, of all files: 128 MB. */
+const MOST_KEPT = 2 ** 24;
 
 /**
  * Reads all files. Rows that the model's format cannot hold (text of special tokens, an order of roles) are left out as
@@ -49,11 +56,19 @@ export async function loadFileTasks(own: OwnFiles, tokenizer: Tokenizer): Promis
   const entries = typeof own.file === 'string' ? [{ path: own.file, weight: 1 }] : (own.file ?? []);
   const tasks: FileTask[] = [];
   const names = new Set<string>();
+  let kept = 0;
   for (const { path, weight } of entries) {
     const { kind, rows, inputs, lines } = await readTrainingRows({ ...own, path });
     // Rows of other splits are not read any further.
     const wanted = rows.filter(({ split }) => split === 'train' || split === 'validation');
-    const measured = (row: TrainingRow) => ({ row, length: lengthOf(row, own.learn, tokenizer) });
+    const whole = new Map<string, TokenSequence>();
+    const measured = (row: TrainingRow) => {
+      const sequence = wholeOf(row, own.learn, tokenizer);
+      const { length } = sequence.ids;
+      kept += length;
+      if (kept <= MOST_KEPT) whole.set(row.id, sequence);
+      return { row, length };
+    };
     const { fitted, lines: notes } = fitRows(wanted, measured, { ...own, path, limitKey: 'data.badRows' });
     const usable = fitted.map(({ row }) => row);
     const name = freeName(path, names);
@@ -68,6 +83,7 @@ export async function loadFileTasks(own: OwnFiles, tokenizer: Tokenizer): Promis
       weight,
       hash: hashOf(usable),
       lengths: fitted.map(({ length }) => length),
+      whole,
       inputs,
       lines: [...lines, ...notes],
     });
@@ -82,10 +98,16 @@ function freeName(path: string, taken: ReadonlySet<string>): string {
   for (let i = 2; ; i++) if (!taken.has(`${stem}-${i}`)) return `${stem}-${i}`;
 }
 
-function lengthOf({ content, where }: TrainingRow, learn: LearnedAnswers, tokenizer: Tokenizer): number {
-  if (typeof content === 'string') return tokenizer.encode(content).length + 2;
-  const whole = { maxLength: Number.POSITIVE_INFINITY, overlong: 'error', where } as const;
-  return encodeExample(toLearn(content, learn), tokenizer, whole)?.ids.length ?? 0;
+/** A row as one sequence, however long. */
+function wholeOf({ content, where }: TrainingRow, learn: LearnedAnswers, tokenizer: Tokenizer): TokenSequence {
+  const maxLength = Number.POSITIVE_INFINITY;
+  const pieces =
+    typeof content === 'string'
+      ? cutDocument(documentIds(content, tokenizer), maxLength)
+      : [encodeExample(toLearn(content, learn), tokenizer, { maxLength, overlong: 'error', where })];
+  // Of any length is one piece.
+  const { ids, learned } = pieces[0] as TokenSequence;
+  return { ids, learned };
 }
 
 /** Of what is learned, wherever it stands. */

@@ -48,8 +48,8 @@ export interface InstructPlan {
   readonly trained: readonly Task[];
   readonly heldOut: ReturnType<typeof divideTasks>['heldOut'];
   readonly shares: readonly MixtureShare[];
-  /** Those of the trained tasks that are files of one's own, with the hash of their rows. */
-  readonly files: readonly (WeightedTask & { readonly hash: string })[];
+  /** Those of the trained tasks that are files of one's own, with hash and sequences of their rows. */
+  readonly files: readonly (WeightedTask & Pick<FileTask, 'hash' | 'whole'>)[];
   /** Rows held out of trained tasks that have no validation rows. */
   readonly validation: Pick<HeldOutRows, 'held' | 'notes'>;
 }
@@ -86,7 +86,9 @@ export function planInstruct(
   const { tasks: trained, ...rest } = rows;
   const mixed = trained.slice(0, divided.trained.length);
   const shares = tables === undefined ? [] : planMixture(mixed, mixture);
-  const own = files.map(({ weight, hash }, i) => ({ task: trained[mixed.length + i] as Task, weight, hash }));
+  const own = files.map(({ weight, hash, whole }, i) => {
+    return { task: trained[mixed.length + i] as Task, weight, hash, whole };
+  });
   return { trained, heldOut: divided.heldOut, shares: withFiles(shares, own), files: own, validation: rest };
 }
 
@@ -120,10 +122,13 @@ export async function prepareInstruct(
   parts['validation rows'] = JSON.stringify([...plan.validation.held]);
   const { path, fresh } = await cachedFolder(cache, parts, async (folder) => {
     const items = drawMixture(plan.shares, source.mixture.templateChoice, seededRandom(seed, 'mixture'));
-    const rendering = renderMixture(plan.shares, plan.heldOut, items, tokenizer, fit);
+    const whole = new Map(plan.files.map((file) => [file.task, file.whole]));
+    const rendering = renderMixture(plan.shares, plan.heldOut, items, tokenizer, fit, whole);
     await writeInstruct(join(folder, 'instruct.arrow'), rendering.rows(), tokenizer, fit.learn);
     await writeTable(join(folder, 'mixture.arrow'), mixtureColumns, rendering.table());
   });
+  // The tokens are on disk by now; while a model trains, memory is short.
+  for (const { whole } of plan.files) whole.clear();
   const table = openRandomAccess(join(path, 'instruct.arrow'), 'node --import tsx stages/1-instruct.ts');
   table.close();
   const { rows: mixture } = readTable(join(path, 'mixture.arrow'), mixtureColumns, 'stage 1');

@@ -5,7 +5,7 @@ import type { TokenBatch } from '../batch/token-batch.ts';
 import { ConfigError } from '../errors.ts';
 import { seededRandom } from '../random.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { divideCorpus, encodeDocument } from './corpus.ts';
+import { cutDocument, divideCorpus, documentIds } from './corpus.ts';
 import { checkUnknown, countUnknown } from './unknown-tokens.ts';
 
 /** What of a configuration says which documents are read, and how. */
@@ -36,7 +36,7 @@ export function readPackedCorpora(
     );
   }
   const pack = (texts: readonly string[]): TokenBatch => {
-    const documents = texts.flatMap((text) => encodeDocument(text, tokenizer, length));
+    const documents = texts.flatMap((text) => cutDocument(documentIds(text, tokenizer), length));
     const unknown = documents.reduce((sum, one) => sum + countUnknown(one.ids, one.learned, tokenizer), 0);
     const learned = documents.reduce((sum, { ids }) => sum + ids.length - 1, 0);
     checkUnknown(corpus, unknown, learned, tokenizer);

@@ -1,10 +1,12 @@
 /** The examples of a mixture as rows of instruct.arrow, with a count of what went into it. */
+import type { TokenSequence } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
 import { messagesText } from '../message.ts';
 import { bool, float64, int32, type Row, utf8 } from '../tables/columns.ts';
 import { renderFewShot } from '../tasks/few-shot.ts';
 import type { HeldOutTask } from '../tasks/hold-out.ts';
 import type { MixtureItem, MixtureShare } from '../tasks/mixture.ts';
+import type { Task } from '../tasks/task.ts';
 import type { LearnedAnswers, Rendered } from '../tasks/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { encodeRendered } from './encode-rendered.ts';
@@ -37,6 +39,9 @@ export interface Fit {
   readonly learn: LearnedAnswers;
 }
 
+/** Sequences of rows that are known already, by id: those of files of one's own. */
+export type WholeRows = ReadonlyMap<Task, ReadonlyMap<string, TokenSequence>>;
+
 /** Most problems that are named one by one. */
 const mostNamed = 20;
 
@@ -58,6 +63,7 @@ export function renderMixture(
   items: readonly MixtureItem[],
   tokenizer: Tokenizer,
   fit: Fit,
+  whole: WholeRows = new Map(),
 ): MixtureRendering {
   const counts = new Map(plan.map((share) => [keyOf(share.part, share.task.name), noCounts()]));
   const rows = function* (): Generator<InstructRow | DroppedExample> {
@@ -66,7 +72,7 @@ export function renderMixture(
       const count = counts.get(keyOf(item.part, item.task.name));
       if (count === undefined) continue;
       try {
-        const made = renderItem(item, tokenizer, fit);
+        const made = renderItem(item, tokenizer, fit, whole.get(item.task)?.get(item.row.id));
         for (const row of made) countRow(count, row, item.shots.length);
         yield* made;
         if (made.length > 0) continue;
@@ -85,7 +91,7 @@ export function renderMixture(
 }
 
 /** The example of an item; of a text as many as it has pieces; none where it is too long and left out. */
-function renderItem(item: MixtureItem, tokenizer: Tokenizer, fit: Fit): InstructRow[] {
+function renderItem(item: MixtureItem, tokenizer: Tokenizer, fit: Fit, whole?: TokenSequence): InstructRow[] {
   const { part, task, row, template } = item;
   const size = ({ messages, target }: Rendered): number =>
     encodePrompt(messages, tokenizer).length + encodeTarget(target ?? '', tokenizer).length + 1;
@@ -98,7 +104,7 @@ function renderItem(item: MixtureItem, tokenizer: Tokenizer, fit: Fit): Instruct
   );
   const { messages, options } = rendered;
   const target = rendered.target ?? '';
-  const encoded = encodeRendered(rendered, template.kind, tokenizer, { ...fit, where: row.where });
+  const encoded = encodeRendered(rendered, template.kind, tokenizer, { ...fit, where: row.where }, whole);
   return encoded.map(({ ids, learned, cutTokens }) => ({
     input_ids: ids,
     loss_mask: learned,

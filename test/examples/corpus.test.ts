@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { encodeDocument, readCorpus } from '../../src/examples/corpus.ts';
+import { cutDocument, documentIds, readCorpus } from '../../src/examples/corpus.ts';
 import { sampleFolder } from '../tasks/sample-task.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
@@ -8,22 +8,22 @@ const folder = sampleFolder();
 afterAll(() => folder.remove());
 const bytes = byteTokenizer();
 
-describe('encodeDocument', () => {
+describe('cutDocument', () => {
   it('is BOS, text and EOS, with loss on all but BOS', () => {
-    const [piece, ...rest] = encodeDocument('ab', bytes, 8);
+    const [piece, ...rest] = cutDocument(documentIds('ab', bytes), 8);
     expect([...piece!.ids]).toEqual([1, ...bytes.encode('ab'), 2]);
     expect([...piece!.learned]).toEqual([0, 1, 1, 1]);
     expect(rest).toEqual([]);
   });
 
   it('starts with EOS where the tokenizer has no BOS, as GPT-2 does', () => {
-    expect(encodeDocument('a', { ...bytes, bosId: null }, 8)[0]!.ids[0]).toBe(2);
+    expect(cutDocument(documentIds('a', { ...bytes, bosId: null }), 8)[0]!.ids[0]).toBe(2);
   });
 
   it('cuts long documents so that every token is predicted once', () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 40 }), fc.integer({ min: 2, max: 9 }), (text, length) => {
-        const pieces = encodeDocument(text, bytes, length);
+        const pieces = cutDocument(documentIds(text, bytes), length);
         const predicted = pieces.flatMap(({ ids, learned }) => [...ids].filter((_, i) => learned[i] === 1));
         expect(predicted).toEqual([...bytes.encode(text), 2]);
         for (const { ids } of pieces) expect(ids.length).toBeLessThanOrEqual(length);

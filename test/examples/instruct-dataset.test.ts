@@ -1,8 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { loadFileTasks } from '../../src/examples/file-tasks.ts';
 import { type InstructSource, planInstruct, prepareInstruct } from '../../src/examples/instruct-dataset.ts';
 import { mixtureLines } from '../../src/report/mixture-table.ts';
+import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { talk } from '../helpers/messages.ts';
 import { type SampleFolder, sampleFolder } from '../tasks/sample-task.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
@@ -92,4 +95,36 @@ it('the realised mixture is shown with its rates, lost examples and what is held
     '  3 solved examples did not fit in front of their questions',
     '  held out: claims (cluster entailment)',
   ]);
+});
+
+it.each([
+  ['conversations', (i: number) => ({ messages: talk(`q${i}`, 'one', 'r', `a${i}`) })],
+  ['texts', (i: number) => ({ text: `Text ${i}.` })],
+])('rows of files are tokenized once: %s', async (_, rowOf) => {
+  const folder = folderForTest();
+  const path = folder.path('my.jsonl');
+  writeFileSync(path, Array.from({ length: 6 }, (_, i) => `${JSON.stringify(rowOf(i))}\n`).join(''));
+  const own = { file: path, shape: 'auto', encoding: 'utf-8', badRows: 0, learn: 'all' } as const;
+  const plain = byteTokenizer();
+  const source = { ...sourceOf(folder), data: { learn: 'all' as const } };
+  const make = async (name: string, tokenizer: Tokenizer, isKept: boolean) => {
+    const files = await loadFileTasks(own, plain);
+    const given = isKept ? files : files.map((file) => ({ ...file, whole: new Map() }));
+    const settings = {
+      cache: folder.path(name),
+      seed: 1,
+      fit: { maxLength: 100, overlong: 'error', learn: 'all' },
+    } as const;
+    const plan = planInstruct(source, { share: 0.2, seed: 1 }, given);
+    const made = await prepareInstruct(source, plan, tokenizer, settings);
+    expect(plan.files.map(({ whole }) => whole.size)).toEqual([0]);
+    return readFileSync(join(made.path, 'instruct.arrow'));
+  };
+  const twice = await make('twice', plain, false);
+  const stopped = (): never => {
+    throw new Error('tokenized again');
+  };
+  const unable = { ...plain, encode: stopped, encodeOn: stopped, encodeSection: stopped };
+  await expect(make('never', unable, false)).rejects.toThrow('tokenized again');
+  expect((await make('once', unable, true)).equals(twice)).toBe(true);
 });

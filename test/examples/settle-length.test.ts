@@ -8,7 +8,7 @@ const fileOf = (
   lengths: readonly number[],
   task: FileTask['task'] = conversationTask('a', 'a.jsonl', []),
 ): FileTask => {
-  return { task, weight: 1, hash: '', lengths, inputs: ['a.jsonl'], lines: ['read'] };
+  return { task, weight: 1, whole: new Map(), hash: '', lengths, inputs: ['a.jsonl'], lines: ['read'] };
 };
 /** As the stage's schema has it. */
 interface Settings {
