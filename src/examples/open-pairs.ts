@@ -1,7 +1,8 @@
-/** Where preference pairs come from: a table of pairs, or a file or folder whose rows are recognized. */
+/** Where preference pairs come from: a table of pairs, or a file, a folder or a pattern whose rows are recognized. */
 import { statSync } from 'node:fs';
 import { DataError } from '../errors.ts';
 import { readStart } from '../import/bytes.ts';
+import { isPattern } from '../import/files.ts';
 import { readPairRows } from '../import/pair-rows.ts';
 import type { PairSelection, PairTable } from './pair-table.ts';
 import { isPairTable, readPairTable, splitsOfTable } from './pair-table.ts';
@@ -9,6 +10,8 @@ import { isPairTable, readPairTable, splitsOfTable } from './pair-table.ts';
 /** Pairs that can be read by split. */
 export interface PairFile {
   readonly path: string;
+  /** The path as it was asked for; of a pattern the files it matches. */
+  readonly inputs: readonly string[];
   readonly splits: readonly string[];
   /** What the rows were taken for and what of them was left out, for people; of a table of pairs nothing. */
   readonly lines: readonly string[];
@@ -28,27 +31,30 @@ export interface OwnRows {
 }
 
 /**
- * Opens a table, or reads a file or folder of another kind whole.
+ * Opens a table, or reads a file, a folder or a pattern of another kind whole.
  * @throws DataError where it is missing, is nothing that is known, or has more rows that cannot be used than is allowed
  */
 export async function openPairs(path: string, { badRows, groupBy }: OwnRows): Promise<PairFile> {
   const stats = statSync(path, { throwIfNoEntry: false });
   const start = stats?.isFile() === true ? readStart(path, 8).toString('latin1') : undefined;
-  if (stats?.isDirectory() !== true && isPairTable(path, start, PAIRS_MADE_BY)) {
+  const isTable = stats?.isDirectory() !== true && !isPattern(path);
+  if (isTable && isPairTable(path, start, PAIRS_MADE_BY)) {
     return {
       path,
+      inputs: [path],
       splits: splitsOfTable(path, PAIRS_MADE_BY),
       lines: [],
       read: (selection) => readPairTable(path, selection, PAIRS_MADE_BY),
     };
   }
-  if (stats === undefined) {
+  if (isTable && stats === undefined) {
     throw new DataError(`${path}: there is no such file or folder; expected preference pairs. Correct the path.`);
   }
-  const { rows, lines } = await readPairRows(path, { groupBy, badRows });
+  const { rows, inputs, lines } = await readPairRows(path, { groupBy, badRows });
   const splits = [...new Set(rows.map(({ split }) => split))];
   return {
     path,
+    inputs,
     splits,
     lines,
     read: ({ split }) => {

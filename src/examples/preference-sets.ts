@@ -9,7 +9,7 @@ import { loadPairs, selectPairs } from './preference.ts';
 
 /** Where the pairs come from and how they are used. */
 export interface PreferenceSources {
-  /** A table, or a file or folder whose rows are recognized. */
+  /** A table, or a file, a folder or a pattern whose rows are recognized. */
   readonly pairs: string;
   /** null for another split of `pairs`, or a share of them. */
   readonly heldOut: string | null;
@@ -32,6 +32,8 @@ export interface PreferenceSets {
   readonly train: LoadedPairs;
   /** Without pairs where none could be held out. */
   readonly heldOut: LoadedPairs;
+  /** The files of `pairs`, and those of `heldOut` where it is named. */
+  readonly inputs: { readonly pairs: readonly string[]; readonly heldOut: readonly string[] };
   /** What rows were taken for, and how pairs were held out where the configuration names none, in words. */
   readonly notes: readonly string[];
 }
@@ -75,7 +77,8 @@ export async function readPreferenceSets(
   if (from === null && heldOut.pairs.length > 0) {
     notes.push(`${heldOut.pairs.length} of ${all.pairs.length} pairs are held out, by run.seed (evaluation.share)`);
   }
-  return { train, heldOut, notes };
+  const inputs = { pairs: file.inputs, heldOut: sources.heldOut === null ? [] : other.inputs };
+  return { train, heldOut, inputs, notes };
 }
 
 /** The splits to read; train and validation (else test) of one file that has both, where nothing else is named. */

@@ -67,11 +67,15 @@ export function listFiles(
   return { files: withNames(files), notes };
 }
 
+/** True for a pattern such as "data/*.jsonl", unless a file has just that name. */
+export function isPattern(path: string): boolean {
+  return isDynamicPattern(path) && statSync(path, { throwIfNoEntry: false }) === undefined;
+}
+
 /** True where a path names rows by what it is: a folder, a pattern, or a file whose ending tells of data. */
 export function holdsRows(path: string): boolean {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats === undefined) return isDynamicPattern(path) || formatOfName(path) !== null;
-  return stats.isDirectory() || formatOfName(path) !== null;
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  return isFolder || isPattern(path) || formatOfName(path) !== null;
 }
 
 function expand(path: string, format: Format): Found {

@@ -12,8 +12,7 @@ import {
   type RecognizedPairs,
   recognizePairs,
 } from './recognize-pairs.ts';
-import { filesByName, takeRows } from './recognized-rows.ts';
-import { listing } from './walk-folder.ts';
+import { takeRows, whatFor } from './recognized-rows.ts';
 
 /** A pair with the conversation that both answer. */
 export interface PairRow {
@@ -33,6 +32,8 @@ export interface PairRow {
 /** What files hold. */
 export interface PairRows {
   readonly rows: readonly PairRow[];
+  /** The path as it was asked for; of a pattern the files it matches. */
+  readonly inputs: readonly string[];
   /** What they were taken for, and what was left out, changed or not used. */
   readonly lines: readonly string[];
 }
@@ -50,7 +51,7 @@ const MOST_ANSWERS = 64;
 const NO_PAIR = ['same answers', 'tie', 'one answer'];
 
 /**
- * Reads all pairs of a file or folder: of ranked groups and ratings every two answers to a prompt that differ. Rows
+ * Reads all pairs of a file, a folder or a pattern: of ranked groups and ratings every two answers to a prompt that differ. Rows
  * that cannot be used are left out and counted, up to a share of them.
  *
  * @throws DataError where files are missing or empty, are nothing that is known, or give no pair; where more rows than
@@ -75,8 +76,8 @@ export async function readPairRows(path: string, options: Options): Promise<Pair
   const found = read.rows.map(({ content, where, split }): Placed => ({ ...content, where, split }));
   const rows = gathered(found).flatMap((one) => pairsOf(one, unpaired));
   checkUsable(path, report, badRows, { pairs: rows.length, unpaired });
-  const taken = filesByName(read.taken, { named: namedPairs });
-  return { rows, lines: describeRows(path, taken, report, { rows, unpaired, more: read.more }) };
+  const title = `pairs  ${path}: taken for ${whatFor(read.taken, { named: namedPairs })}`;
+  return { rows, inputs: read.inputs, lines: describeRows(title, report, { rows, unpaired, more: read.more }) };
 }
 
 /** The judged answers of a row. */
@@ -162,12 +163,10 @@ function checkUsable(
 
 /** What was read, in lines for people; only what there is to say. */
 function describeRows(
-  path: string,
-  taken: ReadonlyMap<string, readonly string[]>,
+  title: string,
   { rowsIn, skipped, notes, unused }: ImportReport,
   { rows, unpaired, more }: Pick<PairRows, 'rows'> & { readonly unpaired: Tally; readonly more: readonly string[] },
 ): string[] {
-  const what = [...taken].map(([name, files]) => (taken.size === 1 ? name : `${name} in ${listing(files)}`));
   const number = (value: number): string => value.toLocaleString('en-US');
   const listed = (title: string, tally: Readonly<Tally>): string[] =>
     Object.entries(tally).map(([name, found]) => `  ${title}: ${name} ${countAndPlaces(found)}`);
@@ -175,7 +174,7 @@ function describeRows(
     count === 0 ? [] : [`${name} (${count} rows)`],
   );
   return [
-    `pairs  ${path}: taken for ${what.join('; ')}; ${number(rows.length)} pairs of ${number(rowsIn)} rows`,
+    `${title}; ${number(rows.length)} pairs of ${number(rowsIn)} rows`,
     ...listed('left out', skipped),
     ...listed('no pair of', unpaired),
     ...listed('not as they stood', notes),

@@ -89,15 +89,14 @@ export async function readRecognized<Taken, Content>(
   asked: RowFiles,
   use: RowUse<Taken, Content>,
 ): Promise<RecognizedRows<Taken, Content>> {
-  const { files, report, more, ...read } = await takeRows(asked, use);
+  const { report, more, ...read } = await takeRows(asked, use);
   checkUsable(asked, report, use);
-  const lines = describe(`${use.section}  ${asked.path}`, filesByName(read.taken, use), report, more);
-  return { ...read, inputs: existsSync(asked.path) ? [asked.path] : files.map(({ path }) => path), lines };
+  const lines = describe(`${use.section}  ${asked.path}: taken for ${whatFor(read.taken, use)}`, report, more);
+  return { ...read, lines };
 }
 
 /** What was taken out of files, before anything is said of it. */
-export interface TakenRows<Taken, Content> extends Pick<RecognizedRows<Taken, Content>, 'rows' | 'taken'> {
-  readonly files: readonly SourceFile[];
+export interface TakenRows<Taken, Content> extends Omit<RecognizedRows<Taken, Content>, 'lines'> {
   readonly report: ImportReport;
   /** What a reader should know of the files, a line each. */
   readonly more: readonly string[];
@@ -130,7 +129,8 @@ export async function takeRows<Taken, Content>(
     const more = problems.length > FILES_NAMED ? [`… and ${problems.length - FILES_NAMED} more files.`] : [];
     throw new DataError([...problems.slice(0, FILES_NAMED), ...more, ...use.known]);
   }
-  return { rows, taken, files, report: builder.report, more: [...splits.notes(), ...notes] };
+  const inputs = existsSync(asked.path) ? [asked.path] : files.map(({ path }) => path);
+  return { rows, taken, inputs, report: builder.report, more: [...splits.notes(), ...notes] };
 }
 
 /** A split by a name of one's own; "valid" and its like are words that `openSplits` knows. */
@@ -230,26 +230,20 @@ function checkUsable(
   ]);
 }
 
-/** The paths of files that were taken for the same, by its name. */
-export function filesByName<Taken>(
-  taken: ReadonlyMap<string, Taken>,
-  { named }: { named(taken: Taken): string },
-): Map<string, string[]> {
+/** "pairs (chosen, rejected)": what files were taken for; of several files with their paths. */
+export function whatFor<Taken>(taken: ReadonlyMap<string, Taken>, { named }: { named(taken: Taken): string }): string {
   const byName = new Map<string, string[]>();
   for (const [path, one] of taken) byName.set(named(one), [...(byName.get(named(one)) ?? []), path]);
-  return byName;
+  if (taken.size === 1) return [...byName.keys()].join();
+  return [...byName].map(([name, files]) => `${name} in ${listing(files)}`).join('; ');
 }
 
 /** What was read, in lines for people; only what there is to say. */
 function describe(
   title: string,
-  taken: ReadonlyMap<string, readonly string[]>,
   { rowsIn, rowsOut, splits, skipped, notes, unused }: ImportReport,
   more: readonly string[],
 ): string[] {
-  const what = [...taken].map(([name, files]) =>
-    taken.size === 1 && files.length === 1 ? name : `${name} in ${listing(files)}`,
-  );
   const counts = Object.entries(splits).map(([split, count]) => `${split} ${count.toLocaleString('en-US')}`);
   const bad = Object.values(skipped).reduce((sum, { count }) => sum + count, 0);
   const whole = rowsIn - bad;
@@ -260,7 +254,7 @@ function describe(
     count === 0 ? [] : [count === whole ? name : `${name} (${count} rows)`],
   );
   return [
-    `${title}: taken for ${what.join('; ')}; ${counts.join(', ')} rows${instances}`,
+    `${title}; ${counts.join(', ')} rows${instances}`,
     ...listed(`left out ${bad} of ${rowsIn} rows:`, skipped),
     ...listed('not as they stood:', notes),
     ...(fields.length === 0 ? [] : [`  fields not used:  ${fields.join(', ')}`]),

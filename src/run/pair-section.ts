@@ -13,7 +13,7 @@ function split(description: string) {
 /** Of such a stage, but for run, runtime, its model, its loss and its optimizer. Refine with `checkPatience`. */
 export const pairKeys = {
   pairs: filePath(
-    'Preference pairs to train on: a table of the preferences stage or of npm run import, or a file or folder of your own (JSONL, JSON, CSV, Parquet, Arrow; .gz and .zst): pairs, ranked answers or ratings, found by their fields.',
+    'Preference pairs to train on: a table of the preferences stage or of npm run import, or a file, folder or pattern of your own (JSONL, JSON, CSV, Parquet, Arrow; .gz and .zst): pairs, ranked answers or ratings, found by their fields.',
   ),
   heldOut: filePath(
     'Pairs whose prompts are not in `pairs`, of the same kinds; null for another split of `pairs` (splits.heldOut), or its split validation or test, or a share of them (evaluation.share).',

@@ -64,13 +64,14 @@ export interface PreparedPairs {
 export async function preparePairs(config: PairConfig, use: PairUse, context?: RunContext): Promise<PreparedPairs> {
   const parent = await openParent(config.model, use.model);
   await context?.folder.recordParent('model', parent);
-  await context?.folder.recordInput('pairs', config.pairs);
-  if (config.heldOut !== null) await context?.folder.recordInput('heldOut', config.heldOut);
   const tokenizer = loadTokenizer(parent.folder);
   const where = `${use.model.role} ${config.model}`;
   const dimensions = checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer });
   const plan = trainingPlan(dimensions, use.head, config.tuning, config.memory);
   const sets = await readSets(config, use.useMargin, { tokenizer, contextLength: dimensions.context });
+  for (const [role, paths] of Object.entries(sets.inputs)) {
+    for (const path of paths) await context?.folder.recordInput(paths.length === 1 ? role : `${role} ${path}`, path);
+  }
   const { pairs: perUpdate } = config.training;
   const steps = stepsOfEpochs(config.training, { units: sets.train.pairs.length, perUpdate });
   if (context !== undefined) {

@@ -146,6 +146,21 @@ describe('files whose rows are recognized', () => {
     ]);
     const { train } = await readPreferenceSets({ pairs: arrow, heldOut: null, splits, useMargin: true }, reader);
     expect(train.pairs.map(({ chosen, rejected, margin }) => [chosen, rejected, margin])).toEqual([['b', 'a', 1]]);
+    const csv = join(folder, 'ratings.csv');
+    writeFileSync(csv, 'prompt,response,score\nr,c,2\nr,d,1\n');
+    const both = { pairs: join(folder, 'ratings.*'), heldOut: null, splits, useMargin: true };
+    const matched = await readPreferenceSets(both, reader);
+    expect(matched.train.pairs.map(({ prompt, chosen }) => [prompt, chosen])).toEqual([
+      ['q', 'b'],
+      ['r', 'c'],
+    ]);
+    expect(matched.inputs).toEqual({ pairs: [arrow, csv], heldOut: [] });
+    expect(matched.notes[0]).toBe(
+      `pairs  ${both.pairs}: taken for ratings (prompt, response, score) in ${arrow}, ${csv}; 2 pairs of 4 rows`,
+    );
+    await expect(readPreferenceSets({ ...both, pairs: join(folder, 'no-*.jsonl') }, reader)).rejects.toThrow(
+      /no-\*\.jsonl: matches no file; expected at least one/,
+    );
     const none = { pairs: join(folder, 'none.jsonl'), heldOut: null, splits, useMargin: false };
     await expect(readPreferenceSets(none, reader)).rejects.toThrow(
       `${none.pairs}: there is no such file or folder; expected preference pairs. Correct the path.`,

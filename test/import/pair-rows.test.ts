@@ -197,7 +197,10 @@ test('ratings, of several rows and files a prompt, apart by split', async () => 
     ['train', 'user: q', 'b', 'a', 2],
     ['validation', 'user: q', 'd', 'e', 1],
   ]);
-  expect(lines[0]).toBe(`pairs  ${path('rated')}: taken for ratings (prompt, response, rating); 2 pairs of 5 rows`);
+  const files = ['train.jsonl', 'validation.csv'].map((name) => path('rated', name)).join(', ');
+  expect(lines[0]).toBe(
+    `pairs  ${path('rated')}: taken for ratings (prompt, response, rating) in ${files}; 2 pairs of 5 rows`,
+  );
 });
 
 describe('tools', () => {
