@@ -23,6 +23,8 @@ export interface AdapterConfig {
   targets(module: string, isHead: boolean): boolean | undefined;
   /** Rows of an embedding or head that are replaced, where it is one of those named. */
   tokenRows(module: string, isInputEmbedding: boolean): readonly number[] | undefined;
+  /** One more than the last row of a token that it replaces; 0 where it replaces none. */
+  readonly tokens: number;
   /** Fields that make it more than A and B of one rank and scale on linear layers, and rows of tokens. */
   readonly special: readonly string[];
 }
@@ -129,6 +131,10 @@ export function readAdapterConfig(path: string): AdapterConfig {
         ([name]) => module === name || module.endsWith(`.${name}`),
       )?.[1];
     },
+    tokens: Math.max(
+      0,
+      ...(Array.isArray(rows) ? rows : Object.values(rows ?? {}).flat()).map((row: number) => row + 1),
+    ),
     special: [
       ...special.filter((key) => !isOff(raw[key])),
       ...(raw.bias !== undefined && raw.bias !== null && raw.bias !== 'none' ? ['bias'] : []),

@@ -41,6 +41,8 @@ export function linearModules(dimensions: ModelDimensions, head: HeadKind): Line
 /** A table of tokens by its module: "model.embed_tokens", and "lm_head" where it is not the same. */
 export interface TokenTable {
   readonly module: string;
+  /** Its tensor in files: "model.embed_tokens.weight". */
+  readonly weight: string;
   readonly matrix: ParameterSpec;
 }
 
@@ -51,7 +53,7 @@ export function tokenTables(dimensions: ModelDimensions, head: HeadKind): TokenT
     .map(({ name, parameter }) => {
       // transformers 5 calls every head so, and reads GPT-NeoX's embed_out into it.
       const module = parameter.role === 'head.tokens' ? 'lm_head' : name.replace(/\.weight$/, '');
-      return { module, matrix: parameter };
+      return { module, weight: name, matrix: parameter };
     });
 }
 

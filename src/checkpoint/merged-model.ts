@@ -10,6 +10,7 @@ import { readAdapterConfig } from './adapter-config.ts';
 import { openAdapterWeights } from './adapter-folder.ts';
 import type { BaseModule, MergeSources } from './adapter-merge.ts';
 import { finite, mergeBias, mergeChange, mergeProblems, replaceRows } from './adapter-merge.ts';
+import { tokenTables } from './adapter-plan.ts';
 import { sortTensors } from './adapter-tensors.ts';
 import { readModelConfig } from './model-config.ts';
 import { grown, tokenizerProblems } from './model-folder.ts';
@@ -17,7 +18,7 @@ import { fileShape, matchTensors, piecesOf } from './tensor-match.ts';
 import { TOKEN_HEADS } from './unread-tensors.ts';
 import type { TensorEntry, WeightFiles } from './weight-files.ts';
 import { openWeightFiles, weightPaths } from './weight-files.ts';
-import { checkTied, parameterReader } from './weight-names.ts';
+import { checkTied, fillWithMean, parameterReader } from './weight-names.ts';
 
 /** Of a reward model; PEFT leaves the middle out when it saves. */
 const SCORE_HEAD = /(?:^|\.)score(?:\.modules_to_save(?:\.[^.]+)?)?\.weight$/;
@@ -39,7 +40,7 @@ export interface MergeOptions {
 
 /**
  * Merges an adapter into its base, a tensor at a time: W + scale · B · A, scaled by DoRA's magnitudes where it has them, and
- * whatever was saved whole in place of the base's. A head that is no longer the embedding becomes one of its own.
+ * whatever was saved whole in place of the base's. Tables grow where it has rows of tokens behind theirs, and the tokenizer has these tokens. A head that is no longer the embedding becomes one of its own.
  * @throws CheckpointError listing what the settings ask for that is not done here, and what fits neither them nor the base
  */
 export function loadMergedModel(baseFolder: string, adapterFolder: string, options: MergeOptions): MergedModel {
@@ -51,7 +52,8 @@ export function loadMergedModel(baseFolder: string, adapterFolder: string, optio
     const where = weightPaths(baseFolder)[0] as string;
     const isReward = [...opened.file.entries.keys()].some((name) => SCORE_HEAD.test(name));
     const head: HeadKind = isReward ? 'score' : base.head;
-    const open = openBase({ ...base, files, where }, head);
+    const added = Math.max(0, Math.min(config.tokens, options.tokenizer.vocabSize) - base.dimensions.vocab);
+    const open = openBase({ ...base, files, where }, head, added);
     const names = new Set(open.modules.map(({ module }) => module));
     const tensors = sortTensors(opened.file.entries.keys(), names, opened.where);
     const sources = { config, file: opened.file, where: opened.where, tensors };
@@ -90,16 +92,31 @@ interface OpenBase {
 function openBase(
   base: { dimensions: ModelDimensions; head: HeadKind; files: WeightFiles; where: string },
   head: HeadKind,
+  added: number,
 ): OpenBase {
   const { dimensions, files, where } = base;
   const match = matchTensors(dimensions, base.head, files, where);
   const inFiles = new Map(match.found.map(({ piece, name }) => [piece.name, name]));
-  const read = (name: string): Float32Array => files.read(inFiles.get(name) as string);
-  const entryOf = (name: string): TensorEntry | undefined => files.entries.get(inFiles.get(name) ?? '');
+  const inFile = (name: string): Float32Array => files.read(inFiles.get(name) as string);
   // With a head of its own, as an adapter may bring one.
   const pieces = piecesOf({ ...dimensions, tiedHead: false }, head);
   const embedding = pieces.find(({ parameter }) => parameter.role === 'embedding.tokens')?.name as string;
-  if (match.tiedHead !== undefined) checkTied(files, match.tiedHead, read(embedding), where);
+  if (match.tiedHead !== undefined) checkTied(files, match.tiedHead, inFile(embedding), where);
+  const tables = new Set(tokenTables({ ...dimensions, tiedHead: false }, head).map(({ weight }) => weight));
+  const entryOf = (name: string): TensorEntry | undefined => {
+    const entry = files.entries.get(inFiles.get(name) ?? '');
+    if (entry === undefined || added === 0 || !tables.has(name)) return entry;
+    return { ...entry, shape: [(entry.shape[0] as number) + added, entry.shape[1] as number] };
+  };
+  const read = (name: string): Float32Array => {
+    const entry = entryOf(name);
+    if (entry === undefined || added === 0 || !tables.has(name)) return inFile(name);
+    const [rows, width] = entry.shape as [number, number];
+    const values = new Float32Array(rows * width);
+    values.set(inFile(name));
+    fillWithMean(values, [rows, width], added, false);
+    return values;
+  };
   const all = new Set(pieces.map(({ name }) => name));
   const modules = pieces
     .filter(({ name }) => name.endsWith('.weight'))
@@ -145,7 +162,8 @@ function tieProblems({ where, tensors }: MergeSources, { isTied, embedding, head
 function mergedDimensions(dimensions: ModelDimensions, sources: MergeSources, base: OpenBase): ModelDimensions {
   const { tensors, file } = sources;
   const embedding = tensors.replaced.get(base.embedding);
-  const vocab = (embedding === undefined ? undefined : file.entries.get(embedding)?.shape[0]) ?? dimensions.vocab;
+  const table = embedding === undefined ? base.entries.get(base.embedding) : file.entries.get(embedding);
+  const vocab = table?.shape[0] ?? dimensions.vocab;
   return { ...dimensions, vocab, tiedHead: base.isTied ? staysTied(sources, base) : dimensions.tiedHead };
 }
 

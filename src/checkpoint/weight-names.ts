@@ -99,7 +99,12 @@ function place(piece: Piece, source: Float32Array, target: Float32Array, missing
 }
 
 /** New rows of an embedding, or new columns of a head, as the mean of the others. */
-function fillWithMean(values: Float32Array, [rows, width]: [number, number], missing: number, columns: boolean): void {
+export function fillWithMean(
+  values: Float32Array,
+  [rows, width]: [number, number],
+  missing: number,
+  columns: boolean,
+): void {
   const tokens = (columns ? width : rows) - missing;
   const size = columns ? rows : width;
   const at = (token: number, i: number): number => (columns ? i * width + token : token * width + i);

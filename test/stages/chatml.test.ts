@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { mergeCommand } from '../../scripts/merge.ts';
 import { runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
 import { Interrupted } from '../../src/terminal/interrupts.ts';
@@ -13,6 +14,7 @@ import { RewardConfig } from '../../stages/2-reward.config.ts';
 import { reward } from '../../stages/2-reward.ts';
 import { PpoConfig } from '../../stages/3-ppo.config.ts';
 import { ppo } from '../../stages/3-ppo.ts';
+import { tolerance } from '../helpers/allclose.ts';
 import { problemsOf } from '../helpers/temporary-folder.ts';
 import type { HostTensor } from '../helpers/tensors.ts';
 import { readTensors } from '../helpers/tensors.ts';
@@ -129,6 +131,18 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     const merged = readTensors(path(name, 'lora/best/model.safetensors')).get(TABLE);
     expect([shape, values]).toEqual([[2, WIDTH], rows(merged, ROWS, ROWS + 2)]);
     expect(loadTokenizer(path(name, 'lora/best/adapter')).hash).toBe(loadTokenizer(path(name, 'lora/best')).hash);
+  });
+
+  it('merges into the base, whose tables grow, to the model that the run left merged', async () => {
+    await mergeCommand([BASE, path(name, 'lora'), '--to', path(name, 'merged')], () => undefined);
+    const [merged, left] = ['merged', 'lora/best'].map((folder) =>
+      readTensors(path(name, folder, 'model.safetensors')),
+    );
+    expect([...merged!.keys()]).toEqual([...left!.keys()]);
+    expect(merged!.get(TABLE)).toEqual(left!.get(TABLE));
+    for (const [key, { values }] of left!)
+      expect(merged!.get(key)!.values, key).toBeAllclose(values, tolerance.forward);
+    expect(loadTokenizer(path(name, 'merged')).hash).toBe(loadTokenizer(path(name, 'lora/best')).hash);
   });
 
   it.each([
