@@ -15,7 +15,7 @@ export function readStart(path: string, length: number): Buffer {
     descriptor = openSync(path, 'r');
   } catch (error) {
     if (hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR')) {
-      throw new DataError(`${path}: the file is missing; expected a source file. Correct input.`, { cause: error });
+      throw new DataError(`${path}: the file is missing; expected a source file. Correct the path.`, { cause: error });
     }
     throw new DataError(`${path}: cannot be read (${errorMessage(error)}). Check its permissions.`, { cause: error });
   }

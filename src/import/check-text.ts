@@ -27,7 +27,7 @@ export function checkText(name: string, value: unknown, limits: TextLimits, mayB
   const { maximumField, note } = limits;
   const text = asText(name, value);
   if (text.length > maximumField) {
-    const problem = `"${name}": expected at most ${maximumField} characters (limits.field), received ${text.length}`;
+    const problem = `"${name}": expected at most ${maximumField} characters (limits.field of npm run import), received ${text.length}`;
     throw new RowProblem('text too long', problem);
   }
   if (!mayBeEmpty && text.trim() === '') {

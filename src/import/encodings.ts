@@ -61,7 +61,7 @@ export function decodeExact(bytes: Buffer, encoding: Encoding): string | Fault {
   if (encoding === 'utf-8') {
     if (isUtf8(bytes)) return bytes.toString('utf8');
     const at = firstInvalid(bytes, 'utf-8');
-    return { at, problem: `${hex(bytes[at])} is not UTF-8; expected it, or input.encoding, perhaps windows-1252` };
+    return { at, problem: `${hex(bytes[at])} is not UTF-8; expected it, or another encoding, perhaps windows-1252` };
   }
   if (isCodePage(encoding)) return decodePage(bytes, encoding);
   const decoder = new TextDecoder(encoding, { fatal: true, ignoreBOM: true });
@@ -72,7 +72,7 @@ export function decodeExact(bytes: Buffer, encoding: Encoding): string | Fault {
     if (!(error instanceof TypeError)) throw error;
   }
   const at = firstInvalid(bytes, encoding);
-  return { at, problem: `${hex(bytes[at])} has no meaning in ${encoding}; expected another input.encoding` };
+  return { at, problem: `${hex(bytes[at])} has no meaning in ${encoding}; expected another encoding` };
 }
 
 /** Bytes as text, with U+FFFD for what has no meaning. */
@@ -97,7 +97,7 @@ function decodePage(bytes: Buffer, encoding: Encoding): string | Fault {
   const byte = hex(bytes[at]);
   const problem =
     encoding === 'latin-1' ? `${byte} is a control character in latin-1` : `${byte} has no meaning in ${encoding}`;
-  const remedy = encoding === 'latin-1' ? 'input.encoding: windows-1252' : 'another input.encoding';
+  const remedy = encoding === 'latin-1' ? 'encoding: windows-1252' : 'another encoding';
   return { at, problem: `${problem}; expected ${remedy}` };
 }
 

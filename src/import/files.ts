@@ -82,7 +82,7 @@ function expand(path: string, format: Format): Found {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined) {
     if (isDynamicPattern(path)) return required(path, walkPattern(path, format));
-    throw new DataError(`${path}: missing; expected a file or folder of data. Fetch it, or correct input.`);
+    throw new DataError(`${path}: missing; expected a file or folder of data. Fetch it, or correct the path.`);
   }
   if (stats.isDirectory()) return required(path, walkFolder(path));
   const folder = basename(dirname(path));
@@ -93,7 +93,7 @@ function expand(path: string, format: Format): Found {
 function required(path: string, found: Found): Found {
   if (found.files.length > 0 || found.problems.length > 0) return found;
   const there = found.passedOver.length === 0 ? '' : ` There is ${listing(found.passedOver)}.`;
-  const remedy = isDynamicPattern(path) ? 'Correct input, or set input.format.' : 'Correct input.';
+  const remedy = isDynamicPattern(path) ? 'Correct the path, or set input.format of npm run import.' : 'Correct the path.';
   throw new DataError(`${path}: no data in this folder; expected .jsonl, .csv, .parquet, … files.${there} ${remedy}`);
 }
 

@@ -53,7 +53,7 @@ export async function* readJsonRows(path: string, encoding: Encoding, note: (lin
     if (rows.length > 0) yield rows;
     if (error instanceof DataError) yield [endsEarly(path, error)];
     else {
-      const problem = `after row ${count}: not JSON (${errorMessage(error).slice(0, 120)}); expected one list of rows (for a row a line set input.format: jsonl)`;
+      const problem = `after row ${count}: not JSON (${errorMessage(error).slice(0, 120)}); expected one list of rows (with a row a line call the file .jsonl)`;
       yield [{ where: path, reason: 'not JSON', problem }];
     }
   }

@@ -49,7 +49,7 @@ export function splitOfPath(path: string, inside: string, folder: string): strin
     const [split, other] = splitsInName(name);
     if (other !== undefined) {
       throw new DataError(
-        `${path}: its name tells of two splits (${split}, ${other}); expected one. Set split under input.files, or split.name.`,
+        `${path}: its name tells of two splits (${split}, ${other}); expected one. Rename it, or set split.name, or split under input.files, of npm run import.`,
       );
     }
     if (split !== undefined) return split;

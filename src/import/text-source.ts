@@ -37,7 +37,7 @@ export async function openText(path: string, encoding: Encoding): Promise<TextSo
   const mark = markOf(path, start);
   const found = mark?.encoding ?? encoding;
   if (mark !== null && encoding !== 'utf-8' && encoding !== mark.encoding) {
-    const remedy = `expected input.encoding: ${mark.encoding}`;
+    const remedy = `expected encoding: ${mark.encoding}`;
     throw new EncodingError(
       encoding,
       `${path}: begins with the byte order mark of ${nameOf(mark.encoding)}; ${remedy}.`,
@@ -58,7 +58,7 @@ async function* joined(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenera
 function markOf(path: string, start: Buffer): { encoding: Encoding; length: number } | null {
   const magic = start.subarray(0, 4).toString('latin1');
   if (magic === '\xff\xfe\0\0' || magic === '\0\0\xfe\xff') {
-    throw new EncodingError('utf-8', `${path}: is UTF-32; expected UTF-8, or what input.encoding offers. Convert it.`);
+    throw new EncodingError('utf-8', `${path}: is UTF-32; expected UTF-8, or what the key encoding offers. Convert it.`);
   }
   if (magic.startsWith('\xef\xbb\xbf')) return { encoding: 'utf-8', length: 3 };
   if (magic.startsWith('\xff\xfe')) return { encoding: 'utf-16le', length: 2 };
@@ -74,7 +74,7 @@ function checkWide(path: string, start: Buffer): void {
   if (wide === null) return;
   throw new EncodingError(
     'utf-8',
-    `${path}: every second byte is 0, as in UTF-16; expected UTF-8, or input.encoding: ${wide}.`,
+    `${path}: every second byte is 0, as in UTF-16; expected UTF-8, or encoding: ${wide}.`,
   );
 }
 
@@ -117,7 +117,7 @@ async function* checkGuess(path: string, encoding: Encoding, pieces: AsyncIterab
       if (signs >= (isCodePage(encoding) ? 1 : 8) && isUtf8(text)) {
         throw new EncodingError(
           encoding,
-          `${path}: is UTF-8, not ${encoding}; expected to be told so. Leave input.encoding out.`,
+          `${path}: is UTF-8, not ${encoding}; expected to be told so. Leave encoding out.`,
         );
       }
       isOpen = text.every((byte) => byte < 128);

@@ -45,7 +45,7 @@ function withText(name: string, messages: readonly Message[], { accept, note }: 
     if (content.trim() !== '' || role === 'tool' || (tool_calls ?? '') !== '') return true;
     const where = `${name}[${i}]`;
     if (role !== 'system' && !accept.includes('empty_turn')) {
-      const problem = `"${where}": expected text, received ${content === '' ? 'none' : 'only spaces'}; messages.accept: [empty_turn] leaves such turns out`;
+      const problem = `"${where}": expected text, received ${content === '' ? 'none' : 'only spaces'}; messages.accept: [empty_turn] of npm run import leaves such turns out`;
       throw new RowProblem('empty text', problem);
     }
     note(role === 'system' ? 'empty system text, left out' : 'empty turn, left out', where);
@@ -106,9 +106,9 @@ function oddityAt(spoken: readonly Message[], wrong: number): { reason: string; 
   if (role === 'system') return { reason: 'system text after the first turn', remedy: '' };
   if (role === 'tool') return { reason: 'tool without a call', remedy: '' };
   if (wrong === 0) {
-    return { reason: 'assistant first', remedy: '; messages.accept: [assistant_first] leaves its first turn out' };
+    return { reason: 'assistant first', remedy: '; messages.accept: [assistant_first] of npm run import leaves its first turn out' };
   }
-  return { reason: 'two turns of one role', remedy: '; messages.accept: [same_role] joins turns of one role' };
+  return { reason: 'two turns of one role', remedy: '; messages.accept: [same_role] of npm run import joins turns of one role' };
 }
 
 /** Roles in words, for errors. */

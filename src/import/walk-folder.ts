@@ -131,7 +131,7 @@ function nothingMatches(pattern: string, base: string): string {
   } catch {
     there = `There is no folder ${base}.`;
   }
-  return `${pattern}: matches no file; expected at least one. ${there} Correct input.`;
+  return `${pattern}: matches no file; expected at least one. ${there} Correct the path.`;
 }
 
 /** The first of many names: "a, b, c and 7 more". */

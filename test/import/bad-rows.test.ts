@@ -80,7 +80,7 @@ describe('bad rows', () => {
       'a.jsonl:8: "text": no field "text"; expected one of id, $file, $split. Mend the row, or set badRows: skip.',
       'a.jsonl:9: "text": U+D800 at position 5; expected none. Mend the row, or set badRows: skip.',
       'a.jsonl:10: "text": U+0000 at position 8; expected none. Mend the row, or set badRows: skip.',
-      'a.jsonl:11: "text": expected at most 1000 characters (limits.field), received 2000. Mend the row, or set badRows: skip.',
+      'a.jsonl:11: "text": expected at most 1000 characters (limits.field of npm run import), received 2000. Mend the row, or set badRows: skip.',
       'a.jsonl:12: the line is too long; expected at most 8000 bytes. Mend the row, or set badRows: skip.',
       'a.jsonl:13: id "a" stands twice; expected it once. Mend the row, or set badRows: skip.',
       'a.jsonl:14: "text": U+FFFD at position 0; expected none. Mend the row, or set badRows: skip.',
@@ -130,7 +130,7 @@ describe('damaged files', () => {
     ['a.json', '[{"id": "a", "text": "b"}, {"id": ', 'after row 1: not JSON'],
     ['b.json', '{"a": [[1]]} trailing', 'after row 1: not JSON'],
     ['c.json', '7', 'after row 0: not JSON (begins with 7); expected one list of rows'],
-    ['d.json', '{"a": "b"}\n{"a": "c"}', 'for a row a line set input.format: jsonl'],
+    ['d.json', '{"a": "b"}\n{"a": "c"}', 'with a row a line call the file .jsonl'],
     ['null.jsonl', '{"id": "a", "text": null}', 'field "text" is null; expected a value, or columns.text.default'],
     ['e.json', '{"id": "a", "text": "b"}', 'keys that hold no list of rows, not used: id, text'],
     ['a.csv', 'id,text\na,b\nc\n', 'a row has another number of fields|expected 2 fields, received 1'],
@@ -142,7 +142,7 @@ describe('damaged files', () => {
     [
       'bytes.jsonl',
       Buffer.from('{"id": "a", "text": "caf\xe9"}', 'latin1'),
-      'byte 0xE9 at 24 is not UTF-8; expected it, or input.encoding, perhaps windows-1252',
+      'byte 0xE9 at 24 is not UTF-8; expected it, or another encoding, perhaps windows-1252',
     ],
   ])('%s', async (name, content, message) => {
     const problems = await problemsOf(() => importRows(write(name, content), task), path());
@@ -302,14 +302,14 @@ describe('what an import refuses', () => {
     mkdirSync(path('empty'));
     const problems = (file: string) => problemsOf(() => importRows(path(file), task), path());
     expect(await problems('none.csv')).toEqual([
-      'none.csv: missing; expected a file or folder of data. Fetch it, or correct input.',
+      'none.csv: missing; expected a file or folder of data. Fetch it, or correct the path.',
     ]);
     expect(await problems('empty')).toEqual([
-      'empty: no data in this folder; expected .jsonl, .csv, .parquet, … files. Correct input.',
+      'empty: no data in this folder; expected .jsonl, .csv, .parquet, … files. Correct the path.',
     ]);
     write('a.xyz', 'text');
     expect(await problems('a.xyz')).toEqual([
-      'a.xyz: its ending names no format; expected one of jsonl, json, csv, tsv, parquet, arrow in input.format.',
+      'a.xyz: its ending names no format; expected one of jsonl, json, csv, tsv, parquet, arrow as ending, or as input.format of npm run import.',
     ]);
     write('a.jsonl', '\n');
     expect(await problems('a.jsonl')).toEqual([

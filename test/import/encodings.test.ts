@@ -64,7 +64,7 @@ describe('every text format is read in the encoding it has', () => {
       expect(await read(name, encode(content, encoding), encoding)).toEqual(expected);
       expect(await read(`${name}.gz`, gzipSync(encode(`\ufeff${content}`, encoding)))).toEqual(expected);
       expect((await read(name, encode(content, encoding))).bad[0]).toContain(
-        `expected UTF-8, or input.encoding: ${encoding}`,
+        `expected UTF-8, or encoding: ${encoding}`,
       );
     }
   });
@@ -105,28 +105,28 @@ describe('what cannot be right is named', () => {
     expect(await read('a.jsonl', bytes)).toEqual({
       texts: ['a', 'c'],
       bad: [
-        'a.jsonl:2 not UTF-8: byte 0xE9 at 27 is not UTF-8; expected it, or input.encoding, perhaps windows-1252',
-        'a.jsonl:3 not UTF-8: byte 0x93 at 41 is not UTF-8; expected it, or input.encoding, perhaps windows-1252',
+        'a.jsonl:2 not UTF-8: byte 0xE9 at 27 is not UTF-8; expected it, or another encoding, perhaps windows-1252',
+        'a.jsonl:3 not UTF-8: byte 0x93 at 41 is not UTF-8; expected it, or another encoding, perhaps windows-1252',
       ],
     });
     expect(await read('a.jsonl', bytes, 'latin-1')).toEqual({
       texts: ['a', 'café', 'c'],
       bad: [
-        'a.jsonl:3 not latin-1: byte 0x93 at 41 is a control character in latin-1; expected input.encoding: windows-1252',
+        'a.jsonl:3 not latin-1: byte 0x93 at 41 is a control character in latin-1; expected encoding: windows-1252',
       ],
     });
     const undefinedByte = Buffer.from('{"text": "a\x81"}\n{"text": "\x80"}\n', 'latin1');
     expect(await read('a.jsonl', undefinedByte, 'windows-1252')).toEqual({
       texts: ['€'],
       bad: [
-        'a.jsonl:1 not windows-1252: byte 0x81 at 11 has no meaning in windows-1252; expected another input.encoding',
+        'a.jsonl:1 not windows-1252: byte 0x81 at 11 has no meaning in windows-1252; expected another encoding',
       ],
     });
     expect(
       await read('a.jsonl', Buffer.from('{"text": "\x82\xa0"}\n{"text": "\x82"}\n', 'latin1'), 'shift_jis'),
     ).toEqual({
       texts: ['あ'],
-      bad: ['a.jsonl:2 not shift_jis: byte 0x82 at 25 has no meaning in shift_jis; expected another input.encoding'],
+      bad: ['a.jsonl:2 not shift_jis: byte 0x82 at 25 has no meaning in shift_jis; expected another encoding'],
     });
   });
 
@@ -135,8 +135,8 @@ describe('what cannot be right is named', () => {
     expect(await read('a.csv', bytes, 'latin-1')).toEqual({
       texts: ['a', 'b', 'c'],
       bad: [
-        'a.csv:4 not latin-1: byte 0x93 at 16 is a control character in latin-1; expected input.encoding: windows-1252',
-        'a.csv:6 not latin-1: byte 0x81 at 31 is a control character in latin-1; expected input.encoding: windows-1252',
+        'a.csv:4 not latin-1: byte 0x93 at 16 is a control character in latin-1; expected encoding: windows-1252',
+        'a.csv:6 not latin-1: byte 0x81 at 31 is a control character in latin-1; expected encoding: windows-1252',
       ],
     });
     expect((await read('a.csv', bytes, 'windows-1252')).texts).toEqual(['a', 'two\n“lines”', 'b', 'c']);
@@ -147,7 +147,7 @@ describe('what cannot be right is named', () => {
 
   test('in JSON by row', async () => {
     const bytes = Buffer.from('[{"text": "a"},\n{"text": "caf\xe9"},\n{"text": "c"}]', 'latin1');
-    const at = 'at line 2 or after: byte 0xE9 at 29 is not UTF-8; expected it, or input.encoding, perhaps windows-1252';
+    const at = 'at line 2 or after: byte 0xE9 at 29 is not UTF-8; expected it, or another encoding, perhaps windows-1252';
     expect(await read('a.json', bytes)).toEqual({ texts: ['a', 'c'], bad: [`a.json: row 2 not UTF-8: ${at}`] });
     expect((await read('a.json', bytes, 'windows-1252')).texts).toEqual(['a', 'café', 'c']);
   });
@@ -158,10 +158,10 @@ describe('what cannot be right is named', () => {
         name === 'a.csv' ? 'text\ncafé\n' : name === 'a.json' ? '[{"text": "café"}]' : '{"text": "café"}\n';
       expect(await read(name, content, 'windows-1252')).toEqual({
         texts: [],
-        bad: [`${name} not windows-1252: is UTF-8, not windows-1252; expected to be told so. Leave input.encoding out`],
+        bad: [`${name} not windows-1252: is UTF-8, not windows-1252; expected to be told so. Leave encoding out`],
       });
       expect((await read(name, `\ufeff${content}`, 'latin-1')).bad).toEqual([
-        `${name} not latin-1: begins with the byte order mark of UTF-8; expected input.encoding: utf-8`,
+        `${name} not latin-1: begins with the byte order mark of UTF-8; expected encoding: utf-8`,
       ]);
     }
     expect((await read('a.jsonl', `{"text": "${'日本語'.repeat(4)}"}`, 'shift_jis')).texts).toEqual([]);
@@ -209,6 +209,6 @@ test('a code page without sign for a byte is an error of the import with its pla
   writeFileSync(path('a.csv'), Buffer.from('text\n\x93a\x94\n', 'latin1'));
   const input = { path: path('a.csv'), encoding: 'latin-1' };
   expect(await problemsOf(() => importRows(path('a.csv'), { shape: 'text', input }), path())).toEqual([
-    'a.csv:2: byte 0x93 at 5 is a control character in latin-1; expected input.encoding: windows-1252. Mend the row, or set badRows: skip.',
+    'a.csv:2: byte 0x93 at 5 is a control character in latin-1; expected encoding: windows-1252. Mend the row, or set badRows: skip.',
   ]);
 });

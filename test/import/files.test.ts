@@ -96,7 +96,7 @@ describe('splits come from names', () => {
   test('a name that tells of two is an error, unless the configuration decides', async () => {
     lay({ 'train-test.jsonl': line('a') });
     expect(await problemsOf(() => splitsOf(), path('in'))).toEqual([
-      'train-test.jsonl: its name tells of two splits (train, test); expected one. Set split under input.files, or split.name.',
+      'train-test.jsonl: its name tells of two splits (train, test); expected one. Rename it, or set split.name, or split under input.files, of npm run import.',
     ]);
     expect((await splitsOf({ split: { name: 'train' } })).splits).toEqual({ a: 'train' });
     const files = [{ path: path('in/train-test.jsonl'), split: 'test' }];
@@ -256,7 +256,7 @@ describe('patterns', () => {
     const problems = (pattern: string) => problemsOf(() => listFiles([{ path: path(pattern) }]), path());
     expect(await problems('in/*.parquet')).toEqual([
       'in/*.parquet: matches no file; expected at least one. In ' +
-        `${path('in')} there is a.jsonl, b.csv, deep, e.txt. Correct input.`.replace(`${path()}/`, ''),
+        `${path('in')} there is a.jsonl, b.csv, deep, e.txt. Correct the path.`.replace(`${path()}/`, ''),
     ]);
     expect((await problems('gone/*.jsonl'))[0]).toContain('There is no folder gone.');
     expect((await problems('in/*.txt'))[0]).toContain(

@@ -220,7 +220,7 @@ describe('generate', () => {
 
     it('says what is wrong with it before anything is drawn', async () => {
       expect(await problems(path('left'), '--prompt-file', path('none.jsonl'))).toEqual([
-        'none.jsonl: missing; expected a file or folder of data. Fetch it, or correct input.',
+        'none.jsonl: missing; expected a file or folder of data. Fetch it, or correct the path.',
       ]);
       expect(await problems(path('left'), '--prompt-file', path('none.txt'))).toEqual([
         '--prompt-file none.txt: there is no such file. Correct the path.',
