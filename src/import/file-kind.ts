@@ -90,7 +90,9 @@ export function detectFormat(path: string, asked: Format = 'auto'): FileFormat {
   const format = asked === 'auto' ? (formatOfMagic(magic) ?? formatOfName(path)) : asked;
   if (format === null) {
     const known = formats.slice(1).join(', ');
-    throw new DataError(`${path}: its ending names no format; expected one of ${known} as ending, or as input.format of npm run import.`);
+    throw new DataError(
+      `${path}: its ending names no format; expected one of ${known} as ending, or as input.format of npm run import.`,
+    );
   }
   const isPacked = isGzip(magic) || isZstd(magic);
   if (isPacked && (format === 'parquet' || format === 'arrow')) {

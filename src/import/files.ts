@@ -93,7 +93,9 @@ function expand(path: string, format: Format): Found {
 function required(path: string, found: Found): Found {
   if (found.files.length > 0 || found.problems.length > 0) return found;
   const there = found.passedOver.length === 0 ? '' : ` There is ${listing(found.passedOver)}.`;
-  const remedy = isDynamicPattern(path) ? 'Correct the path, or set input.format of npm run import.' : 'Correct the path.';
+  const remedy = isDynamicPattern(path)
+    ? 'Correct the path, or set input.format of npm run import.'
+    : 'Correct the path.';
   throw new DataError(`${path}: no data in this folder; expected .jsonl, .csv, .parquet, … files.${there} ${remedy}`);
 }
 

@@ -58,7 +58,10 @@ async function* joined(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenera
 function markOf(path: string, start: Buffer): { encoding: Encoding; length: number } | null {
   const magic = start.subarray(0, 4).toString('latin1');
   if (magic === '\xff\xfe\0\0' || magic === '\0\0\xfe\xff') {
-    throw new EncodingError('utf-8', `${path}: is UTF-32; expected UTF-8, or what the key encoding offers. Convert it.`);
+    throw new EncodingError(
+      'utf-8',
+      `${path}: is UTF-32; expected UTF-8, or what the key encoding offers. Convert it.`,
+    );
   }
   if (magic.startsWith('\xef\xbb\xbf')) return { encoding: 'utf-8', length: 3 };
   if (magic.startsWith('\xff\xfe')) return { encoding: 'utf-16le', length: 2 };

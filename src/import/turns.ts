@@ -106,9 +106,15 @@ function oddityAt(spoken: readonly Message[], wrong: number): { reason: string; 
   if (role === 'system') return { reason: 'system text after the first turn', remedy: '' };
   if (role === 'tool') return { reason: 'tool without a call', remedy: '' };
   if (wrong === 0) {
-    return { reason: 'assistant first', remedy: '; messages.accept: [assistant_first] of npm run import leaves its first turn out' };
+    return {
+      reason: 'assistant first',
+      remedy: '; messages.accept: [assistant_first] of npm run import leaves its first turn out',
+    };
   }
-  return { reason: 'two turns of one role', remedy: '; messages.accept: [same_role] of npm run import joins turns of one role' };
+  return {
+    reason: 'two turns of one role',
+    remedy: '; messages.accept: [same_role] of npm run import joins turns of one role',
+  };
 }
 
 /** Roles in words, for errors. */

@@ -118,9 +118,7 @@ describe('what cannot be right is named', () => {
     const undefinedByte = Buffer.from('{"text": "a\x81"}\n{"text": "\x80"}\n', 'latin1');
     expect(await read('a.jsonl', undefinedByte, 'windows-1252')).toEqual({
       texts: ['€'],
-      bad: [
-        'a.jsonl:1 not windows-1252: byte 0x81 at 11 has no meaning in windows-1252; expected another encoding',
-      ],
+      bad: ['a.jsonl:1 not windows-1252: byte 0x81 at 11 has no meaning in windows-1252; expected another encoding'],
     });
     expect(
       await read('a.jsonl', Buffer.from('{"text": "\x82\xa0"}\n{"text": "\x82"}\n', 'latin1'), 'shift_jis'),
@@ -147,7 +145,8 @@ describe('what cannot be right is named', () => {
 
   test('in JSON by row', async () => {
     const bytes = Buffer.from('[{"text": "a"},\n{"text": "caf\xe9"},\n{"text": "c"}]', 'latin1');
-    const at = 'at line 2 or after: byte 0xE9 at 29 is not UTF-8; expected it, or another encoding, perhaps windows-1252';
+    const at =
+      'at line 2 or after: byte 0xE9 at 29 is not UTF-8; expected it, or another encoding, perhaps windows-1252';
     expect(await read('a.json', bytes)).toEqual({ texts: ['a', 'c'], bad: [`a.json: row 2 not UTF-8: ${at}`] });
     expect((await read('a.json', bytes, 'windows-1252')).texts).toEqual(['a', 'café', 'c']);
   });
