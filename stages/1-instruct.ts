@@ -31,7 +31,7 @@ import { atomicCopy } from '../src/files/atomic-copy.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { GRAPHS_MADE } from '../src/graph/mode.ts';
 import type { Model } from '../src/model/model.ts';
-import { nextToken } from '../src/objectives/next-token.ts';
+import { compiledSizes, nextToken } from '../src/objectives/next-token.ts';
 import { seededRandom } from '../src/random.ts';
 import { mixtureLines } from '../src/report/mixture-table.ts';
 import { openValidationLog, validationMeasures, validationSamples } from '../src/report/validation-log.ts';
@@ -124,7 +124,10 @@ function memoryShapes(
   const share = Math.min(1, (1.3 * statistics.trainableTokens) / statistics.tokens);
   const logits = Math.ceil(rows * sequence.length * share);
   const train = { rows, seq: sequence.length, logits };
-  return asked === 0 ? { train } : { train, generate: { rows: Math.min(64, asked), seq: statistics.longest } };
+  const sizes = compiledSizes(logits);
+  return asked === 0
+    ? { train, sizes }
+    : { train, sizes, generate: { rows: Math.min(64, asked), seq: statistics.longest } };
 }
 
 function describeUnit({ sequence: { length, buckets }, training: { rows } }: SettledInstructConfig): string {

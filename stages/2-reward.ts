@@ -31,6 +31,7 @@ import { program } from '../src/run/program.ts';
 import { recordLength } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { trainingLoop } from '../src/run/training-loop.ts';
+import type { Progress } from '../src/terminal/progress.ts';
 import { RewardConfig } from './2-reward.config.ts';
 
 /** Every metric this stage writes. */
@@ -118,7 +119,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const quality = judge();
 
   // 4. Normalise: over the training responses, scores have mean 0 and standard deviation 1. Stored with the model.
-  const normalisation = normalise(model, pairs, tokenizer.padId);
+  const normalisation = normalise(model, pairs, tokenizer.padId, progress);
   const card = pairsCard(factsOf(config), config, qualityOf(quality), { ...summary, step: kept.step });
   const options = { tokenizer, normalisation, base: parent.path, card };
   await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, options));
@@ -163,9 +164,11 @@ function factsOf({ loss }: RewardConfig) {
 }
 
 /** Mean and deviation of the scores of all responses. Stage 3 divides by the deviation. */
-function normalise(model: Model, pairs: readonly PairIds[], padId: number) {
+function normalise(model: Model, pairs: readonly PairIds[], padId: number, { phase }: Progress) {
   const responses = pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]);
-  const scores = meanAndDeviation(scoreSequences(model, responses, padId));
+  const shown = phase('scores of the training responses', responses.length, { unit: 'responses' });
+  const scores = meanAndDeviation(scoreSequences(model, responses, padId, shown.update));
+  shown.finish();
   if (scores.deviation > 0) return scores;
   throw new InvariantError(
     'reward: every training response has the same score, so scores cannot be normalised; expected some spread. ' +

@@ -39,14 +39,22 @@ export interface PairQuality {
   readonly groups: GroupQuality[];
 }
 
-/** Raw scores of sequences, read at their last token. */
-export function scoreSequences(model: Model, sequences: readonly TokenSequence[], padId: number): number[] {
+/** Raw scores of sequences, read at their last token. `show` hears how many there are so far. */
+export function scoreSequences(
+  model: Model,
+  sequences: readonly TokenSequence[],
+  padId: number,
+  show: (done: number) => void = () => undefined,
+): number[] {
   const scores = new Array<number>(sequences.length);
+  let done = 0;
   for (const { indices, batch } of likeLengths(sequences, padId)) {
     const found = responseScores(model, batch);
     indices.forEach((index, row) => {
       scores[index] = found[row] as number;
     });
+    done += indices.length;
+    show(done);
   }
   return scores;
 }

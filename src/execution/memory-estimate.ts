@@ -22,6 +22,8 @@ export interface RunShapes {
   readonly train: { readonly rows: number; readonly seq: number; readonly logits: number };
   /** Rows that are read at once without a gradient, where there are such. */
   readonly score?: { readonly rows: number; readonly seq: number; readonly logits: number };
+  /** How many steps of different sizes there will be at most, each a graph of its own; 1 where left out. */
+  readonly sizes?: number;
   /** Rows that are generated side by side, up to this length. */
   readonly generate?: { readonly rows: number; readonly seq: number };
 }
@@ -44,6 +46,8 @@ export interface MemoryEstimate {
   readonly moments: number;
   /** What the largest step works with. */
   readonly step: number;
+  /** Compiled steps. */
+  readonly graphs: number;
   readonly total: number;
 }
 
@@ -64,6 +68,9 @@ function shares(): (typeof SHARES)[keyof typeof SHARES] {
   return compiles() ? SHARES.compiled : SHARES.eager;
 }
 
+/** Of a layer in a compiled training step, forward, back and update: some 330 nodes of 9 KB. */
+const GRAPH_BYTES_A_LAYER = 3e6;
+
 /** Copies of logits that a loss and its gradient hold. */
 const LOGIT_COPIES = 4;
 
@@ -83,7 +90,9 @@ export async function estimateMemory(
   const [first] = trained as [PlannedModel];
   if (shapes.score !== undefined) step = Math.max(step, await forwardBytes(first, shapes.score));
   if (shapes.generate !== undefined) step = Math.max(step, cacheBytes(first.dimensions, shapes.generate));
-  return { process: own, weights, moments, step, total: own + weights + moments + step };
+  const layers = trained.reduce((sum, { dimensions }) => sum + dimensions.layers, 0);
+  const graphs = compiles() ? (shapes.sizes ?? 1) * layers * GRAPH_BYTES_A_LAYER : 0;
+  return { process: own, weights, moments, step, graphs, total: own + weights + moments + step + graphs };
 }
 
 /** Bytes of what is frozen and of what is trained. */
@@ -195,12 +204,13 @@ async function peaks(
 }
 
 /** One line for people. */
-function describeMemory({ process: own, weights, moments, step, total }: MemoryEstimate): string {
+function describeMemory({ process: own, weights, moments, step, graphs, total }: MemoryEstimate): string {
   const parts = [
     `process ${gigabytes(own)}`,
     `weights ${gigabytes(weights)}`,
     `moments ${gigabytes(moments)}`,
     `step ${gigabytes(step)}`,
+    ...(graphs === 0 ? [] : [`graphs ${gigabytes(graphs)}`]),
   ];
   return `memory  about ${gigabytes(total)} GB at the peak: ${parts.join(', ')}`;
 }

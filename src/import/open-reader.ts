@@ -1,12 +1,7 @@
 /** The reader for a file's format. */
 
-import { readArrowRows } from './arrow-source.ts';
 import type { Encoding } from './encodings.ts';
 import type { SourceFile } from './files.ts';
-import { readCsvRows } from './read-csv.ts';
-import { readJsonRows } from './read-json.ts';
-import { readJsonLineRows } from './read-json-lines.ts';
-import { readParquetRows } from './read-parquet.ts';
 import type { SourceRows } from './source-row.ts';
 
 /** How files are read; what a format has no use for is ignored. */
@@ -21,30 +16,45 @@ export interface ReadOptions {
 }
 
 /**
- * Opens a file. Faults in it are yielded as bad rows; a missing file raises DataError.
+ * Opens a file; its reader is loaded then, so that a program's help need not wait for all of them. Faults in it are yielded as bad rows; a missing file raises DataError.
  *
  * @param note receives a line for the report on parts of the file that are not rows
  */
-export function openReader(
+export async function* openReader(
   { path, format }: Pick<SourceFile, 'path' | 'format'>,
   options: ReadOptions,
   note: (line: string) => void,
 ): SourceRows {
   const { encoding, maximumField, header } = options;
   switch (format) {
-    case 'jsonl':
-      return readJsonLineRows(path, encoding, maximumField);
-    case 'json':
-      return readJsonRows(path, encoding, note);
+    case 'jsonl': {
+      const { readJsonLineRows } = await import('./read-json-lines.ts');
+      return yield* readJsonLineRows(path, encoding, maximumField);
+    }
+    case 'json': {
+      const { readJsonRows } = await import('./read-json.ts');
+      return yield* readJsonRows(path, encoding, note);
+    }
     case 'csv':
     case 'tsv': {
       const delimiter = options.delimiter ?? (format === 'csv' ? ',' : '\t');
       const quote = options.quote ?? (format === 'csv' ? '"' : 'none');
-      return readCsvRows(path, { delimiter, quote: quote === 'none' ? null : quote, header, encoding, maximumField });
+      const { readCsvRows } = await import('./read-csv.ts');
+      return yield* readCsvRows(path, {
+        delimiter,
+        quote: quote === 'none' ? null : quote,
+        header,
+        encoding,
+        maximumField,
+      });
     }
-    case 'parquet':
-      return readParquetRows(path);
-    case 'arrow':
-      return readArrowRows(path);
+    case 'parquet': {
+      const { readParquetRows } = await import('./read-parquet.ts');
+      return yield* readParquetRows(path);
+    }
+    case 'arrow': {
+      const { readArrowRows } = await import('./arrow-source.ts');
+      return yield* readArrowRows(path);
+    }
   }
 }

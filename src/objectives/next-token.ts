@@ -39,6 +39,11 @@ export function layOutRows({ dimensions }: Model, rows: TokenBatch): MicroBatch 
   return { arrays, count: targets.length };
 }
 
+/** Into how many sizes micro-batches with up to so many learned positions fall. */
+export function compiledSizes(positions: number): number {
+  return Math.max(1, Math.ceil(positions / POSITION_BUCKET));
+}
+
 /** Mean of −log p(token | earlier ones) over learned tokens, in nats. */
 export const nextToken: Objective<TokenBatch> = {
   key: 'next token',

@@ -8,6 +8,8 @@
 const FIRST_BYTE = 48;
 const LINE_BYTES = 64;
 const SLAB_BYTES = 2 ** 26;
+/** What is smaller stays where it is when frozen weights move into a session (src/graph/trace.ts), and would keep its slab. */
+const LEAST_BYTES = 2 ** 16;
 
 /** A zeroed array that an upload shares instead of copying, where it is large. The uploader must not touch it again. */
 export function sharableFloat32(length: number): Float32Array<ArrayBuffer> {
@@ -15,15 +17,15 @@ export function sharableFloat32(length: number): Float32Array<ArrayBuffer> {
 }
 
 /**
- * Makes arrays that uploads share, small ones too: cut from large blocks, which are freed when all of their arrays are.
- * For the parameters of one model, which live and die together.
+ * Makes arrays that uploads share, those of middle size cut from large blocks, which are freed when all of their arrays are.
+ * For the parameters of one model, which move or die together.
  */
 export function hostSlabs(): (length: number) => Float32Array<ArrayBuffer> {
   let slab = new ArrayBuffer(0);
   let next = FIRST_BYTE;
   return (length) => {
     const bytes = 4 * length;
-    if (bytes >= SLAB_BYTES / 2) return sharableFloat32(length);
+    if (bytes < LEAST_BYTES || bytes >= SLAB_BYTES / 2) return sharableFloat32(length);
     if (next + bytes > slab.byteLength) {
       slab = new ArrayBuffer(SLAB_BYTES);
       next = FIRST_BYTE;
