@@ -36,6 +36,9 @@ export interface OwnRows {
  */
 export async function openPairs(path: string, { badRows, groupBy }: OwnRows): Promise<PairFile> {
   const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined && !isPattern(path)) {
+    throw new DataError(`${path}: there is no such file or folder; expected preference pairs. Correct the path.`);
+  }
   const start = stats?.isFile() === true ? readStart(path, 8).toString('latin1') : undefined;
   const isTable = stats?.isDirectory() !== true && !isPattern(path);
   if (isTable && isPairTable(path, start, PAIRS_MADE_BY)) {
@@ -46,9 +49,6 @@ export async function openPairs(path: string, { badRows, groupBy }: OwnRows): Pr
       lines: [],
       read: (selection) => readPairTable(path, selection, PAIRS_MADE_BY),
     };
-  }
-  if (isTable && stats === undefined) {
-    throw new DataError(`${path}: there is no such file or folder; expected preference pairs. Correct the path.`);
   }
   const { rows, inputs, lines } = await readPairRows(path, { groupBy, badRows });
   const splits = [...new Set(rows.map(({ split }) => split))];

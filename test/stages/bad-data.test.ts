@@ -59,7 +59,7 @@ describe('preference pairs', () => {
 
   it('that are missing', async () => {
     expect(await refuseReward({ pairs: path('none.arrow') })).toEqual([
-      'pairs none.arrow: there is no such file or folder. Correct the path.',
+      'none.arrow: there is no such file or folder; expected preference pairs. Correct the path.',
     ]);
   });
 
