@@ -37,13 +37,16 @@ export async function announcePpoMemory(
   const { sampling, rollout, updates } = sizes;
   const seq = sizes.prompt + sampling.maxNewTokens;
   const minibatch = rollout.batch / updates.minibatches;
+  const microBatch = Math.min(updates.microBatch ?? minibatch, minibatch);
   const batch = (rows: number) => ({ rows, seq, logits: rows * sampling.maxNewTokens });
   await announceMemory(
     say,
     limitGb,
     { trained: [first, second], others },
     {
-      train: batch(Math.min(updates.microBatch ?? minibatch, minibatch)),
+      train: batch(microBatch),
+      // Answers differ in length, so that any micro-batch of a rollout may be of a size of its own.
+      sizes: Math.ceil(rollout.batch / microBatch),
       score: batch(rollout.batch),
       generate: { rows: Math.min(sampling.batchSize, rollout.batch), seq },
     },
