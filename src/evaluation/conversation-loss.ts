@@ -1,6 +1,7 @@
 /** Loss on held-out conversations, task by task: they have no right answer to compare with, so that nothing else is measured. */
 import { packSequences } from '../batch/packing.ts';
 import { roundedLength } from '../batch/padding.ts';
+import { responseLength } from '../batch/response-batch.ts';
 import type { TokenBatch } from '../batch/token-batch.ts';
 import { rowBatches } from '../batch/token-batch.ts';
 import { DataError } from '../errors.ts';
@@ -75,8 +76,10 @@ export function conversationSets(
   const sets = talks.flatMap((task): ConversationSet[] => {
     const { name, cluster, path } = task;
     const rows = seededRandom(seed, `conversations of ${name}`).shuffle(rowsOf(task, split)).slice(0, rowsPerTask);
-    if (rows.length === 0) lines.push(`conversations of ${name}: no rows of split "${split}", so nothing is measured`);
-    if (rows.length === 0) return [];
+    if (rows.length === 0) {
+      lines.push(`conversations of ${name}: no rows of split "${split}", so nothing is measured`);
+      return [];
+    }
     const [template] = task.templates.templates;
     const write = (row: (typeof rows)[number]): FittedExample[] => {
       if (template === undefined) throw new DataError(`${row.where}: no template`);
@@ -91,7 +94,7 @@ export function conversationSets(
     if (sequences.length === 0) return [];
     const longest = Math.max(...sequences.map(({ ids }) => ids.length));
     const packed = packSequences(sequences, Math.min(context, roundedLength(longest)), tokenizer.padId);
-    const tokens = sequences.reduce((sum, { learned }) => sum + learned.reduce((own, flag) => own + flag, 0), 0);
+    const tokens = sequences.reduce((sum, sequence) => sum + responseLength(sequence), 0);
     const protocol = protocolOf(seen, { task: name, cluster, template: 'conversation' });
     return [{ task: name, cluster, protocol, rows: sequences.length, tokens, batches: rowBatches(packed, ROWS) }];
   });

@@ -40,8 +40,7 @@ export async function openPairs(path: string, { badRows, groupBy }: OwnRows): Pr
     throw new DataError(`${path}: there is no such file or folder; expected preference pairs. Correct the path.`);
   }
   const start = stats?.isFile() === true ? readStart(path, 8).toString('latin1') : undefined;
-  const isTable = stats?.isDirectory() !== true && !isPattern(path);
-  if (isTable && isPairTable(path, start, PAIRS_MADE_BY)) {
+  if (start !== undefined && isPairTable(path, start, PAIRS_MADE_BY)) {
     return {
       path,
       inputs: [path],

@@ -85,14 +85,13 @@ export async function writePreferences(
 }
 
 /**
- * True for a file that is a table of pairs of texts or tokens, and for one that should be and is missing or damaged:
+ * True for a file that is a table of pairs of texts or tokens, and for one that should be and is damaged:
  * other files, Arrow ones among them, are read by what their rows are.
  *
- * @param start the first bytes of the file, as latin-1; undefined where it is missing
+ * @param start the first bytes of the file, as latin-1
  * @throws DataError where it is an Arrow file and damaged
  */
-export function isPairTable(path: string, start: string | undefined, writtenBy: string): boolean {
-  if (start === undefined) return path.endsWith('.arrow');
+export function isPairTable(path: string, start: string, writtenBy: string): boolean {
   if (!start.startsWith('ARROW1')) return path.endsWith('.arrow') && !start.startsWith('\xff\xff\xff\xff');
   // Its errors say what is wrong with the file and who makes one.
   readTable(path, {}, writtenBy);
