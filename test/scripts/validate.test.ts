@@ -90,7 +90,9 @@ describe('validate', () => {
     const spoilt = copyWorld(world, path('spoilt'));
     rmSync(spoilt.pairs);
     const settings = rewardSettings(spoilt, spoilt.base, path('run'));
-    expect((await problems(file('missing.yaml', settings, 'reward')))[0]).toContain('train.arrow: the file is missing');
+    expect((await problems(file('missing.yaml', settings, 'reward')))[0]).toContain(
+      'train.arrow: there is no such file or folder; expected preference pairs. Correct the path.',
+    );
     const nowhere = rewardSettings(world, path('nowhere'), path('run'));
     expect(await problems(file('parent.yaml', nowhere, 'reward'))).toEqual([
       'instruct model nowhere: there is no such folder. Run the stage that makes it, or correct the path.',
