@@ -13,7 +13,7 @@ import type { JudgedAnswer } from '../src/evaluation/answer-prompts.ts';
 import { answerPrompts, judged } from '../src/evaluation/answer-prompts.ts';
 import type { TaskAnswer } from '../src/evaluation/answer-tasks.ts';
 import { answerTasks } from '../src/evaluation/answer-tasks.ts';
-import { trainingOverlap } from '../src/evaluation/contamination.ts';
+import { trainingOverlap, unknownOverlap } from '../src/evaluation/contamination.ts';
 import type { ConversationLoss } from '../src/evaluation/conversation-loss.ts';
 import { conversationLosses, conversationSets, isOfConversations } from '../src/evaluation/conversation-loss.ts';
 import { tableRows, taskScores, writeEvaluation } from '../src/evaluation/evaluation-rows.ts';
@@ -27,6 +27,7 @@ import { disposeModel, trainNothing } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
 import {
   contaminationLines,
+  contaminationUnknown,
   conversationLines,
   protocolLines,
   summaryLines,
@@ -114,7 +115,7 @@ async function check(config: EvaluateConfig): Promise<string[]> {
   const trained = seen === undefined ? 'training data unknown' : `${known.length} of them trained`;
   const questions = sets.map(({ items, shots }) => `${items.length} with ${shots} shots`).join(', ');
   const figures = `${tasks.length} tasks, ${trained}; questions: ${questions}; ${prompts.length} conversation prompts`;
-  return [figures, ...talks.lines];
+  return [figures, ...(seen === undefined ? [contaminationUnknown(config.instruct)] : []), ...talks.lines];
 }
 
 async function run(config: EvaluateConfig, context: RunContext): Promise<Record<string, unknown>> {
@@ -139,13 +140,14 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
     return summarise(set, { seen, base, bootstrap: config.bootstrap, random });
   });
   const { instruct, split, contaminationWords } = config;
-  const overlaps = seen === undefined ? [] : trainingOverlap(instruct, tasks, split, contaminationWords);
+  const overlaps =
+    seen === undefined ? unknownOverlap(tasks) : trainingOverlap(instruct, tasks, split, contaminationWords);
 
   // 4. Everything into Arrow, the summary as tables.
   const table = tableRows([...models.keys()], results, answers);
   await writeEvaluation(folder.file, { answerSets, answers, results, overlaps, losses, table }, { ...prepared, split });
   const lines = [summaryLines(table), protocolLines(results), taskLines(results), conversationLines(losses)];
-  for (const part of [...lines, contaminationLines(overlaps, contaminationWords)]) {
+  for (const part of [...lines, contaminationLines(overlaps, contaminationWords, instruct)]) {
     if (part.length > 0) for (const line of [...part, '']) progress.say(line);
   }
   const measured = losses.map(({ model, task, loss }) => ({ model, task, loss }));

@@ -17,10 +17,15 @@ export interface HeldOutText {
 export interface Overlap {
   readonly group: string;
   readonly texts: number;
-  /** Share of the texts with any n-gram of the training texts. */
-  readonly touched: number;
-  /** Mean over the texts of the share of their n-grams that the training texts hold. */
-  readonly overlap: number;
+  /** Share of the texts with any n-gram of the training texts; null where these are unknown. */
+  readonly touched: number | null;
+  /** Mean over the texts of the share of their n-grams that the training texts hold; null where these are unknown. */
+  readonly overlap: number | null;
+}
+
+/** What is known of the overlap where training texts are not: nothing is compared. */
+export function unknownOverlap(tasks: readonly Task[]): Overlap[] {
+  return tasks.map(({ name }) => ({ group: name, texts: 0, touched: null, overlap: null }));
 }
 
 /**

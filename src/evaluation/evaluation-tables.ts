@@ -76,8 +76,10 @@ const protocolColumns = {
 const contaminationColumns = {
   task: utf8('Dataset.'),
   texts: int32('Held-out texts compared: fields of rows with at least as many words.'),
-  touched: float64('Share of them with any n-gram of the training texts.'),
-  overlap: float64('Mean share of their n-grams that stand in the training texts.'),
+  touched: nullable(float64('Share of them with any n-gram of the training texts; null where these are unknown.')),
+  overlap: nullable(
+    float64('Mean share of their n-grams that stand in the training texts; null where these are unknown.'),
+  ),
 };
 
 /** Columns of `conversations.arrow`. */

@@ -103,10 +103,19 @@ export function conversationLines(losses: readonly ConversationLoss[]): string[]
   return ['loss on held-out conversations, in nats a token of their answers:', ...table];
 }
 
+/** That nothing can be said of the overlap with training texts, since they are not there. */
+export function contaminationUnknown(instruct: string): string {
+  return (
+    `contamination unknown: ${instruct} has no instruct.arrow (the examples that stage 1 trained), so held-out rows were compared with nothing; ` +
+    'name the run folder of stage 1 as instruct to compare them'
+  );
+}
+
 /** Overlap of held-out rows with the training texts. */
-export function contaminationLines(overlaps: readonly Overlap[], words: number): string[] {
+export function contaminationLines(overlaps: readonly Overlap[], words: number, instruct: string): string[] {
+  if (overlaps.some((overlap) => overlap.touched === null)) return [contaminationUnknown(instruct)];
   if (overlaps.length === 0) return [];
-  const touched = overlaps.filter((overlap) => overlap.touched > 0);
+  const touched = overlaps.filter((overlap) => overlap.touched !== 0);
   const title = `held-out texts that share ${words} words in a row with a training example: `;
   if (touched.length === 0) return [`${title}none`];
   const table = formatTable(
