@@ -8,7 +8,7 @@ import { describeNames } from './tensor-groups.ts';
 
 /** A module of the base with its weight in the base's files. */
 export interface BaseModule {
-  /** "model.layers.0.self_attn.q_proj" */
+  /** As the adapter calls it: "model.layers.0.self_attn.q_proj". */
   readonly module: string;
   readonly piece: Piece;
   /** As the weight lies in files. */
@@ -143,11 +143,10 @@ function savedProblems(
   where: string,
 ): string[] {
   return savedModules.flatMap((name) => {
-    const meant = modules.filter(({ module }) => module.endsWith(name)).map(({ module }) => module);
-    const lacking = meant.filter((module) => !replaced.has(`${module}.weight`));
+    const lacking = modules.filter(({ module, piece }) => module.endsWith(name) && !replaced.has(piece.name));
     if (lacking.length === 0) return [];
     return [
-      `${where}: has no tensors for ${describeNames(lacking)}, which modules_to_save of ${path} names. Copy or make the adapter again.`,
+      `${where}: has no tensors for ${describeNames(lacking.map(({ module }) => module))}, which modules_to_save of ${path} names. Copy or make the adapter again.`,
     ];
   });
 }

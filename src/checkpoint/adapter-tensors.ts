@@ -65,10 +65,14 @@ const WHOLE = /^(.+?)(?:\.base_layer|\.modules_to_save(?:\.([^.]+))?)?(\.(?:weig
 
 /**
  * Sorts tensors by their names.
- * @param modules names of the base model's modules
+ * @param modules the base model's modules as the adapter calls them, with their names in the base's files
  * @throws CheckpointError, one line, where names begin in different ways or are those of several adapters
  */
-export function sortTensors(names: Iterable<string>, modules: ReadonlySet<string>, where: string): AdapterTensors {
+export function sortTensors(
+  names: Iterable<string>,
+  modules: ReadonlyMap<string, string>,
+  where: string,
+): AdapterTensors {
   const parsed: Parsed[] = [];
   const unknown: string[] = [];
   for (const name of names) {
@@ -96,14 +100,14 @@ export function sortTensors(names: Iterable<string>, modules: ReadonlySet<string
     new Map(parsed.filter(({ part }) => part === wanted).map((one) => [key(one), one.name]));
   return {
     changes,
-    replaced: byPart('replaced', ({ module, ending }) => module + ending),
+    replaced: byPart('replaced', ({ module, ending }) => modules.get(module) + ending),
     tokenRows: byPart('tokenRows', ({ module }) => module),
     unknown,
     notes,
   };
 }
 
-function parse(name: string, modules: ReadonlySet<string>): Parsed | undefined {
+function parse(name: string, modules: ReadonlyMap<string, string>): Parsed | undefined {
   const [, path, word = '', rest = ''] = WORDS.exec(name) ?? [];
   if (path !== undefined) {
     const [, adapter, ending] = /^(?:([^.]+?)(?:\.|$))??(weight|bias)?$/.exec(rest) ?? [];
@@ -117,7 +121,7 @@ function parse(name: string, modules: ReadonlySet<string>): Parsed | undefined {
 }
 
 /** The module that a path ends with, and what stands before it. */
-function locate(path: string, modules: ReadonlySet<string>): Pick<Parsed, 'prefix' | 'module'> | undefined {
+function locate(path: string, modules: ReadonlyMap<string, string>): Pick<Parsed, 'prefix' | 'module'> | undefined {
   for (let at = 0; ; ) {
     const module = path.slice(at);
     if (modules.has(module)) return { prefix: path.slice(0, at), module };

@@ -53,8 +53,9 @@ export function loadMergedModel(baseFolder: string, adapterFolder: string, optio
     const isReward = [...opened.file.entries.keys()].some((name) => SCORE_HEAD.test(name));
     const head: HeadKind = isReward ? 'score' : base.head;
     const added = Math.max(0, Math.min(config.tokens, options.tokenizer.vocabSize) - base.dimensions.vocab);
-    const open = openBase({ ...base, files, where }, head, added);
-    const names = new Set(open.modules.map(({ module }) => module));
+    const headModule = headModuleOf(opened.file.entries.keys());
+    const open = openBase({ ...base, files, where }, head, added, headModule);
+    const names = new Map(open.modules.map(({ module, piece }) => [module, piece.name.replace(/\.weight$/, '')]));
     const tensors = sortTensors(opened.file.entries.keys(), names, opened.where);
     const sources = { config, file: opened.file, where: opened.where, tensors };
     const problems = [...mergeProblems(sources, open.modules), ...tieProblems(sources, open)];
@@ -89,10 +90,16 @@ interface OpenBase {
   readonly notes: readonly string[];
 }
 
+/** What an adapter calls the token head: transformers 5 says lm_head in every family, earlier versions embed_out in GPT-NeoX. */
+function headModuleOf(names: Iterable<string>): string {
+  return [...names].some((name) => name.split('.').includes('embed_out')) ? 'embed_out' : 'lm_head';
+}
+
 function openBase(
   base: { dimensions: ModelDimensions; head: HeadKind; files: WeightFiles; where: string },
   head: HeadKind,
   added: number,
+  headModule: string,
 ): OpenBase {
   const { dimensions, files, where } = base;
   const match = matchTensors(dimensions, base.head, files, where);
@@ -121,8 +128,9 @@ function openBase(
   const modules = pieces
     .filter(({ name }) => name.endsWith('.weight'))
     .map((piece): BaseModule => {
-      const module = piece.name.replace(/\.weight$/, '');
       const { role } = piece.parameter;
+      const own = piece.name.replace(/\.weight$/, '');
+      const module = own === 'embed_out' ? headModule : own;
       // A head may be missing in the base's files.
       const shape = entryOf(piece.name)?.shape ?? fileShape(piece, 0);
       const isHead = role === 'head.tokens' || role === 'head.score';
@@ -132,7 +140,7 @@ function openBase(
         shape,
         isHead,
         isInputEmbedding: piece.name === embedding,
-        hasBias: all.has(`${module}.bias`),
+        hasBias: all.has(`${own}.bias`),
       };
     });
   const entries = new Map(pieces.flatMap(({ name }) => [[name, entryOf(name)] as const]).filter(isThere));
@@ -146,13 +154,12 @@ function isThere(pair: readonly [string, TensorEntry | undefined]): pair is read
 }
 
 /** Low-rank changes to either end of tied weights: PEFT's merge changes the tensor both share. */
-function tieProblems({ where, tensors }: MergeSources, { isTied, embedding, head }: OpenBase): string[] {
+function tieProblems({ where, tensors }: MergeSources, { isTied, modules }: OpenBase): string[] {
   if (!isTied) return [];
-  const ends = [embedding, head].filter((name) => name !== undefined).map((name) => name.replace(/\.weight$/, ''));
-  return ends
-    .filter((module) => tensors.changes.has(module))
+  return modules
+    .filter(({ module, isHead, isInputEmbedding }) => (isHead || isInputEmbedding) && tensors.changes.has(module))
     .map(
-      (module) =>
+      ({ module }) =>
         `${where}: changes "${module}", and the base's head is its embedding (tie_word_embeddings): merging would change both ends, ` +
         'which is not what the adapter computes. Give the base a head of its own first (lm_head.weight, and tie_word_embeddings false).',
     );
@@ -184,7 +191,7 @@ function staysTied({ config, tensors, file, where }: MergeSources, base: OpenBas
 /** The base's files with every tensor as the adapter has it. */
 function throughAdapter(sources: MergeSources, base: OpenBase, tied: boolean): WeightFiles {
   const { config, file, where, tensors } = sources;
-  const byWeight = new Map(base.modules.map((one) => [`${one.module}.weight`, one]));
+  const byWeight = new Map(base.modules.map((one) => [one.piece.name, one]));
   const entries = new Map(base.entries);
   const ownHead = tied ? undefined : base.head;
   const table = base.entries.get(base.embedding) as TensorEntry;

@@ -2,13 +2,13 @@
 import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { mergeCommand } from '../../scripts/merge.ts';
-import { readAdapterFolder } from '../../src/checkpoint/adapter-folder.ts';
+import { readAdapterFolder, writeAdapterFolder } from '../../src/checkpoint/adapter-folder.ts';
 import { loadMergedModel } from '../../src/checkpoint/merged-model.ts';
 import { readModelConfig } from '../../src/checkpoint/model-config.ts';
 import { loadModelFolder, writeModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
-import { disposeModel, modelWeights, trainNothing } from '../../src/model/model.ts';
+import { adaptModel, disposeModel, modelWeights, trainNothing } from '../../src/model/model.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, fixturePath, take } from '../helpers/fixtures.ts';
@@ -24,7 +24,9 @@ const cases = [
   ...['saved-untied', 'saved-head-tied', 'saved-embedding-tied', 'saved-both-tied', 'saved-kept-tied'],
   ...['saved-norms', 'saved-layers', 'bias-all', 'bias-adapted', 'lora-bias', 'head-untied', 'embedding-untied'],
   ...['tokens-untied', 'tokens-tied', 'tokens-tied-both', 'regex-targets', 'excluded', 'one-layer'],
+  ...['tokens-neox', 'saved-neox', 'head-neox'],
 ];
+type Rows = { inputIds: FixtureTensor; logits: FixtureTensor };
 type Expected = { family: string; inputIds: number[]; logits: FixtureTensor; largestMergeDifference: number };
 
 const inFolder = useTemporaryFolder();
@@ -47,7 +49,7 @@ function logitsOf(model: Model, ids: readonly number[]): Float32Array {
 }
 
 /** The largest difference as a share of the largest logit. */
-function difference(found: Float32Array, { logits }: Expected): number {
+function difference(found: Float32Array, { logits }: Pick<Expected, 'logits'>): number {
   expect(found.length).toBe(logits.data.length);
   const largest = Math.max(...logits.data.map(Math.abs));
   return Math.max(...logits.data.map((value, i) => Math.abs(value - (found[i] as number)))) / largest;
@@ -72,6 +74,45 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     expect(difference(logitsOf(again, expected.inputIds), expected)).toBeLessThan(1e-4);
     disposeModel(model);
     disposeModel(again);
+  });
+});
+
+describe('the head of a GPT-NeoX', () => {
+  beforeAll(async () => {
+    await useLane('wasm');
+  });
+
+  it.each([
+    'tokens-neox',
+    'saved-neox',
+    'head-neox',
+  ])('may be called embed_out, as before transformers 5: %s', (name) => {
+    const expected = fixture<Expected>(`adapters/${name}.json`);
+    const older = (text: string): string => text.replaceAll('lm_head', 'embed_out');
+    const folder = changed(name, {}, rename(older));
+    const settings = readFileSync(`${folder}/adapter_config.json`, 'utf8');
+    expect(settings).toContain('lm_head');
+    writeFileSync(`${folder}/adapter_config.json`, older(settings));
+    const model = merge('gpt-neox', folder);
+    expect(difference(logitsOf(model, expected.inputIds), expected)).toBeLessThan(1e-4);
+    disposeModel(model);
+  });
+
+  it('has the rows that we trained beside adapters, from the folder we write', () => {
+    const { inputIds, logits } = fixture<Rows>('lora/gpt-neox-tokens.json');
+    const options = { plan: trainNothing(), tokenizer: null };
+    const base = loadModelFolder(fixturePath('families/gpt-neox'), options).model;
+    const { plan, read } = readAdapterFolder(fixturePath('lora/gpt-neox-tokens'), base.dimensions);
+    const model = adaptModel(base, 'tokens', plan, read);
+    writeAdapterFolder(inFolder(), model, 'base');
+    const merged = merge('gpt-neox', inFolder());
+    // The first row has no padding.
+    const [, length] = inputIds.shape as [number, number];
+    const first = logits.data.slice(0, length * base.dimensions.vocab);
+    const found = logitsOf(merged, inputIds.data.slice(0, length));
+    expect(difference(found, { logits: { shape: [first.length], data: first } })).toBeLessThan(1e-4);
+    disposeModel(model);
+    disposeModel(merged);
   });
 });
 

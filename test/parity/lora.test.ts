@@ -35,7 +35,7 @@ import { disposeTensors, everyLogit, lastTokens, paddedInputs, scoresAt, targetL
 const cases = [
   ...['llama-qv', 'llama-all', 'llama-rank-stabilized', 'gpt2-all', 'gpt-neox-all'],
   ...['gpt2-default', 'gpt-neox-default', 'llama-score'],
-  ...['llama-tokens', 'llama-tokens-tied', 'gpt2-tokens'],
+  ...['llama-tokens', 'llama-tokens-tied', 'gpt2-tokens', 'gpt-neox-tokens'],
 ];
 const withTokens = cases.filter((name) => name.includes('tokens'));
 
@@ -233,7 +233,7 @@ describe('a plan', () => {
     const chosen: Readonly<Record<string, readonly string[]>> = {
       ...{ 'llama-qv': ['q_proj', 'v_proj'], 'llama-score': ['q_proj', 'v_proj'] },
       ...{ 'llama-tokens': ['q_proj', 'v_proj'], 'llama-tokens-tied': ['q_proj', 'v_proj'], 'gpt2-tokens': ['c_attn'] },
-      'gpt-neox-default': ['query_key_value'],
+      ...{ 'gpt-neox-default': ['query_key_value'], 'gpt-neox-tokens': ['query_key_value'] },
     };
     for (const name of cases.filter((one) => one !== 'gpt2-default')) {
       const { family } = fixture<Expected>(`lora/${name}.json`);
