@@ -4,6 +4,7 @@ import { PassThrough, Readable } from 'node:stream';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { chatCommand } from '../../scripts/chat.ts';
 import { generateCommand } from '../../scripts/generate.ts';
+import { showTable } from '../../scripts/show.ts';
 import { disposeSpeakers, openSpeakers } from '../../scripts/use/speaker.ts';
 import { inspectTable } from '../../src/tables/arrow-file.ts';
 import { currentLane, tensorCount } from '../../src/tensor/lane.ts';
@@ -165,14 +166,14 @@ describe('generate', () => {
       const said = lines.map((line) => JSON.parse(line) as Record<string, string>);
       const { rowCount, row, columns, metadata } = inspectTable(to);
       expect(columns.map(({ name }) => name).join(' ')).toBe(
-        'id checkpoint sample messages tools prompt response reason length log_prob',
+        'id checkpoint sample messages tools response reason length log_prob',
       );
       const found = Array.from({ length: rowCount }, (_, i) => row(i));
       expect(found.map(({ id, checkpoint, sample }) => [id, String(checkpoint).replace(/.*\//, ''), sample])).toEqual(
         ['left', 'right'].flatMap((name) => ['rows-1', 'rows-2'].flatMap((id) => [0, 1].map((i) => [id, name, i]))),
       );
-      found.forEach(({ id, messages, prompt, response, reason, length }, i) => {
-        const { id: sameId, text, messages: spoken } = said[i] as Record<string, string> & { messages: never };
+      found.forEach(({ id, messages, response, reason, length }, i) => {
+        const { id: sameId, text, prompt, messages: spoken } = said[i] as Record<string, string> & { messages: never };
         expect([id, response]).toEqual([sameId, text]);
         const own = (messages as Record<string, unknown>[]).map(({ role, content }) => ({ role, content }));
         expect(own).toEqual([...rows[id === 'rows-1' ? 0 : 1]!.messages, says('assistant', text!)]);
@@ -184,6 +185,28 @@ describe('generate', () => {
       expect(await problems(...argv)).toEqual([
         '--to answers.arrow: is there already; expected a new file. Choose another name.',
       ]);
+    });
+
+    it('writes conversations with tools that are shown, and asked again as they were', async () => {
+      cpSync(path('left'), path('tooled'), { recursive: true });
+      const config = path('tooled', 'tokenizer_config.json');
+      const chat_template =
+        "{% if tools %}{{ tools[0]['function']['name'] }}{% endif %}{% for m in messages %}{{ m['content'] }}<|eos|>{% endfor %}";
+      writeFileSync(config, JSON.stringify({ ...JSON.parse(readFileSync(config, 'utf8')), chat_template }));
+      const tools = [{ type: 'function', function: { name: 'clock', parameters: {} } }];
+      const own = write('tooled.jsonl', [{ messages: rows[0]!.messages, tools }, { messages: [says('user', 'sky')] }]);
+      const to = path('tooled.arrow');
+      const first = await ask([path('tooled'), '--prompt-file', own, '--to', to, ...few]);
+      expect(showTable(to, { rows: 2, tokenizers: [], color: false })).toMatch(
+        /messages\n {4}system\n {6}x\n {4}user\n {6}sky\n {4}assistant\n[\s\S]* {2}tools\n {4}clock {"name":"clock","parameters":{}}\n[\s\S]* {2}tools +null/,
+      );
+      const again = await ask([path('tooled'), '--prompt-file', to, '--to', path('again.arrow'), ...few]);
+      expect(again.notes).toContain('prompts  tooled.arrow: taken for conversations (messages); train 2 rows');
+      expect(again.text).toBe(first.text);
+      const column = (file: string, name: string) => [0, 1].map((i) => inspectTable(path(file)).row(i)[name]);
+      expect(column('tooled.arrow', 'tools')).toEqual([JSON.stringify(tools), null]);
+      for (const name of ['messages', 'tools'])
+        expect(column('again.arrow', name)).toEqual(column('tooled.arrow', name));
     });
 
     it('sets --system in front of prompts that have none, and labels several answers', async () => {
@@ -214,8 +237,14 @@ describe('generate', () => {
 
     it('goes on with texts as they are', async () => {
       const own = write('raw.jsonl', [{ text: 'sky\n' }]);
-      const { text } = await ask([path('left'), '--raw', '--prompt-file', own, ...greedy.slice(2)]);
+      const to = path('raw.arrow');
+      const { text } = await ask([path('left'), '--raw', '--prompt-file', own, '--to', to, ...greedy.slice(2)]);
       expect(text).toBe('── raw-1\nsky\n blue, not green\n');
+      const { row, columns } = inspectTable(to);
+      expect(columns.map(({ name }) => name).join(' ')).toBe(
+        'id checkpoint sample prompt response reason length log_prob',
+      );
+      expect(row(0)).toMatchObject({ id: 'raw-1', prompt: 'sky\n', response: ' blue, not green' });
     });
 
     it('says what is wrong with it before anything is drawn', async () => {
