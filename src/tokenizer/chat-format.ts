@@ -10,6 +10,7 @@ import {
   type Piece,
   type Render,
   renderMessages,
+  withoutReasoning,
 } from './chat-pieces.ts';
 import { refusals } from './chat-refusals.ts';
 import type { RenderChat } from './chat-template.ts';
@@ -46,13 +47,16 @@ export interface ChatFormat {
 
 const QUESTION = 'plumbline-question';
 const ANSWER = 'plumbline-answer';
+/** What DeepSeek-R1 and Nemotron 3 ask with. */
+const REASONING_TAG = /<(?:think|thinking|reasoning)>\s*$/;
 const PROBE: Conversation = { messages: userSays(QUESTION) };
 
 /**
  * The format of a template. Each answer is tokenized apart from what stands before it, so that the mask is exact and
  * generation, which starts after the prompt's own tokens, sees ids that were trained on.
  * @param where names the tokenizer in errors
- * @throws DataError where the template does not end an assistant's text with a token of its own
+ * @throws DataError where the template does not end an assistant's text with a token of its own, or asks with words that answers do not begin with; but a tag
+ *   that opens reasoning may ask: then examples and targets throw for answers without reasoning
  */
 export function chatFormat(template: RenderChat, encoder: RenderedEncoder, where: string): ChatFormat {
   const render = renderMessages(template);
@@ -71,6 +75,7 @@ export function chatFormat(template: RenderChat, encoder: RenderedEncoder, where
       const opened = (messages === PROBE.messages ? asked : render({ messages, tools }, true).text) + around.header;
       const end = whole.indexOf(around.endText, opened.length);
       const [isAppended, isEnded] = [whole.startsWith(opened), end !== -1];
+      if (!isAppended && around.tag !== '') throw withoutReasoning(at, around.tag, 'the answer');
       if (!isAppended || !isEnded) {
         const problem = isAppended
           ? `ends this answer otherwise than by ${around.endText}; expected that token, or a model would not stop`
@@ -102,8 +107,11 @@ export function chatFormat(template: RenderChat, encoder: RenderedEncoder, where
 function probe(render: Render, encoder: RenderedEncoder, asked: string, where: string): Around {
   const answer: Message = { role: 'assistant', content: ANSWER };
   const whole = render({ messages: [...PROBE.messages, answer] }, false).text;
-  if (!whole.startsWith(asked)) throw notAppended(where, 'the answer');
-  const written = whole.slice(asked.length);
+  // An answer with reasoning may well begin so; each is looked at.
+  const tag = whole.startsWith(asked) ? '' : (REASONING_TAG.exec(asked)?.[0] ?? '');
+  const opened = asked.slice(0, asked.length - tag.length);
+  if (!whole.startsWith(opened)) throw notAppended(where, 'the answer');
+  const written = whole.slice(opened.length);
   const at = written.indexOf(ANSWER);
   const rest = written.slice(at + ANSWER.length);
   const end = at === -1 ? undefined : encoder.first(rest);
@@ -120,6 +128,7 @@ function probe(render: Render, encoder: RenderedEncoder, asked: string, where: s
   const opening = encoder.first(asked.slice(0, asked.indexOf(QUESTION)));
   return {
     header,
+    tag,
     before: before.slice(header.length),
     after: rest.slice(0, rest.indexOf(end.content)),
     endId: end.id,

@@ -11,6 +11,8 @@ export interface Around {
    * a model is asked for the answer alone. "" where there is a generation prompt.
    */
   readonly header: string;
+  /** An opening tag of reasoning that ends what asks, with its line break, where answers without reasoning begin otherwise; "" elsewhere. */
+  readonly tag: string;
   readonly before: string;
   readonly after: string;
   readonly endId: number;
@@ -56,7 +58,10 @@ export interface Piece {
  */
 export function learnedPieces(render: Render, conversation: Conversation, around: Around, where: string): Piece[] {
   const whole = render(conversation, false);
-  if (whole.spans.length > 0) return markedPieces(whole, conversation.messages, where);
+  if (whole.spans.length > 0) {
+    if (around.tag !== '') checkOpened(render, conversation, whole.text, around.tag, where);
+    return markedPieces(whole, conversation.messages, where);
+  }
   const strict = cut(render, conversation, whole.text, around, where, () => true);
   if (!(strict instanceof DataError)) return strict;
   const last = conversation.messages.length - 1;
@@ -85,6 +90,21 @@ export function askedPieces(render: Render, conversation: Conversation, around: 
   if (pieces instanceof DataError) return [given(whole)];
   const written = pieces.reduce((sum, piece) => sum + piece.text.length, 0);
   return [...pieces, given(whole.slice(written))];
+}
+
+/** Marks show what is learned, not that a model is asked so: each answer that is learned must begin with the tag that asks. */
+function checkOpened(
+  render: Render,
+  { messages, tools }: Conversation,
+  whole: string,
+  tag: string,
+  where: string,
+): void {
+  for (const [i, { role, learned }] of messages.entries()) {
+    if (role !== 'assistant' || (learned === false && i < messages.length - 1)) continue;
+    const prefix = render({ messages: messages.slice(0, i), tools }, true).text;
+    if (!whole.startsWith(prefix)) throw withoutReasoning(where, tag, `message ${i + 1}`);
+  }
 }
 
 /** Cuts at the template's own marks. */
@@ -125,7 +145,7 @@ function cut(
   render: Render,
   { messages, tools }: Conversation,
   whole: string,
-  { header, endText }: Around,
+  { header, tag, endText }: Around,
   where: string,
   wanted: (message: Message, index: number) => boolean,
 ): Piece[] | DataError {
@@ -135,6 +155,10 @@ function cut(
     if (message.role !== 'assistant' || !wanted(message, i)) continue;
     const prefix = render({ messages: messages.slice(0, i), tools }, true).text + header;
     const stop = whole.indexOf(endText, prefix.length) + endText.length;
+    if (tag !== '' && prefix.endsWith(tag) && !whole.startsWith(prefix)) {
+      const isOpened = whole.startsWith(prefix.slice(0, -tag.length));
+      if (isOpened) return withoutReasoning(where, tag, `message ${i + 1}`);
+    }
     if (!whole.startsWith(prefix) || prefix.length < at) return notAppended(where, `the dialogue after message ${i}`);
     const written = whole.slice(prefix.length, stop);
     const isWhole = stop >= prefix.length + endText.length && says(written, message);
@@ -168,5 +192,16 @@ export function notAppended(where: string, what: string): DataError {
   return new DataError(
     `${where}: chat_template: ${what} changes what was written before it; expected a template that only appends, as the ` +
       'model answers after the text of the question alone. Set data.learn: last, use one turn a row, or another template.',
+  );
+}
+
+/** The error for an answer without reasoning where the template asks for reasoning. */
+export function withoutReasoning(where: string, tag: string, what: string): DataError {
+  const shown = JSON.stringify(tag);
+  return new DataError(
+    `${where}: chat_template: asks with ${shown}, and writes ${what} (assistant) without it; expected an answer that begins with its reasoning, or ` +
+      'the model would be asked otherwise than it was trained. Give the answers their reasoning (reasoning_content), where the template writes ' +
+      `that; or copy the template into a file, take ${shown} out of it at add_generation_prompt, and name the file as data.template. Where ` +
+      'only earlier answers are written so, set data.learn: last.',
   );
 }

@@ -21,7 +21,10 @@ function write(rows: readonly unknown[]): string {
   return path('my.jsonl');
 }
 const promptsOf = (rows: readonly unknown[], keys: object = {}) => PolicyPrompts.parse({ file: write(rows), ...keys });
-const withTools = Object.entries(golden.templates).filter(([, { cases }]) => cases.tools !== undefined);
+// Nemotron 3 asks with <think>: answers without reasoning are refused (test/tokenizer/chat-masks.test.ts).
+const withTools = Object.entries(golden.templates).filter(
+  ([name, { cases }]) => cases.tools !== undefined && name !== 'nemotron_3_nano',
+);
 // gpt-oss knows tools, and takes out what was said beside a call once there is an answer.
 const without = Object.entries(golden.templates).filter(
   ([name, { cases }]) => cases.tools === undefined && name !== 'gptoss',

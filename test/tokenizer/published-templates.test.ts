@@ -1,16 +1,18 @@
 /** Published chat templates: transformers' texts to the letter, and what a chat format makes of them. */
 
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../../src/errors.ts';
 import { decodeResponse, encodeExample, encodePrompt, encodeTarget } from '../../src/examples/instruction.ts';
 import type { Message } from '../../src/message.ts';
 import { type ChatMessage, chatTemplate, type TemplateInputs } from '../../src/tokenizer/chat-template.ts';
+import { withTemplate } from '../../src/tokenizer/set-template.ts';
 import { createTokenizer, type Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { fixture } from '../helpers/fixtures.ts';
 import { talk } from '../helpers/messages.ts';
+import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
 import { byteTokenizer } from './tiny-tokenizer.ts';
 
 /** A text, or of long ones length and hash; null where the template refuses the conversation. */
@@ -59,7 +61,7 @@ describe.each(Object.keys(golden.texts))('the template of %s', (name) => {
 function speaker(template: string): Tokenizer {
   const { files } = byteTokenizer();
   const json = JSON.parse(files['tokenizer.json']);
-  const texts = new Set(template.match(/<\|[a-z_]+\|>|<(?:start|end)_of_turn>/g));
+  const texts = new Set(template.match(/<\|[a-z_]+\|>|<｜[^｜]+｜>|<(?:start|end)_of_turn>/g));
   for (const [i, content] of [...texts].entries()) {
     json.added_tokens.push({ id: 259 + i, content, special: true, lstrip: false, rstrip: false, normalized: false });
   }
@@ -148,5 +150,42 @@ describe.each(Object.entries(spoken))('a chat format of %s', (name, { template, 
       }),
       { seed: 1, numRuns: 30 },
     );
+  });
+});
+
+describe('DeepSeek-R1, which asks with <think> and takes reasoning out of answers', () => {
+  const template = templateOf('deepseek-v3');
+  const inFolder = useTemporaryFolder();
+  const row = { maxLength: 9999, overlong: 'error' as const, where: 'row' };
+  const pieces = (tokenizer: Tokenizer, ids: Int32Array): string => [...ids].map((id) => tokenizer.token(id)).join('');
+
+  it('asks as its template asks, and names the file to write where answers are to be learned', () => {
+    const tokenizer = speaker(template);
+    expect(pieces(tokenizer, encodePrompt(talk('Hi'), tokenizer))).toMatch(/<｜User｜>Hi<｜Assistant｜><think>Ċ$/);
+    for (const answer of [{ content: 'A' }, { content: '<think>\nhm\n</think>A' }]) {
+      const messages: Message[] = [...talk('Hi'), { role: 'assistant', ...answer }];
+      expect(() => encodeExample({ messages }, tokenizer, row)).toThrow(
+        /^row: chat_template: asks with "<think>\\n", and writes message 2 \(assistant\) without it; .* take "<think>\\n" out of it at add_generation_prompt, and name the file as data\.template/,
+      );
+    }
+  });
+
+  it('learns from answers without reasoning once the tag is out of it', () => {
+    writeFileSync(inFolder('own.jinja'), template.replace("'<｜Assistant｜><think>\\n'", "'<｜Assistant｜>'"));
+    const { tokenizer } = withTemplate(speaker(template), inFolder('own.jinja'), 'r1');
+    expect(JSON.parse(tokenizer.files['tokenizer_config.json']).chat_template).not.toContain('<think>');
+    const messages = talk('Hi', 'A', 'So', 'B');
+    const { ids, learned } = encodeExample({ messages }, tokenizer, row)!;
+    const asked = encodePrompt(messages.slice(0, -1), tokenizer);
+    expect([...ids.subarray(0, asked.length)]).toEqual([...asked]);
+    expect(pieces(tokenizer, ids)).toMatch(
+      /<｜User｜>Hi<｜Assistant｜>A<｜end▁of▁sentence｜><｜User｜>So<｜Assistant｜>B<｜end▁of▁sentence｜>$/,
+    );
+    expect(
+      pieces(
+        tokenizer,
+        ids.filter((_, i) => learned[i] === 1),
+      ),
+    ).toBe('A<｜end▁of▁sentence｜>B<｜end▁of▁sentence｜>');
   });
 });
