@@ -1,6 +1,6 @@
 /**
- * Clipping by global norm and AdamW with decoupled decay, each in its two forms: op by op on one flat vector, and as nodes
- * of a graph on one variable a parameter, where TensorFlow has a kernel for the whole of Adam.
+ * Clipping by global norm and AdamW with decoupled decay, each in its three forms: op by op on one flat vector; as nodes of a
+ * graph on one variable a parameter, where TensorFlow has a kernel for the whole of Adam; and as one native op.
  */
 import type { Pointer } from '../graph/c-api.ts';
 import type { Attribute, NodeSpec, Port, Variable } from '../graph/graph.ts';
@@ -9,6 +9,7 @@ import type { Tracer } from '../graph/trace.ts';
 import type { HostArrays, Tensors } from '../tensor/host-arrays.ts';
 import { number, pick } from '../tensor/host-arrays.ts';
 import { sharableFloat32 } from '../tensor/host-memory.ts';
+import { usesNativeOps } from '../tensor/native-ops.ts';
 import type { ParameterLayout, Parameters } from '../tensor/parameters.ts';
 import type { Scalar, Tensor, Tensor1D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
@@ -138,8 +139,10 @@ export function adamWArrays({ options, step }: AdamW, learningRate: number): Hos
 export function adamWNodes(
   tracer: Tracer,
   variables: OptimizerVariables,
-  { gradients, reads, loss, arrays, adam, clipNorm }: AdamWInputs,
+  inputs: AdamWInputs,
 ): { norm: Port; targets: Pointer[] } {
+  if (usesNativeOps()) return nativeAdamWNodes(tracer, variables, inputs);
+  const { gradients, reads, loss, arrays, adam, clipNorm } = inputs;
   const one = (spec: NodeSpec): Port => tracer.node(spec).outputs[0] as Port;
   const halves = gradients.map((gradient) => one({ op: 'L2Loss', inputs: [gradient], attributes: { T: F } }));
   const sum = halves.length === 1 ? (halves[0] as Port) : one({ op: 'AddN', inputs: [halves], attributes: { T: F } });
@@ -197,4 +200,43 @@ function perParameter(tracer: Tracer, scalar: Scalar, factors: readonly number[]
     made.set(factor, port);
     return port;
   };
+}
+
+/**
+ * As `adamWNodes`. Values and moments change in the variables' own memory, which nothing else shares: they were set from
+ * feeds. The op takes every gradient and the loss, a slice of all numbers that the step returns, so whatever reads the old
+ * values has run.
+ */
+function nativeAdamWNodes(
+  tracer: Tracer,
+  variables: OptimizerVariables,
+  { gradients, reads, loss, arrays, adam, clipNorm }: AdamWInputs,
+): { norm: Port; targets: Pointer[] } {
+  const read = ({ handle }: Variable): Port => {
+    return tracer.node({ op: 'ReadVariableOp', inputs: [handle], attributes: { dtype: F } }).outputs[0] as Port;
+  };
+  const vector = (name: string, factors: readonly number[]): Port =>
+    tracer.port(tf.mul(pick<Scalar>(arrays, name), tf.tensor1d([...factors])));
+  const decays = adam.rates.map((rate, i) => (adam.decays[i] ? rate : 0));
+  const number = (value: number): Attribute => ({ kind: 'float', value });
+  const { operation, outputs } = tracer.node({
+    op: 'PlumblineAdamW',
+    inputs: [
+      gradients,
+      reads,
+      variables.first.map(read),
+      variables.second.map(read),
+      vector('rate', adam.rates),
+      vector('decay', decays),
+      tracer.port(pick(arrays, 'epsilon')),
+      tracer.port(tf.reshape(loss, [])),
+    ],
+    attributes: {
+      beta1: number(adam.options.beta1),
+      beta2: number(adam.options.beta2),
+      clip_norm: number(clipNorm ?? 0),
+      output_shapes: { kind: 'ints', value: [0] },
+    },
+  });
+  return { norm: outputs[0] as Port, targets: [operation] };
 }

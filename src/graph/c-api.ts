@@ -45,6 +45,7 @@ export interface CApi {
   OperationOutputType: Call<[RawOutput], number>;
   GraphGetTensorNumDims: Call<[Pointer, RawOutput, Pointer], number>;
   GraphGetTensorShape: Call<[Pointer, RawOutput, BigInt64Array, number, Pointer], void>;
+  GraphSetTensorShape: Call<[Pointer, RawOutput, readonly number[], number, Pointer], void>;
   NewSessionOptions: Call<[], Pointer>;
   SetConfig: Call<[Pointer, Buffer, number, Pointer], void>;
   NewSession: Call<[Pointer, Pointer, Pointer], Pointer>;
@@ -96,6 +97,7 @@ const SIGNATURES: Readonly<Record<Exclude<keyof CApi, 'check' | 'status' | 'copy
   OperationOutputType: 'int TF_OperationOutputType(TF_Output)',
   GraphGetTensorNumDims: 'int TF_GraphGetTensorNumDims(void*, TF_Output, void*)',
   GraphGetTensorShape: 'void TF_GraphGetTensorShape(void*, TF_Output, int64_t*, int, void*)',
+  GraphSetTensorShape: 'void TF_GraphSetTensorShape(void*, TF_Output, const int64_t*, int, void*)',
   NewSessionOptions: 'void* TF_NewSessionOptions()',
   SetConfig: 'void TF_SetConfig(void*, const void*, size_t, void*)',
   NewSession: 'void* TF_NewSession(void*, void*, void*)',

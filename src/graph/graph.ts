@@ -96,7 +96,19 @@ export function addNode(graph: Graph, spec: NodeSpec): { operation: Pointer; out
     throw new CompileError(`${spec.op}: ${(error as Error).message}`);
   }
   const count = api.OperationNumOutputs(operation);
+  setShapes(graph, operation, spec.attributes?.output_shapes);
   return { operation, outputs: Array.from({ length: count }, (_, index) => portOf(graph, { oper: operation, index })) };
+}
+
+/** Our own ops say the shapes of their outputs in an attribute: rank and sizes of each, one after the other. */
+function setShapes({ api, pointer }: Graph, oper: Pointer, shapes: Attribute | undefined): void {
+  if (shapes?.kind !== 'ints') return;
+  for (let index = 0, at = 0; at < shapes.value.length; index++) {
+    const rank = shapes.value[at] as number;
+    api.GraphSetTensorShape(pointer, { oper, index }, shapes.value.slice(at + 1, at + 1 + rank), rank, api.status);
+    api.check();
+    at += 1 + rank;
+  }
 }
 
 /** Adds a node with one output. */

@@ -67,7 +67,7 @@ function builtFile(folder: string, packageFolder: string): string {
 }
 
 /** @throws LaneError where no compiler is on the PATH */
-function findCompiler(environment: NodeJS.ProcessEnv): string {
+export function findCompiler(environment: NodeJS.ProcessEnv): string {
   if (environment.CXX) return environment.CXX;
   for (const name of ['g++', 'c++', 'clang++']) {
     const found = findProgram(name, environment.PATH);

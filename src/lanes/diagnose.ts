@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { errorMessage } from '../errors.ts';
 import { addonFile, addonPackage, readNote } from './addon-file.ts';
 import { cacheFolder, folderBytes, megabytes } from './cache.ts';
+import { nativeBuild } from './compile-native.ts';
 import { findProgram, hasNvidiaDriver, isSoftwareAdapter } from './hardware.ts';
 import { runProgram, tellingLine } from './programs.ts';
 import { verifyAddon } from './verify-addon.ts';
@@ -43,10 +44,17 @@ export async function describeMachine(): Promise<Record<string, string>> {
     memory: `${gigabytes(totalmem())} GB, ${gigabytes(freemem())} GB free`,
     'NVIDIA GPU': await nvidiaGpu(),
     cache: `${cache} (${megabytes(await folderBytes(cache))} MB)`,
+    'native ops': nativeOps(),
     addon: note ? `${note.file} (from ${note.source})` : 'not set up',
     python: findProgram('python3') ?? 'none',
     'C++ compiler': compiler ?? 'none',
   };
+}
+
+function nativeOps(): string {
+  const built = nativeBuild();
+  if (built === undefined) return 'not built (npm run setup)';
+  return built.file === null ? `none: ${built.says}` : `built: ${built.says}`;
 }
 
 async function diagnoseTensorflow(): Promise<LaneDiagnosis> {

@@ -69,6 +69,13 @@ export const Runtime = z.strictObject({
       'What matrices are multiplied in; weights, norms, softmax and losses stay float32. tf32: TensorFloat-32 on NVIDIA GPUs (Ampere and newer), the same as f32 on CPUs. bf16: in compiled steps.',
     )
     .meta({ resume: 'free' }),
+  native: z
+    .enum(['auto', 'on', 'off'])
+    .default('off')
+    .describe(
+      'Our own fused ops, compiled for this processor, which only the tensorflow lane has, on a CPU: auto uses them where they can be built, on fails elsewhere.',
+    )
+    .meta({ resume: 'free' }),
   checks: z
     .enum(['strict', 'warn', 'off'])
     .default('strict')

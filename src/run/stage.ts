@@ -219,7 +219,11 @@ export async function openLaneFor(
   const { openLane } = await import('../tensor/lane.ts');
   if (runtime.backend === 'auto' || runtime.backend === 'tensorflow') {
     const { setUpTensorflow } = await import('../lanes/setup.ts');
-    await setUpTensorflow({ quiet: true });
+    const { note } = await setUpTensorflow({ quiet: true });
+    if (runtime.native !== undefined && runtime.native !== 'off' && note?.device === 'cpu') {
+      const { setUpNativeOps } = await import('../lanes/compile-native.ts');
+      await setUpNativeOps({ say: progress.say });
+    }
   }
   const lane = await openLane(runtime);
   progress.say(lane.note);

@@ -1,8 +1,9 @@
 /** Feed-forward activations with hand-derived gradients. */
+import { nativeActivation } from './native-activation.ts';
+import type { Save } from './native-ops.ts';
+import { usesNativeOps } from './native-ops.ts';
 import type { Tensor, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
-
-type Save = (tensors: Tensor[]) => void;
 
 /** ½(1 + tanh z) is the logistic function of 2z: its argument is LINEAR · x + CUBIC · x³. */
 const LINEAR = 2 * Math.sqrt(2 / Math.PI);
@@ -14,6 +15,7 @@ const CUBIC = LINEAR * 0.044715;
  * @see Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2
  */
 export function geluTanh(x: Tensor2D): Tensor2D {
+  if (usesNativeOps()) return nativeActivation('gelu', x);
   const op = tf.customGrad((...inputs: unknown[]) => {
     const [source, save] = inputs as [Tensor2D, Save];
     const parts = geluParts(source);
@@ -47,6 +49,7 @@ function geluSlope([square, share, value]: GeluParts): Tensor2D {
  * @see Shazeer 2020, arXiv:2002.05202, eq. 6 (GEGLU)
  */
 export function geglu(gateUp: Tensor2D): Tensor2D {
+  if (usesNativeOps()) return nativeActivation('geglu', gateUp);
   const op = tf.customGrad((...inputs: unknown[]) => {
     const [source, save] = inputs as [Tensor2D, Save];
     const [gate, up] = tf.split(source, 2, 1) as [Tensor2D, Tensor2D];
@@ -71,6 +74,7 @@ export function geglu(gateUp: Tensor2D): Tensor2D {
  * @see Shazeer 2020, arXiv:2002.05202, eq. 6 (SwiGLU)
  */
 export function swiglu(gateUp: Tensor2D): Tensor2D {
+  if (usesNativeOps()) return nativeActivation('swiglu', gateUp);
   const op = tf.customGrad((...inputs: unknown[]) => {
     const [source, save] = inputs as [Tensor2D, Save];
     const [gate, up] = tf.split(source, 2, 1) as [Tensor2D, Tensor2D];

@@ -1,6 +1,8 @@
 /** Scaled dot-product attention for grouped-query heads. */
 
 import { matmul } from './matmul.ts';
+import { nativeAttention } from './native-attention.ts';
+import { usesNativeOps } from './native-ops.ts';
 import { softCap } from './soft-cap.ts';
 import type { Tensor, Tensor4D } from './tf.ts';
 import { tf } from './tf.ts';
@@ -14,7 +16,7 @@ export const MASKED_SCORE = -1e9;
  * @param query [batch, heads, seq, head_dim]
  * @param key   [batch, kv_heads, keys, head_dim]
  * @param value [batch, kv_heads, keys, head_dim]
- * @param bias  [batch, 1, seq, keys]: 0 where attention is allowed, MASKED_SCORE elsewhere
+ * @param bias  [batch or 1, 1, seq, keys]: 0 where attention is allowed, MASKED_SCORE elsewhere
  * @param scale stands for 1 / √head_dim
  * @param cap   bounds the scores before the bias, see `softCap`; null where nothing does
  * @returns [batch, heads, seq, head_dim]
@@ -28,6 +30,7 @@ export function attend(
   scale = 1 / Math.sqrt(query.shape[3]),
   cap: number | null = null,
 ): Tensor4D {
+  if (usesNativeOps()) return nativeAttention(query, key, value, bias, scale, cap);
   const [batch, heads, seq, headDim] = query.shape;
   const kvHeads = key.shape[1];
   const keys = key.shape[2];

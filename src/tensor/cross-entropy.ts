@@ -1,6 +1,8 @@
 /** Sparse softmax cross-entropy: one fused kernel where TensorFlow is, plain ops elsewhere. */
 
 import { currentLane } from './lane.ts';
+import { nativeCrossEntropy, nativeCrossEntropyWithSlope } from './native-cross-entropy.ts';
+import { usesNativeOps } from './native-ops.ts';
 import { executeRaw, typeAttribute } from './raw-op.ts';
 import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
@@ -12,6 +14,7 @@ import { tf } from './tf.ts';
  * @returns [rows]
  */
 export function sparseCrossEntropy(logits: Tensor2D, labels: Tensor1D): Tensor1D {
+  if (usesNativeOps()) return nativeCrossEntropy(logits, labels);
   const op = tf.customGrad((...inputs: unknown[]) => {
     const [source, save] = inputs as [Tensor2D, (tensors: Tensor[]) => void];
     const { loss, slope } = sparseCrossEntropyWithSlope(source, labels);
@@ -26,6 +29,7 @@ export function sparseCrossEntropy(logits: Tensor2D, labels: Tensor1D): Tensor1D
 
 /** Loss [rows] and its gradient [rows, vocab]; not itself differentiable. */
 export function sparseCrossEntropyWithSlope(logits: Tensor2D, labels: Tensor1D): { loss: Tensor1D; slope: Tensor2D } {
+  if (usesNativeOps()) return nativeCrossEntropyWithSlope(logits, labels);
   return currentLane() === 'tensorflow' ? fused(logits, labels) : portable(logits, labels);
 }
 

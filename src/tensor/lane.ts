@@ -1,9 +1,11 @@
 /** Opens the lane that tensors run on: chooses among tensorflow, webgpu, wasm and cpu, and says which and why. */
 
 import { errorMessage, LaneError } from '../errors.ts';
+import { nativeBuild } from '../lanes/compile-native.ts';
 import { hasGpuHint } from '../lanes/hardware.ts';
 import { addonBackend } from './addon.ts';
 import { type Opened, openCpu, openTensorflow, openWasm } from './backends.ts';
+import { loadNativeOps, useNativeOps } from './native-ops.ts';
 import { tensorFloat32 } from './tensor-float-32.ts';
 import { tf } from './tf.ts';
 import { openWebgpu } from './webgpu.ts';
@@ -11,11 +13,15 @@ import { openWebgpu } from './webgpu.ts';
 export const laneNames = ['tensorflow', 'wasm', 'webgpu', 'cpu'] as const;
 export type LaneName = (typeof laneNames)[number];
 
+export type NativeChoice = 'auto' | 'on' | 'off';
+
 export interface RuntimeOptions {
   backend: 'auto' | LaneName;
   device: 'auto' | 'gpu' | 'cpu';
   /** What float32 matrices are multiplied in on a GPU: `tf32` allows TensorFloat-32, all else keeps float32. */
   precision?: 'f32' | 'tf32' | 'bf16';
+  /** Our own ops, which only the tensorflow lane has, on a CPU: `auto` where set-up has built them, `on` fails elsewhere. */
+  native?: NativeChoice;
 }
 
 export interface Lane {
@@ -47,7 +53,7 @@ export async function openLane(options: RuntimeOptions): Promise<Lane> {
   if (backend !== 'auto') return openNamed(backend, options);
 
   const refusals: string[] = [];
-  for (const name of candidates(options.device)) {
+  for (const name of options.native === 'on' ? (['tensorflow'] as const) : candidates(options.device)) {
     const refusal = refusedUnseen(name);
     if (refusal) {
       refusals.push(`${name}: ${refusal}`);
@@ -60,10 +66,11 @@ export async function openLane(options: RuntimeOptions): Promise<Lane> {
       refusals.push(`${name}: ${errorMessage(error)}`);
     }
   }
-  throw new LaneError([
-    `runtime.device: no lane with device "${options.device}" works here. Use runtime.device=auto, or mend one of these:`,
-    ...refusals.map((refusal) => `  ${refusal}`),
-  ]);
+  const what =
+    options.native === 'on'
+      ? 'runtime.native: no lane has native ops here. Use runtime.native=auto, or mend this:'
+      : `runtime.device: no lane with device "${options.device}" works here. Use runtime.device=auto, or mend one of these:`;
+  throw new LaneError([what, ...refusals.map((refusal) => `  ${refusal}`)]);
 }
 
 /** The lane in use. Before `openLane` this is `cpu`. */
@@ -107,11 +114,42 @@ function refusedUnseen(name: LaneName): string | undefined {
   return undefined;
 }
 
-async function open(name: LaneName, { device, precision }: RuntimeOptions): Promise<Opened> {
-  const opened = await openers[name](device);
+async function open(name: LaneName, options: RuntimeOptions): Promise<Opened> {
+  const opened = await openers[name](options.device);
   // Once for the process, before the first product: plans of cuBLASLt keep what they were made with.
-  if (name === 'tensorflow' && opened.device === 'gpu') tensorFloat32().allow(precision === 'tf32');
-  return opened;
+  if (name === 'tensorflow' && opened.device === 'gpu') tensorFloat32().allow(options.precision === 'tf32');
+  useNativeOps(false);
+  return withNativeOps(opened, options.native ?? 'off', name === 'tensorflow' && opened.device === 'cpu');
+}
+
+/**
+ * Uses our own ops where that is asked for and possible.
+ * @throws Error where they have to be used and cannot
+ */
+function withNativeOps(opened: Opened, native: NativeChoice, canHave: boolean): Opened {
+  if (native === 'off' || (native === 'auto' && !canHave)) return opened;
+  try {
+    if (!canHave) throw new Error('they are for the tensorflow lane on a CPU.');
+    const says = loadBuiltOps();
+    useNativeOps(true);
+    return {
+      ...opened,
+      what: opened.what.replace(/\)$/, ', native ops)'),
+      versions: { ...opened.versions, nativeOps: says },
+    };
+  } catch (error) {
+    const refusal = `no native ops: ${errorMessage(error)}`;
+    if (native === 'on') throw new Error(refusal, { cause: error });
+    return { ...opened, hint: opened.hint === undefined ? `But ${refusal}` : `${opened.hint} And ${refusal}` };
+  }
+}
+
+/** @returns what their unit test said */
+function loadBuiltOps(): string {
+  const built = nativeBuild();
+  if (!built?.file) throw new Error(built?.says ?? 'they are not built. Run npm run setup.');
+  loadNativeOps(built.file);
+  return built.says;
 }
 
 async function openNamed(name: LaneName, options: RuntimeOptions): Promise<Lane> {

@@ -1,8 +1,9 @@
 /** Layer and root-mean-square normalisation with hand-derived gradients (a third of the ops of the automatic ones). */
+import { nativeNorm } from './native-norm.ts';
+import type { Save } from './native-ops.ts';
+import { usesNativeOps } from './native-ops.ts';
 import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
-
-type Save = (tensors: Tensor[]) => void;
 
 /**
  * Root-mean-square normalisation, y = x / √(mean(x²) + ε) · gain.
@@ -12,6 +13,7 @@ type Save = (tensors: Tensor[]) => void;
  * @see Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4
  */
 export function rmsNorm(x: Tensor2D, gain: Tensor1D, epsilon: number): Tensor2D {
+  if (usesNativeOps()) return nativeNorm(x, gain, null, epsilon);
   const op = tf.customGrad((...inputs: unknown[]) => {
     const [source, scale, save] = inputs as [Tensor2D, Tensor1D, Save];
     const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(source), -1, true), epsilon)); // [rows, 1]
@@ -39,6 +41,7 @@ export function rmsNorm(x: Tensor2D, gain: Tensor1D, epsilon: number): Tensor2D 
  * @see Ba et al. 2016, arXiv:1607.06450, eq. 3
  */
 export function layerNorm(x: Tensor2D, gain: Tensor1D, bias: Tensor1D, epsilon: number): Tensor2D {
+  if (usesNativeOps()) return nativeNorm(x, gain, bias, epsilon);
   const op = tf.customGrad((...inputs: unknown[]) => {
     const [source, scale, shift, save] = inputs as [Tensor2D, Tensor1D, Tensor1D, Save];
     const centred = tf.sub(source, tf.mean(source, -1, true));

@@ -7,7 +7,7 @@ import type { Tensor } from './tf.ts';
 export interface RawAttribute {
   readonly name: string;
   readonly type: 'int' | 'type' | 'bool' | 'float';
-  readonly value: number | boolean;
+  readonly value: number | boolean | readonly number[];
 }
 
 type TypeName = keyof typeof DATA_TYPES;

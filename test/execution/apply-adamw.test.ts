@@ -1,4 +1,4 @@
-/** Clipping and AdamW have two forms, op by op and as nodes of a graph: the same gradients give the same numbers. */
+/** Clipping and AdamW have three forms, op by op, as nodes of a graph and as one native op: the same gradients give the same numbers. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AdamWOptions } from '../../src/execution/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
@@ -12,6 +12,7 @@ import { layoutOf, readParameters } from '../../src/tensor/parameters.ts';
 import type { Scalar, Tensor1D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import '../helpers/allclose.ts';
+import { canHaveNativeOps, openNativeLane } from '../helpers/native-ops.ts';
 import { parametersOf, specOf } from '../helpers/parameters.ts';
 import { asTensors } from '../helpers/tensors.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
@@ -53,10 +54,14 @@ async function course(compile: 'on' | 'off', options: AdamWOptions, clipNorm: nu
   return { norms, state };
 }
 
-describe.runIf(lanesToTest().includes('tensorflow'))('clipping and AdamW', () => {
+const forms = [
+  { name: 'as nodes', canRun: lanesToTest().includes('tensorflow'), open: () => useLane('tensorflow') },
+  { name: 'as a native op (needs a C++ compiler)', canRun: canHaveNativeOps(), open: openNativeLane },
+];
+describe.for(forms)('clipping and AdamW, $name', { timeout: 300_000 }, ({ canRun, open }) => {
   beforeAll(async () => {
-    await useLane('tensorflow');
-  });
+    if (canRun) await open();
+  }, 300_000);
   afterAll(() => setCompilation({}));
 
   const plain = { beta1: 0.9, beta2: 0.99, epsilon: 1e-3, weightDecay: 0 } as const;
@@ -70,14 +75,17 @@ describe.runIf(lanesToTest().includes('tensorflow'))('clipping and AdamW', () =>
     ]),
   );
 
-  it.each(cases)('$options.epsilonStyle, clipped to $clipNorm, decay $options.weightDecay', async (one) => {
-    const eager = await course('off', one.options, one.clipNorm, 1);
-    for (const parts of [1, 2] as const) {
-      const graph = await course('on', one.options, one.clipNorm, parts);
-      expect(graph.norms).toBeAllclose(eager.norms, { rtol: 1e-6, atol: 0 });
-      expect(graph.state).toBeAllclose(eager.state, { rtol: 1e-5, atol: 1e-6 });
-    }
-    // Every norm is above 1, so that the clipped cases clip.
-    expect(Math.min(...eager.norms)).toBeGreaterThan(1);
-  });
+  it.runIf(canRun).each(cases)(
+    '$options.epsilonStyle, clipped to $clipNorm, decay $options.weightDecay',
+    async (one) => {
+      const eager = await course('off', one.options, one.clipNorm, 1);
+      for (const parts of [1, 2] as const) {
+        const graph = await course('on', one.options, one.clipNorm, parts);
+        expect(graph.norms).toBeAllclose(eager.norms, { rtol: 1e-6, atol: 0 });
+        expect(graph.state).toBeAllclose(eager.state, { rtol: 1e-5, atol: 1e-6 });
+      }
+      // Every norm is above 1, so that the clipped cases clip.
+      expect(Math.min(...eager.norms)).toBeGreaterThan(1);
+    },
+  );
 });

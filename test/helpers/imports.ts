@@ -9,6 +9,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   jinja: [],
   yaml: ['files'],
   hub: ['files'],
+  native: [],
   lanes: ['files'],
   terminal: ['files', 'yaml'],
   batch: [],

@@ -8,11 +8,14 @@ function tensorflowIsSetUp(): boolean {
   return addonPresent() && process.env.PLUMBLINE_NO_TENSORFLOW !== '1';
 }
 
+/** PLUMBLINE_NATIVE=on runs every test of the tensorflow lane on native ops, which set-up must have built. */
+const isNative = process.env.PLUMBLINE_NATIVE === 'on';
+
 /** Opens PLUMBLINE_BACKEND where it is set, else tensorflow where it is set up, else wasm. */
 export async function useLane(name?: LaneName): Promise<Lane> {
-  if (name) return openLane({ backend: name, device: 'auto' });
-  if (process.env.PLUMBLINE_BACKEND) return openLane({ backend: 'auto', device: 'auto' });
-  return openLane({ backend: tensorflowIsSetUp() ? 'tensorflow' : 'wasm', device: 'auto' });
+  const usual = tensorflowIsSetUp() ? 'tensorflow' : 'wasm';
+  const backend = name ?? (process.env.PLUMBLINE_BACKEND ? 'auto' : usual);
+  return openLane({ backend, device: 'auto', native: isNative && backend === 'tensorflow' ? 'on' : 'off' });
 }
 
 /**

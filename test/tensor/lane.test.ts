@@ -132,4 +132,29 @@ describe('openLane', () => {
     expect(message).toMatch(/runtime.device: no lane with device "gpu" works here\. Use runtime.device=auto/);
     expect(message).toMatch(/\n {2}tensorflow: \S.*\n {2}webgpu: \S/);
   });
+
+  it('refuses lanes without native ops where these have to be used, and only there', async () => {
+    await expect(openLane({ backend: 'wasm', device: 'auto', native: 'on' })).rejects.toThrow(
+      'runtime.backend wasm, runtime.device auto: no native ops: they are for the tensorflow lane on a CPU.',
+    );
+    expect((await openLane({ backend: 'wasm', device: 'auto', native: 'auto' })).note).toBe(
+      'lane wasm on CPU (WebAssembly).',
+    );
+    vi.stubEnv('PLUMBLINE_BACKEND', '');
+    vi.stubEnv('PLUMBLINE_NO_TENSORFLOW', '1');
+    const message = await openLane({ backend: 'auto', device: 'auto', native: 'on' }).catch(String);
+    expect(message).toMatch(
+      /runtime.native: no lane has native ops here\. Use runtime.native=auto, or mend this:\n {2}tensorflow: switched off/,
+    );
+  });
+
+  it.runIf(addonPresent() && !hasGpuHint())('says why there are no native ops on the tensorflow lane', async () => {
+    vi.stubEnv('PLUMBLINE_CACHE', '/nowhere');
+    const lane = await openLane({ backend: 'tensorflow', device: 'cpu', native: 'auto' });
+    expect(lane.note).toMatch(/But no native ops: they are not built\. Run npm run setup\.$/);
+    expect(lane.versions).not.toHaveProperty('nativeOps');
+    await expect(openLane({ backend: 'tensorflow', device: 'cpu', native: 'on' })).rejects.toThrow(
+      'runtime.backend tensorflow, runtime.device cpu: no native ops: they are not built. Run npm run setup.',
+    );
+  });
 });

@@ -1,0 +1,129 @@
+/** Builds our own TensorFlow ops (src/native) on the machine where they will run, tries them, and keeps them in the cache. */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { errorMessage, LaneError } from '../errors.ts';
+import { atomicWrite } from '../files/atomic-write.ts';
+import { cacheFolder, makeCache } from './cache.ts';
+import { findCompiler } from './compile-addon.ts';
+import { withLock } from './lock.ts';
+import { runProgram, tellingLine } from './programs.ts';
+
+/** What became of the last build for this machine. */
+export interface NativeBuild {
+  /** The library; null where it could not be built, or its kernels computed something wrong. */
+  readonly file: string | null;
+  /** What the unit test printed, or why there is no library and what to do. */
+  readonly says: string;
+}
+
+const SOURCES = fileURLToPath(new URL('../native/', import.meta.url));
+/** No -ffast-math: a step must see values that are not finite. */
+const FLAGS = ['-std=c++17', '-O3', '-march=native', '-fno-math-errno', '-fno-trapping-math', '-pthread'];
+/** The name under which TensorFlow's symbols are in the process already. */
+const FRAMEWORK = 'libtensorflow_framework.so.2';
+
+/** The build for these sources, flags and processor, if there was one. Costs a few file reads. */
+export function nativeBuild(environment: NodeJS.ProcessEnv = process.env): NativeBuild | undefined {
+  try {
+    return JSON.parse(readFileSync(join(buildFolder(environment), 'build.json'), 'utf8')) as NativeBuild;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Builds the ops where that was not tried before; `again` tries anew. Some 20 seconds. Never throws for want of a compiler: the
+ * result says why there is no library, and TensorFlow's own ops serve.
+ */
+export async function setUpNativeOps(options: {
+  say: (line: string) => void;
+  again?: boolean;
+  environment?: NodeJS.ProcessEnv;
+}): Promise<NativeBuild> {
+  const environment = options.environment ?? process.env;
+  const known = options.again ? undefined : nativeBuild(environment);
+  if (known !== undefined) return known;
+  const cache = cacheFolder(environment);
+  try {
+    await makeCache(cache);
+    return await withLock(cache, options.say, async () => {
+      // Another process may have done the work while this one waited.
+      const done = options.again ? undefined : nativeBuild(environment);
+      return done ?? (await build(environment, options.say));
+    });
+  } catch (error) {
+    return { file: null, says: errorMessage(error) };
+  }
+}
+
+async function build(environment: NodeJS.ProcessEnv, say: (line: string) => void): Promise<NativeBuild> {
+  const folder = buildFolder(environment);
+  const work = `${folder}.partial`;
+  await rm(work, { recursive: true, force: true });
+  await mkdir(work, { recursive: true });
+  say('compiling native ops (about 20 s)');
+  let result: { works: boolean; says: string };
+  try {
+    result = { works: true, says: await compileAndTry(work, environment) };
+  } catch (error) {
+    result = { works: false, says: errorMessage(error) };
+  }
+  await rm(folder, { recursive: true, force: true });
+  const made: NativeBuild = { file: result.works ? join(folder, 'libplumbline_ops.so') : null, says: result.says };
+  await atomicWrite(join(work, 'build.json'), `${JSON.stringify(made, null, 2)}\n`);
+  await rename(work, folder);
+  say(made.file === null ? `no native ops: ${made.says}` : `native ops ready: ${made.says}`);
+  return made;
+}
+
+/**
+ * Compiles the unit test, runs it, then compiles the library.
+ * @returns the unit test's last line
+ * @throws LaneError where there is no compiler, it fails, or a kernel does
+ */
+async function compileAndTry(folder: string, environment: NodeJS.ProcessEnv): Promise<string> {
+  if (process.platform !== 'linux')
+    throw new LaneError(`${process.platform}: native ops are built on Linux only so far.`);
+  const compiler = findCompiler(environment);
+  const compile = async (args: readonly string[]): Promise<void> => {
+    const compiled = await runProgram(compiler, args, { environment, limitSeconds: 600 });
+    if (compiled.ok) return;
+    throw new LaneError(
+      `${compiler}: src/native does not compile (${tellingLine(compiled.output) || compiled.failure}). ` +
+        'Update g++ to 9 or newer, or set CXX to another compiler; then run npm run setup -- --again.',
+    );
+  };
+  const test = join(folder, 'unit-test');
+  await compile([...FLAGS, join(SOURCES, 'unit-test.cc'), '-o', test]);
+  const tried = await runProgram(test, [], { environment, limitSeconds: 300 });
+  if (!tried.ok) {
+    throw new LaneError(
+      `${test}: the kernels do not compute right here (${tellingLine(tried.output)}; ${tried.failure}).`,
+    );
+  }
+  // An empty library of TensorFlow's name: ours needs it by that name, and finds what is loaded already.
+  const stand = join(folder, FRAMEWORK);
+  await compile(['-shared', '-x', 'c++', '/dev/null', `-Wl,-soname,${FRAMEWORK}`, '-o', stand]);
+  const library = join(folder, 'libplumbline_ops.so');
+  await compile([...FLAGS, '-fPIC', '-shared', join(SOURCES, 'ops.cc'), '-Wl,--no-as-needed', stand, '-o', library]);
+  await rm(stand);
+  return tried.standardOutput.split('\n').at(-1) ?? '';
+}
+
+/** A folder for these sources, flags and processor. */
+function buildFolder(environment: NodeJS.ProcessEnv): string {
+  const hash = createHash('sha256');
+  for (const name of readdirSync(SOURCES).sort()) hash.update(name).update(readFileSync(join(SOURCES, name)));
+  hash.update(JSON.stringify([FLAGS, environment.CXX ?? '', process.arch, processor()]));
+  return join(cacheFolder(environment), `native-${hash.digest('hex').slice(0, 12)}`);
+}
+
+/** Model and instruction sets: virtual machines call different processors by one name. */
+function processor(): string {
+  const known = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '';
+  return [cpus()[0]?.model, /^(flags|Features)\s*:.*$/m.exec(known)?.[0]].join(' ');
+}

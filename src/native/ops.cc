@@ -1,0 +1,185 @@
+// The ops as TensorFlow sees them. Loading the library registers them; what was refused stands in `plumbline_problems`.
+#include "activations.h"
+#include "adamw.h"
+#include "attention.h"
+#include "cross-entropy.h"
+#include "norms.h"
+#include "tensorflow.h"
+
+namespace {
+
+struct NormKernel {
+  float epsilon;
+  bool hasBias;
+  explicit NormKernel(const Attributes& node) : epsilon(node.number("epsilon")), hasBias(node.flag("has_bias")) {}
+  void compute(Call& call) const {
+    const Shape shape = call.shape(0);
+    Call::expect(shape.size() == 2, "x: expected [rows, width]");
+    const int64_t rows = shape[0], width = shape[1];
+    const float* gain = call.floats(1, {width});
+    const float* bias = hasBias ? call.floats(2, {width}) : nullptr;
+    normalize({rows, width, epsilon, call.floats(0, shape), gain, bias, call.output(0, shape), call.output(1, {rows, 2})});
+  }
+};
+
+struct NormGradientKernel {
+  bool hasBias;
+  explicit NormGradientKernel(const Attributes& node) : hasBias(node.flag("has_bias")) {}
+  void compute(Call& call) const {
+    const Shape shape = call.shape(0);
+    Call::expect(shape.size() == 2, "dy: expected [rows, width]");
+    const int64_t rows = shape[0], width = shape[1];
+    const float *dy = call.floats(0, shape), *x = call.floats(1, shape), *gain = call.floats(2, {width});
+    const float* stats = call.floats(3, {rows, 2});
+    float *dx = call.output(0, shape), *dgain = call.output(1, {width});
+    float* dbias = call.output(2, {hasBias ? width : 0});
+    normGradient({rows, width, dy, x, gain, stats, dx, dgain, hasBias ? dbias : nullptr});
+  }
+};
+
+struct ActivationKernel {
+  Activation kind;
+  explicit ActivationKernel(const Attributes& node) : kind(static_cast<Activation>(node.integer("kind"))) {}
+  void compute(Call& call) const {
+    const Shape shape = call.shape(0);
+    Call::expect(shape.size() == 2 && (!isGated(kind) || shape[1] % 2 == 0), "x: expected [rows, width], even where gated");
+    const int64_t rows = shape[0], width = isGated(kind) ? shape[1] / 2 : shape[1];
+    activate(kind, rows, width, call.floats(0, shape), call.output(0, {rows, width}));
+  }
+};
+
+struct ActivationGradientKernel {
+  Activation kind;
+  explicit ActivationGradientKernel(const Attributes& node) : kind(static_cast<Activation>(node.integer("kind"))) {}
+  void compute(Call& call) const {
+    const Shape shape = call.shape(0);
+    Call::expect(shape.size() == 2, "dy: expected [rows, width]");
+    const Shape wide{shape[0], isGated(kind) ? 2 * shape[1] : shape[1]};
+    activationGradient(kind, shape[0], shape[1], call.floats(0, shape), call.floats(1, wide), call.output(0, wide));
+  }
+};
+
+// Inputs query, key, value, bias, from `first` on.
+Attention attentionOf(Call& call, int first, float scale, float cap) {
+  const Shape query = call.shape(first), key = call.shape(first + 1);
+  Call::expect(query.size() == 4 && key.size() == 4, "query and key: expected [batch, heads, seq, width]");
+  Call::expect(key[1] > 0 && query[1] % key[1] == 0, "heads: expected a multiple of those of the keys");
+  const int64_t batch = query[0], heads = query[1], seq = query[2], width = query[3], keys = key[2];
+  const Shape shared{batch, key[1], keys, width};
+  const bool sharesBias = call.shape(first + 3) == Shape{1, 1, seq, keys};
+  const float* bias = call.floats(first + 3, {sharesBias ? 1 : batch, 1, seq, keys});
+  return {batch, heads, key[1], seq, keys, width, scale, cap, call.floats(first, query), call.floats(first + 1, shared),
+          call.floats(first + 2, shared), bias, sharesBias};
+}
+
+struct AttentionKernel {
+  float scale, cap;
+  explicit AttentionKernel(const Attributes& node) : scale(node.number("scale")), cap(node.number("cap")) {}
+  void compute(Call& call) const {
+    const Attention attention = attentionOf(call, 0, scale, cap);
+    attend(attention, call.output(0, call.shape(0)), call.output(1, {attention.batch, attention.heads, attention.seq, 2}));
+  }
+};
+
+struct AttentionGradientKernel {
+  float scale, cap;
+  explicit AttentionGradientKernel(const Attributes& node) : scale(node.number("scale")), cap(node.number("cap")) {}
+  void compute(Call& call) const {
+    const Attention attention = attentionOf(call, 3, scale, cap);
+    const Shape query = call.shape(3), key = call.shape(4);
+    const float *doutput = call.floats(0, query), *output = call.floats(1, query);
+    const float* stats = call.floats(2, {attention.batch, attention.heads, attention.seq, 2});
+    attentionGradient({attention, output, stats, doutput, call.output(0, query), call.output(1, key), call.output(2, key)});
+  }
+};
+
+void checkLabels(const int32_t* labels, int64_t rows, int64_t vocab) {
+  for (int64_t row = 0; row < rows; row++) Call::expect(labels[row] >= 0 && labels[row] < vocab, "labels: expected 0 to vocab - 1");
+}
+
+struct CrossEntropyKernel {
+  explicit CrossEntropyKernel(const Attributes&) {}
+  void compute(Call& call) const {
+    const Shape shape = call.shape(0);
+    Call::expect(shape.size() == 2, "logits: expected [rows, vocab]");
+    const int32_t* labels = call.ints(1, {shape[0]});
+    checkLabels(labels, shape[0], shape[1]);
+    crossEntropy(shape[0], shape[1], call.floats(0, shape), labels, call.output(0, {shape[0]}), call.output(1, {shape[0], 2}));
+  }
+};
+
+struct CrossEntropyGradientKernel {
+  explicit CrossEntropyGradientKernel(const Attributes&) {}
+  void compute(Call& call) const {
+    const Shape shape = call.shape(0);
+    Call::expect(shape.size() == 2, "logits: expected [rows, vocab]");
+    const int32_t* labels = call.ints(1, {shape[0]});
+    checkLabels(labels, shape[0], shape[1]);
+    const float *stats = call.floats(2, {shape[0], 2}), *dlosses = call.floats(3, {shape[0]});
+    crossEntropyGradient(shape[0], shape[1], call.floats(0, shape), labels, stats, dlosses, call.output(0, shape));
+  }
+};
+
+// Inputs: gradients, values, first and second moments of n parameters, one list after the other; then rates [n], decays [n],
+// epsilon and the loss. Values and moments are those that ReadVariableOp gives, which is the variable's own memory: they change
+// there, as ResourceApplyAdam would change them; src/execution/apply-adamw.ts says why nothing reads the old values any more.
+struct AdamWKernel {
+  float beta1, beta2, clipNorm;
+  explicit AdamWKernel(const Attributes& node)
+      : beta1(node.number("beta1")), beta2(node.number("beta2")), clipNorm(node.number("clip_norm")) {}
+  void compute(Call& call) const {
+    const int count = (call.inputs() - 4) / 4, rest = 4 * count;
+    const float *rates = call.floats(rest, {count}), *decays = call.floats(rest + 1, {count});
+    std::vector<Updated> parameters(count);
+    for (int i = 0; i < count; i++) {
+      const Shape shape = call.shape(i);
+      const auto stored = [&](int list) { return const_cast<float*>(call.floats(list * count + i, shape)); };
+      parameters[i] = {elements(shape), call.floats(i, shape), stored(1), stored(2), stored(3), rates[i], decays[i]};
+    }
+    const AdamW adam{beta1, beta2, *call.floats(rest + 2, {}), clipNorm};
+    *call.output(0, {}) = applyAdamW(adam, parameters, *call.floats(rest + 3, {}));
+  }
+};
+
+std::string registerAll() {
+  std::string problems;
+  const auto add = [&](const std::string& problem) { problems += problem.empty() ? "" : problem + "\n"; };
+  add(registerOp<NormKernel>({"PlumblineNorm",
+                              {"x: float", "gain: float", "bias: float"},
+                              {"y: float", "stats: float"},
+                              {"epsilon: float", "has_bias: bool"}}));
+  add(registerOp<NormGradientKernel>({"PlumblineNormGradient",
+                                      {"dy: float", "x: float", "gain: float", "stats: float"},
+                                      {"dx: float", "dgain: float", "dbias: float"},
+                                      {"has_bias: bool"}}));
+  add(registerOp<ActivationKernel>({"PlumblineActivation", {"x: float"}, {"y: float"}, {"kind: int"}}));
+  add(registerOp<ActivationGradientKernel>({"PlumblineActivationGradient", {"dy: float", "x: float"}, {"dx: float"}, {"kind: int"}}));
+  add(registerOp<AttentionKernel>({"PlumblineAttention",
+                                   {"query: float", "key: float", "value: float", "bias: float"},
+                                   {"y: float", "stats: float"},
+                                   {"scale: float", "cap: float"}}));
+  add(registerOp<AttentionGradientKernel>(
+      {"PlumblineAttentionGradient",
+       {"dy: float", "y: float", "stats: float", "query: float", "key: float", "value: float", "bias: float"},
+       {"dquery: float", "dkey: float", "dvalue: float"},
+       {"scale: float", "cap: float"}}));
+  add(registerOp<CrossEntropyKernel>(
+      {"PlumblineCrossEntropy", {"logits: float", "labels: int32"}, {"losses: float", "stats: float"}, {}}));
+  add(registerOp<CrossEntropyGradientKernel>({"PlumblineCrossEntropyGradient",
+                                              {"logits: float", "labels: int32", "stats: float", "dlosses: float"},
+                                              {"dlogits: float"},
+                                              {}}));
+  add(registerOp<AdamWKernel>({"PlumblineAdamW",
+                               {"gradients: N * float", "values: N * float", "first: N * float", "second: N * float",
+                                "rates: float", "decays: float", "epsilon: float", "loss: float"},
+                               {"norm: float"},
+                               {"N: int >= 1", "beta1: float", "beta2: float", "clip_norm: float"},
+                               true}));
+  return problems;
+}
+
+const std::string problems = registerAll();
+
+} // namespace
+
+extern "C" const char* plumbline_problems() { return problems.c_str(); }

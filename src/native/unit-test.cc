@@ -1,0 +1,275 @@
+// Every kernel against loops in double precision that are written from the equations. Set-up runs it on the machine where the
+// kernels will run; it needs no TensorFlow. Ends with 1 where a value differs by more than TOLERANCE of the largest. Where
+// float32 itself cannot reach that, the bound is multiplied by a condition: attention's weights are e^score, and a score of 8 that
+// is rounded once, to 24 bits, changes its weight by 5e-7: by the largest score / 4 there. What is left of a row of 3 values when
+// two directions are taken out is smaller than the terms: by the largest term / the largest value for slopes of norms.
+#include <cmath>
+#include <cstdio>
+#include <random>
+#include <vector>
+#include "activations.h"
+#include "adamw.h"
+#include "attention.h"
+#include "cross-entropy.h"
+#include "norms.h"
+
+namespace {
+
+constexpr double TOLERANCE = 5e-7;
+typedef std::vector<float> Floats;
+typedef std::vector<double> Doubles;
+
+std::mt19937 generator(1);
+int checks = 0, failures = 0;
+double worst = 0;
+
+Floats normal(size_t size, float deviation = 1) {
+  std::normal_distribution<float> draw(0, deviation);
+  Floats values(size);
+  for (float& value : values) value = draw(generator);
+  return values;
+}
+
+void check(const char* what, const Floats& found, const Doubles& expected, double condition = 1) {
+  double most = 1e-30, difference = 0;
+  for (size_t i = 0; i < expected.size(); i++) {
+    most = std::max(most, std::abs(expected[i]));
+    const double apart = std::abs(found[i] - expected[i]);
+    difference = apart <= difference ? difference : apart; // NaN counts as the largest
+  }
+  const double error = difference / most / std::max(1.0, condition);
+  checks++;
+  worst = error <= worst ? worst : error;
+  if (error <= TOLERANCE) return;
+  failures++;
+  printf("%s: differs by %.2g of the largest value\n", what, error);
+}
+
+void testExponential() {
+  Floats found;
+  Doubles expected;
+  for (float x = -87; x < 88.7f; x += 0.0137f) {
+    found.push_back(exponential(broadcast(x))[0] / std::exp(static_cast<double>(x)));
+    expected.push_back(1);
+  }
+  check("exponential", found, expected);
+  const float least = exponential(broadcast(-1e9f))[0], most = exponential(broadcast(100.f))[0];
+  const float none = exponential(broadcast(NAN))[0], infinite = exponential(broadcast(-INFINITY))[0];
+  checks++;
+  if (least == 0 && std::isinf(most) && std::isnan(none) && infinite == 0) return;
+  failures++;
+  printf("exponential: 0, infinity, NaN and 0 expected at -1e9, 100, NaN and -infinity; found %g, %g, %g and %g\n", least, most,
+         none, infinite);
+}
+
+void testNorm(int64_t rows, int64_t width, bool hasBias) {
+  const Floats x = normal(rows * width, 3), gain = normal(width), bias = normal(width), dy = normal(rows * width);
+  const float epsilon = 1e-5f;
+  Floats y(x.size()), stats(2 * rows), dx(x.size()), dgain(width), dbias(width);
+  normalize({rows, width, epsilon, x.data(), gain.data(), hasBias ? bias.data() : nullptr, y.data(), stats.data()});
+  normGradient({rows, width, dy.data(), x.data(), gain.data(), stats.data(), dx.data(), dgain.data(), hasBias ? dbias.data() : nullptr});
+  Doubles ey(x.size()), edx(x.size()), edgain(width), edbias(hasBias ? width : 0);
+  double most = 0, term = 0;
+  for (int64_t row = 0; row < rows; row++) {
+    const float *line = &x[row * width], *slope = &dy[row * width];
+    double mean = 0, square = 0, sum = 0, product = 0;
+    for (int64_t i = 0; i < width && hasBias; i++) mean += static_cast<double>(line[i]) / width;
+    for (int64_t i = 0; i < width; i++) square += (line[i] - mean) * (line[i] - mean) / width;
+    const double inverse = 1 / std::sqrt(square + epsilon);
+    for (int64_t i = 0; i < width; i++) {
+      const double n = (line[i] - mean) * inverse, dn = static_cast<double>(slope[i]) * gain[i];
+      ey[row * width + i] = n * gain[i] + (hasBias ? bias[i] : 0);
+      sum += hasBias ? dn / width : 0;
+      product += dn * n / width;
+      edgain[i] += slope[i] * n;
+      if (hasBias) edbias[i] += slope[i];
+    }
+    for (int64_t i = 0; i < width; i++) {
+      const double n = (line[i] - mean) * inverse;
+      const double dn = static_cast<double>(slope[i]) * gain[i];
+      edx[row * width + i] = (dn - sum - n * product) * inverse;
+      most = std::max(most, std::abs(edx[row * width + i]));
+      term = std::max(term, std::abs(dn * inverse));
+    }
+  }
+  check("norm", y, ey);
+  check("norm, slope of x", dx, edx, term / most);
+  check("norm, slope of gain", dgain, edgain);
+  check("norm, slope of bias", dbias, edbias);
+}
+
+double valueOf(Activation kind, double x) {
+  if (kind == SWIGLU) return x / (1 + std::exp(-x));
+  return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+double slopeOf(Activation kind, double x) {
+  if (kind == SWIGLU) {
+    const double share = 1 / (1 + std::exp(-x));
+    return share + x * share * (1 - share);
+  }
+  const double inner = std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x), t = std::tanh(inner);
+  return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * std::sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x);
+}
+
+void testActivation(Activation kind, int64_t rows, int64_t width) {
+  const int64_t step = isGated(kind) ? 2 * width : width;
+  const Floats x = normal(rows * step, 4), dy = normal(rows * width);
+  Floats y(dy.size()), dx(x.size());
+  activate(kind, rows, width, x.data(), y.data());
+  activationGradient(kind, rows, width, dy.data(), x.data(), dx.data());
+  Doubles ey(dy.size()), edx(x.size());
+  for (int64_t row = 0; row < rows; row++) {
+    for (int64_t i = 0; i < width; i++) {
+      const double gate = x[row * step + i], up = isGated(kind) ? x[row * step + width + i] : 1, slope = dy[row * width + i];
+      ey[row * width + i] = valueOf(kind, gate) * up;
+      edx[row * step + i] = slope * up * slopeOf(kind, gate);
+      if (isGated(kind)) edx[row * step + width + i] = slope * valueOf(kind, gate);
+    }
+  }
+  check("activation", y, ey);
+  check("activation, slope", dx, edx);
+}
+
+void testCrossEntropy(int64_t rows, int64_t vocab) {
+  const Floats logits = normal(rows * vocab, 5), dlosses = normal(rows);
+  std::vector<int32_t> labels(rows);
+  for (int64_t row = 0; row < rows; row++) labels[row] = static_cast<int32_t>(row * 7919 % vocab);
+  Floats losses(rows), stats(2 * rows), slopes(logits.size());
+  crossEntropy(rows, vocab, logits.data(), labels.data(), losses.data(), stats.data());
+  crossEntropyGradient(rows, vocab, logits.data(), labels.data(), stats.data(), dlosses.data(), slopes.data());
+  Doubles elosses(rows), eslopes(logits.size());
+  for (int64_t row = 0; row < rows; row++) {
+    double sum = 0;
+    for (int64_t i = 0; i < vocab; i++) sum += std::exp(static_cast<double>(logits[row * vocab + i]));
+    elosses[row] = std::log(sum) - logits[row * vocab + labels[row]];
+    for (int64_t i = 0; i < vocab; i++) {
+      eslopes[row * vocab + i] = (std::exp(static_cast<double>(logits[row * vocab + i])) / sum - (i == labels[row])) * dlosses[row];
+    }
+  }
+  check("cross-entropy", losses, elosses);
+  check("cross-entropy, slope", slopes, eslopes);
+}
+
+struct AttentionCase {
+  int64_t batch, heads, kvHeads, seq, keys, width, segment, window;
+  float cap;
+};
+
+// The bias of causal attention within segments and a window (0: none); rows stand for the last of the keys.
+Floats biasOf(const AttentionCase& of) {
+  Floats bias(of.batch * of.seq * of.keys, HIDDEN);
+  for (int64_t row = 0; row < of.batch * of.seq; row++) {
+    const int64_t query = row % of.seq + of.keys - of.seq;
+    for (int64_t key = 0; key <= query; key++) {
+      const bool isNear = of.window == 0 || query - key < of.window;
+      if (key / of.segment == query / of.segment && isNear) bias[row * of.keys + key] = 0;
+    }
+  }
+  return bias;
+}
+
+void testAttention(const AttentionCase& of) {
+  const int64_t queries = of.batch * of.heads * of.seq * of.width, shared = of.batch * of.kvHeads * of.keys * of.width;
+  const Floats query = normal(queries), key = normal(shared, 2), value = normal(shared), dy = normal(queries), bias = biasOf(of);
+  const float scale = 1 / std::sqrt(static_cast<float>(of.width));
+  const Attention attention{of.batch, of.heads, of.kvHeads, of.seq, of.keys, of.width, scale, of.cap,
+                            query.data(), key.data(), value.data(), bias.data(), false};
+  Floats y(queries), stats(2 * of.batch * of.heads * of.seq), dquery(queries), dkey(shared), dvalue(shared);
+  attend(attention, y.data(), stats.data());
+  attentionGradient({attention, y.data(), stats.data(), dy.data(), dquery.data(), dkey.data(), dvalue.data()});
+  Doubles ey(queries), edquery(queries), edkey(shared), edvalue(shared);
+  double largest = 0;
+  for (int64_t row = 0; row < of.batch * of.heads * of.seq; row++) {
+    const int64_t batch = row / of.seq / of.heads, head = row / of.seq % of.heads;
+    const int64_t start = (batch * of.kvHeads + head / (of.heads / of.kvHeads)) * of.keys * of.width;
+    const float *q = &query[row * of.width], *seen = &bias[(batch * of.seq + row % of.seq) * of.keys], *slope = &dy[row * of.width];
+    Doubles p(of.keys), capSlope(of.keys, 1), dp(of.keys);
+    double sum = 0, both = 0;
+    for (int64_t j = 0; j < of.keys; j++) {
+      double score = 0;
+      for (int64_t i = 0; i < of.width; i++) score += static_cast<double>(q[i]) * key[start + j * of.width + i] * scale;
+      if (of.cap > 0) {
+        const double bounded = std::tanh(score / of.cap);
+        capSlope[j] = 1 - bounded * bounded;
+        score = of.cap * bounded;
+      }
+      if (seen[j] == 0) largest = std::max(largest, std::abs(score));
+      sum += p[j] = std::exp(score + seen[j]);
+    }
+    for (int64_t j = 0; j < of.keys; j++) {
+      p[j] /= sum;
+      for (int64_t i = 0; i < of.width; i++) {
+        ey[row * of.width + i] += p[j] * value[start + j * of.width + i];
+        dp[j] += static_cast<double>(slope[i]) * value[start + j * of.width + i];
+        edvalue[start + j * of.width + i] += p[j] * slope[i];
+      }
+      both += p[j] * dp[j];
+    }
+    for (int64_t j = 0; j < of.keys; j++) {
+      const double ds = p[j] * (dp[j] - both) * capSlope[j] * scale;
+      for (int64_t i = 0; i < of.width; i++) {
+        edquery[row * of.width + i] += ds * key[start + j * of.width + i];
+        edkey[start + j * of.width + i] += ds * q[i];
+      }
+    }
+  }
+  check("attention", y, ey, largest / 4);
+  check("attention, slope of queries", dquery, edquery, largest / 4);
+  check("attention, slope of keys", dkey, edkey, largest / 4);
+  check("attention, slope of values", dvalue, edvalue, largest / 4);
+}
+
+void testAdamW(float clipNorm, float loss) {
+  const std::vector<int64_t> sizes{3, 1000, 70000};
+  const AdamW adam{0.9f, 0.99f, 1e-6f, clipNorm};
+  std::vector<Floats> gradients, values, firsts, seconds;
+  std::vector<Updated> parameters;
+  double total = 0;
+  for (size_t i = 0; i < sizes.size(); i++) {
+    gradients.push_back(normal(sizes[i]));
+    values.push_back(normal(sizes[i]));
+    firsts.push_back(normal(sizes[i], 0.1f));
+    seconds.push_back(normal(sizes[i]));
+    for (float& value : seconds[i]) value *= value;
+    for (const float g : gradients[i]) total += static_cast<double>(g) * g;
+  }
+  const std::vector<Floats> before = values;
+  std::vector<Doubles> expected;
+  const double norm = std::sqrt(total), scale = clipNorm > 0 && norm > clipNorm ? clipNorm / (norm + 1e-6) : 1;
+  for (size_t i = 0; i < sizes.size(); i++) {
+    const float rate = 0.01f * (i + 1), decay = i == 1 ? 0.1f : 0;
+    expected.emplace_back(sizes[i]);
+    for (int64_t j = 0; j < sizes[i]; j++) {
+      const double g = gradients[i][j] * scale;
+      const double m = 0.9 * firsts[i][j] + 0.1 * g, v = 0.99 * seconds[i][j] + 0.01 * g * g;
+      expected[i][j] = values[i][j] * (1 - static_cast<double>(decay)) - rate * m / (std::sqrt(v) + 1e-6);
+      if (!std::isfinite(loss)) expected[i][j] = before[i][j];
+    }
+    parameters.push_back({sizes[i], gradients[i].data(), values[i].data(), firsts[i].data(), seconds[i].data(), rate, decay});
+  }
+  const float found = applyAdamW(adam, parameters, loss);
+  check("AdamW, norm", {found}, {norm});
+  for (size_t i = 0; i < sizes.size(); i++) check("AdamW, values", values[i], expected[i]);
+}
+
+} // namespace
+
+int main() {
+  testExponential();
+  for (const int64_t width : {3, 7, 64, 100, 576}) {
+    for (const bool hasBias : {true, false}) testNorm(150, width, hasBias);
+    for (const Activation kind : {GELU, SWIGLU, GEGLU}) testActivation(kind, 90, width);
+    testCrossEntropy(70, width + 4);
+  }
+  testAttention({2, 4, 4, 100, 100, 32, 1000, 0, 0});  // causal
+  testAttention({3, 4, 2, 61, 61, 20, 17, 0, 0});      // packed segments, shared keys, odd sizes
+  testAttention({1, 6, 1, 130, 130, 64, 1000, 9, 30}); // a window, a cap, one head of keys
+  testAttention({5, 3, 3, 1, 77, 16, 1000, 0, 0});     // one new token
+  testAttention({2, 2, 1, 5, 90, 24, 1000, 40, 0});    // some new tokens
+  testAdamW(0, 1);
+  testAdamW(2, 1);
+  testAdamW(2, NAN); // nothing changes
+  printf("%d checks, %d failed; largest difference %.1e of the largest value; vectors of %d, %d threads\n", checks, failures, worst,
+         LANES, pool().size());
+  return failures > 0 ? 1 : 0;
+}

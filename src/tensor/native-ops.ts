@@ -1,0 +1,57 @@
+/** Our own TensorFlow ops (src/native): fused kernels for CPUs, loaded where set-up has built them. */
+import { LaneError } from '../errors.ts';
+import { loadKoffi } from './native-library.ts';
+import type { RawAttribute } from './raw-op.ts';
+import { executeRaw } from './raw-op.ts';
+import type { Tensor } from './tf.ts';
+
+/** What `tf.customGrad` passes for keeping tensors until the gradient. */
+export type Save = (tensors: Tensor[]) => void;
+
+let isLoaded = false;
+let isUsed = false;
+
+/** True where ops run as native ones: the tensorflow lane on a CPU, with the library loaded. */
+export function usesNativeOps(): boolean {
+  return isUsed;
+}
+
+/** Switches between native ops and those of TensorFlow; what was traced stays as it is. */
+export function useNativeOps(use: boolean): void {
+  isUsed = use && isLoaded;
+}
+
+/**
+ * Loads the library into TensorFlow, which is in the process already. Nothing uses it before `useNativeOps`.
+ * @throws LaneError where it cannot be loaded or TensorFlow refuses an op
+ */
+export function loadNativeOps(file: string): void {
+  if (isLoaded) return;
+  const problems = loadKoffi().load(file).func('const char* plumbline_problems()')() as string;
+  if (problems !== '')
+    throw new LaneError(`${file}: TensorFlow refuses ops: ${problems}. Run npm run setup -- --again.`);
+  isLoaded = true;
+}
+
+/** Runs a native op, or makes a node of it where a step is traced; `shapes` are those of its outputs. */
+export function executeNative(
+  name: string,
+  attributes: readonly RawAttribute[],
+  inputs: Tensor[],
+  shapes: readonly (readonly number[])[],
+): Tensor[] {
+  const value = shapes.flatMap((shape) => [shape.length, ...shape]);
+  return executeRaw(name, [...attributes, { name: 'output_shapes', type: 'int', value }], inputs, shapes.length);
+}
+
+export function intAttribute(name: string, value: number): RawAttribute {
+  return { name, type: 'int', value };
+}
+
+export function floatAttribute(name: string, value: number): RawAttribute {
+  return { name, type: 'float', value };
+}
+
+export function flagAttribute(name: string, value: boolean): RawAttribute {
+  return { name, type: 'bool', value };
+}
