@@ -8,11 +8,13 @@
 import { availableParallelism, cpus } from 'node:os';
 import { ConfigError } from '../../src/errors.ts';
 import { atomicWrite } from '../../src/files/atomic-write.ts';
+import { setUpNativeOps } from '../../src/lanes/compile-native.ts';
 import type { Cell } from '../../src/report/table.ts';
 import { formatTable } from '../../src/report/table.ts';
 import { codeVersion } from '../../src/run/manifest.ts';
 import { runMain } from '../../src/run/program.ts';
 import { openLane } from '../../src/tensor/lane.ts';
+import { usesNativeOps } from '../../src/tensor/native-ops.ts';
 import type { Flags } from '../../src/terminal/flags.ts';
 import { flagHelp, parseFlags } from '../../src/terminal/flags.ts';
 import { casesNamed, DEFAULT_CASES } from './cases.ts';
@@ -73,23 +75,17 @@ export async function againstTorch(argv: readonly string[]): Promise<void> {
   // Read by TensorFlow when its threads start.
   process.env.TF_NUM_INTRAOP_THREADS = String(threads);
   process.env.TF_NUM_INTEROP_THREADS = String(threads);
-  const lane = await openLane({ backend: 'auto', device, precision: float32 });
+  await setUpNativeOps({ say });
+  const lane = await openLane({ backend: 'auto', device, precision: float32, native: 'auto' });
   say(lane.note);
+  const usable = ours.filter((name) => usesNativeOps() || !ourVariants[name]?.native);
+  if (usable.length < ours.length) say('no native ops here: variants with them are left out');
   say(`${cpus()[0]?.model ?? 'unknown CPU'}, ${threads} threads on each side`);
 
   const results: CaseResult[] = [];
   for (const given of cases) {
-    const result = await measureCase(given, {
-      python,
-      device,
-      float32,
-      threads,
-      repetitions,
-      patience,
-      ours,
-      torch,
-      say,
-    });
+    const how = { python, device, float32, threads, repetitions, patience };
+    const result = await measureCase(given, { ...how, ours: usable, torch, say });
     for (const { side, variant, why } of result.failed) say(`  ${side} ${variant} is left out: ${why}`);
     const most = Math.max(...result.others);
     if (most > QUIET) {

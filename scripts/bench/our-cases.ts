@@ -19,6 +19,7 @@ import { disposeModel, newModel } from '../../src/model/model.ts';
 import { preferences } from '../../src/objectives/bradley-terry.ts';
 import { nextToken } from '../../src/objectives/next-token.ts';
 import { seededRandom } from '../../src/random.ts';
+import { useNativeOps } from '../../src/tensor/native-ops.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import type { Case, GenerateCase, OptimizerSettings, PpoCase, RewardCase, Rows, TrainCase } from './cases.ts';
 
@@ -26,13 +27,17 @@ import type { Case, GenerateCase, OptimizerSettings, PpoCase, RewardCase, Rows, 
 export interface OurOptions {
   readonly compile: 'on' | 'off';
   readonly precision: 'f32' | 'bf16';
+  /** With our own ops, where they could be built. */
+  readonly native: boolean;
 }
 
 /** Our ways of running a step, by the name the tables give them. */
 export const ourVariants: Readonly<Record<string, OurOptions>> = {
-  compiled: { compile: 'on', precision: 'f32' },
-  'compiled bf16': { compile: 'on', precision: 'bf16' },
-  eager: { compile: 'off', precision: 'f32' },
+  native: { compile: 'on', precision: 'f32', native: true },
+  'native bf16': { compile: 'on', precision: 'bf16', native: true },
+  compiled: { compile: 'on', precision: 'f32', native: false },
+  'compiled bf16': { compile: 'on', precision: 'bf16', native: false },
+  eager: { compile: 'off', precision: 'f32', native: false },
 };
 
 /** One case set up. */
@@ -55,6 +60,7 @@ export function openOurs(given: Case, options: OurOptions): OurCase {
     ...opened,
     step: () => {
       setCompilation(options);
+      useNativeOps(options.native);
       return opened.step();
     },
   };

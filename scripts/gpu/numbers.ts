@@ -52,8 +52,8 @@ const [ROWS, INNER] = [256, 1024];
 async function numbersOf(device: 'gpu' | 'cpu', precision: Precision): Promise<Numbers> {
   const lane = await openLane({ backend: 'tensorflow', device, precision });
   const traced = precision === 'bf16' ? 'bf16' : 'f32';
-  const compiled = await losses({ compile: 'on', precision: traced });
-  const eager = await losses({ compile: 'off', precision: traced });
+  const compiled = await losses({ compile: 'on', native: false, precision: traced });
+  const eager = await losses({ compile: 'off', native: false, precision: traced });
   setCompilation({ compile: 'on', precision });
   return { lane, productError: productError(), compiled, eager, cacheError: cacheError() };
 }

@@ -52,9 +52,10 @@ export function groupByBucket(
 /** Compiled steps are made for each set of shapes: lengths that are multiples of this keep them few. */
 const LENGTH_STEP = 16;
 
-/** The next length that compiled steps are made for. */
+/** The next length that compiled steps are made for: at most an eighth longer where it is long, so that few occur. */
 export function roundedLength(size: number): number {
-  return Math.ceil(size / LENGTH_STEP) * LENGTH_STEP;
+  const step = Math.max(LENGTH_STEP, 2 ** (Math.ceil(Math.log2(size)) - 3));
+  return Math.ceil(size / step) * step;
 }
 
 function longest(sequences: readonly Int32Array[]): number {

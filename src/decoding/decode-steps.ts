@@ -4,10 +4,12 @@ import { ConfigError } from '../errors.ts';
 import { compiledOr } from '../graph/mode.ts';
 import type { Model } from '../model/model.ts';
 import type { Random } from '../random.ts';
+import { usesNativeOps } from '../tensor/native-ops.ts';
 import { compiledDecoding } from './compiled-decoding.ts';
 import type { Decoding, DecodingOptions, RowPrompt } from './decoding.ts';
 import { refillRows } from './decoding.ts';
 import { eagerDecoding } from './eager-decoding.ts';
+import { nativeDecoding } from './native-decoding.ts';
 import type { DrawnToken, Sampling } from './sample-token.ts';
 
 /** How responses are drawn. */
@@ -147,7 +149,7 @@ function beginDecoding(options: DecodingOptions, prompts: readonly RowPrompt[]) 
     }
   };
   return compiledOr(
-    (engine) => begin(compiledDecoding(engine, options)),
+    (engine) => begin(usesNativeOps() ? nativeDecoding(options) : compiledDecoding(engine, options)),
     () => begin(eagerDecoding(options)),
   );
 }

@@ -7,8 +7,9 @@ import type { HeadKind, ModelDimensions } from '../model/dimensions.ts';
 import { decoderInputs, disposeInputs } from '../model/inputs.ts';
 import type { Model, TrainingPlan } from '../model/model.ts';
 import { assembleModel, disposeModel, modelWeights } from '../model/model.ts';
-import { parameterSpecs } from '../model/parameter-table.ts';
+import { parameterCount, parameterSpecs } from '../model/parameter-table.ts';
 import { seededRandom } from '../random.ts';
+import { usesNativeOps } from '../tensor/native-ops.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
 import { adapterSpecs } from '../tensor/parameters.ts';
 import { rowsPerChunk } from '../tensor/projected-cross-entropy.ts';
@@ -89,7 +90,7 @@ export async function estimateMemory(
   for (const model of trained) step = Math.max(step, await backwardBytes(model, shapes.train));
   const [first] = trained as [PlannedModel];
   if (shapes.score !== undefined) step = Math.max(step, await forwardBytes(first, shapes.score));
-  if (shapes.generate !== undefined) step = Math.max(step, cacheBytes(first.dimensions, shapes.generate));
+  if (shapes.generate !== undefined) step = Math.max(step, decodingBytes(first.dimensions, shapes.generate));
   const layers = trained.reduce((sum, { dimensions }) => sum + dimensions.layers, 0);
   const graphs = compiles() ? (shapes.sizes ?? 1) * layers * GRAPH_BYTES_A_LAYER : 0;
   return { process: own, weights, moments, step, graphs, total: own + weights + moments + step + graphs };
@@ -162,12 +163,12 @@ async function forwardBytes({ dimensions, head, plan }: PlannedModel, batch: Bat
   return layers + logitBytes(dimensions, head, batch.logits) + widenedTable(dimensions, head, plan);
 }
 
-/** Keys and values, old and new, and the logits of one column. */
-function cacheBytes(
-  { layers, kvHeads, headDim, vocab }: ModelDimensions,
-  { rows, seq }: { rows: number; seq: number },
-): number {
-  return 4 * rows * (4 * layers * kvHeads * headDim * seq + 3 * vocab);
+/** Keys and values, and the logits of one column. Native decoding lays the weights out anew; graphs keep old and new keys. */
+function decodingBytes(dimensions: ModelDimensions, { rows, seq }: { rows: number; seq: number }): number {
+  const { layers, kvHeads, headDim, vocab } = dimensions;
+  const isNative = usesNativeOps() && compiles();
+  const cache = 4 * rows * ((isNative ? 2 : 4) * layers * kvHeads * headDim * seq + 3 * vocab);
+  return isNative ? cache + 4 * parameterCount(dimensions, 'tokens') : cache;
 }
 
 function tokens({ rows, seq }: Batch) {

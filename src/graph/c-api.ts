@@ -1,7 +1,6 @@
 /** TensorFlow's C API: graphs and sessions of the very library that the addon has loaded. tfjs itself offers neither. */
 import { errorMessage, LaneError } from '../errors.ts';
-import type { Koffi } from '../tensor/native-library.ts';
-import { loadKoffi } from '../tensor/native-library.ts';
+import { defineStruct, loadKoffi } from '../tensor/native-library.ts';
 
 /** A pointer into the library. */
 export type Pointer = unknown;
@@ -136,8 +135,7 @@ export function openCApi(): CApi {
 function bind(name: string): CApi {
   const koffi = loadKoffi();
   const library = koffi.load(name);
-  // Types are global to koffi, and tests load this file more than once.
-  if (!hasType(koffi, 'TF_Output')) koffi.struct('TF_Output', { oper: 'void*', index: 'int' });
+  defineStruct(koffi, 'TF_Output', { oper: 'void*', index: 'int' });
   const code = library.func('int TF_GetCode(void*)');
   const message = library.func('const char* TF_Message(void*)');
   const functions = Object.fromEntries(
@@ -152,13 +150,4 @@ function bind(name: string): CApi {
     },
     copy: koffi.load(null).func('void* memcpy(void*, const void*, size_t)') as CApi['copy'],
   };
-}
-
-function hasType(koffi: Koffi, name: string): boolean {
-  try {
-    koffi.type(name);
-    return true;
-  } catch {
-    return false;
-  }
 }

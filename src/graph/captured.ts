@@ -44,6 +44,24 @@ export function capture(engine: Engine, tensor: Tensor, dtype: number): Variable
   return variable;
 }
 
+/**
+ * Values of tensors on the host, as copies or views. Those that graphs have taken over are fetched in one call: each new
+ * set of them costs TensorFlow a look at the whole graph.
+ */
+export function hostCopies(tensors: readonly Tensor[]): HostValues[] {
+  const engine = openEngine();
+  const variables = tensors.map(({ dataId }) => engine?.captured.get(dataId)?.variable);
+  const found =
+    engine === null
+      ? []
+      : readVariables(
+          engine,
+          variables.flatMap((variable) => variable ?? []),
+        );
+  let next = 0;
+  return tensors.map((tensor, i) => (variables[i] ? (found[next++] as HostValues) : (tensor.dataSync() as HostValues)));
+}
+
 /** Gives captured variables their values, and frees those whose tensors are gone. To be called between runs. */
 export function settleCaptured(engine: Engine): void {
   arrive(engine);

@@ -109,7 +109,16 @@ async function compileAndTry(folder: string, environment: NodeJS.ProcessEnv): Pr
   const stand = join(folder, FRAMEWORK);
   await compile(['-shared', '-x', 'c++', '/dev/null', `-Wl,-soname,${FRAMEWORK}`, '-o', stand]);
   const library = join(folder, 'libplumbline_ops.so');
-  await compile([...FLAGS, '-fPIC', '-shared', join(SOURCES, 'ops.cc'), '-Wl,--no-as-needed', stand, '-o', library]);
+  await compile([
+    ...FLAGS,
+    '-fPIC',
+    '-shared',
+    ...['ops.cc', 'decoder.cc'].map((name) => join(SOURCES, name)),
+    '-Wl,--no-as-needed',
+    stand,
+    '-o',
+    library,
+  ]);
   await rm(stand);
   return tried.standardOutput.split('\n').at(-1) ?? '';
 }

@@ -20,34 +20,42 @@ constexpr int64_t roundedUp(int64_t size, int64_t unit) { return (size + unit - 
 // Floats that `packPanels` writes.
 inline int64_t packedSize(int64_t k, int64_t columns) { return k * roundedUp(columns, PANEL); }
 
+inline void pack(const float* from, int64_t step, int count, float* to) {
+  if (step == 1) memcpy(to, from, count * sizeof(float));
+  else for (int j = 0; j < count; j++) to[j] = from[j * step];
+}
+inline void pack(const float* from, int64_t step, int count, Bfloat16* to) {
+  for (int j = 0; j < count; j++) to[j] = narrowed(from[j * step]);
+}
+
 // Lays B out in panels of PANEL columns, [panel][k][PANEL], filled up with zeros. b(k, j) = b[k * kStep + j * columnStep].
-inline void packPanels(const float* b, int64_t kStep, int64_t columnStep, int64_t k, int64_t columns, float* out) {
+template <class Cell> inline void packPanels(const float* b, int64_t kStep, int64_t columnStep, int64_t k, int64_t columns, Cell* out) {
   for (int64_t from = 0; from < columns; from += PANEL, out += k * PANEL) {
     const int width = static_cast<int>(columns - from < PANEL ? columns - from : PANEL);
     const float* source = b + from * columnStep;
     for (int64_t p = 0; p < k; p++) {
-      float* row = out + p * PANEL;
-      if (columnStep == 1) memcpy(row, source + p * kStep, width * sizeof(float));
-      else for (int j = 0; j < width; j++) row[j] = source[p * kStep + j * columnStep];
-      for (int j = width; j < PANEL; j++) row[j] = 0;
+      Cell* row = out + p * PANEL;
+      pack(source + p * kStep, columnStep, width, row);
+      for (int j = width; j < PANEL; j++) row[j] = {};
     }
   }
 }
 
 // C (+)= A · B. a(i, k) = a[i * rowStep + k * kStep]; B in panels, one every `panelStep` floats; C has `ldc` floats a row.
-struct Product {
+template <class Cell> struct ProductOf {
   int64_t rows, columns, k;
   const float* a;
   int64_t rowStep, kStep;
-  const float* panels;
+  const Cell* panels;
   int64_t panelStep;
   float* c;
   int64_t ldc;
   bool adds;
 };
+typedef ProductOf<float> Product;
 
-template <int ROWS>
-__attribute__((noinline)) void wholeTile(const Product& product, const float* a, const float* b, float* c, int64_t ldc) {
+template <class Cell, int ROWS>
+__attribute__((noinline)) void wholeTile(const ProductOf<Cell>& product, const float* a, const Cell* b, float* c, int64_t ldc) {
   Vector sums[ROWS][TILE_VECTORS];
 #pragma GCC unroll 16
   for (int i = 0; i < ROWS; i++) {
@@ -79,19 +87,21 @@ __attribute__((noinline)) void wholeTile(const Product& product, const float* a,
   }
 }
 
-typedef void (*TileFunction)(const Product&, const float*, const float*, float*, int64_t);
-template <size_t... N> inline TileFunction tileOf(size_t rows, std::index_sequence<N...>) {
-  static constexpr TileFunction functions[] = {wholeTile<static_cast<int>(N) + 1>...};
+template <class Cell> using TileFunction = void (*)(const ProductOf<Cell>&, const float*, const Cell*, float*, int64_t);
+template <class Cell, size_t... N> inline TileFunction<Cell> tileOf(size_t rows, std::index_sequence<N...>) {
+  static constexpr TileFunction<Cell> functions[] = {wholeTile<Cell, static_cast<int>(N) + 1>...};
   return functions[rows - 1];
 }
 
-inline void multiply(const Product& product) {
+template <class Cell> inline void multiplyCells(const ProductOf<Cell>& product) {
+  const int64_t tiles = (product.rows + TILE_ROWS - 1) / TILE_ROWS; // of about equal heights
   for (int64_t column = 0; column < product.columns; column += PANEL) {
-    const float* b = product.panels + column / PANEL * product.panelStep;
+    const Cell* b = product.panels + column / PANEL * product.panelStep;
     const int width = static_cast<int>(product.columns - column < PANEL ? product.columns - column : PANEL);
-    for (int64_t row = 0; row < product.rows; row += TILE_ROWS) {
-      const int rows = static_cast<int>(product.rows - row < TILE_ROWS ? product.rows - row : TILE_ROWS);
-      const TileFunction tile = tileOf(rows, std::make_index_sequence<TILE_ROWS>());
+    for (int64_t part = 0; part < tiles; part++) {
+      const int64_t row = product.rows * part / tiles;
+      const int rows = static_cast<int>(product.rows * (part + 1) / tiles - row);
+      const TileFunction<Cell> tile = tileOf<Cell>(rows, std::make_index_sequence<TILE_ROWS>());
       const float* a = product.a + row * product.rowStep;
       float* c = product.c + row * product.ldc + column;
       if (width == PANEL) {
@@ -106,3 +116,5 @@ inline void multiply(const Product& product) {
     }
   }
 }
+inline void multiply(const Product& product) { multiplyCells(product); }
+inline void multiply(const ProductOf<Bfloat16>& product) { multiplyCells(product); }

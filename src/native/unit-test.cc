@@ -3,47 +3,15 @@
 // float32 itself cannot reach that, the bound is multiplied by a condition: attention's weights are e^score, and a score of 8 that
 // is rounded once, to 24 bits, changes its weight by 5e-7: by the largest score / 4 there. What is left of a row of 3 values when
 // two directions are taken out is smaller than the terms: by the largest term / the largest value for slopes of norms.
-#include <cmath>
-#include <cstdio>
-#include <random>
-#include <vector>
 #include "activations.h"
 #include "adamw.h"
 #include "attention.h"
+#include "checks.h"
 #include "cross-entropy.h"
+#include "decoder-test.h"
 #include "norms.h"
 
 namespace {
-
-constexpr double TOLERANCE = 5e-7;
-typedef std::vector<float> Floats;
-typedef std::vector<double> Doubles;
-
-std::mt19937 generator(1);
-int checks = 0, failures = 0;
-double worst = 0;
-
-Floats normal(size_t size, float deviation = 1) {
-  std::normal_distribution<float> draw(0, deviation);
-  Floats values(size);
-  for (float& value : values) value = draw(generator);
-  return values;
-}
-
-void check(const char* what, const Floats& found, const Doubles& expected, double condition = 1) {
-  double most = 1e-30, difference = 0;
-  for (size_t i = 0; i < expected.size(); i++) {
-    most = std::max(most, std::abs(expected[i]));
-    const double apart = std::abs(found[i] - expected[i]);
-    difference = apart <= difference ? difference : apart; // NaN counts as the largest
-  }
-  const double error = difference / most / std::max(1.0, condition);
-  checks++;
-  worst = error <= worst ? worst : error;
-  if (error <= TOLERANCE) return;
-  failures++;
-  printf("%s: differs by %.2g of the largest value\n", what, error);
-}
 
 void testExponential() {
   Floats found;
@@ -269,6 +237,7 @@ int main() {
   testAdamW(0, 1);
   testAdamW(2, 1);
   testAdamW(2, NAN); // nothing changes
+  testDecoders();
   printf("%d checks, %d failed; largest difference %.1e of the largest value; vectors of %d, %d threads\n", checks, failures, worst,
          LANES, pool().size());
   return failures > 0 ? 1 : 0;

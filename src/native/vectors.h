@@ -22,6 +22,28 @@ inline Vector broadcast(float value) { return Vector{} + value; }
 inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
 inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
 
+// bfloat16: the upper half of a float.
+struct Bfloat16 {
+  uint16_t bits;
+};
+inline Bfloat16 narrowed(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  if (value != value) return {0x7fc0};
+  return {static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)}; // to the nearest, halfway to the even one
+}
+inline float widened(float value) { return value; }
+inline float widened(Bfloat16 value) {
+  const uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
+  float wide;
+  memcpy(&wide, &bits, sizeof wide);
+  return wide;
+}
+inline Vector load(const Bfloat16* from) {
+  typedef uint16_t Halves __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
+  return (Vector)(__builtin_convertvector(*reinterpret_cast<const Halves*>(from), IntVector) << 16);
+}
+
 inline Vector squareRoot(Vector value) {
   for (int i = 0; i < LANES; i++) value[i] = __builtin_sqrtf(value[i]); // one instruction for all, by -fno-math-errno
   return value;

@@ -20,3 +20,12 @@ export function loadKoffi(): Koffi {
   if ((koffi.config().async_stack_size ?? 0) < STACK_BYTES) koffi.config({ async_stack_size: STACK_BYTES });
   return koffi;
 }
+
+/** Makes a type known to koffi, once: types are global to it, and tests load their users more than once. */
+export function defineStruct(koffi: Koffi, name: string, members: Readonly<Record<string, string>>): void {
+  try {
+    koffi.type(name);
+  } catch {
+    koffi.struct(name, { ...members });
+  }
+}

@@ -1,5 +1,6 @@
 /** Our own TensorFlow ops (src/native): fused kernels for CPUs, loaded where set-up has built them. */
 import { LaneError } from '../errors.ts';
+import type { Koffi } from './native-library.ts';
 import { loadKoffi } from './native-library.ts';
 import type { RawAttribute } from './raw-op.ts';
 import { executeRaw } from './raw-op.ts';
@@ -8,7 +9,7 @@ import type { Tensor } from './tf.ts';
 /** What `tf.customGrad` passes for keeping tensors until the gradient. */
 export type Save = (tensors: Tensor[]) => void;
 
-let isLoaded = false;
+let library: ReturnType<Koffi['load']> | null = null;
 let isUsed = false;
 
 /** True where ops run as native ones: the tensorflow lane on a CPU, with the library loaded. */
@@ -18,7 +19,7 @@ export function usesNativeOps(): boolean {
 
 /** Switches between native ops and those of TensorFlow; what was traced stays as it is. */
 export function useNativeOps(use: boolean): void {
-  isUsed = use && isLoaded;
+  isUsed = use && library !== null;
 }
 
 /**
@@ -26,11 +27,17 @@ export function useNativeOps(use: boolean): void {
  * @throws LaneError where it cannot be loaded or TensorFlow refuses an op
  */
 export function loadNativeOps(file: string): void {
-  if (isLoaded) return;
-  const problems = loadKoffi().load(file).func('const char* plumbline_problems()')() as string;
+  if (library !== null) return;
+  const loaded = loadKoffi().load(file);
+  const problems = loaded.func('const char* plumbline_problems()')() as string;
   if (problems !== '')
     throw new LaneError(`${file}: TensorFlow refuses ops: ${problems}. Run npm run setup -- --again.`);
-  isLoaded = true;
+  library = loaded;
+}
+
+/** The library, where native ops are used. */
+export function nativeLibrary(): ReturnType<Koffi['load']> | null {
+  return isUsed ? library : null;
 }
 
 /** Runs a native op, or makes a node of it where a step is traced; `shapes` are those of its outputs. */

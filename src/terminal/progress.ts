@@ -117,7 +117,7 @@ function describe({ label, total, done, start, unit, fields, meter, time }: Line
     label,
     `${count(done)}/${count(total)}`,
     `${Math.floor((100 * done) / Math.max(total, 1))}%`,
-    rate ?? `${formatRate(meter.rate())} ${unit}/s`,
+    rate ?? formatRate(meter.rate(), unit),
     `eta ${left}`,
     ...Object.entries(others).map(([name, value]) => `${name} ${value}`),
   ];
@@ -128,8 +128,10 @@ function count(value: number): string {
   return value.toLocaleString('en-US');
 }
 
-function formatRate(rate: number): string {
-  return rate >= 100 ? count(Math.round(rate)) : rate.toFixed(rate >= 10 ? 1 : 2);
+/** "12.5 steps/s", or what takes longer as "4:55 a step". */
+function formatRate(rate: number, unit: string): string {
+  if (rate > 0 && rate < 0.1) return `${formatSeconds(1 / rate)} a ${unit.replace(/s$/, '')}`;
+  return `${rate >= 100 ? count(Math.round(rate)) : rate.toFixed(rate >= 10 ? 1 : 2)} ${unit}/s`;
 }
 
 /** Seconds as "0:52", "12:05" or "1:02:05". */

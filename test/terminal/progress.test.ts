@@ -34,6 +34,14 @@ describe('progress that is not on a terminal', () => {
     expect(lines().at(-1)).toBe('instruct  120/450  0:12  loss 1.31  accuracy 0.62');
   });
 
+  test('says how long a step takes where that is long', () => {
+    const { progress, lines, wait } = setUp();
+    const phase = progress.phase('ppo', 4, { unit: 'steps' });
+    wait(295);
+    phase.update(1, { kl: '0.00' });
+    expect(lines()).toEqual(['ppo  1/4  25%  4:55 a step  eta 14:45  kl 0.00']);
+  });
+
   test('counts rate and ETA of a resumed phase from where it resumed', () => {
     const { progress, lines, wait } = setUp();
     const phase = progress.phase('ppo', 100, { start: 90 });
