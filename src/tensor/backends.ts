@@ -1,13 +1,11 @@
 /** How each TensorFlow.js backend is loaded and made current. Each opener throws a sentence with a remedy. */
 
-import { createRequire } from 'node:module';
-import { dirname, sep } from 'node:path';
 import { errorMessage } from '../errors.ts';
 import { addonPresent } from '../lanes/addon-file.ts';
 import { hasNvidiaDriver } from '../lanes/hardware.ts';
 import { addonBackend } from './addon.ts';
 import { requireBackend, tf } from './tf.ts';
-import { registerWasmKernels } from './wasm/kernels.ts';
+import { registerWasmBackend } from './wasm/backend.ts';
 
 export type Device = 'auto' | 'gpu' | 'cpu';
 
@@ -20,8 +18,6 @@ export interface Opened {
   /** What keeps it from being better, with the command that may mend it. */
   hint?: string;
 }
-
-const resolve = createRequire(import.meta.url).resolve;
 
 /** TensorFlow's own kernels through the addon, on CUDA where the library finds a device. */
 export async function openTensorflow(device: Device): Promise<Opened> {
@@ -54,16 +50,12 @@ export async function openTensorflow(device: Device): Promise<Opened> {
   };
 }
 
-/** WebAssembly kernels, all from npm; single-threaded in Node. */
+/** WebAssembly kernels, all from npm but the matrix product, which runs on all cores. */
 export async function openWasm(device: Device): Promise<Opened> {
   if (device === 'gpu') throw new Error('wasm runs on the CPU only. Use runtime.backend tensorflow or webgpu.');
-  const wasm = requireBackend('@tensorflow/tfjs-backend-wasm') as typeof import('@tensorflow/tfjs-backend-wasm');
-  if (!tf.findBackend('wasm')) {
-    wasm.setWasmPaths(`${dirname(resolve('@tensorflow/tfjs-backend-wasm'))}${sep}`);
-    registerWasmKernels();
-  }
+  const version = await registerWasmBackend();
   if (!(await tf.setBackend('wasm'))) throw new Error('WebAssembly did not start. Run npm ci.');
-  return { device: 'cpu', what: 'CPU (WebAssembly)', versions: { wasm: wasm.version_wasm } };
+  return { device: 'cpu', what: 'CPU (WebAssembly)', versions: { wasm: version } };
 }
 
 /** Plain JavaScript kernels: slow, always there. */

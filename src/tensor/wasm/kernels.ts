@@ -1,15 +1,10 @@
-/** Kernels that training needs and the wasm backend of TensorFlow.js 4.22 lacks. Registered once, by `openLane`. */
+/** Kernels that training needs and the wasm backend of TensorFlow.js 4.22 lacks, or has in a slow way. */
 
 import type { KernelFunc, TensorInfo } from '@tensorflow/tfjs';
 import { tf } from '../tf.ts';
+import { type Library, replaceKernel, type WasmBackend } from './library.ts';
 import { registerWasmMatMul } from './matmul.ts';
-import { registerWasmSplit } from './split.ts';
-
-/** The part of the wasm backend that a kernel needs. */
-interface WasmBackend {
-  makeOutput(shape: number[], dtype: TensorInfo['dtype']): TensorInfo;
-  typedArrayFromHeap(tensor: TensorInfo): Float32Array | Int32Array;
-}
+import { registerWasmSplitAndConcat } from './split-and-concat.ts';
 
 /**
  * Sums rows that share a segment: x [rows, ...rest], segmentIds [rows] → [numSegments, ...rest]. The gradient of every
@@ -37,10 +32,36 @@ const unsortedSegmentSum: KernelFunc = ({ inputs, attrs, backend }) => {
   return output;
 };
 
-/** Adds the missing kernels and replaces the slow ones; does nothing the second time. */
-export function registerWasmKernels(): void {
-  if (tf.getKernel('UnsortedSegmentSum', 'wasm')) return;
+/** Another tensor of the same values: shared, since no kernel changes a tensor; the backend's own copies them. */
+const identity: KernelFunc = ({ inputs, backend }) => {
+  const { x } = inputs as { x: TensorInfo };
+  (backend as WasmBackend).incRef(x.dataId);
+  return { ...x };
+};
+
+/** Rows of a matrix by number; everything else, and an error, is the stock kernel's, which is slow for any shape. */
+function gather(library: Library, stock: KernelFunc): KernelFunc {
+  return (call) => {
+    const { x, indices } = call.inputs as { x: TensorInfo; indices: TensorInfo };
+    const { axis, batchDims } = call.attrs as unknown as { axis: number; batchDims: number };
+    const backend = call.backend as WasmBackend;
+    const isRows = x.shape.length === 2 && indices.shape.length === 1 && axis === 0 && batchDims === 0;
+    if (!isRows || x.dtype !== 'float32' || indices.dtype !== 'int32') return stock(call);
+    const [height, width] = x.shape as [number, number];
+    const ids = backend.typedArrayFromHeap(indices);
+    if (ids.some((id) => id < 0 || id >= height)) return stock(call);
+    const rows = backend.makeOutput([ids.length, width], x.dtype);
+    const [table, at, to] = [x, indices, rows].map(({ dataId }) => backend.getMemoryOffset(dataId)) as [number, number, number]; // biome-ignore format: one list
+    library.gatherRows(table, at, to, ids.length, width);
+    return rows;
+  };
+}
+
+/** Adds the missing kernels and replaces the slow ones; to be called once. */
+export function registerWasmKernels(library: Library): void {
   tf.registerKernel({ kernelName: 'UnsortedSegmentSum', backendName: 'wasm', kernelFunc: unsortedSegmentSum });
-  registerWasmMatMul();
-  registerWasmSplit();
+  replaceKernel('Identity', () => identity);
+  replaceKernel('GatherV2', (stock) => gather(library, stock));
+  registerWasmMatMul(library);
+  registerWasmSplitAndConcat(library);
 }

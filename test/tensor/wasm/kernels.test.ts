@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { tf } from '../../../src/tensor/tf.ts';
-import { registerWasmKernels } from '../../../src/tensor/wasm/kernels.ts';
+import { registerWasmBackend } from '../../../src/tensor/wasm/backend.ts';
 import '../../helpers/allclose.ts';
 import { take } from '../../helpers/fixtures.ts';
 import { useLane } from '../../helpers/use-lane.ts';
@@ -12,10 +12,10 @@ describe('the wasm kernels', () => {
     await useLane('wasm');
   });
 
-  it('are registered once: a second time changes nothing', () => {
-    const names = ['UnsortedSegmentSum', 'BatchMatMul', 'SplitV'];
+  it('are registered once: a second time changes nothing', async () => {
+    const names = ['UnsortedSegmentSum', 'BatchMatMul', 'SplitV', 'Concat', 'GatherV2', 'Identity'];
     const before = names.map((name) => tf.getKernel(name, 'wasm').kernelFunc);
-    registerWasmKernels();
+    await registerWasmBackend();
     expect(names.map((name) => tf.getKernel(name, 'wasm').kernelFunc)).toEqual(before);
   });
 
@@ -27,6 +27,26 @@ describe('the wasm kernels', () => {
     };
     expect(await sums('wasm')).toBeAllclose(await sums('cpu'));
     await useLane('wasm');
+  });
+
+  it('share the values of a clone, which lives on without its original', () => {
+    const x = normalTensor([3, 2], 1);
+    const values = x.dataSync();
+    const clone = x.clone();
+    x.dispose();
+    const other = normalTensor([3, 2], 2);
+    expect([clone.shape, clone.dataSync()]).toEqual([[3, 2], values]);
+    tf.dispose([clone, other]);
+  });
+
+  it('gather rows of any width, and refuse a row that is not there', () => {
+    const table = tf.tensor2d(Array.from({ length: 21 }, (_, i) => i), [3, 7]); // biome-ignore format: one tensor
+    const ids = tf.tensor1d([2, 0, 2], 'int32');
+    const rows = tf.gather(table, ids);
+    expect(rows.arraySync()).toEqual([[14, 15, 16, 17, 18, 19, 20], [0, 1, 2, 3, 4, 5, 6], [14, 15, 16, 17, 18, 19, 20]]); // biome-ignore format: matrix
+    const beyond = tf.tensor1d([3], 'int32');
+    expect(() => tf.gather(table, beyond)).toThrow('the index value 3 is not in [0, 2]');
+    tf.dispose([table, ids, rows, beyond]);
   });
 
   it('leave no tensors behind', () => {

@@ -59,3 +59,47 @@ describe('the wasm split', () => {
     x.dispose();
   });
 });
+
+describe('the wasm concat', () => {
+  const joined = async (
+    lane: 'wasm' | 'cpu',
+    shapes: number[][],
+    axis: number,
+    dtype: 'float32' | 'int32' | 'bool',
+  ) => {
+    await useLane(lane);
+    const made = shapes.map((shape, i) => {
+      const size = shape.reduce((product, length) => product * length, 1);
+      return tf.tensor(
+        Array.from({ length: size }, (_, at) => (dtype === 'bool' ? at % 2 : 100 * i + at)),
+        shape,
+        dtype,
+      );
+    });
+    const whole = tf.concat(made, axis);
+    const found = { shape: whole.shape, dtype: whole.dtype, data: [...whole.dataSync()] };
+    tf.dispose([whole, ...made]);
+    return found;
+  };
+
+  it('joins tensors along any axis as the cpu backend does', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 0, maxLength: 2 }),
+        fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 4 }),
+        fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 0, maxLength: 2 }),
+        fc.constantFrom('float32' as const, 'int32' as const, 'bool' as const),
+        async (lead, sizes, rest, dtype) => {
+          const shapes = sizes.map((size) => [...lead, size, ...rest]);
+          const expected = await joined('cpu', shapes, lead.length, dtype);
+          expect(await joined('wasm', shapes, lead.length, dtype)).toEqual(expected);
+        },
+      ),
+      { seed: 1, numRuns: 40 },
+    );
+  });
+
+  it('says what is wrong with shapes that do not fit', async () => {
+    await expect(joined('wasm', [[2, 3], [2, 4]], 0, 'float32')).rejects.toThrow('Error in concat2D'); // biome-ignore format: shapes
+  });
+});
