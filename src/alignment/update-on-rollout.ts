@@ -123,7 +123,8 @@ export async function updateOnRollout(
   for (let epoch = 0; epoch < options.epochs && !isFar(); epoch++) {
     const order = random.shuffle(Array.from({ length: rowCount }, (_, row) => row));
     for (let at = 0; at < rowCount && !isFar(); at += size) {
-      const microBatches = chunks(order.slice(at, at + size), options.microBatch ?? size).map(takeRows);
+      const lines = order.slice(at, at + size);
+      const microBatches = chunks(byLength(rollout, lines, options), options.microBatch ?? size).map(takeRows);
       const update = await updateBoth(models, optimizers, microBatches, options, made.length === 0);
       approxKl = update.approxKl;
       if (at === 0) approxKlByEpoch.push(approxKl);
@@ -131,6 +132,13 @@ export async function updateOnRollout(
     }
   }
   return { epochs: approxKlByEpoch.length, updates: made.length, ...meansOf(made), approxKl, approxKlByEpoch };
+}
+
+/** Lines of a minibatch, the shortest first where it is split: its parts are of few shapes, and of the same in every pass. */
+function byLength({ sequences }: Rollout, lines: readonly number[], { microBatch }: UpdateSettings): readonly number[] {
+  if (microBatch === null || microBatch >= lines.length) return lines;
+  const length = (line: number): number => (sequences[line] as TokenSequence).ids.length;
+  return [...lines].sort((a, b) => length(a) - length(b) || a - b);
 }
 
 /** One clipped update of the policy and one of the critic on a minibatch, given as micro-batches. */
