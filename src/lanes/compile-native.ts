@@ -65,7 +65,7 @@ async function build(environment: NodeJS.ProcessEnv, say: (line: string) => void
   const work = `${folder}.partial`;
   await rm(work, { recursive: true, force: true });
   await mkdir(work, { recursive: true });
-  say('compiling native ops (about 20 s)');
+  say('compiling native ops (half a minute)');
   let result: { works: boolean; says: string };
   try {
     result = { works: true, says: await compileAndTry(work, environment) };

@@ -71,7 +71,7 @@ export const Runtime = z.strictObject({
     .meta({ resume: 'free' }),
   native: z
     .enum(['auto', 'on', 'off'])
-    .default('off')
+    .default('auto')
     .describe(
       'Our own fused ops, compiled for this processor, which only the tensorflow lane has, on a CPU: auto uses them where they can be built, on fails elsewhere.',
     )

@@ -217,15 +217,16 @@ export async function openLaneFor(
 ): Promise<Lane> {
   // Loaded here because TensorFlow.js takes a second to load, and --help or a misspelt key need not wait for it.
   const { openLane } = await import('../tensor/lane.ts');
+  const { native = 'auto' } = runtime;
   if (runtime.backend === 'auto' || runtime.backend === 'tensorflow') {
     const { setUpTensorflow } = await import('../lanes/setup.ts');
     const { note } = await setUpTensorflow({ quiet: true });
-    if (runtime.native !== undefined && runtime.native !== 'off' && note?.device === 'cpu') {
+    if (native !== 'off' && note?.device === 'cpu') {
       const { setUpNativeOps } = await import('../lanes/compile-native.ts');
       await setUpNativeOps({ say: progress.say });
     }
   }
-  const lane = await openLane(runtime);
+  const lane = await openLane({ ...runtime, native });
   progress.say(lane.note);
   const note = precisionNote(runtime, lane);
   if (note !== undefined) progress.say(note);
