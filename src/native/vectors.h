@@ -18,7 +18,7 @@ typedef Vector UnalignedVector __attribute__((aligned(4), may_alias));
 
 inline Vector load(const float* from) { return *reinterpret_cast<const UnalignedVector*>(from); }
 inline void store(float* to, Vector value) { *reinterpret_cast<UnalignedVector*>(to) = value; }
-inline Vector broadcast(float value) { return Vector{} + value; }
+inline Vector broadcast(float value) { return value - Vector{}; } // value + 0 would be an addition, since -0 + 0 is 0
 inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
 inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
 
