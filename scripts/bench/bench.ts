@@ -4,6 +4,7 @@
  *
  *   Run      npm run bench [-- --lane wasm] [--model data/base] [--out data/build/bench.json]
  *            npm run bench -- --against torch --help, for a comparison with PyTorch instead
+ *            npm run bench -- --check, for whether it is as fast as it was
  *   Writes   a table to the terminal, and machine, versions, date and numbers as JSON
  */
 import { cpus, totalmem } from 'node:os';
@@ -23,6 +24,7 @@ import { checkConfig } from '../../src/yaml/load-config.ts';
 import { InstructConfig } from '../../stages/1-instruct.config.ts';
 import { PpoConfig } from '../../stages/3-ppo.config.ts';
 import { againstTorch } from './against-torch.ts';
+import { checkRatios } from './check.ts';
 import type { Measure } from './measures.ts';
 import { instructStep, ppoIteration, rollouts } from './measures.ts';
 
@@ -144,14 +146,18 @@ function options(argv: readonly string[]) {
   try {
     return parseArgs({ args: [...argv], options: known }).values;
   } catch (error) {
-    throw new ConfigError(`bench: ${errorMessage(error)}; expected --lane, --model, --out or --against torch.`, {
-      cause: error,
-    });
+    throw new ConfigError(
+      `bench: ${errorMessage(error)}; expected --lane, --model, --out, --against torch or --check.`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
 await runMain(import.meta.url, async (argv) => {
   if (argv.some((argument) => /^--against(=|$)/.test(argument))) return againstTorch(argv);
+  if (argv.some((argument) => /^--check(=|$)/.test(argument))) return checkRatios(argv);
   const { lane: named, model = 'data/base', out = join('data', 'build', 'bench.json') } = options(argv);
   const { dimensions } = readModelConfig(join(model, 'config.json'));
   const parameters = parameterCount(dimensions, 'tokens');

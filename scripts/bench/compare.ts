@@ -3,11 +3,11 @@
 /** What float32 matrices are multiplied in, for a whole process: TensorFloat-32 only where a GPU has it. */
 export type Float32 = 'f32' | 'tf32';
 
-/** What identifies a program: `ours` or `torch`, the name of the variant, the precision of its matrix products. */
+/** What identifies a program: whose it is, the name of the variant, the precision of its matrix products. */
 export interface ProgramName {
-  readonly side: 'ours' | 'torch';
+  readonly side: 'ours' | 'torch' | 'llama.cpp';
   readonly variant: string;
-  readonly precision: Float32 | 'bf16';
+  readonly precision: Float32 | 'bf16' | 'f16';
 }
 
 /** One repetition. */
@@ -17,6 +17,8 @@ export interface Repetition {
   readonly value: number;
   /** Processor time it took, of all its threads. */
   readonly cpuMs: number;
+  /** Nodes of the graphs that were made in it; null where that is not known. */
+  readonly nodes: number | null;
 }
 
 /** A program that can be timed. */
@@ -24,10 +26,12 @@ export interface Program extends ProgramName {
   repetition(): Promise<Repetition>;
 }
 
-/** A program's times, one a repetition, and the value of its very first run. */
+/** A program's times, one a repetition, and value and nodes of its very first run. */
 export interface Timed extends ProgramName {
   readonly ms: readonly number[];
+  readonly cpuMs: readonly number[];
   readonly firstValue: number;
+  readonly nodes: number | null;
 }
 
 /** A program that could not go on. */
@@ -42,12 +46,16 @@ export interface Spread {
   readonly q3: number;
 }
 
+/** What ours is compared with. */
+export type Against = "PyTorch's best" | 'TRL' | 'llama.cpp' | 'our compiled' | 'our eager';
+
 /** How many times as long `other` takes as `ours`. */
 export interface Ratio extends Spread {
   readonly ours: ProgramName;
   readonly other: ProgramName;
-  /** "torch's best", "TRL", "our eager" */
-  readonly against: string;
+  readonly against: Against;
+  /** The same of processor time: what is left to compare by where other programs disturb. */
+  readonly cpu: number;
 }
 
 /** How programs are timed. */
@@ -65,7 +73,7 @@ export interface TimingOptions {
 }
 
 /** A turn in which other programs took more than this share of a core says little: threads wait for each other. */
-const CALM = 0.1;
+export const CALM = 0.1;
 
 /**
  * Runs all programs in turn, again and again, until enough turns were calm or patience ends; keeps the calmest. The
@@ -76,7 +84,14 @@ export async function timeInTurn(
   programs: readonly Program[],
   { warmUps, repetitions, patience, busyMs, onFirst }: TimingOptions,
 ): Promise<{ timed: Timed[]; failed: Failed[]; others: number[] }> {
-  const running = programs.map((program) => ({ program, ms: [] as number[], firstValue: Number.NaN, why: '' }));
+  const fresh = () => ({
+    ms: [] as number[],
+    cpuMs: [] as number[],
+    firstValue: Number.NaN,
+    nodes: null as number | null,
+    why: '',
+  });
+  const running = programs.map((program) => ({ program, ...fresh() }));
   const others: number[] = [];
   const isCalm = (share: number): boolean => share <= CALM;
   for (let turn = 0; turn < warmUps + patience * repetitions; turn++) {
@@ -86,9 +101,12 @@ export async function timeInTurn(
       if (turn === 0) onFirst(state.program);
       const before = busyMs();
       try {
-        const { ms, value, cpuMs } = await state.program.repetition();
-        if (turn === 0) state.firstValue = value;
-        if (turn >= warmUps) state.ms.push(ms);
+        const { ms, value, cpuMs, nodes } = await state.program.repetition();
+        if (turn === 0) [state.firstValue, state.nodes] = [value, nodes];
+        if (turn >= warmUps) {
+          state.ms.push(ms);
+          state.cpuMs.push(cpuMs);
+        }
         most = Math.max(most, (busyMs() - before - cpuMs) / ms);
       } catch (error) {
         // Without compiler, say; ours are not expected to fail.
@@ -104,7 +122,9 @@ export async function timeInTurn(
   const name = ({ side, variant, precision }: ProgramName): ProgramName => ({ side, variant, precision });
   const timed = running.filter(({ why }) => why === '');
   return {
-    timed: timed.map(({ program, ms, firstValue }) => ({ ...name(program), ms: kept(ms), firstValue })),
+    timed: timed.map(({ program, ms, cpuMs, firstValue, nodes }) => {
+      return { ...name(program), ms: kept(ms), cpuMs: kept(cpuMs), firstValue, nodes };
+    }),
     failed: running.flatMap(({ program, why }) => (why === '' ? [] : [{ ...name(program), why }])),
     others: kept(others),
   };
@@ -125,30 +145,38 @@ export function spreadOf(values: readonly number[]): Spread {
 const TRL = 'trl';
 
 /**
- * Each of our programs against the fastest of PyTorch's of the same precision (TRL aside), against TRL, and against our
- * eager one.
+ * Each of our programs against the fastest of PyTorch's of the same precision (TRL aside), against TRL, against llama.cpp,
+ * against our eager one; native ones also against the compiled one of the same precision.
  */
 export function ratiosOf(timed: readonly Timed[]): Ratio[] {
   const mine = timed.filter(({ side }) => side === 'ours');
   const eager = mine.find(({ variant }) => variant === 'eager');
+  const llama = timed.find(({ side }) => side === 'llama.cpp');
   return mine.flatMap((ours) => {
     const theirs = timed.filter(({ side, precision }) => side === 'torch' && precision === ours.precision);
     const best = fastest(theirs.filter(({ variant }) => variant !== TRL));
     const trl = theirs.find(({ variant }) => variant === TRL);
+    const compiled = mine.find(({ variant, precision }) => isCompiled(variant) && precision === ours.precision);
     return [
       ...(best === undefined ? [] : [ratio(ours, best, "PyTorch's best")]),
       ...(trl === undefined ? [] : [ratio(ours, trl, 'TRL')]),
+      ...(llama === undefined ? [] : [ratio(ours, llama, 'llama.cpp')]),
+      ...(compiled === undefined || !isNative(ours.variant) ? [] : [ratio(ours, compiled, 'our compiled')]),
       ...(eager === undefined || eager === ours ? [] : [ratio(ours, eager, 'our eager')]),
     ];
   });
 }
+
+const isCompiled = (variant: string): boolean => variant.startsWith('compiled');
+const isNative = (variant: string): boolean => variant.startsWith('native');
 
 function fastest(programs: readonly Timed[]): Timed | undefined {
   const ordered = [...programs].sort((a, b) => spreadOf(a.ms).median - spreadOf(b.ms).median);
   return ordered[0];
 }
 
-function ratio(ours: Timed, other: Timed, against: string): Ratio {
-  const paired = ours.ms.map((ms, turn) => (other.ms[turn] ?? Number.NaN) / ms);
-  return { ours, other, against, ...spreadOf(paired) };
+function ratio(ours: Timed, other: Timed, against: Against): Ratio {
+  const paired = (name: 'ms' | 'cpuMs'): Spread =>
+    spreadOf(ours[name].map((ms, turn) => (other[name][turn] ?? Number.NaN) / ms));
+  return { ours, other, against, ...paired('ms'), cpu: paired('cpuMs').median };
 }

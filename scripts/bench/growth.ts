@@ -5,23 +5,22 @@
  *   Run      node --import tsx scripts/bench/growth.ts [--ours eager] [--repetitions 5]
  *   Writes   a table to the terminal; growth.json and growth.svg into data/build/bench
  */
-import { cpus } from 'node:os';
+import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError } from '../../src/errors.ts';
 import { atomicWrite } from '../../src/files/atomic-write.ts';
-import type { ModelDimensions } from '../../src/model/dimensions.ts';
 import { parameterCount } from '../../src/model/parameter-table.ts';
 import { formatTable } from '../../src/report/table.ts';
 import { codeVersion } from '../../src/run/manifest.ts';
 import { runMain } from '../../src/run/program.ts';
-import { openLane } from '../../src/tensor/lane.ts';
-import { tf } from '../../src/tensor/tf.ts';
 import type { Flags } from '../../src/terminal/flags.ts';
 import { flagHelp, parseFlags } from '../../src/terminal/flags.ts';
+import { openBenchLane } from './against-torch.ts';
 import type { Size, TrainCase } from './cases.ts';
 import { SIZES, trainCase } from './cases.ts';
 import { spreadOf } from './compare.ts';
 import { growthPlot } from './growth-plot.ts';
+import { operationsPerToken, productSpeed } from './operations.ts';
 import type { OurOptions } from './our-cases.ts';
 import { openOurs, ourVariants } from './our-cases.ts';
 
@@ -44,8 +43,6 @@ export interface Point {
   readonly share: number;
 }
 
-/** Edge of the product that stands for the machine's peak. */
-const PEAK_EDGE = 2048;
 const BASE = SIZES['12m'];
 const MODELS: readonly Partial<Size>[] = [
   { vocab: 512, dModel: 128, layers: 4, heads: 4, steps: 4 },
@@ -72,27 +69,6 @@ function sweeps(): { sweep: string; at: (given: TrainCase) => number; cases: Tra
     { sweep: 'rows', at: ({ rows }) => rows.length, cases: ROWS.map((rows) => make({ rows })) },
     { sweep: 'length', at: ({ dimensions }) => dimensions.context, cases: LENGTHS.map((length) => make({ length })) },
   ];
-}
-
-/**
- * Operations of one training step on a token: 6 for each weight of a matrix product, and attention's two products over
- * all positions. What is computed again, or for nothing, does not count.
- * @see Chowdhery et al. 2022, arXiv:2204.02311, appendix B
- */
-export function operationsPerToken({ layers, dModel, dFf, vocab }: ModelDimensions, length: number): number {
-  const matrices = layers * (4 * dModel * dModel + 2 * dModel * dFf) + vocab * dModel;
-  return 6 * matrices + 12 * layers * dModel * length;
-}
-
-/** 10⁹ operations a second of one product of two large matrices. */
-function productSpeed(): number {
-  const [a, b] = [tf.randomNormal([PEAK_EDGE, PEAK_EDGE]), tf.randomNormal([PEAK_EDGE, PEAK_EDGE])];
-  const began = performance.now();
-  // Reading a number back waits for the product.
-  tf.tidy(() => tf.slice(tf.matMul(a, b), [0, 0], [1, 1]).dataSync());
-  const seconds = (performance.now() - began) / 1000;
-  tf.dispose([a, b]);
-  return (2 * PEAK_EDGE ** 3) / seconds / 1e9;
 }
 
 /** Steps and products in turn, so that both meet the same machine. */
@@ -126,9 +102,9 @@ await runMain(import.meta.url, async (argv) => {
   if (help) return say(['Usage: node --import tsx scripts/bench/growth.ts [options]', ...flagHelp(flags)].join('\n'));
   if (positionals.length > 0) throw new ConfigError(`growth: expected options only, received "${positionals[0]}".`);
   const options = ourVariants[values.ours] as OurOptions;
-  const lane = await openLane({ backend: 'auto', device: 'auto' });
+  const lane = await openBenchLane({ device: 'auto', float32: 'f32', threads: availableParallelism(), say });
   const cpu = cpus()[0]?.model ?? 'unknown CPU';
-  say(`${lane.note} ${cpu}, ${cpus().length} cores`);
+  say(`${cpu}, ${cpus().length} cores`);
 
   const points: Point[] = [];
   for (const { sweep, at, cases } of sweeps()) {

@@ -9,19 +9,23 @@ import { estimateAdvantages, whiten } from '../../src/alignment/gae.ts';
 import { shapeRewards } from '../../src/alignment/shape-rewards.ts';
 import { updateOnRollout } from '../../src/alignment/update-on-rollout.ts';
 import { promptAndResponse } from '../../src/batch/response-batch.ts';
+import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { trainingPlan } from '../../src/checkpoint/training-plan.ts';
 import { generate } from '../../src/decoding/generate.ts';
 import type { AdamW } from '../../src/execution/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import { learn } from '../../src/execution/learn.ts';
 import { setCompilation } from '../../src/graph/mode.ts';
-import type { Model } from '../../src/model/model.ts';
-import { disposeModel, newModel } from '../../src/model/model.ts';
+import type { Model, TrainingPlan } from '../../src/model/model.ts';
+import { disposeModel, newModel, trainNothing } from '../../src/model/model.ts';
+import { parameterCount } from '../../src/model/parameter-table.ts';
 import { preferences } from '../../src/objectives/bradley-terry.ts';
 import { nextToken } from '../../src/objectives/next-token.ts';
 import { seededRandom } from '../../src/random.ts';
 import { useNativeOps } from '../../src/tensor/native-ops.ts';
+import { adapterSpecs, layoutOf } from '../../src/tensor/parameters.ts';
 import { tf } from '../../src/tensor/tf.ts';
-import type { Case, GenerateCase, OptimizerSettings, PpoCase, RewardCase, Rows, TrainCase } from './cases.ts';
+import type { Case, GenerateCase, LoraCase, OptimizerSettings, PpoCase, RewardCase, Rows, TrainCase } from './cases.ts';
 
 /** How our steps run. */
 export interface OurOptions {
@@ -74,6 +78,7 @@ export function settle(): void {
 function open(given: Case): OurCase {
   switch (given.task) {
     case 'train':
+    case 'lora':
       return train(given);
     case 'reward':
       return reward(given);
@@ -85,15 +90,31 @@ function open(given: Case): OurCase {
 }
 
 /** The weights that every side starts from. */
-export function startingModel({ dimensions }: Case, head: Model['head']): Model {
-  return newModel(dimensions, head, seededRandom(2, `bench ${head}`));
+export function startingModel(given: Case, head: Model['head']): Model {
+  const { dimensions, modelFolder } = given;
+  if (modelFolder === undefined) return newModel(dimensions, head, seededRandom(2, `bench ${head}`));
+  const plan = given.task === 'lora' ? loraPlan(given) : trainNothing();
+  return loadModelFolder(modelFolder, { plan, random: seededRandom(2, 'bench adapters'), tokenizer: null }).model;
+}
+
+/** Parameters of one model of a case, those of adapters included. */
+export function parametersOf(given: Case, head: Model['head']): number {
+  const adapters = given.task === 'lora' ? loraPlan(given).adapters : null;
+  return parameterCount(given.dimensions, head) + (adapters === null ? 0 : layoutOf(adapterSpecs(adapters)).total);
+}
+
+/** Adapters on every linear layer but the head, on a model that stays as it is. */
+export function loraPlan({ dimensions, rank, alpha }: LoraCase): TrainingPlan {
+  const lora = { rank, alpha, dropout: 0, targets: ['all-linear'], rankStabilized: false };
+  const tuning = { method: 'lora', lora, rates: { layerDecay: 1, head: 1 } } as const;
+  return trainingPlan(dimensions, 'tokens', tuning, { recompute: false, frozen: 'float32' });
 }
 
 function optimizerOf(model: Model, settings: OptimizerSettings): AdamW {
   return createAdamW(model.parameters.layout, { ...settings, epsilonStyle: 'pytorch' });
 }
 
-function train(given: TrainCase): OurCase {
+function train(given: TrainCase | LoraCase): OurCase {
   const { rows, optimizer } = given;
   const model = startingModel(given, 'tokens');
   const adam = optimizerOf(model, optimizer);

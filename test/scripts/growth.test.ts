@@ -1,7 +1,7 @@
 /** The growth benchmark: its arithmetic, and its plot. */
 import { expect, it } from 'vitest';
-import { operationsPerToken } from '../../scripts/bench/growth.ts';
 import { growthPlot } from '../../scripts/bench/growth-plot.ts';
+import { operationsPerToken } from '../../scripts/bench/operations.ts';
 import { gpt2Style } from '../../src/model/dimensions.ts';
 
 it('counts six operations a weight of a matrix product, and attention', () => {

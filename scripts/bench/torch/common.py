@@ -38,9 +38,13 @@ def parameter_count(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def trained(model: torch.nn.Module) -> list[torch.nn.Parameter]:
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
 def adamw(model: torch.nn.Module, options: dict) -> torch.optim.AdamW:
     """Fused, which was the fastest of PyTorch's three on CPUs or as fast; decays matrices only, as the other side does."""
-    parameters = list(model.parameters())
+    parameters = trained(model)
     groups = [
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": options["weightDecay"]},
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
@@ -52,7 +56,7 @@ def adamw(model: torch.nn.Module, options: dict) -> torch.optim.AdamW:
 def update(model: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor, clip_norm: float) -> float:
     """Backward, clipping by global norm, AdamW; the loss is read back, as a training loop logs it."""
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+    torch.nn.utils.clip_grad_norm_(trained(model), clip_norm)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return loss.item()

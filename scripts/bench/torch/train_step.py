@@ -12,7 +12,10 @@ IGNORED = -100
 
 
 def build(case: dict) -> Task:
-    model = language_model(case).train()
+    return next_token_task(case, language_model(case).train())
+
+
+def next_token_task(case: dict, model: torch.nn.Module) -> Task:
     ids = torch.tensor(case["rows"], device=case["device"])
     # Shifted targets instead of shifted logits: no copy of the largest tensor.
     targets = torch.cat([ids[:, 1:], torch.full((len(ids), 1), IGNORED, device=ids.device)], dim=1).view(-1)

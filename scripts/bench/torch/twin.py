@@ -20,7 +20,7 @@ os.dup2(2, 1)
 # Nothing is fetched: weights come from the other side.
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error", TOKENIZERS_PARALLELISM="false", DO_NOT_TRACK="1")
 
-TASKS = {"train": "train_step", "reward": "reward_step", "generate": "generation", "ppo": "ppo"}
+TASKS = {"train": "train_step", "lora": "lora_step", "reward": "reward_step", "generate": "generation", "ppo": "ppo"}
 
 
 def answer(content: dict) -> None:
@@ -45,7 +45,11 @@ def main() -> None:
         # "high" is TensorFloat-32 on Ampere and newer (torch.backends.cuda.matmul.allow_tf32); the default is "highest".
         torch.set_float32_matmul_precision("high" if case["float32"] == "tf32" else "highest")
     torch.manual_seed(1)
-    task = importlib.import_module(TASKS[case["task"]]).build(case)
+    try:
+        module = importlib.import_module(TASKS[case["task"]])
+    except ModuleNotFoundError as error:
+        return answer({"missing": error.name or str(error)})
+    task = module.build(case)
     versions = {"python": sys.version.split()[0], "torch": torch.__version__, "transformers": transformers.__version__}
     if is_gpu:
         versions |= {"cuda": str(torch.version.cuda), "gpu": torch.cuda.get_device_name()}
