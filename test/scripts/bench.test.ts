@@ -56,5 +56,7 @@ it('refuses a lane or an option it does not know', () => {
   });
   const { status, stderr } = bench('--lanes', 'wasm');
   expect(status).toBe(1);
-  expect(stderr).toMatch(/^bench: Unknown option '--lanes'.*; expected --lane, --model, --out, --against torch or --check\.\n$/);
+  expect(stderr).toMatch(
+    /^bench: Unknown option '--lanes'.*; expected --lane, --model, --out, --against torch or --check\.\n$/,
+  );
 });
