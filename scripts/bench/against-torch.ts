@@ -9,13 +9,12 @@
 import { availableParallelism, cpus } from 'node:os';
 import { ConfigError } from '../../src/errors.ts';
 import { atomicWrite } from '../../src/files/atomic-write.ts';
-import { setUpNativeOps } from '../../src/lanes/compile-native.ts';
 import type { Cell } from '../../src/report/table.ts';
 import { formatTable } from '../../src/report/table.ts';
 import { codeVersion } from '../../src/run/manifest.ts';
 import { runMain } from '../../src/run/program.ts';
+import { openLaneFor } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
-import { openLane } from '../../src/tensor/lane.ts';
 import { usesNativeOps } from '../../src/tensor/native-ops.ts';
 import type { Flags } from '../../src/terminal/flags.ts';
 import { flagHelp, parseFlags } from '../../src/terminal/flags.ts';
@@ -124,10 +123,7 @@ export async function openBenchLane(options: {
   // Read by TensorFlow when its threads start.
   process.env.TF_NUM_INTRAOP_THREADS = String(threads);
   process.env.TF_NUM_INTEROP_THREADS = String(threads);
-  await setUpNativeOps({ say });
-  const lane = await openLane({ backend: 'auto', device, precision: float32, native: 'auto' });
-  say(lane.note);
-  return lane;
+  return openLaneFor({ backend: 'auto', device, precision: float32 }, { say });
 }
 
 export function split(names: string): string[] {

@@ -1,10 +1,10 @@
 /** Useful arithmetic of training steps, and the speed of one large matrix product that it is compared with. */
 import type { HeadKind, ModelDimensions } from '../../src/model/dimensions.ts';
 import { parameterSpecs } from '../../src/model/parameter-table.ts';
-import { adapterSpecs, layoutOf } from '../../src/tensor/parameters.ts';
+import { layoutOf } from '../../src/tensor/parameters.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import type { Case } from './cases.ts';
-import { loraPlan } from './our-cases.ts';
+import { adapterParameters } from './our-cases.ts';
 
 /** Edge of the product that stands for the machine's peak. */
 const PEAK_EDGE = 2048;
@@ -38,9 +38,7 @@ export function stepOperations(given: Case): number | null {
     case 'reward':
       return tokens * operationsPerToken(dimensions, given.chosen[0]?.length ?? 0, 'score');
     case 'lora': {
-      const { adapters } = loraPlan(given);
-      const trained = adapters === null ? 0 : layoutOf(adapterSpecs(adapters)).total;
-      const weights = 4 * productWeights(dimensions, 'tokens') + 6 * trained;
+      const weights = 4 * productWeights(dimensions, 'tokens') + 6 * adapterParameters(given);
       return tokens * (weights + attentionOperations(dimensions, given.rows[0]?.length ?? 0));
     }
     default:

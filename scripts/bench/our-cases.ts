@@ -99,12 +99,17 @@ export function startingModel(given: Case, head: Model['head']): Model {
 
 /** Parameters of one model of a case, those of adapters included. */
 export function parametersOf(given: Case, head: Model['head']): number {
-  const adapters = given.task === 'lora' ? loraPlan(given).adapters : null;
-  return parameterCount(given.dimensions, head) + (adapters === null ? 0 : layoutOf(adapterSpecs(adapters)).total);
+  return parameterCount(given.dimensions, head) + (given.task === 'lora' ? adapterParameters(given) : 0);
+}
+
+/** Parameters of the adapters alone. */
+export function adapterParameters(given: LoraCase): number {
+  const { adapters } = loraPlan(given);
+  return adapters === null ? 0 : layoutOf(adapterSpecs(adapters)).total;
 }
 
 /** Adapters on every linear layer but the head, on a model that stays as it is. */
-export function loraPlan({ dimensions, rank, alpha }: LoraCase): TrainingPlan {
+function loraPlan({ dimensions, rank, alpha }: LoraCase): TrainingPlan {
   const lora = { rank, alpha, dropout: 0, targets: ['all-linear'], rankStabilized: false };
   const tuning = { method: 'lora', lora, rates: { layerDecay: 1, head: 1 } } as const;
   return trainingPlan(dimensions, 'tokens', tuning, { recompute: false, frozen: 'float32' });

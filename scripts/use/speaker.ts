@@ -8,7 +8,6 @@ import { disposeModel, type Model, trainNothing } from '../../src/model/model.ts
 import { openParent } from '../../src/run/parents.ts';
 import { openLaneFor } from '../../src/run/stage.ts';
 import type { LaneName } from '../../src/tensor/lane.ts';
-import { openProgress } from '../../src/terminal/progress.ts';
 import { loadTokenizer, type Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 
 /** A language model with its tokenizer. */
@@ -41,7 +40,7 @@ export async function openSpeakers(
     throw new ConfigError(`expected one checkpoint, or two to compare, received ${received}. ${usage}`);
   }
   const candidates = await lookAt(paths);
-  await openLaneFor({ backend, device: 'auto' }, { ...openProgress({ quiet: true }), say });
+  await openLaneFor({ backend, device: 'auto' }, { say });
   return candidates.map(({ name, folder, tokenizer }) => {
     const unused = unusedGenerationSettings(folder);
     if (unused !== '')

@@ -52,9 +52,14 @@ export function groupByBucket(
 /** Compiled steps are made for each set of shapes: lengths that are multiples of this keep them few. */
 const LENGTH_STEP = 16;
 
-/** The next length that compiled steps are made for: at most an eighth longer where it is long, so that few occur. */
+/** The next length that compiled steps are made for. */
 export function roundedLength(size: number): number {
-  const step = Math.max(LENGTH_STEP, 2 ** (Math.ceil(Math.log2(size)) - 3));
+  return roundedUp(size, LENGTH_STEP);
+}
+
+/** Rounded up in steps of an eighth of the next power of two, or `least` where that is more, so that few sizes occur. */
+export function roundedUp(size: number, least: number): number {
+  const step = Math.max(least, 2 ** (Math.ceil(Math.log2(size)) - 3));
   return Math.ceil(size / step) * step;
 }
 

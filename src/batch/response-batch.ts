@@ -2,7 +2,7 @@
 
 import { DataError } from '../errors.ts';
 import { planPacking } from './packing.ts';
-import { roundedLength } from './padding.ts';
+import { roundedLength, roundedUp } from './padding.ts';
 import type { TokenBatch, TokenSequence } from './token-batch.ts';
 import { layOut } from './token-batch.ts';
 
@@ -74,7 +74,7 @@ export function packedResponseBatch(
   const lengths = sequences.map(lengthOf);
   const seq = roundedLength(longest(lengths));
   const plan = planPacking(lengths, seq);
-  return layOutResponses(sequences, padId, { plan, rows: roundedRows(plan.length), seq, ...place });
+  return layOutResponses(sequences, padId, { plan, rows: roundedUp(plan.length, 1), seq, ...place });
 }
 
 /** Lines of a grid. */
@@ -86,12 +86,6 @@ export interface GridLines {
 
 function wholeGrid(sequences: readonly TokenSequence[], response: number): GridLines {
   return { grid: { sequences: sequences.length, response }, lines: sequences.map((_, line) => line) };
-}
-
-/** At most an eighth more. */
-function roundedRows(rows: number): number {
-  const step = 2 ** Math.max(0, Math.floor(Math.log2(rows / 8)) + 1);
-  return rows <= 8 ? rows : Math.ceil(rows / step) * step;
 }
 
 interface Layout extends GridLines {

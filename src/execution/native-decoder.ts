@@ -56,8 +56,8 @@ function take(one: Kept, rows: number, columns: number): NativeDecoder {
 function nativeDecoderOf({ dimensions, parameters }: Model, narrow: boolean): NativeDecoder {
   const windows = Array.from({ length: dimensions.layers }, (_, layer) => dimensions.windows[layer] ?? 0);
   const turnOwn = dimensions.windowRope !== null;
-  const decoder = createNativeDecoder(nativeShape(dimensions, narrow), { windows, turnOwn });
   const trained = parameters.layout.total === 0 ? new Float32Array() : readParameters(parameters);
+  const decoder = createNativeDecoder(nativeShape(dimensions, narrow), { windows, turnOwn });
   try {
     let index = 0;
     for (const group of groupsOf(parameterSpecs(dimensions, 'tokens'))) {

@@ -36,7 +36,7 @@ export function nativeBuild(environment: NodeJS.ProcessEnv = process.env): Nativ
 }
 
 /**
- * Builds the ops where that was not tried before; `again` tries anew. Some 20 seconds. Never throws for want of a compiler: the
+ * Builds the ops where that was not tried before; `again` tries anew. Half a minute. Never throws for want of a compiler: the
  * result says why there is no library, and TensorFlow's own ops serve.
  */
 export async function setUpNativeOps(options: {

@@ -93,30 +93,34 @@ struct AttentionGradientKernel {
   }
 };
 
-void checkLabels(const int32_t* labels, int64_t rows, int64_t vocab) {
-  for (int64_t row = 0; row < rows; row++) Call::expect(labels[row] >= 0 && labels[row] < vocab, "labels: expected 0 to vocab - 1");
-}
+// Inputs 0 and 1 of both ops of cross-entropy.
+struct Labelled {
+  int64_t rows, vocab;
+  const float* logits;
+  const int32_t* labels;
+  explicit Labelled(Call& call) {
+    const Shape shape = call.shape(0);
+    Call::expect(shape.size() == 2, "logits: expected [rows, vocab]");
+    rows = shape[0], vocab = shape[1];
+    logits = call.floats(0, shape), labels = call.ints(1, {rows});
+    for (int64_t row = 0; row < rows; row++) Call::expect(labels[row] >= 0 && labels[row] < vocab, "labels: expected 0 to vocab - 1");
+  }
+};
 
 struct CrossEntropyKernel {
   explicit CrossEntropyKernel(const Attributes&) {}
   void compute(Call& call) const {
-    const Shape shape = call.shape(0);
-    Call::expect(shape.size() == 2, "logits: expected [rows, vocab]");
-    const int32_t* labels = call.ints(1, {shape[0]});
-    checkLabels(labels, shape[0], shape[1]);
-    crossEntropy(shape[0], shape[1], call.floats(0, shape), labels, call.output(0, {shape[0]}), call.output(1, {shape[0], 2}));
+    const Labelled of(call);
+    crossEntropy(of.rows, of.vocab, of.logits, of.labels, call.output(0, {of.rows}), call.output(1, {of.rows, 2}));
   }
 };
 
 struct CrossEntropyGradientKernel {
   explicit CrossEntropyGradientKernel(const Attributes&) {}
   void compute(Call& call) const {
-    const Shape shape = call.shape(0);
-    Call::expect(shape.size() == 2, "logits: expected [rows, vocab]");
-    const int32_t* labels = call.ints(1, {shape[0]});
-    checkLabels(labels, shape[0], shape[1]);
-    const float *stats = call.floats(2, {shape[0], 2}), *dlosses = call.floats(3, {shape[0]});
-    crossEntropyGradient(shape[0], shape[1], call.floats(0, shape), labels, stats, dlosses, call.output(0, shape));
+    const Labelled of(call);
+    const float *stats = call.floats(2, {of.rows, 2}), *dlosses = call.floats(3, {of.rows});
+    crossEntropyGradient(of.rows, of.vocab, of.logits, of.labels, stats, dlosses, call.output(0, {of.rows, of.vocab}));
   }
 };
 

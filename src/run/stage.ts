@@ -213,7 +213,7 @@ export function makeAgain(folders: readonly string[]): string {
 /** Sets up and opens the lane a configuration asks for, and prints which one it is. */
 export async function openLaneFor(
   runtime: RuntimeOptions & Partial<CompileSettings>,
-  progress: Progress,
+  progress: Pick<Progress, 'say'>,
 ): Promise<Lane> {
   // Loaded here because TensorFlow.js takes a second to load, and --help or a misspelt key need not wait for it.
   const { openLane } = await import('../tensor/lane.ts');
