@@ -2,6 +2,7 @@
 import { CompileError } from '../errors.ts';
 import type { AddonBackend, AddonBinding, Handle } from '../tensor/addon.ts';
 import { addonBackend } from '../tensor/addon.ts';
+import { withNativeProducts } from '../tensor/native-linear.ts';
 import { orderBy } from '../tensor/order.ts';
 import type { Tensor } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
@@ -120,7 +121,8 @@ export function trace<T>(engine: Engine, options: TraceOptions, build: (tracer: 
         const waiting = tracer.node({ op: 'IdentityN', inputs: [[...tensors, signal].map(tracer.port)] });
         return tensors.map((_, i) => tracer.tensor(waiting.outputs[i] as Port));
       });
-      result = build(tracer);
+      // Products in bfloat16 are TensorFlow's.
+      result = withNativeProducts(options.precision === 'f32', () => build(tracer));
     });
     return result as T;
   } finally {

@@ -13,7 +13,7 @@ import type { ModelDimensions } from './dimensions.ts';
 import { attentionScale } from './dimensions.ts';
 import type { DecoderInputs } from './inputs.ts';
 import { biasOf, rotaryOf } from './inputs.ts';
-import { feedForward, gainOf, linear, normalize, postNormalize } from './layers.ts';
+import { endSublayer, feedForward, gainOf, linear, normalize } from './layers.ts';
 import { blockSpecs } from './parameter-table.ts';
 
 /** Keys (already rotated) and values of one layer, each [batch, kv_heads, keys, head_dim]. */
@@ -89,13 +89,13 @@ function block(
 ): { x: Tensor2D } & KeyValues {
   const name = `blocks.${layer}`;
   const attention = selfAttention(dimensions, weights, inputs, layer, x, join);
-  const middle: Tensor2D = tf.add(x, postNormalize(dimensions, weights, `${name}.attention`, attention.output));
+  const middle = endSublayer(dimensions, weights, `${name}.attention`, attention.mixed, x);
   const normal = normalize(dimensions, weights, `${name}.mlp.norm`, dimensions.residual === 'parallel' ? x : middle);
-  const fed = feedForward(dimensions, weights, `${name}.mlp`, normal);
-  const next: Tensor2D = tf.add(middle, postNormalize(dimensions, weights, `${name}.mlp`, fed));
+  const next = feedForward(dimensions, weights, `${name}.mlp`, normal, middle);
   return { x: next, keys: attention.keys, values: attention.values };
 }
 
+/** What the output map of attention reads: mixed [batch · seq, heads · head_dim]. */
 function selfAttention(
   dimensions: ModelDimensions,
   weights: Weights,
@@ -103,7 +103,7 @@ function selfAttention(
   layer: number,
   x: Tensor2D,
   join: ((fresh: KeyValues) => KeyValues) | undefined,
-): { output: Tensor2D } & KeyValues {
+): { mixed: Tensor2D } & KeyValues {
   const { heads, kvHeads, headDim } = dimensions;
   const { batch, seq } = inputs;
   const window = dimensions.windows[layer] ?? null;
@@ -120,8 +120,7 @@ function selfAttention(
   const [bias, cap] = [biasOf(inputs, window), dimensions.attentionSoftCap];
   const attended = attend(queries, keys, values, bias, attentionScale(dimensions), cap);
   const mixed = tf.transpose(attended, [0, 2, 1, 3]); // [batch, seq, heads, head_dim]
-  const merged = tf.reshape(mixed, [batch * seq, heads * headDim]) as Tensor2D;
-  return { output: linear(weights, `${name}.output`, merged), keys, values };
+  return { mixed: tf.reshape(mixed, [batch * seq, heads * headDim]) as Tensor2D, keys, values };
 }
 
 /** RMSNorm of each query and key head, with a gain for each. both [batch, heads + kv_heads, seq, head_dim] */

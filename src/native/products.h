@@ -21,7 +21,8 @@ constexpr int64_t roundedUp(int64_t size, int64_t unit) { return (size + unit - 
 inline int64_t packedSize(int64_t k, int64_t columns) { return k * roundedUp(columns, PANEL); }
 
 inline void pack(const float* from, int64_t step, int count, float* to) {
-  if (step == 1) memcpy(to, from, count * sizeof(float));
+  if (step == 1 && count == PANEL) memcpy(to, from, PANEL * sizeof(float)); // in line
+  else if (step == 1) memcpy(to, from, count * sizeof(float));
   else for (int j = 0; j < count; j++) to[j] = from[j * step];
 }
 inline void pack(const float* from, int64_t step, int count, Bfloat16* to) {
@@ -54,21 +55,27 @@ template <class Cell> struct ProductOf {
 };
 typedef ProductOf<float> Product;
 
-template <class Cell, int ROWS>
+// With IS_PACKED the rows of A lie beside each other, [k][ROWS].
+template <class Cell, int ROWS, bool IS_PACKED>
 __attribute__((noinline)) void wholeTile(const ProductOf<Cell>& product, const float* a, const Cell* b, float* c, int64_t ldc) {
+  const int64_t rowStep = IS_PACKED ? 1 : product.rowStep, kStep = IS_PACKED ? ROWS : product.kStep;
+  // C may be far away: it is fetched meanwhile.
+  for (int i = 0; i < ROWS; i++) {
+    for (int j = 0; j < PANEL; j += 16) __builtin_prefetch(c + i * ldc + j, 1);
+  }
   Vector sums[ROWS][TILE_VECTORS];
 #pragma GCC unroll 16
   for (int i = 0; i < ROWS; i++) {
 #pragma GCC unroll 4
     for (int j = 0; j < TILE_VECTORS; j++) sums[i][j] = Vector{};
   }
-  for (int64_t k = product.k; k > 0; k--, a += product.kStep, b += PANEL) {
+  for (int64_t k = product.k; k > 0; k--, a += kStep, b += PANEL) {
     Vector row[TILE_VECTORS];
 #pragma GCC unroll 4
     for (int j = 0; j < TILE_VECTORS; j++) row[j] = load(b + j * LANES);
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; i++) {
-      const Vector value = broadcast(a[i * product.rowStep]);
+      const Vector value = broadcast(a[i * rowStep]);
 #pragma GCC unroll 4
       for (int j = 0; j < TILE_VECTORS; j++) sums[i][j] += value * row[j];
     }
@@ -88,9 +95,19 @@ __attribute__((noinline)) void wholeTile(const ProductOf<Cell>& product, const f
 }
 
 template <class Cell> using TileFunction = void (*)(const ProductOf<Cell>&, const float*, const Cell*, float*, int64_t);
-template <class Cell, size_t... N> inline TileFunction<Cell> tileOf(size_t rows, std::index_sequence<N...>) {
-  static constexpr TileFunction<Cell> functions[] = {wholeTile<Cell, static_cast<int>(N) + 1>...};
+template <class Cell, bool IS_PACKED, size_t... N> inline TileFunction<Cell> tileOf(size_t rows, std::index_sequence<N...>) {
+  static constexpr TileFunction<Cell> functions[] = {wholeTile<Cell, static_cast<int>(N) + 1, IS_PACKED>...};
   return functions[rows - 1];
+}
+
+// A tile of a panel that may be narrower: then through a whole one of its own.
+template <class Cell>
+inline void anyTile(TileFunction<Cell> tile, const ProductOf<Cell>& product, int rows, int width, const float* a, const Cell* b, float* c) {
+  if (width == PANEL) return tile(product, a, b, c, product.ldc);
+  float through[TILE_ROWS * PANEL];
+  if (product.adds) for (int i = 0; i < rows; i++) memcpy(through + i * PANEL, c + i * product.ldc, width * sizeof(float));
+  tile(product, a, b, through, PANEL);
+  for (int i = 0; i < rows; i++) memcpy(c + i * product.ldc, through + i * PANEL, width * sizeof(float));
 }
 
 template <class Cell> inline void multiplyCells(const ProductOf<Cell>& product) {
@@ -101,18 +118,8 @@ template <class Cell> inline void multiplyCells(const ProductOf<Cell>& product) 
     for (int64_t part = 0; part < tiles; part++) {
       const int64_t row = product.rows * part / tiles;
       const int rows = static_cast<int>(product.rows * (part + 1) / tiles - row);
-      const TileFunction<Cell> tile = tileOf<Cell>(rows, std::make_index_sequence<TILE_ROWS>());
-      const float* a = product.a + row * product.rowStep;
-      float* c = product.c + row * product.ldc + column;
-      if (width == PANEL) {
-        tile(product, a, b, c, product.ldc);
-        continue;
-      }
-      // A narrower panel goes through a whole one of its own.
-      float through[TILE_ROWS * PANEL];
-      if (product.adds) for (int i = 0; i < rows; i++) memcpy(through + i * PANEL, c + i * product.ldc, width * sizeof(float));
-      tile(product, a, b, through, PANEL);
-      for (int i = 0; i < rows; i++) memcpy(c + i * product.ldc, through + i * PANEL, width * sizeof(float));
+      const TileFunction<Cell> tile = tileOf<Cell, false>(rows, std::make_index_sequence<TILE_ROWS>());
+      anyTile(tile, product, rows, width, product.a + row * product.rowStep, b, product.c + row * product.ldc + column);
     }
   }
 }

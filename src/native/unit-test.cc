@@ -2,13 +2,15 @@
 // kernels will run; it needs no TensorFlow. Ends with 1 where a value differs by more than TOLERANCE of the largest. Where
 // float32 itself cannot reach that, the bound is multiplied by a condition: attention's weights are e^score, and a score of 8 that
 // is rounded once, to 24 bits, changes its weight by 5e-7: by the largest score / 4 there. What is left of a row of 3 values when
-// two directions are taken out is smaller than the terms: by the largest term / the largest value for slopes of norms.
+// two directions are taken out is smaller than the terms: by the largest term / the largest value for slopes of norms. A sum
+// of k products is rounded k times, and the errors add up as √k (Higham and Mary 2019, doi:10.1137/18M1226312): by √k / 8.
 #include "activations.h"
 #include "adamw.h"
 #include "attention.h"
 #include "checks.h"
 #include "cross-entropy.h"
 #include "decoder-test.h"
+#include "linear-layer.h"
 #include "norms.h"
 
 namespace {
@@ -96,6 +98,50 @@ void testActivation(Activation kind, int64_t rows, int64_t width) {
   }
   check("activation", y, ey);
   check("activation, slope", dx, edx);
+}
+
+struct LayerCase {
+  int64_t rows, in, out, activation;
+  bool hasBias, hasResidual, isTransposed;
+};
+
+void testLinearLayer(const LayerCase& of) {
+  const int64_t rows = of.rows, in = of.in, out = of.out;
+  const Floats x = normal(rows * in), weight = normal(in * out, 1 / std::sqrt(static_cast<float>(in))), bias = normal(out);
+  const LinearLayer layer{rows, in, out, of.activation, x.data(), weight.data(), of.isTransposed};
+  const int64_t width = layer.width();
+  const Floats residual = normal(rows * width), dy = normal(rows * width);
+  Floats y(rows * width), linear(rows * out), dx(rows * in), dweight(in * out), dbias(out);
+  linearLayer(layer, of.hasBias ? bias.data() : nullptr, of.hasResidual ? residual.data() : nullptr, y.data(), linear.data());
+  linearLayerGradient(layer, dy.data(), linear.data(), dx.data(), dweight.data(), of.hasBias ? dbias.data() : nullptr);
+  const auto at = [&](int64_t i, int64_t j) { return of.isTransposed ? j * in + i : i * out + j; };
+  Doubles ey(rows * width), edx(rows * in), edweight(in * out), edbias(of.hasBias ? out : 0);
+  for (int64_t row = 0; row < rows; row++) {
+    Doubles z(out), dz(out);
+    for (int64_t j = 0; j < out; j++) {
+      z[j] = of.hasBias ? bias[j] : 0;
+      for (int64_t i = 0; i < in; i++) z[j] += static_cast<double>(x[row * in + i]) * weight[at(i, j)];
+    }
+    for (int64_t j = 0; j < width; j++) {
+      const double slope = dy[row * width + j], up = width < out ? z[width + j] : 1;
+      const double value = layer.hasActivation() ? valueOf(layer.kind(), z[j]) : z[j];
+      ey[row * width + j] = value * up + (of.hasResidual ? residual[row * width + j] : 0);
+      dz[j] = slope * up * (layer.hasActivation() ? slopeOf(layer.kind(), z[j]) : 1);
+      if (width < out) dz[width + j] = slope * value;
+    }
+    for (int64_t j = 0; j < out; j++) {
+      if (of.hasBias) edbias[j] += dz[j];
+      for (int64_t i = 0; i < in; i++) {
+        edx[row * in + i] += dz[j] * weight[at(i, j)];
+        edweight[at(i, j)] += dz[j] * x[row * in + i];
+      }
+    }
+  }
+  const auto condition = [](int64_t k) { return std::sqrt(static_cast<double>(k)) / 8; };
+  check("linear layer", y, ey, condition(in));
+  check("linear layer, slope of x", dx, edx, condition(out));
+  check("linear layer, slope of weights", dweight, edweight, condition(rows));
+  check("linear layer, slope of bias", dbias, edbias, condition(rows));
 }
 
 void testCrossEntropy(int64_t rows, int64_t vocab) {
@@ -234,6 +280,13 @@ int main() {
   testAttention({1, 6, 1, 130, 130, 64, 1000, 9, 30}); // a window, a cap, one head of keys
   testAttention({5, 3, 3, 1, 77, 16, 1000, 0, 0});     // one new token
   testAttention({2, 2, 1, 5, 90, 24, 1000, 40, 0});    // some new tokens
+  testLinearLayer({1, 1, 1, NO_ACTIVATION, false, false, false});
+  testLinearLayer({130, 20, 30, NO_ACTIVATION, true, true, false});
+  testLinearLayer({300, 70, 33, NO_ACTIVATION, false, false, true});   // tied heads
+  testLinearLayer({41, 900, 7, NO_ACTIVATION, true, false, false});    // k in parts
+  testLinearLayer({1000, 48, 100, GELU, true, false, false});
+  testLinearLayer({100, 64, 2 * 37, SWIGLU, false, true, false});      // halves that no panel fits
+  testLinearLayer({500, 50, 2 * 64, GEGLU, true, true, false});
   testAdamW(0, 1);
   testAdamW(2, 1);
   testAdamW(2, NAN); // nothing changes

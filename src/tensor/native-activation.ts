@@ -5,12 +5,13 @@ import type { Tensor, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
 
 /** As in src/native/activations.h. */
-const KINDS = { gelu: 0, swiglu: 1, geglu: 2 } as const;
+export const ACTIVATION_KINDS = { gelu: 0, swiglu: 1, geglu: 2 } as const;
+export type NativeActivation = keyof typeof ACTIVATION_KINDS;
 
 /** `geluTanh`, `swiglu` or `geglu`, see activations.ts. x [rows, width], twice as wide where gated → [rows, width] */
-export function nativeActivation(kind: keyof typeof KINDS, x: Tensor2D): Tensor2D {
+export function nativeActivation(kind: NativeActivation, x: Tensor2D): Tensor2D {
   const [rows, wide] = x.shape;
-  const attributes = [intAttribute('kind', KINDS[kind])];
+  const attributes = [intAttribute('kind', ACTIVATION_KINDS[kind])];
   const op = tf.customGrad((...inputs: unknown[]) => {
     const [source, save] = inputs as [Tensor2D, Save];
     const shape = [rows, kind === 'gelu' ? wide : wide / 2];

@@ -4,6 +4,7 @@ import { canStoreBfloat16, packBfloat16, widen } from './bfloat16.ts';
 import { gatherRows } from './gather-rows.ts';
 import { sharableFloat32 } from './host-memory.ts';
 import { matmul } from './matmul.ts';
+import { nativeLinear, winsNatively } from './native-linear.ts';
 import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
 import type { TokenAxis } from './token-rows.ts';
@@ -78,7 +79,8 @@ export function thaw(frozen: Frozen): Tensor {
   return frozen.precision === 'bfloat16' ? widen(frozen.data) : frozen.data;
 }
 
-function isTensor(weight: Weight): weight is Tensor {
+/** True for what is trained whole. */
+export function isTensor(weight: Weight): weight is Tensor {
   return !('kind' in weight);
 }
 
@@ -135,7 +137,10 @@ export function rowsOf(table: Weight, indices: Tensor1D): Tensor2D {
  * @returns [rows, out]
  */
 export function product(x: Tensor2D, matrix: Weight, options: { transposeB?: boolean } = {}): Tensor2D {
-  if (isTensor(matrix)) return matmul(x, matrix as Tensor2D, options);
+  if (isTensor(matrix)) {
+    const trained = matrix as Tensor2D;
+    return winsNatively(x, trained) ? nativeLinear(x, trained, options) : matmul(x, trained, options);
+  }
   if (matrix.kind === 'frozen') return frozenProduct(x, matrix, options.transposeB ?? false);
   if (matrix.kind === 'token rows') return patchedProduct(x, matrix, options.transposeB ?? false);
   const base = product(x, matrix.base, options);

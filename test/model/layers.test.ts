@@ -33,12 +33,12 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     tf.dispose([x, ...Object.values(weights)]);
   });
 
-  it('a feed-forward layer is output(activation(input(x)))', () => {
+  it('a feed-forward layer is residual + output(activation(input(x)))', () => {
     const wide = { 'm.input.weight': rows([[Math.log(3), 2]]), 'm.output.weight': rows([[10]]) };
-    const x = rows([[1]]);
-    // SiLU(ln 3) · 2 · 10
-    const expected = [15 * Math.log(3)];
-    expect(take(tf.tidy(() => feedForward(llama, wide, 'm', x)))).toBeAllclose(expected);
+    const [x, residual] = [rows([[1]]), rows([[7]])];
+    // 7 + SiLU(ln 3) · 2 · 10
+    const expected = [7 + 15 * Math.log(3)];
+    expect(take(tf.tidy(() => feedForward(llama, wide, 'm', x, residual)))).toBeAllclose(expected);
     const gelu = {
       'm.input.weight': rows([[0.5]]),
       'm.input.bias': tf.tensor1d([0.5]),
@@ -46,8 +46,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       'm.output.bias': tf.tensor1d([-1]),
     };
     // GELU(1) = 0.841192
-    expect(take(tf.tidy(() => feedForward(gpt2, gelu, 'm', x)))).toBeAllclose([7.41192]);
-    tf.dispose([x, ...Object.values(wide), ...Object.values(gelu)]);
+    expect(take(tf.tidy(() => feedForward(gpt2, gelu, 'm', x, residual)))).toBeAllclose([14.41192]);
+    tf.dispose([x, residual, ...Object.values(wide), ...Object.values(gelu)]);
   });
 
   it('a tied head reads the embedding, an untied one its own matrix', () => {

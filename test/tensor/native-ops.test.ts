@@ -8,7 +8,10 @@ import { attend, MASKED_SCORE } from '../../src/tensor/attention.ts';
 import { sparseCrossEntropy, sparseCrossEntropyWithSlope } from '../../src/tensor/cross-entropy.ts';
 import type { HostArrays } from '../../src/tensor/host-arrays.ts';
 import { tensorCount } from '../../src/tensor/lane.ts';
-import { executeNative, useNativeOps } from '../../src/tensor/native-ops.ts';
+import { matmul } from '../../src/tensor/matmul.ts';
+import type { NativeActivation } from '../../src/tensor/native-activation.ts';
+import { nativeLinear, winsNatively } from '../../src/tensor/native-linear.ts';
+import { executeNative, useNativeOps, usesNativeOps } from '../../src/tensor/native-ops.ts';
 import { layerNorm, rmsNorm } from '../../src/tensor/norms.ts';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
@@ -85,6 +88,40 @@ function biasOf(batch: number, seq: number, keys: number, segment: number, windo
   return tf.tensor4d(bias, [batch, 1, seq, keys]);
 }
 
+interface LinearCase {
+  readonly rows: number;
+  readonly width: number;
+  readonly columns: number;
+  readonly activation: NativeActivation | undefined;
+  readonly hasBias: boolean;
+  readonly hasResidual: boolean;
+  readonly transposeB: boolean;
+}
+
+/** A linear layer, natively or op by op. A transposed one has no bias. */
+function linearCase({ rows, width, columns, activation, hasBias, hasResidual, transposeB }: LinearCase): Case {
+  const out = activation === 'swiglu' || activation === 'geglu' ? 2 * columns : columns;
+  const isShifted = hasBias && !transposeB;
+  const f = (...given: Tensor[]): Tensor => {
+    const [x, matrix, ...rest] = given as Tensor2D[] as [Tensor2D, Tensor2D, ...Tensor2D[]];
+    const bias = isShifted ? (rest[0] as unknown as Tensor1D) : undefined;
+    const residual = hasResidual ? rest.at(-1) : undefined;
+    if (usesNativeOps()) return nativeLinear(x, matrix, { bias, activation, residual, transposeB });
+    const product = matmul(x, matrix, { transposeB });
+    const y: Tensor2D = bias === undefined ? product : tf.add(product, bias);
+    const active = activation === undefined ? y : { gelu: geluTanh, swiglu, geglu }[activation](y);
+    return residual === undefined ? active : tf.add(residual, active);
+  };
+  const shapes = [
+    [rows, width],
+    transposeB ? [out, width] : [width, out],
+    ...(isShifted ? [[out]] : []),
+    ...(hasResidual ? [[rows, columns]] : []),
+  ];
+  const scales = [1, width ** -0.5, 1, 1];
+  return { f, inputs: shapes.map((shape, i) => ({ shape, scale: scales[i] as number })) };
+}
+
 describe.runIf(canHaveNativeOps())('native ops (need a C++ compiler)', () => {
   beforeAll(async () => {
     const lane = await openNativeLane();
@@ -121,6 +158,22 @@ describe.runIf(canHaveNativeOps())('native ops (need a C++ compiler)', () => {
         expectNativeEqual({ f, inputs: [{ shape: [rows, kind === 'geluTanh' ? width : 2 * width], scale: 3 }] });
       }),
       sizes,
+    );
+  });
+
+  it('multiply as TensorFlow does, with biases, activations and residuals, tied heads too', () => {
+    const sizesOfCase = fc.record({
+      rows: size(300),
+      width: size(500),
+      columns: size(90),
+      activation: fc.constantFrom(undefined, 'gelu', 'swiglu', 'geglu'),
+      hasBias: fc.boolean(),
+      hasResidual: fc.boolean(),
+      transposeB: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(sizesOfCase, (of) => expectNativeEqual(linearCase(of as LinearCase))),
+      { ...sizes, numRuns: 20 },
     );
   });
 
@@ -201,6 +254,18 @@ describe.runIf(canHaveNativeOps())('native ops (need a C++ compiler)', () => {
         inputs: [{ shape: [2, 4, 30, 16] }, shared, shared],
       },
       {
+        name: 'linear',
+        ...linearCase({
+          rows: 70,
+          width: 24,
+          columns: 40,
+          activation: 'gelu',
+          hasBias: true,
+          hasResidual: true,
+          transposeB: false,
+        }),
+      },
+      {
         name: 'sparseCrossEntropy',
         f: ((logits: Tensor2D) => sparseCrossEntropy(logits, labels)) as Case['f'],
         inputs: [rows],
@@ -210,6 +275,36 @@ describe.runIf(canHaveNativeOps())('native ops (need a C++ compiler)', () => {
 
   it('are nodes of graphs', () => {
     for (const one of eachOp()) expectNativeEqual(one, true);
+  });
+
+  it('leave products in bfloat16, and large ones that nothing follows, to TensorFlow', () => {
+    useNativeOps(true);
+    const wins = (isFollowed: boolean) => {
+      const shapes: [number, number][] = [
+        [1024, 16],
+        [1024, 1024],
+      ];
+      return tf.tidy(() => {
+        const [small, large] = shapes.map((shape) =>
+          winsNatively(tf.zeros(shape), tf.zeros([shape[1], 1024]), isFollowed),
+        );
+        return { small, large };
+      });
+    };
+    expect(wins(false)).toEqual({ small: true, large: false });
+    expect(wins(true)).toEqual({ small: true, large: true });
+    const like: HostArrays = { x: { shape: [2, 3], values: new Float32Array(6) } };
+    const seen = (['f32', 'bf16'] as const).map((precision) => {
+      let isOwn = false;
+      compile(engine(), { precision }, like, ({ x }, tracer) => {
+        isOwn = winsNatively(x as Tensor2D, x as Tensor2D, true);
+        return { outputs: { x: tracer.port(x!) } };
+      });
+      return isOwn;
+    });
+    expect(seen).toEqual([true, false]);
+    useNativeOps(false);
+    expect(wins(true)).toEqual({ small: false, large: false });
   });
 
   it('free what they make, and give the same bits again', () => {

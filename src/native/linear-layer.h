@@ -1,0 +1,65 @@
+// A linear layer that is trained, with what follows it, and its gradient:
+//   y = activation(x · W + bias) + residual
+#pragma once
+#include "activations.h"
+#include "gemm.h"
+
+constexpr int64_t NO_ACTIVATION = -1;
+
+// x [rows, in]; weight [in, out], or [out, in] where transposed. Where gated, out is twice the width of y.
+struct LinearLayer {
+  int64_t rows, in, out;
+  int64_t activation;
+  const float* x;
+  const float* weight;
+  bool isTransposed;
+
+  bool hasActivation() const { return activation != NO_ACTIVATION; }
+  Activation kind() const { return static_cast<Activation>(activation); }
+  int64_t width() const { return hasActivation() && isGated(kind()) ? out / 2 : out; }
+  // W as [in, out]
+  Matrix matrix() const { return isTransposed ? rowMajor(weight, in).transposed() : rowMajor(weight, out); }
+};
+
+// @param bias, residual null: none
+// @param linear x · W + bias [rows, out], for the gradient; unused without an activation
+inline void linearLayer(const LinearLayer& layer, const float* bias, const float* residual, float* y, float* linear) {
+  const int64_t width = layer.width(), out = layer.out;
+  float* product = layer.hasActivation() ? linear : y;
+  const bool gated = width != out;
+  gemm({layer.rows, out, layer.in, rowMajor(layer.x, layer.in), layer.matrix(), product}, gated, [&](const Block& block) {
+    const int64_t from = block.column, columns = (gated ? width : block.lastColumn) - from;
+    for (int64_t row = block.row; row < block.lastRow; row++) {
+      float* line = product + row * out;
+      if (bias != nullptr) {
+        overRow(block.lastColumn - from, [&](int64_t at, int count) {
+          storeUpTo(line + from + at, loadUpTo(line + from + at, count) + loadUpTo(bias + from + at, count), count);
+        });
+      }
+      if (!layer.hasActivation() && residual == nullptr) continue;
+      overRow(columns, [&](int64_t at, int count) {
+        Vector value = loadUpTo(line + from + at, count);
+        if (layer.hasActivation()) value = curveOf(layer.kind(), value).value;
+        if (gated) value *= loadUpTo(line + width + at, count);
+        if (residual != nullptr) value += loadUpTo(residual + row * width + from + at, count);
+        storeUpTo(y + row * width + from + at, value, count);
+      });
+    }
+  });
+}
+
+// dy [rows, width] → dx [rows, in], dweight as the weight, dbias [out] (null: none). The gradient of the residual is dy.
+inline void linearLayerGradient(const LinearLayer& layer, const float* dy, const float* linear, float* dx, float* dweight, float* dbias) {
+  const int64_t rows = layer.rows, in = layer.in, out = layer.out;
+  if (layer.hasActivation()) {
+    float* dlinear = scratch(10, rows * out);
+    activationGradient(layer.kind(), rows, layer.width(), dy, linear, dlinear);
+    dy = dlinear;
+  }
+  const Matrix slopes = rowMajor(dy, out), x = rowMajor(layer.x, in);
+  gemm({rows, in, out, slopes, layer.matrix().transposed(), dx});
+  if (layer.isTransposed)
+    gemm({out, in, rows, slopes.transposed(), x, dweight});
+  else
+    gemm({in, out, rows, x.transposed(), slopes, dweight, dbias});
+}
