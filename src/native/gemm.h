@@ -46,9 +46,10 @@ inline void packTiles(const Matrix& a, int64_t rows, int64_t k, float* to) {
 class GemmRun {
  public:
   GemmRun(const Gemm& of, bool wholeRows) : of_(of) {
-    const int64_t least = 4 * pool().size(); // enough parts that a late thread leaves its share to others
+    const int64_t threads = pool().size(), least = 4 * threads; // enough parts that a late thread leaves its share to others
     kParts_ = std::max<int64_t>(1, (of.k + K_PART - 1) / K_PART);
-    rowParts_ = std::max<int64_t>(1, std::min(tiles_, std::max((of.rows + ROW_PART - 1) / ROW_PART, wholeRows ? least : 1)));
+    const int64_t rowParts = std::max((of.rows + ROW_PART - 1) / ROW_PART, wholeRows ? least : 1);
+    rowParts_ = std::max<int64_t>(1, std::min(tiles_, roundedUp(rowParts, threads))); // as many for each thread
     columnParts_ = wholeRows ? 1 : std::min(panels_, std::max<int64_t>(1, least / rowParts_));
     const int64_t k = (of.k + kParts_ - 1) / kParts_;
     packs_ = std::min<int64_t>(least, 1 + (of.rows + of.columns) * k / 8192);

@@ -22,10 +22,10 @@ struct LinearLayer {
 };
 
 // @param bias, residual null: none
-// @param linear x · W + bias [rows, out], for the gradient; unused without an activation
-inline void linearLayer(const LinearLayer& layer, const float* bias, const float* residual, float* y, float* linear) {
+// @param slopes [rows, out]: what dy is multiplied with on its way back, with an activation; unused without one
+inline void linearLayer(const LinearLayer& layer, const float* bias, const float* residual, float* y, float* slopes) {
   const int64_t width = layer.width(), out = layer.out;
-  float* product = layer.hasActivation() ? linear : y;
+  float* product = layer.hasActivation() ? slopes : y;
   const bool gated = width != out;
   gemm({layer.rows, out, layer.in, rowMajor(layer.x, layer.in), layer.matrix(), product}, gated, [&](const Block& block) {
     const int64_t from = block.column, columns = (gated ? width : block.lastColumn) - from;
@@ -38,9 +38,15 @@ inline void linearLayer(const LinearLayer& layer, const float* bias, const float
       }
       if (!layer.hasActivation() && residual == nullptr) continue;
       overRow(columns, [&](int64_t at, int count) {
-        Vector value = loadUpTo(line + from + at, count);
-        if (layer.hasActivation()) value = curveOf(layer.kind(), value).value;
-        if (gated) value *= loadUpTo(line + width + at, count);
+        float *gate = line + from + at, *up = gate + width;
+        Vector value = loadUpTo(gate, count);
+        if (layer.hasActivation()) {
+          const Curve curve = curveOf(layer.kind(), value);
+          const Vector factor = gated ? loadUpTo(up, count) : broadcast(1);
+          value = curve.value * factor;
+          storeUpTo(gate, curve.slope * factor, count);
+          if (gated) storeUpTo(up, curve.value, count);
+        }
         if (residual != nullptr) value += loadUpTo(residual + row * width + from + at, count);
         storeUpTo(y + row * width + from + at, value, count);
       });
@@ -48,18 +54,32 @@ inline void linearLayer(const LinearLayer& layer, const float* bias, const float
   });
 }
 
+// to [rows, out] = slopes · dy [rows, width], in both halves where gated
+inline void multiplySlopes(const LinearLayer& layer, const float* dy, const float* slopes, float* to) {
+  const int64_t width = layer.width(), out = layer.out;
+  overRows(layer.rows, out, [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; row++) {
+      for (int64_t half = row * out; half < (row + 1) * out; half += width) {
+        overRow(width, [&](int64_t at, int count) {
+          storeUpTo(to + half + at, loadUpTo(slopes + half + at, count) * loadUpTo(dy + row * width + at, count), count);
+        });
+      }
+    }
+  });
+}
+
 // dy [rows, width] → dx [rows, in], dweight as the weight, dbias [out] (null: none). The gradient of the residual is dy.
-inline void linearLayerGradient(const LinearLayer& layer, const float* dy, const float* linear, float* dx, float* dweight, float* dbias) {
+inline void linearLayerGradient(const LinearLayer& layer, const float* dy, const float* slopes, float* dx, float* dweight, float* dbias) {
   const int64_t rows = layer.rows, in = layer.in, out = layer.out;
   if (layer.hasActivation()) {
     float* dlinear = scratch(10, rows * out);
-    activationGradient(layer.kind(), rows, layer.width(), dy, linear, dlinear);
+    multiplySlopes(layer, dy, slopes, dlinear);
     dy = dlinear;
   }
-  const Matrix slopes = rowMajor(dy, out), x = rowMajor(layer.x, in);
-  gemm({rows, in, out, slopes, layer.matrix().transposed(), dx});
+  const Matrix dproduct = rowMajor(dy, out), x = rowMajor(layer.x, in);
+  gemm({rows, in, out, dproduct, layer.matrix().transposed(), dx});
   if (layer.isTransposed)
-    gemm({out, in, rows, slopes.transposed(), x, dweight});
+    gemm({out, in, rows, dproduct.transposed(), x, dweight});
   else
-    gemm({in, out, rows, x.transposed(), slopes, dweight, dbias});
+    gemm({in, out, rows, x.transposed(), dproduct, dweight, dbias});
 }

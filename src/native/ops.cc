@@ -86,8 +86,8 @@ struct LinearKernel : LinearNode {
     const Shape shape{of.rows, of.width()};
     const float* bias = hasBias ? call.floats(2, {of.out}) : nullptr;
     const float* residual = hasResidual ? call.floats(3, shape) : nullptr;
-    float *y = call.output(0, shape), *linear = call.output(1, {of.hasActivation() ? of.rows : 0, of.out});
-    linearLayer(of, bias, residual, y, linear);
+    float *y = call.output(0, shape), *slopes = call.output(1, {of.hasActivation() ? of.rows : 0, of.out});
+    linearLayer(of, bias, residual, y, slopes);
   }
 };
 
@@ -96,10 +96,10 @@ struct LinearGradientKernel : LinearNode {
   void compute(Call& call) const {
     const LinearLayer of = layer(call, 1);
     const float* dy = call.floats(0, {of.rows, of.width()});
-    const float* linear = call.floats(3, {of.hasActivation() ? of.rows : 0, of.out});
+    const float* slopes = call.floats(3, {of.hasActivation() ? of.rows : 0, of.out});
     float *dx = call.output(0, {of.rows, of.in}), *dweight = call.output(1, call.shape(2));
     float* dbias = call.output(2, {hasBias ? of.out : 0});
-    linearLayerGradient(of, dy, linear, dx, dweight, hasBias ? dbias : nullptr);
+    linearLayerGradient(of, dy, slopes, dx, dweight, hasBias ? dbias : nullptr);
   }
 };
 
@@ -213,10 +213,10 @@ std::string registerAll() {
        {"scale: float", "cap: float"}}));
   add(registerOp<LinearKernel>({"PlumblineLinear",
                                 {"x: float", "weight: float", "bias: float", "residual: float"},
-                                {"y: float", "linear: float"},
+                                {"y: float", "slopes: float"},
                                 {"transposed: bool", "has_bias: bool", "activation: int", "has_residual: bool"}}));
   add(registerOp<LinearGradientKernel>({"PlumblineLinearGradient",
-                                        {"dy: float", "x: float", "weight: float", "linear: float"},
+                                        {"dy: float", "x: float", "weight: float", "slopes: float"},
                                         {"dx: float", "dweight: float", "dbias: float"},
                                         {"transposed: bool", "has_bias: bool", "activation: int"}}));
   add(registerOp<CrossEntropyKernel>(

@@ -111,9 +111,9 @@ void testLinearLayer(const LayerCase& of) {
   const LinearLayer layer{rows, in, out, of.activation, x.data(), weight.data(), of.isTransposed};
   const int64_t width = layer.width();
   const Floats residual = normal(rows * width), dy = normal(rows * width);
-  Floats y(rows * width), linear(rows * out), dx(rows * in), dweight(in * out), dbias(out);
-  linearLayer(layer, of.hasBias ? bias.data() : nullptr, of.hasResidual ? residual.data() : nullptr, y.data(), linear.data());
-  linearLayerGradient(layer, dy.data(), linear.data(), dx.data(), dweight.data(), of.hasBias ? dbias.data() : nullptr);
+  Floats y(rows * width), slopes(rows * out), dx(rows * in), dweight(in * out), dbias(out);
+  linearLayer(layer, of.hasBias ? bias.data() : nullptr, of.hasResidual ? residual.data() : nullptr, y.data(), slopes.data());
+  linearLayerGradient(layer, dy.data(), slopes.data(), dx.data(), dweight.data(), of.hasBias ? dbias.data() : nullptr);
   const auto at = [&](int64_t i, int64_t j) { return of.isTransposed ? j * in + i : i * out + j; };
   Doubles ey(rows * width), edx(rows * in), edweight(in * out), edbias(of.hasBias ? out : 0);
   for (int64_t row = 0; row < rows; row++) {
@@ -123,11 +123,11 @@ void testLinearLayer(const LayerCase& of) {
       for (int64_t i = 0; i < in; i++) z[j] += static_cast<double>(x[row * in + i]) * weight[at(i, j)];
     }
     for (int64_t j = 0; j < width; j++) {
-      const double slope = dy[row * width + j], up = width < out ? z[width + j] : 1;
+      const double dvalue = dy[row * width + j], up = width < out ? z[width + j] : 1;
       const double value = layer.hasActivation() ? valueOf(layer.kind(), z[j]) : z[j];
       ey[row * width + j] = value * up + (of.hasResidual ? residual[row * width + j] : 0);
-      dz[j] = slope * up * (layer.hasActivation() ? slopeOf(layer.kind(), z[j]) : 1);
-      if (width < out) dz[width + j] = slope * value;
+      dz[j] = dvalue * up * (layer.hasActivation() ? slopeOf(layer.kind(), z[j]) : 1);
+      if (width < out) dz[width + j] = dvalue * value;
     }
     for (int64_t j = 0; j < out; j++) {
       if (of.hasBias) edbias[j] += dz[j];

@@ -76,13 +76,13 @@ export function nativeLinear(x: Tensor2D, matrix: Tensor2D, epilogue: Epilogue =
     const save = inputs.at(-1) as Save;
     const shift = bias === undefined ? source : (rest[0] as Tensor);
     const added = residual === undefined ? source : (rest.at(-1) as Tensor);
-    const [value, linear] = executeNative(
+    const [value, slopes] = executeNative(
       'PlumblineLinear',
       [...attributes, flagAttribute('has_residual', residual !== undefined)],
       [source, weight, shift, added],
       [shape, [keeps, out]],
     ) as [Tensor, Tensor];
-    save([source, weight, linear]);
+    save([source, weight, slopes]);
     return {
       value,
       gradFunc: (dy: Tensor, saved: Tensor[]) => {
