@@ -1,7 +1,7 @@
 /** Decoding op by op: the cache is a tensor that grows by a column a step, so all rows begin together. */
 import { padLeft } from '../batch/padding.ts';
 import type { KeyValues } from '../model/decoder.ts';
-import { decode, selectPositions } from '../model/decoder.ts';
+import { behind, decode, selectPositions } from '../model/decoder.ts';
 import { tokenLogits } from '../model/heads.ts';
 import type { DecoderInputs } from '../model/inputs.ts';
 import { decoderInputs, disposeInputs, stepInputs } from '../model/inputs.ts';
@@ -62,7 +62,7 @@ function read(model: Model, inputs: DecoderInputs, past: readonly KeyValues[], r
   let logits = new Float32Array();
   const kept = tf.tidy(() => {
     const weights = modelWeights(model);
-    const { hidden, present } = decode(model.dimensions, weights, inputs, past);
+    const { hidden, present } = decode(model.dimensions, weights, inputs, { join: behind(past) });
     const states: Tensor2D = rows === null ? hidden : selectPositions(hidden, tf.tensor1d(rows, 'int32'));
     logits = tokenLogits(model.dimensions, weights, states).dataSync() as Float32Array<ArrayBuffer>;
     return present.flatMap(({ keys, values }) => [keys, values]);

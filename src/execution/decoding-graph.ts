@@ -2,8 +2,8 @@
 import type { Engine, HostValues } from '../graph/engine.ts';
 import type { Port, Variable } from '../graph/graph.ts';
 import type { Tracer } from '../graph/trace.ts';
-import type { KeyValues } from '../model/decoder.ts';
-import { decode, selectPositions } from '../model/decoder.ts';
+import type { Join } from '../model/decoder.ts';
+import { behind, decode, selectPositions } from '../model/decoder.ts';
 import type { ModelDimensions } from '../model/dimensions.ts';
 import { tokenLogits } from '../model/heads.ts';
 import type { DecoderInputs } from '../model/inputs.ts';
@@ -68,7 +68,7 @@ const PASSES = { prompts: readPrompts, token: readToken };
 
 /** The states of the last column [lines, d_model], and what writes keys and values into the cache. */
 function readPrompts({ dimensions, weights, inputs, cache, put }: Pass) {
-  const { hidden, present } = decode(dimensions, weights, inputs);
+  const { hidden, present } = decode(dimensions, weights, inputs, { join: behind([]) });
   const last = Int32Array.from({ length: inputs.batch }, (_, row) => (row + 1) * inputs.seq - 1);
   const targets = present.flatMap(({ keys, values }, layer) => {
     const kept = cache.layers[layer] as DecodingCache['layers'][number];
@@ -82,9 +82,9 @@ function readToken({ dimensions, weights, inputs, tracer, cache, put }: Pass) {
   const size = { rows: inputs.batch, kvHeads: dimensions.kvHeads };
   const whole = (variable: Variable, fresh: Tensor4D) =>
     wholeCache(tracer, put(variable, fresh).outputs[0] as Port, size);
-  const join = (layer: number, fresh: KeyValues): KeyValues => {
+  const join: Join = (layer, fresh) => {
     const kept = cache.layers[layer] as DecodingCache['layers'][number];
     return { keys: whole(kept.keys, fresh.keys), values: whole(kept.values, fresh.values) };
   };
-  return { hidden: decode(dimensions, weights, inputs, [], { join }).hidden, targets: [] };
+  return { hidden: decode(dimensions, weights, inputs, { join }).hidden, targets: [] };
 }

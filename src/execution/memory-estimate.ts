@@ -121,7 +121,7 @@ async function backwardBytes({ dimensions, head, plan }: PlannedModel, batch: Ba
     const read = tf.zeros([batch.logits], 'int32') as Tensor1D;
     const options = { recompute: plan.recompute };
     const { gradient } = lossAndGradient(model.parameters, (weights) => {
-      const { hidden } = decode(model.dimensions, weights, inputs, [], options);
+      const { hidden } = decode(model.dimensions, weights, inputs, options);
       return { loss: tf.sum(selectPositions(hidden, read)) as Scalar, stats: {} };
     });
     tf.dispose([gradient, read]);

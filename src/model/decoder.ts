@@ -2,6 +2,8 @@
 
 import { attend } from '../tensor/attention.ts';
 import { gatherRows } from '../tensor/gather-rows.ts';
+import { nativeSelfAttention } from '../tensor/native-attention.ts';
+import { usesNativeOps } from '../tensor/native-ops.ts';
 import { rmsNorm } from '../tensor/norms.ts';
 import { recompute } from '../tensor/recompute.ts';
 import { applyRotary } from '../tensor/rope.ts';
@@ -22,25 +24,26 @@ export interface KeyValues {
   readonly values: Tensor4D;
 }
 
+/** What attention reads instead of a layer's new keys and values alone. */
+export type Join = (layer: number, fresh: KeyValues) => KeyValues;
+
 /** How a pass runs. */
 export interface DecodeOptions {
-  /** Keep only the input of each layer for the gradient and compute the rest again; keys and values are not returned. */
+  /** Keep only the input of each layer for the gradient and compute the rest again; nothing is joined. */
   readonly recompute?: boolean;
-  /** Puts new keys and values behind those of earlier tokens, instead of behind `past`. */
-  readonly join?: (layer: number, fresh: KeyValues) => KeyValues;
+  /** For tokens that see earlier ones; without it they see each other only, and keys and values are not returned. */
+  readonly join?: Join;
 }
 
 /**
  * Runs the decoder.
- * @param past one entry a layer, of the tokens before `inputs`; empty for a full forward pass
- * @returns hidden states after the final norm [batch · seq, d_model], and the keys and values of past and new tokens
+ * @returns hidden states after the final norm [batch · seq, d_model], and what was joined, one entry a layer
  */
 export function decode(
   dimensions: ModelDimensions,
   weights: Weights,
   inputs: DecoderInputs,
-  past: readonly KeyValues[] = [],
-  options: DecodeOptions = {},
+  { recompute: recomputes = false, join }: DecodeOptions = {},
 ): { hidden: Tensor2D; present: KeyValues[] } {
   let x = rowsOf(entry(weights, 'embedding.tokens'), inputs.ids); // [batch · seq, d_model]
   if (dimensions.scaledEmbedding) x = tf.mul(x, Math.sqrt(dimensions.dModel));
@@ -49,7 +52,7 @@ export function decode(
   }
   const present: KeyValues[] = [];
   for (let layer = 0; layer < dimensions.layers; layer++) {
-    if (options.recompute) {
+    if (recomputes) {
       const own = ofLayer(dimensions, weights, layer);
       x = recompute([x, ...trainedOf(own)], ([input, ...trained]) => {
         return block(dimensions, withTrained(own, trained), inputs, layer, input as Tensor2D).x;
@@ -58,24 +61,27 @@ export function decode(
     }
     // What a layer leaves behind is freed when it is done; gradients keep what they need.
     const done = tf.tidy(() => {
-      const join = (fresh: KeyValues): KeyValues => options.join?.(layer, fresh) ?? append(past[layer], fresh);
-      const { x: next, keys, values } = block(dimensions, weights, inputs, layer, x, join);
-      return [next, keys, values] as Tensor[];
+      const { x: next, joined } = block(dimensions, weights, inputs, layer, x, join);
+      return joined === null ? [next] : ([next, joined.keys, joined.values] as Tensor[]);
     });
     x = done[0] as Tensor2D;
-    present.push({ keys: done[1] as Tensor4D, values: done[2] as Tensor4D });
+    if (join !== undefined) present.push({ keys: done[1] as Tensor4D, values: done[2] as Tensor4D });
   }
   return { hidden: normalize(dimensions, weights, 'final_norm', x), present };
+}
+
+/** Joins new keys and values to those of earlier tokens: one entry a layer, none for the first tokens. */
+export function behind(past: readonly KeyValues[]): Join {
+  return (layer, fresh) => {
+    const before = past[layer];
+    if (before === undefined) return fresh;
+    return { keys: tf.concat([before.keys, fresh.keys], 2), values: tf.concat([before.values, fresh.values], 2) };
+  };
 }
 
 /** The weights of one layer, under their full names. */
 function ofLayer(dimensions: ModelDimensions, weights: Weights, layer: number): Weights {
   return Object.fromEntries(blockSpecs(dimensions, layer).map(({ name }) => [name, entry(weights, name)]));
-}
-
-function append(past: KeyValues | undefined, fresh: KeyValues): KeyValues {
-  if (past === undefined) return fresh;
-  return { keys: tf.concat([past.keys, fresh.keys], 2), values: tf.concat([past.values, fresh.values], 2) };
 }
 
 /** One layer: attention and feed-forward, one after the other or side by side. x [rows, d_model] */
@@ -85,42 +91,44 @@ function block(
   inputs: DecoderInputs,
   layer: number,
   x: Tensor2D,
-  join?: (fresh: KeyValues) => KeyValues,
-): { x: Tensor2D } & KeyValues {
+  join?: Join,
+): { x: Tensor2D; joined: KeyValues | null } {
   const name = `blocks.${layer}`;
-  const attention = selfAttention(dimensions, weights, inputs, layer, x, join);
-  const middle = endSublayer(dimensions, weights, `${name}.attention`, attention.mixed, x);
-  const normal = normalize(dimensions, weights, `${name}.mlp.norm`, dimensions.residual === 'parallel' ? x : middle);
-  const next = feedForward(dimensions, weights, `${name}.mlp`, normal, middle);
-  return { x: next, keys: attention.keys, values: attention.values };
+  const normal = normalize(dimensions, weights, `${name}.attention.norm`, x);
+  const { mixed, joined } = selfAttention(dimensions, weights, inputs, layer, normal, join);
+  const middle = endSublayer(dimensions, weights, `${name}.attention`, mixed, x);
+  const next = normalize(dimensions, weights, `${name}.mlp.norm`, dimensions.residual === 'parallel' ? x : middle);
+  return { x: feedForward(dimensions, weights, `${name}.mlp`, next, middle), joined };
 }
 
-/** What the output map of attention reads: mixed [batch · seq, heads · head_dim]. */
+/** What the output map of attention reads, mixed [batch · seq, heads · head_dim], and what was joined. x [batch · seq, d_model] */
 function selfAttention(
   dimensions: ModelDimensions,
   weights: Weights,
   inputs: DecoderInputs,
   layer: number,
   x: Tensor2D,
-  join: ((fresh: KeyValues) => KeyValues) | undefined,
-): { mixed: Tensor2D } & KeyValues {
-  const { heads, kvHeads, headDim } = dimensions;
+  join: Join | undefined,
+): { mixed: Tensor2D; joined: KeyValues | null } {
+  const { heads, kvHeads, headDim, headNorm, attentionSoftCap: cap } = dimensions;
   const { batch, seq } = inputs;
   const window = dimensions.windows[layer] ?? null;
-  const rotary = rotaryOf(inputs, window);
+  const [rotary, bias, scale] = [rotaryOf(inputs, window), biasOf(inputs, window), attentionScale(dimensions)];
   const name = `blocks.${layer}.attention`;
-  const qkv = linear(weights, `${name}.qkv`, normalize(dimensions, weights, `${name}.norm`, x));
+  const qkv = linear(weights, `${name}.qkv`, x);
+  if (usesNativeOps() && join === undefined && !headNorm) {
+    return { mixed: nativeSelfAttention(qkv, { heads, kvHeads, bias, rotary, scale, cap }), joined: null };
+  }
   const split = tf.transpose(tf.reshape(qkv, [batch, seq, heads + 2 * kvHeads, headDim]), [0, 2, 1, 3]);
-  const [both, newValues] = tf.split(split, [heads + kvHeads, kvHeads], 1) as [Tensor4D, Tensor4D];
-  const scaled = dimensions.headNorm ? normalizeHeads(dimensions, weights, name, both) : both;
+  const [both, values] = tf.split(split, [heads + kvHeads, kvHeads], 1) as [Tensor4D, Tensor4D];
+  const scaled = headNorm ? normalizeHeads(dimensions, weights, name, both) : both;
   const placed = rotary === null ? scaled : applyRotary(scaled, rotary);
-  const [queries, newKeys] = tf.split(placed, [heads, kvHeads], 1) as [Tensor4D, Tensor4D];
-  const fresh = { keys: newKeys, values: newValues };
-  const { keys, values } = join?.(fresh) ?? fresh;
-  const [bias, cap] = [biasOf(inputs, window), dimensions.attentionSoftCap];
-  const attended = attend(queries, keys, values, bias, attentionScale(dimensions), cap);
+  const [queries, keys] = tf.split(placed, [heads, kvHeads], 1) as [Tensor4D, Tensor4D];
+  const joined = join?.(layer, { keys, values }) ?? null;
+  const seen = joined ?? { keys, values };
+  const attended = attend(queries, seen.keys, seen.values, bias, scale, cap);
   const mixed = tf.transpose(attended, [0, 2, 1, 3]); // [batch, seq, heads, head_dim]
-  return { mixed: tf.reshape(mixed, [batch * seq, heads * headDim]) as Tensor2D, keys, values };
+  return { mixed: tf.reshape(mixed, [batch * seq, heads * headDim]) as Tensor2D, joined };
 }
 
 /** RMSNorm of each query and key head, with a gain for each. both [batch, heads + kv_heads, seq, head_dim] */

@@ -14,6 +14,6 @@ import type { Model } from './model.ts';
  */
 export function statesAt(model: Model, weights: Weights, arrays: Tensors, at: string): Tensor2D {
   const { dimensions, recompute = false } = model;
-  const { hidden } = decode(dimensions, weights, inputsFrom(dimensions, arrays), [], { recompute });
+  const { hidden } = decode(dimensions, weights, inputsFrom(dimensions, arrays), { recompute });
   return selectPositions(hidden, pick(arrays, at));
 }

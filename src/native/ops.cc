@@ -1,7 +1,7 @@
 // The ops as TensorFlow sees them. Loading the library registers them; what was refused stands in `plumbline_problems`.
 #include "activations.h"
 #include "adamw.h"
-#include "attention.h"
+#include "attention-kernels.h"
 #include "cross-entropy.h"
 #include "linear-layer.h"
 #include "norms.h"
@@ -103,40 +103,6 @@ struct LinearGradientKernel : LinearNode {
   }
 };
 
-// Inputs query, key, value, bias, from `first` on.
-Attention attentionOf(Call& call, int first, float scale, float cap) {
-  const Shape query = call.shape(first), key = call.shape(first + 1);
-  Call::expect(query.size() == 4 && key.size() == 4, "query and key: expected [batch, heads, seq, width]");
-  Call::expect(key[1] > 0 && query[1] % key[1] == 0, "heads: expected a multiple of those of the keys");
-  const int64_t batch = query[0], heads = query[1], seq = query[2], width = query[3], keys = key[2];
-  const Shape shared{batch, key[1], keys, width};
-  const bool sharesBias = call.shape(first + 3) == Shape{1, 1, seq, keys};
-  const float* bias = call.floats(first + 3, {sharesBias ? 1 : batch, 1, seq, keys});
-  return {batch, heads, key[1], seq, keys, width, scale, cap, call.floats(first, query), call.floats(first + 1, shared),
-          call.floats(first + 2, shared), bias, sharesBias};
-}
-
-struct AttentionKernel {
-  float scale, cap;
-  explicit AttentionKernel(const Attributes& node) : scale(node.number("scale")), cap(node.number("cap")) {}
-  void compute(Call& call) const {
-    const Attention attention = attentionOf(call, 0, scale, cap);
-    attend(attention, call.output(0, call.shape(0)), call.output(1, {attention.batch, attention.heads, attention.seq, 2}));
-  }
-};
-
-struct AttentionGradientKernel {
-  float scale, cap;
-  explicit AttentionGradientKernel(const Attributes& node) : scale(node.number("scale")), cap(node.number("cap")) {}
-  void compute(Call& call) const {
-    const Attention attention = attentionOf(call, 3, scale, cap);
-    const Shape query = call.shape(3), key = call.shape(4);
-    const float *doutput = call.floats(0, query), *output = call.floats(1, query);
-    const float* stats = call.floats(2, {attention.batch, attention.heads, attention.seq, 2});
-    attentionGradient({attention, output, stats, doutput, call.output(0, query), call.output(1, key), call.output(2, key)});
-  }
-};
-
 // Inputs 0 and 1 of both ops of cross-entropy.
 struct Labelled {
   int64_t rows, vocab;
@@ -211,6 +177,16 @@ std::string registerAll() {
        {"dy: float", "y: float", "stats: float", "query: float", "key: float", "value: float", "bias: float"},
        {"dquery: float", "dkey: float", "dvalue: float"},
        {"scale: float", "cap: float"}}));
+  add(registerOp<SelfAttentionKernel>(
+      {"PlumblineSelfAttention",
+       {"qkv: float", "bias: float", "cos: float", "sin: float"},
+       {"y: float", "stats: float"},
+       {"scale: float", "cap: float", "heads: int", "kv_heads: int", "has_rotation: bool"}}));
+  add(registerOp<SelfAttentionGradientKernel>(
+      {"PlumblineSelfAttentionGradient",
+       {"dy: float", "y: float", "stats: float", "qkv: float", "bias: float", "cos: float", "sin: float"},
+       {"dqkv: float"},
+       {"scale: float", "cap: float", "heads: int", "kv_heads: int", "has_rotation: bool"}}));
   add(registerOp<LinearKernel>({"PlumblineLinear",
                                 {"x: float", "weight: float", "bias: float", "residual: float"},
                                 {"y: float", "slopes: float"},

@@ -3,7 +3,8 @@
 // float32 itself cannot reach that, the bound is multiplied by a condition: attention's weights are e^score, and a score of 8 that
 // is rounded once, to 24 bits, changes its weight by 5e-7: by the largest score / 4 there. What is left of a row of 3 values when
 // two directions are taken out is smaller than the terms: by the largest term / the largest value for slopes of norms. A sum
-// of k products is rounded k times, and the errors add up as √k (Higham and Mary 2019, doi:10.1137/18M1226312): by √k / 8.
+// of k products is rounded k times, and the errors add up as √k (Higham and Mary 2019, doi:10.1137/18M1226312): by √k / 8; where
+// an activation goes before or after it, the two bounds add up.
 #include "activations.h"
 #include "adamw.h"
 #include "attention.h"
@@ -137,7 +138,7 @@ void testLinearLayer(const LayerCase& of) {
       }
     }
   }
-  const auto condition = [](int64_t k) { return std::sqrt(static_cast<double>(k)) / 8; };
+  const auto condition = [&](int64_t k) { return std::max(1.0, std::sqrt(static_cast<double>(k)) / 8) + layer.hasActivation(); };
   check("linear layer", y, ey, condition(in));
   check("linear layer, slope of x", dx, edx, condition(out));
   check("linear layer, slope of weights", dweight, edweight, condition(rows));
@@ -182,55 +183,136 @@ Floats biasOf(const AttentionCase& of) {
   return bias;
 }
 
-void testAttention(const AttentionCase& of) {
-  const int64_t queries = of.batch * of.heads * of.seq * of.width, shared = of.batch * of.kvHeads * of.keys * of.width;
-  const Floats query = normal(queries), key = normal(shared, 2), value = normal(shared), dy = normal(queries), bias = biasOf(of);
+struct ExpectedAttention {
+  Doubles y, dquery, dkey, dvalue;
+  double largest = 0; // of the scores
+};
+
+// In double precision, heads first.
+ExpectedAttention expectedAttention(const AttentionCase& of, const Doubles& query, const Doubles& key, const Floats& value,
+                                    const Floats& dy, const Floats& bias) {
   const float scale = 1 / std::sqrt(static_cast<float>(of.width));
-  const Attention attention{of.batch, of.heads, of.kvHeads, of.seq, of.keys, of.width, scale, of.cap,
-                            query.data(), key.data(), value.data(), bias.data(), false};
-  Floats y(queries), stats(2 * of.batch * of.heads * of.seq), dquery(queries), dkey(shared), dvalue(shared);
-  attend(attention, y.data(), stats.data());
-  attentionGradient({attention, y.data(), stats.data(), dy.data(), dquery.data(), dkey.data(), dvalue.data()});
-  Doubles ey(queries), edquery(queries), edkey(shared), edvalue(shared);
-  double largest = 0;
+  ExpectedAttention expected{Doubles(query.size()), Doubles(query.size()), Doubles(key.size()), Doubles(key.size())};
   for (int64_t row = 0; row < of.batch * of.heads * of.seq; row++) {
     const int64_t batch = row / of.seq / of.heads, head = row / of.seq % of.heads;
     const int64_t start = (batch * of.kvHeads + head / (of.heads / of.kvHeads)) * of.keys * of.width;
-    const float *q = &query[row * of.width], *seen = &bias[(batch * of.seq + row % of.seq) * of.keys], *slope = &dy[row * of.width];
+    const double* q = &query[row * of.width];
+    const float *seen = &bias[(batch * of.seq + row % of.seq) * of.keys], *slope = &dy[row * of.width];
     Doubles p(of.keys), capSlope(of.keys, 1), dp(of.keys);
     double sum = 0, both = 0;
     for (int64_t j = 0; j < of.keys; j++) {
       double score = 0;
-      for (int64_t i = 0; i < of.width; i++) score += static_cast<double>(q[i]) * key[start + j * of.width + i] * scale;
+      for (int64_t i = 0; i < of.width; i++) score += q[i] * key[start + j * of.width + i] * scale;
       if (of.cap > 0) {
         const double bounded = std::tanh(score / of.cap);
         capSlope[j] = 1 - bounded * bounded;
         score = of.cap * bounded;
       }
-      if (seen[j] == 0) largest = std::max(largest, std::abs(score));
+      if (seen[j] == 0) expected.largest = std::max(expected.largest, std::abs(score));
       sum += p[j] = std::exp(score + seen[j]);
     }
     for (int64_t j = 0; j < of.keys; j++) {
       p[j] /= sum;
       for (int64_t i = 0; i < of.width; i++) {
-        ey[row * of.width + i] += p[j] * value[start + j * of.width + i];
+        expected.y[row * of.width + i] += p[j] * value[start + j * of.width + i];
         dp[j] += static_cast<double>(slope[i]) * value[start + j * of.width + i];
-        edvalue[start + j * of.width + i] += p[j] * slope[i];
+        expected.dvalue[start + j * of.width + i] += p[j] * slope[i];
       }
       both += p[j] * dp[j];
     }
     for (int64_t j = 0; j < of.keys; j++) {
       const double ds = p[j] * (dp[j] - both) * capSlope[j] * scale;
       for (int64_t i = 0; i < of.width; i++) {
-        edquery[row * of.width + i] += ds * key[start + j * of.width + i];
-        edkey[start + j * of.width + i] += ds * q[i];
+        expected.dquery[row * of.width + i] += ds * key[start + j * of.width + i];
+        expected.dkey[start + j * of.width + i] += ds * q[i];
       }
     }
   }
-  check("attention", y, ey, largest / 4);
-  check("attention, slope of queries", dquery, edquery, largest / 4);
-  check("attention, slope of keys", dkey, edkey, largest / 4);
-  check("attention, slope of values", dvalue, edvalue, largest / 4);
+  return expected;
+}
+
+void testAttention(const AttentionCase& of) {
+  const int64_t queries = of.batch * of.heads * of.seq * of.width, shared = of.batch * of.kvHeads * of.keys * of.width;
+  const Floats query = normal(queries), key = normal(shared, 2), value = normal(shared), dy = normal(queries), bias = biasOf(of);
+  const auto likeQuery = [&](auto* at) { return headsFirst(at, of.heads, of.seq, of.width); };
+  const auto likeKey = [&](auto* at) { return headsFirst(at, of.kvHeads, of.keys, of.width); };
+  const Attention attention{of.batch, of.heads, of.kvHeads, of.seq, of.keys, of.width, 1 / std::sqrt(static_cast<float>(of.width)), of.cap,
+                            likeQuery(query.data()), likeKey(key.data()), likeKey(value.data()), {}, bias.data(), false};
+  Floats y(queries), stats(2 * of.batch * of.heads * of.seq), dquery(queries), dkey(shared), dvalue(shared);
+  attend(attention, likeQuery(y.data()), stats.data());
+  attentionGradient({attention, likeQuery(const_cast<const float*>(y.data())), likeQuery(dy.data()), stats.data(),
+                     likeQuery(dquery.data()), likeKey(dkey.data()), likeKey(dvalue.data())});
+  const ExpectedAttention expected =
+      expectedAttention(of, Doubles(query.begin(), query.end()), Doubles(key.begin(), key.end()), value, dy, bias);
+  const double condition = expected.largest / 4;
+  check("attention", y, expected.y, condition);
+  check("attention, slope of queries", dquery, expected.dquery, condition);
+  check("attention, slope of keys", dkey, expected.dkey, condition);
+  check("attention, slope of values", dvalue, expected.dvalue, condition);
+}
+
+// Rows of queries, keys and values beside each other, turned over `turned` values of each head (0: none).
+void testSelfAttention(const AttentionCase& of, int64_t turned) {
+  const int64_t rows = of.batch * of.seq, all = of.heads + 2 * of.kvHeads, width = of.width, half = turned / 2;
+  const Floats qkv = normal(rows * all * width), dy = normal(rows * of.heads * width), bias = biasOf(of);
+  Floats cos(rows * turned), sin(rows * turned);
+  for (int64_t i = 0; i < rows * turned; i++) {
+    const double angle = static_cast<double>(i / turned) * std::pow(100, -static_cast<double>(i % half) / half);
+    cos[i] = static_cast<float>(std::cos(angle)), sin[i] = static_cast<float>(std::sin(angle));
+  }
+  // Value i of a row of a head, turned, and what a slope there gives each value of the row before.
+  const auto turn = [&](const Floats& at, int64_t row, int64_t head, int64_t i) -> double {
+    const float* x = &at[(row * all + head) * width];
+    if (i >= turned) return x[i];
+    const double other = i < half ? -static_cast<double>(x[i + half]) : x[i - half];
+    return static_cast<double>(x[i]) * cos[row * turned + i] + other * sin[row * turned + i];
+  };
+  const auto turnBack = [&](const double* slopes, int64_t row, int64_t i) -> double {
+    if (i >= turned) return slopes[i];
+    const int64_t at = row * turned + i;
+    return slopes[i] * cos[at] + (i < half ? slopes[i + half] * sin[at + half] : -slopes[i - half] * sin[at - half]);
+  };
+  const auto headFirst = [&](int64_t heads, auto value) {
+    std::vector<double> values;
+    for (int64_t batch = 0; batch < of.batch; batch++)
+      for (int64_t head = 0; head < heads; head++)
+        for (int64_t row = batch * of.seq; row < (batch + 1) * of.seq; row++)
+          for (int64_t i = 0; i < width; i++) values.push_back(value(row, head, i));
+    return values;
+  };
+  const auto floats = [](const Doubles& values) { return Floats(values.begin(), values.end()); };
+  const Doubles query = headFirst(of.heads, [&](int64_t row, int64_t head, int64_t i) { return turn(qkv, row, head, i); });
+  const Doubles key = headFirst(of.kvHeads, [&](int64_t row, int64_t head, int64_t i) { return turn(qkv, row, of.heads + head, i); });
+  const Doubles value = headFirst(of.kvHeads, [&](int64_t row, int64_t head, int64_t i) -> double {
+    return qkv[(row * all + of.heads + of.kvHeads + head) * width + i];
+  });
+  const Doubles dout = headFirst(of.heads, [&](int64_t row, int64_t head, int64_t i) -> double { return dy[(row * of.heads + head) * width + i]; });
+  const ExpectedAttention expected = expectedAttention(of, query, key, floats(value), floats(dout), bias);
+
+  const auto part = [&](auto* at, int64_t from) { return rowsFirst(at, from, all, of.seq, width); };
+  const auto mixed = [&](auto* at) { return rowsFirst(at, 0, of.heads, of.seq, width); };
+  Attention attention{of.batch, of.heads, of.kvHeads, of.seq, of.seq, width, 1 / std::sqrt(static_cast<float>(width)), of.cap,
+                      part(qkv.data(), 0), part(qkv.data(), of.heads), part(qkv.data(), of.heads + of.kvHeads), {}, bias.data(), false};
+  if (turned > 0) attention.rotation = {cos.data(), sin.data(), turned, of.seq * turned};
+  Floats y(dy.size()), stats(2 * rows * of.heads), dqkv(qkv.size());
+  attend(attention, mixed(y.data()), stats.data());
+  attentionGradient({attention, mixed(const_cast<const float*>(y.data())), mixed(dy.data()), stats.data(), part(dqkv.data(), 0),
+                     part(dqkv.data(), of.heads), part(dqkv.data(), of.heads + of.kvHeads)});
+  Doubles ey(y.size()), edqkv(dqkv.size());
+  for (int64_t row = 0; row < rows; row++) {
+    for (int64_t head = 0; head < all; head++) {
+      const bool isQuery = head < of.heads, isValue = head >= of.heads + of.kvHeads;
+      const int64_t heads = isQuery ? of.heads : of.kvHeads, own = isQuery ? head : (head - of.heads) % of.kvHeads;
+      const int64_t at = ((row / of.seq * heads + own) * of.seq + row % of.seq) * width;
+      const Doubles& slopes = isQuery ? expected.dquery : isValue ? expected.dvalue : expected.dkey;
+      for (int64_t i = 0; i < width; i++) {
+        edqkv[(row * all + head) * width + i] = isValue ? slopes[at + i] : turnBack(&slopes[at], row, i);
+        if (isQuery) ey[(row * of.heads + head) * width + i] = expected.y[at + i];
+      }
+    }
+  }
+  check("self-attention", y, ey, expected.largest / 4);
+  check("self-attention, slope", dqkv, edqkv, expected.largest / 4);
 }
 
 void testAdamW(float clipNorm, float loss) {
@@ -280,6 +362,9 @@ int main() {
   testAttention({1, 6, 1, 130, 130, 64, 1000, 9, 30}); // a window, a cap, one head of keys
   testAttention({5, 3, 3, 1, 77, 16, 1000, 0, 0});     // one new token
   testAttention({2, 2, 1, 5, 90, 24, 1000, 40, 0});    // some new tokens
+  testSelfAttention({2, 4, 4, 100, 100, 32, 1000, 0, 0}, 0);
+  testSelfAttention({3, 4, 2, 61, 61, 20, 17, 0, 0}, 20);     // all of a head turns
+  testSelfAttention({2, 6, 1, 130, 130, 64, 1000, 9, 30}, 16); // a part of it does
   testLinearLayer({1, 1, 1, NO_ACTIVATION, false, false, false});
   testLinearLayer({130, 20, 30, NO_ACTIVATION, true, true, false});
   testLinearLayer({300, 70, 33, NO_ACTIVATION, false, false, true});   // tied heads

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { TokenBatch } from '../../src/batch/token-batch.ts';
 import { layOut } from '../../src/batch/token-batch.ts';
 import type { KeyValues } from '../../src/model/decoder.ts';
-import { decode, selectPositions } from '../../src/model/decoder.ts';
+import { behind, decode, selectPositions } from '../../src/model/decoder.ts';
 import { tokenLogits } from '../../src/model/heads.ts';
 import { decoderInputs, disposeInputs, stepInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
@@ -120,7 +120,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
         const inputs = stepInputs(model.dimensions, { ids: ids.slice(t, t + 1), positions: Int32Array.of(t), visible });
         const { hidden, present } = tf.tidy(
           () =>
-            decode(model.dimensions, modelWeights(model), inputs, past) as unknown as {
+            decode(model.dimensions, modelWeights(model), inputs, { join: behind(past) }) as unknown as {
               hidden: Tensor;
               present: Tensor[];
             },

@@ -69,7 +69,7 @@ export function targetLoss(
   targets: Targets,
   options: { recompute?: boolean } = {},
 ): Scalar {
-  const { hidden } = decode(dimensions, weights, inputs, [], options);
+  const { hidden } = decode(dimensions, weights, inputs, options);
   const logits = tokenLogits(dimensions, weights, selectPositions(hidden, targets.at));
   return maskedCrossEntropy(logits, targets.labels, targets.mask, targets.count);
 }

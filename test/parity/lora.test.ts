@@ -75,7 +75,7 @@ function lossOf(model: Model, { inputIds, attentionMask }: Expected, recompute: 
   const targets = targetsOf(inputIds, { shape: inputIds.shape, data: learned });
   const loss = (weights: Weights): Scalar => {
     if (head === 'tokens') return targetLoss(dimensions, weights, inputs, targets, { recompute });
-    const { hidden } = decode(dimensions, weights, inputs, [], { recompute });
+    const { hidden } = decode(dimensions, weights, inputs, { recompute });
     return tf.mean(tf.square(tf.sub(scores(weights, selectPositions(hidden, last)), 1)));
   };
   const found = lossAndGradient(model.parameters, (weights) => ({ loss: loss(weights), stats: {} }));

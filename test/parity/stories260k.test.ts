@@ -10,7 +10,7 @@ import { describe, expect, it } from 'vitest';
 import { openLlama2c } from '../../src/checkpoint/llama2c.ts';
 import { readLlama2cTokenizer } from '../../src/checkpoint/llama2c-tokenizer.ts';
 import type { KeyValues } from '../../src/model/decoder.ts';
-import { decode } from '../../src/model/decoder.ts';
+import { behind, decode } from '../../src/model/decoder.ts';
 import { tokenLogits } from '../../src/model/heads.ts';
 import { stepInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
@@ -51,7 +51,7 @@ function greedy(model: Model, begin: number, steps: number): number[] {
         visible,
       });
       const weights = modelWeights(model);
-      const { hidden, present } = decode(model.dimensions, weights, inputs, past);
+      const { hidden, present } = decode(model.dimensions, weights, inputs, { join: behind(past) });
       return {
         best: tf.argMax(tokenLogits(model.dimensions, weights, hidden), 1),
         present: present as unknown as Tensor[],

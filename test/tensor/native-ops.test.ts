@@ -10,9 +10,11 @@ import type { HostArrays } from '../../src/tensor/host-arrays.ts';
 import { tensorCount } from '../../src/tensor/lane.ts';
 import { matmul } from '../../src/tensor/matmul.ts';
 import type { NativeActivation } from '../../src/tensor/native-activation.ts';
+import { nativeSelfAttention } from '../../src/tensor/native-attention.ts';
 import { nativeLinear, winsNatively } from '../../src/tensor/native-linear.ts';
 import { executeNative, useNativeOps, usesNativeOps } from '../../src/tensor/native-ops.ts';
 import { layerNorm, rmsNorm } from '../../src/tensor/norms.ts';
+import { applyRotary, rotaryArrays } from '../../src/tensor/rope.ts';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import { canHaveNativeOps, openNativeLane } from '../helpers/native-ops.ts';
@@ -122,6 +124,39 @@ function linearCase({ rows, width, columns, activation, hasBias, hasResidual, tr
   return { f, inputs: shapes.map((shape, i) => ({ shape, scale: scales[i] as number })) };
 }
 
+interface SelfCase {
+  readonly batch: number;
+  readonly kvHeads: number;
+  readonly group: number;
+  readonly seq: number;
+  readonly width: number;
+  readonly turned: number;
+}
+
+/** Attention of tokens to each other, natively or op by op; the first `turned` values of each head turn with their positions. */
+function selfCase({ batch, kvHeads, group, seq, width, turned }: SelfCase, bias: Tensor4D): Case {
+  const heads = kvHeads * group;
+  const size = { batch, seq, width: turned, theta: 100, scaling: null };
+  const angles = rotaryArrays(
+    Int32Array.from({ length: batch * seq }, (_, i) => i % seq),
+    size,
+  );
+  const [cos, sin] = [angles.cos, angles.sin].map(({ shape, values: own }) =>
+    tf.tensor4d(own, [...shape] as [number, number, number, number]),
+  );
+  const rotary = turned === 0 ? null : { cos: cos!, sin: sin! };
+  const f = (qkv: Tensor): Tensor => {
+    const options = { heads, kvHeads, bias, rotary, scale: 0.2, cap: null };
+    if (usesNativeOps()) return nativeSelfAttention(qkv as Tensor2D, options);
+    const split = tf.transpose(tf.reshape(qkv, [batch, seq, heads + 2 * kvHeads, width]), [0, 2, 1, 3]);
+    const [q, k, v] = tf.split(split, [heads, kvHeads, kvHeads], 1) as [Tensor4D, Tensor4D, Tensor4D];
+    const [query, key] = [q, k].map((x) => (rotary === null ? x : applyRotary(x, rotary))) as [Tensor4D, Tensor4D];
+    const attended = attend(query, key, v, bias, 0.2);
+    return tf.reshape(tf.transpose(attended, [0, 2, 1, 3]), [batch * seq, heads * width]);
+  };
+  return { f, inputs: [{ shape: [batch * seq, (heads + 2 * kvHeads) * width] }] };
+}
+
 describe.runIf(canHaveNativeOps())('native ops (need a C++ compiler)', () => {
   beforeAll(async () => {
     const lane = await openNativeLane();
@@ -205,6 +240,26 @@ describe.runIf(canHaveNativeOps())('native ops (need a C++ compiler)', () => {
     );
   });
 
+  it('let tokens attend to each other as TensorFlow does: shared keys, heads that turn wholly, in part or not', () => {
+    const sizesOfCase = fc.record({
+      batch: size(3),
+      kvHeads: size(3),
+      group: size(3),
+      seq: size(120),
+      halves: fc.integer({ min: 0, max: 12 }),
+      rest: fc.integer({ min: 1, max: 9 }),
+      sharesBias: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(sizesOfCase, ({ halves, rest, sharesBias, ...of }) => {
+        const bias = biasOf(sharesBias ? 1 : of.batch, of.seq, of.seq, 50, 40);
+        expectNativeEqual(selfCase({ ...of, width: 2 * halves + rest, turned: 2 * halves }, bias));
+        bias.dispose();
+      }),
+      sizes,
+    );
+  });
+
   it('take cross-entropy as TensorFlow does, with its slope', () => {
     fc.assert(
       fc.property(size(100), fc.integer({ min: 2, max: 300 }), (rows, vocab) => {
@@ -253,6 +308,7 @@ describe.runIf(canHaveNativeOps())('native ops (need a C++ compiler)', () => {
         f: (q: Tensor, k: Tensor, v: Tensor) => attend(q as Tensor4D, k as Tensor4D, v as Tensor4D, bias),
         inputs: [{ shape: [2, 4, 30, 16] }, shared, shared],
       },
+      { name: 'self-attention', ...selfCase({ batch: 2, kvHeads: 2, group: 2, seq: 30, width: 16, turned: 8 }, bias) },
       {
         name: 'linear',
         ...linearCase({
