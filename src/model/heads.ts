@@ -1,11 +1,12 @@
 /** What is read off hidden states: next-token logits, or one score. */
 
+import { product } from '../tensor/products.ts';
 import type { Projection } from '../tensor/projected-cross-entropy.ts';
 import { logitsOf } from '../tensor/projected-cross-entropy.ts';
 import type { Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { Weights } from '../tensor/weights.ts';
-import { entry, product } from '../tensor/weights.ts';
+import { entry } from '../tensor/weights.ts';
 import type { ModelDimensions } from './dimensions.ts';
 
 /** The matrix of the token head, and what bounds its logits. */

@@ -1,12 +1,13 @@
 /** The building blocks of a decoder layer: linear maps, norms, feed-forward. */
 
 import { geglu, gelu, geluTanh, relu, swiglu } from '../tensor/activations.ts';
-import { nativeLinear, winsNatively } from '../tensor/native-linear.ts';
+import { nativeLinear } from '../tensor/native-linear.ts';
 import { layerNorm, rmsNorm } from '../tensor/norms.ts';
+import { product } from '../tensor/products.ts';
 import type { Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { Weights } from '../tensor/weights.ts';
-import { entry, isTensor, product, weight } from '../tensor/weights.ts';
+import { entry, weight } from '../tensor/weights.ts';
 import type { ModelDimensions } from './dimensions.ts';
 
 const ACTIVATIONS = { gelu: geluTanh, gelu_exact: gelu, relu, swiglu, geglu } as const;
@@ -30,15 +31,13 @@ interface Epilogue {
 export function linear(weights: Weights, name: string, x: Tensor2D, epilogue: Epilogue = {}): Tensor2D {
   const { activation, residual } = epilogue;
   const matrix = entry(weights, `${name}.weight`);
-  const bias = `${name}.bias` in weights ? weight<Tensor1D>(weights, `${name}.bias`) : undefined;
+  const hasBias = `${name}.bias` in weights;
   const kind = activation === undefined ? undefined : NATIVE_ACTIVATIONS[activation];
-  const isFollowed = [bias, kind, residual].some((one) => one !== undefined);
-  if (isTensor(matrix) && winsNatively(x, matrix as Tensor2D, isFollowed)) {
-    const y = nativeLinear(x, matrix as Tensor2D, { bias, activation: kind, residual });
-    return activation === undefined || kind !== undefined ? y : ACTIVATIONS[activation](y);
-  }
+  const bias = hasBias ? entry(weights, `${name}.bias`) : undefined;
+  const native = nativeLinear(x, matrix, { bias, activation: kind, residual });
+  if (native !== null) return activation === undefined || kind !== undefined ? native : ACTIVATIONS[activation](native);
   const map = product(x, matrix);
-  const y: Tensor2D = bias === undefined ? map : tf.add(map, bias);
+  const y: Tensor2D = hasBias ? tf.add(map, weight<Tensor1D>(weights, `${name}.bias`)) : map;
   const active = activation === undefined ? y : ACTIVATIONS[activation](y);
   return residual === undefined ? active : tf.add(residual, active);
 }

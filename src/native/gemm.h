@@ -2,6 +2,7 @@
 // once, by all threads for all; then tiles of C are computed. Each sum is formed in one order, so results depend on sizes only, not on who came first.
 #pragma once
 #include <algorithm>
+#include <vector>
 #include "products.h"
 #include "threads.h"
 
@@ -19,12 +20,23 @@ struct Block {
   int64_t row, lastRow, column, lastColumn;
 };
 
-// c [rows, columns] = a [rows, k] · b [k, columns]
+// More products that are added to a product's tiles while they are at hand. Those of a panel of C: a [rows, k] · b [k, PANEL].
+struct Added {
+  struct Piece {
+    const float *a, *b;
+  };
+  int64_t k, rowStep; // of each a
+  std::vector<std::vector<Piece>> panels;
+};
+
+// c [rows, columns], a row every `ldc` floats, = a [rows, k] · b [k, columns]
 struct Gemm {
   int64_t rows, columns, k;
   Matrix a, b;
   float* c;
+  int64_t ldc;
   float* sums = nullptr; // of the columns of b: what a bias's gradient is, where b is that of the layer
+  const Added* added = nullptr;
 };
 
 constexpr int64_t K_PART = LANES == 16 ? 256 : 384; // rows of a panel of B that stay in the first-level cache
@@ -63,13 +75,13 @@ class GemmRun {
     for (int64_t part = 0; part < kParts_; part++) {
       const int64_t from = of_.k * part / kParts_, k = of_.k * (part + 1) / kParts_ - from;
       pool().run(static_cast<int>(packs_), [&](int own) { pack(own, from, k); });
-      const Product product{of_.rows, of_.columns, k, nullptr, of_.a.rowStep, of_.a.columnStep, nullptr, 0, of_.c, of_.columns, part > 0};
+      const Product product{of_.rows, of_.columns, k, nullptr, of_.a.rowStep, of_.a.columnStep, nullptr, 0, of_.c, of_.ldc, part > 0};
       const float* a = isDirect() ? of_.a.from(0, from).at : packedA_;
       pool().run(static_cast<int>(rowParts_ * columnParts_), [&](int own) {
         const int64_t r = own / columnParts_, c = own % columnParts_;
         const Block block{tiles_ * r / rowParts_ * TILE_ROWS, std::min(of_.rows, tiles_ * (r + 1) / rowParts_ * TILE_ROWS),
                           panels_ * c / columnParts_ * PANEL, std::min(of_.columns, panels_ * (c + 1) / columnParts_ * PANEL)};
-        multiplyBlock(block, product, a);
+        multiplyBlock(block, product, a, part + 1 == kParts_ ? of_.added : nullptr);
         if (part + 1 == kParts_) finish(block);
       });
     }
@@ -97,15 +109,22 @@ class GemmRun {
   }
 
   // @param a packed, or from its first column of this part of k on
-  void multiplyBlock(const Block& block, const Product& product, const float* a) const {
+  void multiplyBlock(const Block& block, const Product& product, const float* a, const Added* added) const {
     const int64_t step = isDirect() ? of_.a.rowStep : product.k;
     const auto sizes = std::make_index_sequence<TILE_ROWS>();
+    Product more = product;
+    if (added != nullptr) more.k = added->k, more.rowStep = added->rowStep, more.kStep = 1, more.adds = true;
     for (int64_t column = block.column; column < block.lastColumn; column += PANEL) {
       const int width = static_cast<int>(std::min<int64_t>(PANEL, of_.columns - column));
       for (int64_t row = block.row; row < block.lastRow; row += TILE_ROWS) {
         const int height = static_cast<int>(std::min<int64_t>(TILE_ROWS, of_.rows - row));
         const TileFunction<float> tile = isDirect() ? tileOf<float, false>(height, sizes) : tileOf<float, true>(height, sizes);
-        anyTile(tile, product, height, width, a + row * step, packedB_ + column * product.k, of_.c + row * of_.columns + column);
+        float* c = of_.c + row * of_.ldc + column;
+        anyTile(tile, product, height, width, a + row * step, packedB_ + column * product.k, c);
+        if (added == nullptr) continue;
+        for (const auto& [moreA, moreB] : added->panels[column / PANEL]) {
+          anyTile(tileOf<float, false>(height, sizes), more, height, width, moreA + row * added->rowStep, moreB, c);
+        }
       }
     }
   }

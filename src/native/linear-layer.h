@@ -2,7 +2,7 @@
 //   y = activation(x · W + bias) + residual
 #pragma once
 #include "activations.h"
-#include "gemm.h"
+#include "low-rank.h"
 
 constexpr int64_t NO_ACTIVATION = -1;
 
@@ -13,6 +13,8 @@ struct LinearLayer {
   const float* x;
   const float* weight;
   bool isTransposed;
+  bool isFrozen = false;            // its gradient is not asked for
+  const LowRank* change = nullptr; // of a frozen weight
 
   bool hasActivation() const { return activation != NO_ACTIVATION; }
   Activation kind() const { return static_cast<Activation>(activation); }
@@ -23,11 +25,18 @@ struct LinearLayer {
 
 // @param bias, residual null: none
 // @param slopes [rows, out]: what dy is multiplied with on its way back, with an activation; unused without one
-inline void linearLayer(const LinearLayer& layer, const float* bias, const float* residual, float* y, float* slopes) {
+// @param low [rows, width of the change], for the gradient
+inline void linearLayer(const LinearLayer& layer, const float* bias, const float* residual, float* y, float* slopes, float* low) {
   const int64_t width = layer.width(), out = layer.out;
   float* product = layer.hasActivation() ? slopes : y;
   const bool gated = width != out;
-  gemm({layer.rows, out, layer.in, rowMajor(layer.x, layer.in), layer.matrix(), product}, gated, [&](const Block& block) {
+  Gemm map{layer.rows, out, layer.in, rowMajor(layer.x, layer.in), layer.matrix(), product, out};
+  Added added;
+  if (layer.change != nullptr) {
+    added = addLowRank(*layer.change, layer.rows, layer.in, out, layer.x, low);
+    map.added = &added;
+  }
+  gemm(map, gated, [&](const Block& block) {
     const int64_t from = block.column, columns = (gated ? width : block.lastColumn) - from;
     for (int64_t row = block.row; row < block.lastRow; row++) {
       float* line = product + row * out;
@@ -68,18 +77,32 @@ inline void multiplySlopes(const LinearLayer& layer, const float* dy, const floa
   });
 }
 
-// dy [rows, width] → dx [rows, in], dweight as the weight, dbias [out] (null: none). The gradient of the residual is dy.
-inline void linearLayerGradient(const LinearLayer& layer, const float* dy, const float* slopes, float* dx, float* dweight, float* dbias) {
+// What a gradient is written to; null: it is not asked for.
+struct LinearSlopes {
+  float *x, *weight, *bias; // [rows, in], as the weight, [out]
+  float *a, *b;             // as those of the change
+};
+
+// From dy [rows, width], and what `linearLayer` left. The gradient of the residual is dy.
+inline void linearLayerGradient(const LinearLayer& layer, const float* dy, const float* slopes, const float* low, const LinearSlopes& to) {
   const int64_t rows = layer.rows, in = layer.in, out = layer.out;
   if (layer.hasActivation()) {
-    float* dlinear = scratch(10, rows * out);
-    multiplySlopes(layer, dy, slopes, dlinear);
-    dy = dlinear;
+    float* dproduct = scratch(10, rows * out);
+    multiplySlopes(layer, dy, slopes, dproduct);
+    dy = dproduct;
   }
   const Matrix dproduct = rowMajor(dy, out), x = rowMajor(layer.x, in);
-  gemm({rows, in, out, dproduct, layer.matrix().transposed(), dx});
+  Gemm back{rows, in, out, dproduct, layer.matrix().transposed(), to.x, in};
+  Added added;
+  if (layer.change != nullptr) {
+    float* dlow = scratch(14, rows * layer.change->width());
+    added = lowRankGradient(*layer.change, rows, in, out, dy, layer.x, low, dlow, to.a, to.b);
+    back.added = &added;
+  }
+  gemm(back);
+  if (layer.isFrozen) return;
   if (layer.isTransposed)
-    gemm({out, in, rows, dproduct.transposed(), x, dweight});
+    gemm({out, in, rows, dproduct.transposed(), x, to.weight, in});
   else
-    gemm({in, out, rows, x.transposed(), dproduct, dweight, dbias});
+    gemm({in, out, rows, x.transposed(), dproduct, to.weight, out, to.bias});
 }

@@ -3,9 +3,8 @@
 #include "adamw.h"
 #include "attention-kernels.h"
 #include "cross-entropy.h"
-#include "linear-layer.h"
+#include "linear-kernels.h"
 #include "norms.h"
-#include "tensorflow.h"
 
 namespace {
 
@@ -57,49 +56,6 @@ struct ActivationGradientKernel {
     Call::expect(shape.size() == 2, "dy: expected [rows, width]");
     const Shape wide{shape[0], isGated(kind) ? 2 * shape[1] : shape[1]};
     activationGradient(kind, shape[0], shape[1], call.floats(0, shape), call.floats(1, wide), call.output(0, wide));
-  }
-};
-
-// What both kernels of linear layers are made with, and the layer of x and weight, inputs `first` and the next one.
-struct LinearNode {
-  bool isTransposed, hasBias;
-  int64_t activation;
-  explicit LinearNode(const Attributes& node)
-      : isTransposed(node.flag("transposed")), hasBias(node.flag("has_bias")), activation(node.integer("activation")) {}
-  LinearLayer layer(Call& call, int first) const {
-    const Shape x = call.shape(first), weight = call.shape(first + 1);
-    Call::expect(x.size() == 2 && weight.size() == 2, "x: expected [rows, in], weight: a matrix");
-    Call::expect(!(isTransposed && hasBias), "bias: expected none of a transposed weight");
-    const int64_t in = x[1], out = weight[isTransposed ? 0 : 1];
-    const Shape expected = isTransposed ? Shape{out, in} : Shape{in, out};
-    LinearLayer layer{x[0], in, out, activation, call.floats(first, x), call.floats(first + 1, expected), isTransposed};
-    Call::expect(!layer.hasActivation() || !isGated(layer.kind()) || out % 2 == 0, "weight: expected an even width where gated");
-    return layer;
-  }
-};
-
-struct LinearKernel : LinearNode {
-  bool hasResidual;
-  explicit LinearKernel(const Attributes& node) : LinearNode(node), hasResidual(node.flag("has_residual")) {}
-  void compute(Call& call) const {
-    const LinearLayer of = layer(call, 0);
-    const Shape shape{of.rows, of.width()};
-    const float* bias = hasBias ? call.floats(2, {of.out}) : nullptr;
-    const float* residual = hasResidual ? call.floats(3, shape) : nullptr;
-    float *y = call.output(0, shape), *slopes = call.output(1, {of.hasActivation() ? of.rows : 0, of.out});
-    linearLayer(of, bias, residual, y, slopes);
-  }
-};
-
-struct LinearGradientKernel : LinearNode {
-  using LinearNode::LinearNode;
-  void compute(Call& call) const {
-    const LinearLayer of = layer(call, 1);
-    const float* dy = call.floats(0, {of.rows, of.width()});
-    const float* slopes = call.floats(3, {of.hasActivation() ? of.rows : 0, of.out});
-    float *dx = call.output(0, {of.rows, of.in}), *dweight = call.output(1, call.shape(2));
-    float* dbias = call.output(2, {hasBias ? of.out : 0});
-    linearLayerGradient(of, dy, slopes, dx, dweight, hasBias ? dbias : nullptr);
   }
 };
 
@@ -188,13 +144,15 @@ std::string registerAll() {
        {"dqkv: float"},
        {"scale: float", "cap: float", "heads: int", "kv_heads: int", "has_rotation: bool"}}));
   add(registerOp<LinearKernel>({"PlumblineLinear",
-                                {"x: float", "weight: float", "bias: float", "residual: float"},
-                                {"y: float", "slopes: float"},
-                                {"transposed: bool", "has_bias: bool", "activation: int", "has_residual: bool"}}));
-  add(registerOp<LinearGradientKernel>({"PlumblineLinearGradient",
-                                        {"dy: float", "x: float", "weight: float", "slopes: float"},
-                                        {"dx: float", "dweight: float", "dbias: float"},
-                                        {"transposed: bool", "has_bias: bool", "activation: int"}}));
+                                {"x: float", "weight: float", "bias: float", "residual: float", "a: float", "b: float"},
+                                {"y: float", "slopes: float", "low: float"},
+                                {"transposed: bool", "frozen: bool", "has_bias: bool", "activation: int", "has_residual: bool",
+                                 "columns: list(int)", "scale: float"}}));
+  add(registerOp<LinearGradientKernel>(
+      {"PlumblineLinearGradient",
+       {"dy: float", "x: float", "weight: float", "slopes: float", "low: float", "a: float", "b: float"},
+       {"dx: float", "dweight: float", "dbias: float", "da: float", "db: float"},
+       {"transposed: bool", "frozen: bool", "has_bias: bool", "activation: int", "columns: list(int)", "scale: float"}}));
   add(registerOp<CrossEntropyKernel>(
       {"PlumblineCrossEntropy", {"logits: float", "labels: int32"}, {"losses: float", "stats: float"}, {}}));
   add(registerOp<CrossEntropyGradientKernel>({"PlumblineCrossEntropyGradient",

@@ -47,6 +47,8 @@ void TF_RegisterKernelBuilder(const char*, TF_KernelBuilder*, TF_Status*);
 void TF_OpKernelConstruction_GetAttrBool(TF_OpKernelConstruction*, const char*, unsigned char*, TF_Status*);
 void TF_OpKernelConstruction_GetAttrInt64(TF_OpKernelConstruction*, const char*, int64_t*, TF_Status*);
 void TF_OpKernelConstruction_GetAttrFloat(TF_OpKernelConstruction*, const char*, float*, TF_Status*);
+void TF_OpKernelConstruction_GetAttrSize(TF_OpKernelConstruction*, const char*, int32_t* listSize, int32_t* totalSize, TF_Status*);
+void TF_OpKernelConstruction_GetAttrInt64List(TF_OpKernelConstruction*, const char*, int64_t*, int most, TF_Status*);
 void TF_OpKernelConstruction_Failure(TF_OpKernelConstruction*, TF_Status*);
 
 int TF_NumInputs(TF_OpKernelContext*);
@@ -85,6 +87,15 @@ class Attributes {
     TF_OpKernelConstruction_GetAttrInt64(from_, name, &value, status_.at);
     status_.check();
     return value;
+  }
+  std::vector<int64_t> integers(const char* name) const {
+    int32_t size = 0, all = 0;
+    TF_OpKernelConstruction_GetAttrSize(from_, name, &size, &all, status_.at);
+    status_.check();
+    std::vector<int64_t> values(size);
+    TF_OpKernelConstruction_GetAttrInt64List(from_, name, values.data(), size, status_.at);
+    status_.check();
+    return values;
   }
   float number(const char* name) const {
     float value = 0;

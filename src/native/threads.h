@@ -136,7 +136,7 @@ inline float* scratch(int slot, size_t floats) {
     size_t size = 0;
     ~Block() { free(at); }
   };
-  static thread_local Block blocks[13];
+  static thread_local Block blocks[15];
   Block& block = blocks[slot];
   if (block.size < floats) {
     free(block.at);

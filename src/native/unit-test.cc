@@ -4,7 +4,7 @@
 // is rounded once, to 24 bits, changes its weight by 5e-7: by the largest score / 4 there. What is left of a row of 3 values when
 // two directions are taken out is smaller than the terms: by the largest term / the largest value for slopes of norms. A sum
 // of k products is rounded k times, and the errors add up as √k (Higham and Mary 2019, doi:10.1137/18M1226312): by √k / 8; where
-// an activation goes before or after it, the two bounds add up.
+// an activation or a low-rank product goes before or after it, the bounds add up.
 #include "activations.h"
 #include "adamw.h"
 #include "attention.h"
@@ -104,24 +104,40 @@ void testActivation(Activation kind, int64_t rows, int64_t width) {
 struct LayerCase {
   int64_t rows, in, out, activation;
   bool hasBias, hasResidual, isTransposed;
+  int64_t rank = 0;
+  std::vector<int64_t> columns = {}; // of changes of a frozen weight
 };
 
 void testLinearLayer(const LayerCase& of) {
   const int64_t rows = of.rows, in = of.in, out = of.out;
   const Floats x = normal(rows * in), weight = normal(in * out, 1 / std::sqrt(static_cast<float>(in))), bias = normal(out);
-  const LinearLayer layer{rows, in, out, of.activation, x.data(), weight.data(), of.isTransposed};
-  const int64_t width = layer.width();
+  LowRank change{of.rank, of.columns, 0.5f, nullptr, nullptr};
+  const Floats a = normal(in * change.width(), 1 / std::sqrt(static_cast<float>(in))), b = normal(of.rank * change.changed());
+  change.a = a.data(), change.b = b.data();
+  const bool isFrozen = of.rank > 0;
+  const LinearLayer layer{rows, in, out, of.activation, x.data(), weight.data(), of.isTransposed, isFrozen, isFrozen ? &change : nullptr};
+  const int64_t width = layer.width(), ranks = change.width(), changed = change.changed();
   const Floats residual = normal(rows * width), dy = normal(rows * width);
-  Floats y(rows * width), slopes(rows * out), dx(rows * in), dweight(in * out), dbias(out);
-  linearLayer(layer, of.hasBias ? bias.data() : nullptr, of.hasResidual ? residual.data() : nullptr, y.data(), slopes.data());
-  linearLayerGradient(layer, dy.data(), slopes.data(), dx.data(), dweight.data(), of.hasBias ? dbias.data() : nullptr);
+  Floats y(rows * width), slopes(rows * out), low(rows * ranks), dx(rows * in), dweight(in * out), dbias(out), da(a.size()), db(b.size());
+  linearLayer(layer, of.hasBias ? bias.data() : nullptr, of.hasResidual ? residual.data() : nullptr, y.data(), slopes.data(), low.data());
+  const bool learnsBias = of.hasBias && !isFrozen;
+  linearLayerGradient(layer, dy.data(), slopes.data(), low.data(),
+                      {dx.data(), dweight.data(), learnsBias ? dbias.data() : nullptr, da.data(), db.data()});
+
   const auto at = [&](int64_t i, int64_t j) { return of.isTransposed ? j * in + i : i * out + j; };
-  Doubles ey(rows * width), edx(rows * in), edweight(in * out), edbias(of.hasBias ? out : 0);
+  Doubles whole(weight.begin(), weight.end()); // with its changes
+  for (int64_t c = 0; c < change.changes(); c++)
+    for (int64_t i = 0; i < in; i++)
+      for (int64_t j = 0; j < change.size(c); j++)
+        for (int64_t r = 0; r < of.rank; r++)
+          whole[at(i, change.from(c) + j)] +=
+              0.5 * a[i * ranks + c * of.rank + r] * static_cast<double>(b[r * changed + change.before(c) + j]);
+  Doubles ey(rows * width), edx(rows * in), edweight(in * out), edbias(learnsBias ? out : 0), eda(a.size()), edb(b.size());
   for (int64_t row = 0; row < rows; row++) {
     Doubles z(out), dz(out);
     for (int64_t j = 0; j < out; j++) {
       z[j] = of.hasBias ? bias[j] : 0;
-      for (int64_t i = 0; i < in; i++) z[j] += static_cast<double>(x[row * in + i]) * weight[at(i, j)];
+      for (int64_t i = 0; i < in; i++) z[j] += static_cast<double>(x[row * in + i]) * whole[at(i, j)];
     }
     for (int64_t j = 0; j < width; j++) {
       const double dvalue = dy[row * width + j], up = width < out ? z[width + j] : 1;
@@ -131,18 +147,35 @@ void testLinearLayer(const LayerCase& of) {
       if (width < out) dz[width + j] = dvalue * value;
     }
     for (int64_t j = 0; j < out; j++) {
-      if (of.hasBias) edbias[j] += dz[j];
+      if (learnsBias) edbias[j] += dz[j];
       for (int64_t i = 0; i < in; i++) {
-        edx[row * in + i] += dz[j] * weight[at(i, j)];
+        edx[row * in + i] += dz[j] * whole[at(i, j)];
         edweight[at(i, j)] += dz[j] * x[row * in + i];
       }
     }
+    for (int64_t c = 0; c < change.changes(); c++) {
+      for (int64_t r = 0; r < of.rank; r++) {
+        const int64_t own = c * of.rank + r;
+        double factor = 0, dfactor = 0;
+        for (int64_t i = 0; i < in; i++) factor += 0.5 * x[row * in + i] * a[i * ranks + own];
+        for (int64_t j = 0; j < change.size(c); j++) {
+          const int64_t column = r * changed + change.before(c) + j;
+          dfactor += 0.5 * dz[change.from(c) + j] * b[column];
+          edb[column] += factor * dz[change.from(c) + j];
+        }
+        for (int64_t i = 0; i < in; i++) eda[i * ranks + own] += dfactor * x[row * in + i];
+      }
+    }
   }
-  const auto condition = [&](int64_t k) { return std::max(1.0, std::sqrt(static_cast<double>(k)) / 8) + layer.hasActivation(); };
+  const auto condition = [&](int64_t k) {
+    return std::max(1.0, std::sqrt(static_cast<double>(k)) / 8) + layer.hasActivation() + isFrozen;
+  };
   check("linear layer", y, ey, condition(in));
   check("linear layer, slope of x", dx, edx, condition(out));
-  check("linear layer, slope of weights", dweight, edweight, condition(rows));
-  check("linear layer, slope of bias", dbias, edbias, condition(rows));
+  if (!isFrozen) check("linear layer, slope of weights", dweight, edweight, condition(rows));
+  if (learnsBias) check("linear layer, slope of bias", dbias, edbias, condition(rows));
+  if (isFrozen) check("linear layer, slope of a", da, eda, condition(rows));
+  if (isFrozen) check("linear layer, slope of b", db, edb, condition(rows));
 }
 
 void testCrossEntropy(int64_t rows, int64_t vocab) {
@@ -372,6 +405,9 @@ int main() {
   testLinearLayer({1000, 48, 100, GELU, true, false, false});
   testLinearLayer({100, 64, 2 * 37, SWIGLU, false, true, false});      // halves that no panel fits
   testLinearLayer({500, 50, 2 * 64, GEGLU, true, true, false});
+  testLinearLayer({130, 70, 33, NO_ACTIVATION, false, true, false, 4, {0, 33}});            // all columns change
+  testLinearLayer({90, 40, 3 * 40, NO_ACTIVATION, true, false, false, 8, {0, 40, 80, 120}}); // queries and values
+  testLinearLayer({70, 33, 2 * 37, SWIGLU, false, false, false, 3, {0, 37, 37, 74}});        // halves
   testAdamW(0, 1);
   testAdamW(2, 1);
   testAdamW(2, NAN); // nothing changes

@@ -1,10 +1,20 @@
 /** Linear layers as native ops, with what follows them. */
+import { ShapeError } from '../errors.ts';
 import type { NativeActivation } from './native-activation.ts';
 import { ACTIVATION_KINDS } from './native-activation.ts';
 import type { Save } from './native-ops.ts';
-import { executeNative, flagAttribute, intAttribute, usesNativeOps } from './native-ops.ts';
+import {
+  executeNative,
+  flagAttribute,
+  floatAttribute,
+  intAttribute,
+  intsAttribute,
+  usesNativeOps,
+} from './native-ops.ts';
 import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
+import type { LowRank, Weight } from './weights.ts';
+import { isTensor, thaw } from './weights.ts';
 
 /** As in src/native/linear-layer.h. */
 const NO_ACTIVATION = -1;
@@ -22,12 +32,9 @@ export function withNativeProducts<T>(allow: boolean, f: () => T): T {
   }
 }
 
-/** Multiplications up to which own products are used where nothing follows. */
-const LARGE = 2 ** 28;
-
 /**
- * True where a layer runs as a native op: what follows a product is nearly free there, and small products have less around them.
- * TensorFlow's own is used for large products that nothing follows.
+ * Multiplications up to which own products are used where nothing follows: what follows a product is nearly free there, and
+ * small products have less around them.
  *
  * Time of TensorFlow (2.21; bias and residual as its nodes, activations native on both sides) / ours, with the gradient, one
  * thread, rows × in × out, on an AMD EPYC 7001 (AVX2; peak 38 GFLOP/s a core, both reach 25 to 33):
@@ -42,60 +49,119 @@ const LARGE = 2 ** 28;
  * A step of train-1m takes 236 ms of processor time in place of 247. On a Xeon with AVX-512 a prototype's products of this
  * kind reached 120 to 165 GFLOP/s a core, TensorFlow's about 170: there it loses where a product is large.
  */
-export function winsNatively(x: Tensor2D, matrix: Tensor2D, isFollowed = false): boolean {
-  return usesNativeOps() && isAllowed && (isFollowed || x.shape[0] * matrix.size <= LARGE);
-}
+const LARGE = 2 ** 28;
 
 /** What a linear layer may be followed by. */
 export interface Epilogue {
-  readonly bias?: Tensor1D | undefined;
+  readonly bias?: Weight | undefined;
   readonly activation?: NativeActivation | undefined;
+  /** [rows, out], half as wide after a gated activation */
   readonly residual?: Tensor2D | undefined;
   readonly transposeB?: boolean | undefined;
 }
 
 /**
- * activation(x · W + bias) + residual, differentiable in all of them.
+ * activation(x · W + bias) + residual as one op, differentiable in all that is trained; null where TensorFlow's ops serve: without
+ * native ops, for weights in bfloat16, for those with rows of tokens or dropped inputs, and for large products that nothing follows.
  * @param x [rows, in]
  * @param matrix [in, out], or [out, in] with transposeB, which goes with no bias
  * @returns [rows, out], half as wide where gated
  */
-export function nativeLinear(x: Tensor2D, matrix: Tensor2D, epilogue: Epilogue = {}): Tensor2D {
+export function nativeLinear(x: Tensor2D, matrix: Weight, epilogue: Epilogue = {}): Tensor2D | null {
   const { bias, activation, residual, transposeB = false } = epilogue;
-  const rows = x.shape[0];
-  const out = matrix.shape[transposeB ? 0 : 1];
+  const factors = factorsOf(matrix);
+  if (!usesNativeOps() || !isAllowed || factors === null) return null;
+  const { weight, changes } = factors;
+  const isFollowed = changes.length > 0 || [bias, activation, residual].some((one) => one !== undefined);
+  if (!isFollowed && x.shape[0] * weight.size > LARGE) return null;
+  if (changes.length > 0 && transposeB) return null;
+  const isFrozen = !isTensor(matrix);
+  if (isFrozen && bias !== undefined && isTensor(bias)) return null;
+  return linearOp(x, factors, { isFrozen, bias: tensorOf(bias), activation, residual, transposeB });
+}
+
+/** A matrix and what is added to it. */
+interface Factors {
+  readonly weight: Tensor2D;
+  readonly changes: readonly LowRank[];
+}
+
+/** Null for a weight that no native op multiplies with. */
+function factorsOf(matrix: Weight): Factors | null {
+  if (isTensor(matrix)) return { weight: matrix as Tensor2D, changes: [] };
+  if (matrix.kind === 'token rows') return null;
+  const { base, changes } = matrix.kind === 'adapted' ? matrix : { base: matrix, changes: [] };
+  const [first] = changes;
+  const isAlike = changes.every(({ a, scale }) => a.shape[1] === first?.a.shape[1] && scale === first.scale);
+  const drops = changes.some(({ drop }) => drop !== undefined);
+  return base.precision === 'bfloat16' || drops || !isAlike ? null : { weight: base.data as Tensor2D, changes };
+}
+
+function tensorOf(bias: Weight | undefined): Tensor1D | undefined {
+  if (bias === undefined || isTensor(bias)) return bias as Tensor1D | undefined;
+  if (bias.kind !== 'frozen') throw new ShapeError('parameters: a bias is changed in part and cannot be added.');
+  return thaw(bias) as Tensor1D;
+}
+
+interface OpOptions {
+  readonly isFrozen: boolean;
+  readonly bias: Tensor1D | undefined;
+  readonly activation: NativeActivation | undefined;
+  readonly residual: Tensor2D | undefined;
+  readonly transposeB: boolean;
+}
+
+function linearOp(x: Tensor2D, { weight, changes }: Factors, options: OpOptions): Tensor2D {
+  const { isFrozen, bias, activation, residual, transposeB } = options;
+  const [rows] = x.shape;
+  const out = weight.shape[transposeB ? 0 : 1];
   const shape = [rows, activation === 'swiglu' || activation === 'geglu' ? out / 2 : out];
-  const keeps = activation === undefined ? 0 : rows;
+  const [a, b] =
+    changes.length === 0 ? [] : [sideBySide(changes.map((one) => one.a)), sideBySide(changes.map((one) => one.b))];
   const attributes = [
     flagAttribute('transposed', transposeB),
+    flagAttribute('frozen', isFrozen),
     flagAttribute('has_bias', bias !== undefined),
     intAttribute('activation', activation === undefined ? NO_ACTIVATION : ACTIVATION_KINDS[activation]),
+    intsAttribute(
+      'columns',
+      changes.flatMap(({ from, to }) => [from, to]),
+    ),
+    floatAttribute('scale', changes[0]?.scale ?? 0),
   ];
-  const op = tf.customGrad((...inputs: unknown[]) => {
-    const [source, weight, ...rest] = inputs.slice(0, -1) as [Tensor2D, Tensor2D, ...Tensor[]];
-    const save = inputs.at(-1) as Save;
-    const shift = bias === undefined ? source : (rest[0] as Tensor);
-    const added = residual === undefined ? source : (rest.at(-1) as Tensor);
-    const [value, slopes] = executeNative(
+  // In the order of the op's inputs. What is not there is replaced by x, which the op does not read then.
+  const inputs = [x, isFrozen ? undefined : weight, isFrozen ? undefined : bias, residual, a, b];
+  const op = tf.customGrad((...given: unknown[]) => {
+    const save = given.at(-1) as Save;
+    const present = given.slice(0, -1) as Tensor[];
+    const own = inputs.map((input) => (input === undefined ? undefined : present.shift()));
+    const [source, trained = weight, shift = bias, added, left, right] = own as [Tensor2D, ...(Tensor | undefined)[]];
+    const [value, slopes, low] = executeNative(
       'PlumblineLinear',
       [...attributes, flagAttribute('has_residual', residual !== undefined)],
-      [source, weight, shift, added],
-      [shape, [keeps, out]],
-    ) as [Tensor, Tensor];
-    save([source, weight, slopes]);
+      [source, trained, shift ?? source, added ?? source, left ?? source, right ?? source],
+      [shape, [activation === undefined ? 0 : rows, out], [rows, a?.shape[1] ?? 0]],
+    ) as [Tensor, Tensor, Tensor];
+    save([source, trained, slopes, low, left ?? source, right ?? source]);
     return {
       value,
       gradFunc: (dy: Tensor, saved: Tensor[]) => {
-        const shapes = [x.shape, matrix.shape, [bias === undefined ? 0 : out]];
-        const [dx, dw, db] = executeNative('PlumblineLinearGradient', attributes, [dy, ...saved], shapes) as Tensor[];
-        return [
-          dx,
-          dw,
-          ...(bias === undefined ? [] : [db]),
-          ...(residual === undefined ? [] : [tf.clone(dy)]),
-        ] as Tensor[];
+        const shapes = [
+          x.shape,
+          isFrozen ? [0] : weight.shape,
+          [isFrozen || bias === undefined ? 0 : out],
+          [x.shape[1], a?.shape[1] ?? 0],
+          b?.shape ?? [0, 0],
+        ];
+        const [dx, dw, dbias, da, db] = executeNative('PlumblineLinearGradient', attributes, [dy, ...saved], shapes);
+        const slopesOfAll = [dx, dw, dbias, residual === undefined ? undefined : tf.clone(dy), da, db];
+        return slopesOfAll.filter((_, i) => inputs[i] !== undefined) as Tensor[];
       },
     };
   });
-  return op(...([x, matrix, bias, residual].filter((one) => one !== undefined) as Tensor[])) as Tensor2D;
+  return op(...(inputs.filter((one) => one !== undefined) as Tensor[])) as Tensor2D;
+}
+
+function sideBySide(parts: readonly Tensor2D[]): Tensor2D {
+  return parts.length === 1 ? (parts[0] as Tensor2D) : (tf.concat([...parts], 1) as Tensor2D);
 }

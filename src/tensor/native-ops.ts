@@ -55,6 +55,10 @@ export function intAttribute(name: string, value: number): RawAttribute {
   return { name, type: 'int', value };
 }
 
+export function intsAttribute(name: string, value: readonly number[]): RawAttribute {
+  return { name, type: 'int', value };
+}
+
 export function floatAttribute(name: string, value: number): RawAttribute {
   return { name, type: 'float', value };
 }

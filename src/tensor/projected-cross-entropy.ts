@@ -1,10 +1,11 @@
 /** Cross-entropy of hidden states against a large vocabulary, a few rows of logits at a time. */
 import { sparseCrossEntropyWithSlope } from './cross-entropy.ts';
+import { logitsGradient, product } from './products.ts';
 import { capSlope, softCap } from './soft-cap.ts';
 import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
 import type { Weight } from './weights.ts';
-import { logitsGradient, product, trainedOf, withTrained } from './weights.ts';
+import { trainedOf, withTrained } from './weights.ts';
 
 /** The matrix that turns hidden states into logits: [d_model, vocab], or [vocab, d_model] where it is the embedding. */
 export interface Projection {

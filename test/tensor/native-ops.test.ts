@@ -8,15 +8,16 @@ import { attend, MASKED_SCORE } from '../../src/tensor/attention.ts';
 import { sparseCrossEntropy, sparseCrossEntropyWithSlope } from '../../src/tensor/cross-entropy.ts';
 import type { HostArrays } from '../../src/tensor/host-arrays.ts';
 import { tensorCount } from '../../src/tensor/lane.ts';
-import { matmul } from '../../src/tensor/matmul.ts';
 import type { NativeActivation } from '../../src/tensor/native-activation.ts';
 import { nativeSelfAttention } from '../../src/tensor/native-attention.ts';
-import { nativeLinear, winsNatively } from '../../src/tensor/native-linear.ts';
+import { nativeLinear } from '../../src/tensor/native-linear.ts';
 import { executeNative, useNativeOps, usesNativeOps } from '../../src/tensor/native-ops.ts';
 import { layerNorm, rmsNorm } from '../../src/tensor/norms.ts';
+import { product } from '../../src/tensor/products.ts';
 import { applyRotary, rotaryArrays } from '../../src/tensor/rope.ts';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
+import type { Frozen, Weight } from '../../src/tensor/weights.ts';
 import { canHaveNativeOps, openNativeLane } from '../helpers/native-ops.ts';
 import { useLane } from '../helpers/use-lane.ts';
 import { normalTensor } from './gradient-check.ts';
@@ -98,30 +99,51 @@ interface LinearCase {
   readonly hasBias: boolean;
   readonly hasResidual: boolean;
   readonly transposeB: boolean;
+  /** Of low-rank changes of a frozen weight, which leave its first column alone; 0: the weight is trained. */
+  readonly rank: number;
 }
 
-/** A linear layer, natively or op by op. A transposed one has no bias. */
-function linearCase({ rows, width, columns, activation, hasBias, hasResidual, transposeB }: LinearCase): Case {
-  const out = activation === 'swiglu' || activation === 'geglu' ? 2 * columns : columns;
+/** A linear layer, natively or op by op. A transposed one has no bias and no changes. */
+function linearCase({ rows, width, columns, activation, hasBias, hasResidual, transposeB, rank }: LinearCase): Case {
+  const isGated = activation === 'swiglu' || activation === 'geglu';
+  const out = isGated ? 2 * columns : columns;
   const isShifted = hasBias && !transposeB;
-  const f = (...given: Tensor[]): Tensor => {
-    const [x, matrix, ...rest] = given as Tensor2D[] as [Tensor2D, Tensor2D, ...Tensor2D[]];
-    const bias = isShifted ? (rest[0] as unknown as Tensor1D) : undefined;
-    const residual = hasResidual ? rest.at(-1) : undefined;
-    if (usesNativeOps()) return nativeLinear(x, matrix, { bias, activation, residual, transposeB });
-    const product = matmul(x, matrix, { transposeB });
-    const y: Tensor2D = bias === undefined ? product : tf.add(product, bias);
+  const isChanged = rank > 0 && !transposeB && out > 1;
+  const borders = [1, Math.ceil((1 + out) / 2), out].filter((at, i, all) => i === 0 || at > all[i - 1]!);
+  const changed = isChanged ? borders.slice(1).map((to, i): [number, number] => [borders[i]!, to]) : [];
+  const matrixShape: [number, number] = transposeB ? [out, width] : [width, out];
+  const frozen = (shape: number[], scale?: number): Frozen => {
+    return { kind: 'frozen', shape, precision: 'float32', data: tf.keep(normalTensor(shape, 50, scale)) };
+  };
+  const base = isChanged ? frozen(matrixShape, width ** -0.5) : undefined;
+  const shift = isChanged && isShifted ? frozen([out]) : undefined;
+  const f = (x: Tensor, ...given: Tensor[]): Tensor => {
+    const left = [...given];
+    const take = (isThere: boolean) => (isThere ? left.shift() : undefined);
+    const trained = take(!isChanged);
+    const bias = take(isShifted && !isChanged);
+    const residual = take(hasResidual) as Tensor2D | undefined;
+    const changes = changed.map(([from, to]) => {
+      return { a: left.shift() as Tensor2D, b: left.shift() as Tensor2D, from, to, scale: 0.5 };
+    });
+    const matrix: Weight = base === undefined ? (trained as Tensor) : { kind: 'adapted', base, changes };
+    if (usesNativeOps()) {
+      const options = { bias: shift ?? bias, activation, residual, transposeB };
+      return nativeLinear(x as Tensor2D, matrix, options) ?? tf.zeros([1]);
+    }
+    const map = product(x as Tensor2D, matrix, { transposeB });
+    const y: Tensor2D = isShifted ? tf.add(map, shift?.data ?? (bias as Tensor)) : map;
     const active = activation === undefined ? y : { gelu: geluTanh, swiglu, geglu }[activation](y);
     return residual === undefined ? active : tf.add(residual, active);
   };
   const shapes = [
-    [rows, width],
-    transposeB ? [out, width] : [width, out],
-    ...(isShifted ? [[out]] : []),
-    ...(hasResidual ? [[rows, columns]] : []),
+    { shape: [rows, width] },
+    ...(isChanged ? [] : [{ shape: matrixShape, scale: width ** -0.5 }]),
+    ...(isShifted && !isChanged ? [{ shape: [out] }] : []),
+    ...(hasResidual ? [{ shape: [rows, columns] }] : []),
+    ...changed.flatMap(([from, to]) => [{ shape: [width, rank], scale: width ** -0.5 }, { shape: [rank, to - from] }]),
   ];
-  const scales = [1, width ** -0.5, 1, 1];
-  return { f, inputs: shapes.map((shape, i) => ({ shape, scale: scales[i] as number })) };
+  return { f, inputs: shapes };
 }
 
 interface SelfCase {
@@ -196,7 +218,7 @@ describe.runIf(canHaveNativeOps())('native ops (need a C++ compiler)', () => {
     );
   });
 
-  it('multiply as TensorFlow does, with biases, activations and residuals, tied heads too', () => {
+  it('multiply as TensorFlow does, with biases, activations, residuals and low-rank changes, tied heads too', () => {
     const sizesOfCase = fc.record({
       rows: size(300),
       width: size(500),
@@ -205,10 +227,11 @@ describe.runIf(canHaveNativeOps())('native ops (need a C++ compiler)', () => {
       hasBias: fc.boolean(),
       hasResidual: fc.boolean(),
       transposeB: fc.boolean(),
+      rank: fc.constantFrom(0, 1, 5),
     });
     fc.assert(
       fc.property(sizesOfCase, (of) => expectNativeEqual(linearCase(of as LinearCase))),
-      { ...sizes, numRuns: 20 },
+      { ...sizes, numRuns: 40 },
     );
   });
 
@@ -310,6 +333,19 @@ describe.runIf(canHaveNativeOps())('native ops (need a C++ compiler)', () => {
       },
       { name: 'self-attention', ...selfCase({ batch: 2, kvHeads: 2, group: 2, seq: 30, width: 16, turned: 8 }, bias) },
       {
+        name: 'linear with changes',
+        ...linearCase({
+          rows: 70,
+          width: 24,
+          columns: 20,
+          activation: 'swiglu',
+          hasBias: true,
+          hasResidual: false,
+          transposeB: false,
+          rank: 4,
+        }),
+      },
+      {
         name: 'linear',
         ...linearCase({
           rows: 70,
@@ -319,6 +355,7 @@ describe.runIf(canHaveNativeOps())('native ops (need a C++ compiler)', () => {
           hasBias: true,
           hasResidual: true,
           transposeB: false,
+          rank: 0,
         }),
       },
       {
@@ -341,8 +378,9 @@ describe.runIf(canHaveNativeOps())('native ops (need a C++ compiler)', () => {
         [1024, 1024],
       ];
       return tf.tidy(() => {
-        const [small, large] = shapes.map((shape) =>
-          winsNatively(tf.zeros(shape), tf.zeros([shape[1], 1024]), isFollowed),
+        const residual = isFollowed ? (tf.zeros([1024, 1024]) as Tensor2D) : undefined;
+        const [small, large] = shapes.map(
+          (shape) => nativeLinear(tf.zeros(shape), tf.zeros([shape[1], 1024]), { residual }) !== null,
         );
         return { small, large };
       });
@@ -353,7 +391,7 @@ describe.runIf(canHaveNativeOps())('native ops (need a C++ compiler)', () => {
     const seen = (['f32', 'bf16'] as const).map((precision) => {
       let isOwn = false;
       compile(engine(), { precision }, like, ({ x }, tracer) => {
-        isOwn = winsNatively(x as Tensor2D, x as Tensor2D, true);
+        isOwn = nativeLinear(x as Tensor2D, x as Tensor2D, { transposeB: true }) !== null;
         return { outputs: { x: tracer.port(x!) } };
       });
       return isOwn;
