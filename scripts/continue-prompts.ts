@@ -72,7 +72,7 @@ export async function continuePrompts(argv: readonly string[], say: (line: strin
       ...tokenizer,
       stopIds: [...tokenizer.stopIds, ...(tokenizer.bosId === null ? [] : [tokenizer.bosId])],
     };
-    const drawn = generate(
+    const drawn = await generate(
       model,
       asked.map(({ promptIds }) => promptIds),
       options,

@@ -131,7 +131,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     measures: heldOutMeasures,
     measure: async (step) => {
       const options = { sampling: config.sampling, klWeight: config.kl.weight, seed: config.run.seed };
-      const { rows, measured } = measureAnswers(models.policy, models, heldOut, options, tokenizer);
+      const { rows, measured } = await measureAnswers(models.policy, models, heldOut, options, tokenizer);
       await samples.add(step, rows);
       return measured;
     },
@@ -166,7 +166,7 @@ async function iterate(
 
   // 1. Sample responses with the policy; read log-probabilities, values and scores off the four models.
   const promptIds = asked.map((prompt) => prompt.promptIds);
-  const rollout = collectRollout(models, promptIds, config.sampling, tokenizer, random);
+  const rollout = await collectRollout(models, promptIds, config.sampling, tokenizer, random);
   checkRollout(rollout, models, { isFirst: step === 1, checks: config.runtime.checks, where }, say);
   const { logProbs, referenceLogProbs, values } = rollout;
   const responses = { mask: rollout.mask, response: rollout.batch.grid.response };

@@ -11,8 +11,7 @@ import { checkModelFolder, loadModelFolder } from '../src/checkpoint/model-folde
 import { CheckpointError, DataError } from '../src/errors.ts';
 import type { JudgedAnswer } from '../src/evaluation/answer-prompts.ts';
 import { answerPrompts, judged } from '../src/evaluation/answer-prompts.ts';
-import type { TaskAnswer } from '../src/evaluation/answer-tasks.ts';
-import { answerTasks } from '../src/evaluation/answer-tasks.ts';
+import { answerTasks, type TaskAnswer } from '../src/evaluation/answer-tasks.ts';
 import { trainingOverlap, unknownOverlap } from '../src/evaluation/contamination.ts';
 import type { ConversationLoss } from '../src/evaluation/conversation-loss.ts';
 import { conversationLosses, conversationSets, isOfConversations } from '../src/evaluation/conversation-loss.ts';
@@ -170,11 +169,11 @@ async function askAll(
   for (const [index, [name, { folder }]] of [...models].entries()) {
     const { model } = loadModelFolder(folder, { plan: trainNothing(), tokenizer, say: progress.say });
     const report = (done: number): void => bar.update(index * total + done, { model: name });
-    answerSets.push(...answerAll(model, name, sets, config, tokenizer, report));
+    answerSets.push(...(await answerAll(model, name, sets, config, tokenizer, report)));
     losses.push(...conversationLosses(name, model, talks.sets));
     if (judges !== undefined) {
       const random = seededRandom(config.run.seed, 'answers');
-      answers.set(name, judged(answerPrompts(model, judges, prompts, config.sampling, tokenizer, random)));
+      answers.set(name, judged(await answerPrompts(model, judges, prompts, config.sampling, tokenizer, random)));
     }
     disposeModel(model);
     await breathe();
@@ -195,25 +194,27 @@ function openJudges(instruct: Parent | undefined, scorer: Parent | undefined, to
 }
 
 /** A model's answers to every set of questions. */
-function answerAll(
+async function answerAll(
   model: Model,
   name: string,
   sets: readonly QuestionSet[],
   config: EvaluateConfig,
   tokenizer: Tokenizer,
   report: (done: number) => void,
-): AnswerSet[] {
+): Promise<AnswerSet[]> {
   let before = 0;
-  return sets.map(({ shots, items, dev }): AnswerSet => {
+  const answered: AnswerSet[] = [];
+  for (const { shots, items, dev } of sets) {
     const random = seededRandom(config.run.seed, `chains ${shots}`);
     const options = { ranking: config.ranking, chains: config.chainOfThought, random };
-    const ask = (asked: QuestionSet['items']): TaskAnswer[] => {
-      const given = answerTasks(model, tokenizer, asked, options, (done) => report(before + done));
+    const ask = async (asked: QuestionSet['items']): Promise<TaskAnswer[]> => {
+      const given = await answerTasks(model, tokenizer, asked, options, (done) => report(before + done));
       before += asked.length;
       return given;
     };
-    return { model: name, shots, answers: ask(items), dev: ask(dev) };
-  });
+    answered.push({ model: name, shots, answers: await ask(items), dev: await ask(dev) });
+  }
+  return answered;
 }
 
 await program(import.meta.url, evaluate);

@@ -134,7 +134,7 @@ async function run(config: DistillConfig, context: RunContext): Promise<Record<s
   const { rows, microBatch } = config.training;
   const steps = await recordLength(context, stepsOfEpochs(config.training, data), { optimizer: config.optimizer });
   const validation = openValidationLog(folder, state?.step, () => measureValidation(model, tokenizer, prepared.set));
-  const { loss, accuracy } = measureValidation(teacher, tokenizer, prepared.set);
+  const { loss, accuracy } = await measureValidation(teacher, tokenizer, prepared.set);
   const goal = { loss, accuracy };
   progress.say(`teacher  ${describeMeasured(validationMeasures, goal)}`);
 

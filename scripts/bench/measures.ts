@@ -85,7 +85,7 @@ export function rollouts(dimensions: ModelDimensions): Measure {
     shapes: `batch ${batch}, ${maxNewTokens} new tokens`,
     repeats: 5,
     run: async () => {
-      const responses = generate(model, prompts, sampling, { padId: PAD, eosId: NEVER }, random);
+      const responses = await generate(model, prompts, sampling, { padId: PAD, eosId: NEVER }, random);
       return responses.reduce((sum, { ids }) => sum + ids.length, 0);
     },
     close: () => free([model], []),
@@ -106,7 +106,7 @@ export function ppoIteration(dimensions: ModelDimensions, config: PpoConfig): Me
     critic: optimizer(critic, config.valueOptimizer),
   };
   const run = async (): Promise<number> => {
-    const rollout = collectRollout(models, prompts, sampling, { padId: PAD, eosId: NEVER }, random);
+    const rollout = await collectRollout(models, prompts, sampling, { padId: PAD, eosId: NEVER }, random);
     const { scores, logProbs, referenceLogProbs, values, mask, batch } = rollout;
     const responses = { mask, response: batch.grid.response };
     const rewards = shapeRewards(scores, logProbs, referenceLogProbs, responses, kl.weight, kl.estimator);

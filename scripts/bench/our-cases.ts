@@ -167,7 +167,8 @@ function draw(given: GenerateCase): OurCase {
   const prompts = idsOf(given.prompts);
   const random = seededRandom(3, 'bench draw');
   return {
-    step: async () => countTokens(generate(model, prompts, samplingOf(given), STOP, random).map(({ ids }) => ids)),
+    step: async () =>
+      countTokens((await generate(model, prompts, samplingOf(given), STOP, random)).map(({ ids }) => ids)),
     close: () => free([model], []),
   };
 }
@@ -196,7 +197,7 @@ function ppo(given: PpoCase): OurCase {
   } as const;
   return {
     step: async () => {
-      const rollout = collectRollout(models, prompts, samplingOf(given), STOP, random);
+      const rollout = await collectRollout(models, prompts, samplingOf(given), STOP, random);
       await updateOnRollout(models, optimizers, rollout, targetsOf(given, rollout), options, random);
       return countTokens(rollout.responses);
     },

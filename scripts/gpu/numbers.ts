@@ -55,7 +55,7 @@ async function numbersOf(device: 'gpu' | 'cpu', precision: Precision): Promise<N
   const compiled = await losses({ compile: 'on', native: false, precision: traced });
   const eager = await losses({ compile: 'off', native: false, precision: traced });
   setCompilation({ compile: 'on', precision });
-  return { lane, productError: productError(), compiled, eager, cacheError: cacheError() };
+  return { lane, productError: productError(), compiled, eager, cacheError: await cacheError() };
 }
 
 async function losses(options: OurOptions): Promise<number[]> {
@@ -89,12 +89,12 @@ function productError(): number {
 }
 
 /** Answers drawn token by token, scored again as a whole. */
-function cacheError(): number {
+async function cacheError(): Promise<number> {
   const given = casesNamed(['generate-1m'])[0] as GenerateCase;
   const model = startingModel(given, 'tokens');
   const prompts = given.prompts.map((ids) => Int32Array.from(ids));
   const sampling = { temperature: 1, topK: 0, topP: 1, maxNewTokens: given.newTokens, batchSize: prompts.length };
-  const drawn = generate(model, prompts, sampling, { padId: 0, eosId: -1 }, seededRandom(3, 'gpu draw'));
+  const drawn = await generate(model, prompts, sampling, { padId: 0, eosId: -1 }, seededRandom(3, 'gpu draw'));
   const pairs = drawn.map(({ ids }, row) => promptAndResponse(prompts[row] as Int32Array, ids));
   const scored = responseLogProbs(model, responseBatch(pairs, 0), 1);
   const flat = drawn.flatMap(({ logProbs }) => [...logProbs]);

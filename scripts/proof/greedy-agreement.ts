@@ -53,16 +53,16 @@ async function askTransformers(python: string, folder: string, tokens: number): 
 }
 
 /** Ids of our answers, prompt by prompt. */
-function askOurselves(folder: string, maxNewTokens: number): { prompts: Int32Array[]; answers: Int32Array[] } {
+async function askOurselves(folder: string, maxNewTokens: number) {
   const tokenizer = loadTokenizer(folder);
   const { model } = loadModelFolder(folder, { plan: trainNothing(), tokenizer });
   const prompts = PROMPTS.map((text) =>
     tokenizer.chat === null ? encodeRaw(text, tokenizer) : encodePrompt(userSays(text), tokenizer),
   );
   const options = { temperature: 0, topK: 0, topP: 1, maxNewTokens, batchSize: 10 };
-  const answers = generate(model, prompts, options, tokenizer, seededRandom(1, 'greedy')).map(({ ids }) => ids);
+  const drawn = await generate(model, prompts, options, tokenizer, seededRandom(1, 'greedy'));
   disposeModel(model);
-  return { prompts, answers };
+  return { prompts, answers: drawn.map(({ ids }) => ids) };
 }
 
 async function proof(argv: readonly string[], say: (line: string) => void): Promise<void> {
@@ -71,7 +71,7 @@ async function proof(argv: readonly string[], say: (line: string) => void): Prom
   if (folder === undefined || values.python === undefined) {
     throw new ConfigError('Usage: node --import tsx scripts/proof/greedy-agreement.ts <folder> --python <interpreter>');
   }
-  const ours = askOurselves(folder, values.tokens);
+  const ours = await askOurselves(folder, values.tokens);
   const theirs = await askTransformers(values.python, folder, values.tokens);
   const counts = { prompts: 0, answers: 0, tokens: 0 };
   for (const [i, { prompt, answer, gaps }] of theirs.answers.entries()) {

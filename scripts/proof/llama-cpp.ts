@@ -172,23 +172,23 @@ async function proof(argv: readonly string[], say: (line: string) => void): Prom
     await theirs.dispose();
     await llama.dispose();
     const { model } = loadModelFolder(folder, { plan: trainNothing(), tokenizer });
-    compareAnswers(model, tokenizer, prompts, answers, values.tokens, say);
+    await compareAnswers(model, tokenizer, prompts, answers, values.tokens, say);
     disposeModel(model);
   } finally {
     rmSync(temporary, { recursive: true });
   }
 }
 
-function compareAnswers(
+async function compareAnswers(
   model: Model,
   tokenizer: Tokenizer,
   prompts: readonly Int32Array[],
   answers: readonly (readonly number[])[],
   maxNewTokens: number,
   say: (line: string) => void,
-): void {
+): Promise<void> {
   const options = { temperature: 0, topK: 0, topP: 1, maxNewTokens, batchSize: 10 };
-  const ours = generate(model, prompts, options, tokenizer, seededRandom(1, 'greedy'));
+  const ours = await generate(model, prompts, options, tokenizer, seededRandom(1, 'greedy'));
   const counts = { equal: 0, tokens: 0, others: 0 };
   for (const [i, answer] of answers.entries()) {
     const own = ours[i]?.ids ?? [];

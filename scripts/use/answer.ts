@@ -2,7 +2,6 @@
 
 import { type StopReason, type StreamOptions, streamAnswers } from '../../src/decoding/stream-answers.ts';
 import type { Random } from '../../src/random.ts';
-import { breathe } from '../../src/terminal/interrupts.ts';
 import type { Speaker } from './speaker.ts';
 
 /** What one model is asked. */
@@ -45,11 +44,12 @@ export async function answerAll(questions: readonly Question[], listener: Listen
   const open = questions.map((question) => openQuestion(question));
   let running = open.map((_, index) => index);
   while (running.length > 0) {
-    await breathe();
     if (listener.interrupted?.() === true) break;
-    running = running.filter((index) => open[index]?.step(index, listener) === true);
+    const going: number[] = [];
+    for (const index of running) if (await open[index]?.step(index, listener)) going.push(index);
+    running = going;
   }
-  return open.map(({ close }) => close());
+  return Promise.all(open.map(({ close }) => close()));
 }
 
 function openQuestion({ speaker, prompts, options, random }: Question) {
@@ -57,16 +57,16 @@ function openQuestion({ speaker, prompts, options, random }: Question) {
   const texts = prompts.map(() => '');
   const answers: (Answer | undefined)[] = prompts.map(() => undefined);
   let seconds = 0;
-  const next = () => {
+  const next = async () => {
     const began = performance.now();
-    const result = stream.next();
+    const result = await stream.next();
     seconds += (performance.now() - began) / 1000;
     return result;
   };
   return {
     /** Draws one token; false once all rows are finished. */
-    step: (index: number, listener: Listener): boolean => {
-      const result = next();
+    step: async (index: number, listener: Listener): Promise<boolean> => {
+      const result = await next();
       if (result.done) return false;
       const { row, text, answer } = result.value;
       texts[row] += text;
@@ -79,8 +79,8 @@ function openQuestion({ speaker, prompts, options, random }: Question) {
       return true;
     },
     /** Frees what decoding holds; rows that were interrupted keep the text they have. */
-    close: (): Answered => {
-      stream.return([]);
+    close: async (): Promise<Answered> => {
+      await stream.return([]);
       const cut = { reason: 'interrupted', stop: undefined, ids: [], logProb: Number.NaN } as const;
       return { answers: answers.map((answer, row) => answer ?? { ...cut, text: texts[row] ?? '' }), seconds };
     },

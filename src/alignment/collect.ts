@@ -64,14 +64,14 @@ export interface Rollout {
  * Samples and scores. Sequences and responses are padded to rounded lengths, so that few distinct shapes occur and little
  * is computed for padding.
  */
-export function collectRollout(
+export async function collectRollout(
   models: PpoModels,
   prompts: readonly Int32Array[],
   options: GenerateOptions,
   stop: StopIds,
   random: Random,
-): Rollout {
-  const drawn = generate(models.policy, prompts, options, stop, random);
+): Promise<Rollout> {
+  const drawn = await generate(models.policy, prompts, options, stop, random);
   const sequences = drawn.map(({ ids }, i) => promptAndResponse(prompts[i] as Int32Array, ids));
   const batch = packedResponseBatch(sequences, stop.padId);
   const mask = gridMask(batch);

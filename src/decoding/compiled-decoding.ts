@@ -55,7 +55,7 @@ export function compiledDecoding(engine: Engine, options: DecodingOptions): Deco
   };
   return {
     refills: true,
-    fill: (prompts) => {
+    fill: async (prompts) => {
       const filled = fillUp(prompts, rows);
       const longest = roundedLength(Math.max(...prompts.map(({ ids }) => ids.length)));
       const padded = padLeft(
@@ -72,7 +72,7 @@ export function compiledDecoding(engine: Engine, options: DecodingOptions): Deco
       const drawn = prompts.map(({ row }, line) => ({ row, line }));
       return draw('prompts', arrays, drawn, batch);
     },
-    advance: (tokens) => {
+    advance: async (tokens) => {
       const arrays = tokenArrays(model, places, tokens, { columns, slots });
       const drawn = tokens.map(({ row }) => ({ row, line: row }));
       return draw('token', arrays, drawn, rows);

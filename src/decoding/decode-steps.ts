@@ -1,7 +1,7 @@
 /** Decoding of many prompts, some of them side by side, step by step. */
 
 import { ConfigError } from '../errors.ts';
-import { compiledOr } from '../graph/mode.ts';
+import { compiledOrAsync } from '../graph/mode.ts';
 import type { Model } from '../model/model.ts';
 import type { Random } from '../random.ts';
 import { usesNativeOps } from '../tensor/native-ops.ts';
@@ -11,6 +11,7 @@ import { refillRows } from './decoding.ts';
 import { eagerDecoding } from './eager-decoding.ts';
 import { nativeDecoding } from './native-decoding.ts';
 import type { DrawnToken, Sampling } from './sample-token.ts';
+import { takeTurn } from './turns.ts';
 
 /** How responses are drawn. */
 export interface GenerateOptions extends Sampling {
@@ -52,17 +53,18 @@ interface Open {
 /**
  * Decodes up to `batchSize` prompts side by side. Where responses have ended the next prompts take their rows: some at a
  * time as graphs; eagerly when all have ended. Every prompt has random numbers of its own, so what is drawn for it does
- * not depend on the others. A consumer that stops early (break, return) frees the cache.
+ * not depend on the others. A consumer that stops early (break, return) frees the cache. Between steps everything else in
+ * the process has its turn.
  * @param prompts token ids of each prompt
  * @throws ConfigError where a prompt and its response do not fit the model's context
  */
-export function* decodeSteps(
+export async function* decodeSteps(
   model: Model,
   prompts: readonly Int32Array[],
   options: GenerateOptions,
   stop: StopIds,
   random: Random,
-): Generator<DecodeStep, void> {
+): AsyncGenerator<DecodeStep, void> {
   const longestPrompt = checkContext(model, prompts, options.maxNewTokens);
   if (prompts.length === 0) return;
   const rows = Math.min(options.batchSize, prompts.length);
@@ -82,10 +84,11 @@ export function* decodeSteps(
   };
   const first = open.map((_, row) => begin(row));
   const settings = { model, rows, longestPrompt, maxNewTokens: options.maxNewTokens, drawing };
-  const { decoding, drawn } = beginDecoding(settings, first);
+  const { decoding, drawn } = await beginDecoding(settings, first);
   try {
     yield stepOf(open as Open[], drawn, options, stop);
     for (;;) {
+      await takeTurn();
       for (const [row, one] of open.entries()) if (one?.hasEnded) open[row] = null;
       const free = open.flatMap((one, row) => (one === null ? [row] : []));
       const count = rowsToFill({ free: free.length, waiting: prompts.length - next, rows }, decoding);
@@ -93,7 +96,7 @@ export function* decodeSteps(
         const filled = free.slice(0, count).map(begin);
         yield stepOf(
           filled.map(({ row }) => at(row)),
-          decoding.fill(filled),
+          await decoding.fill(filled),
           options,
           stop,
         );
@@ -102,7 +105,7 @@ export function* decodeSteps(
       const going = open.flatMap((one) => one ?? []);
       if (going.length === 0) return;
       const tokens = going.map(({ row, ids }) => ({ row, id: ids.at(-1) as number }));
-      yield stepOf(going, decoding.advance(tokens), options, stop);
+      yield stepOf(going, await decoding.advance(tokens), options, stop);
     }
   } finally {
     decoding.dispose();
@@ -140,16 +143,16 @@ function rowsToFill(
 
 /** Rows that are decoded as graphs, or op by op, with the first tokens of their prompts. */
 function beginDecoding(options: DecodingOptions, prompts: readonly RowPrompt[]) {
-  const begin = (decoding: Decoding): { decoding: Decoding; drawn: DrawnToken[] } => {
+  const begin = async (decoding: Decoding): Promise<{ decoding: Decoding; drawn: DrawnToken[] }> => {
     try {
-      return { decoding, drawn: decoding.fill(prompts) };
+      return { decoding, drawn: await decoding.fill(prompts) };
     } catch (error) {
       decoding.dispose();
       throw error;
     }
   };
-  return compiledOr(
-    (engine) => begin(usesNativeOps() ? nativeDecoding(options) : compiledDecoding(engine, options)),
+  return compiledOrAsync(
+    async (engine) => begin(usesNativeOps() ? nativeDecoding(options) : compiledDecoding(engine, options)),
     () => begin(eagerDecoding(options)),
   );
 }

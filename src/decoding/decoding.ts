@@ -30,9 +30,9 @@ export interface Decoding {
   /** True where some rows can begin anew while others go on; else all begin together. */
   readonly refills: boolean;
   /** Reads a prompt into each given row, which forgets what it held, and draws its first token. */
-  fill(prompts: readonly RowPrompt[]): DrawnToken[];
+  fill(prompts: readonly RowPrompt[]): Promise<DrawnToken[]>;
   /** Reads one token into each given row and draws its next; other rows rest. */
-  advance(tokens: readonly RowToken[]): DrawnToken[];
+  advance(tokens: readonly RowToken[]): Promise<DrawnToken[]>;
   /** Frees the cache. */
   dispose(): void;
 }

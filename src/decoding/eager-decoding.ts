@@ -7,7 +7,7 @@ import type { DecoderInputs } from '../model/inputs.ts';
 import { decoderInputs, disposeInputs, stepInputs } from '../model/inputs.ts';
 import type { Model } from '../model/model.ts';
 import { modelWeights } from '../model/model.ts';
-import type { Tensor2D } from '../tensor/tf.ts';
+import type { Tensor, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { Decoding, DecodingOptions } from './decoding.ts';
 import { drawOnHost } from './decoding.ts';
@@ -20,12 +20,13 @@ export function eagerDecoding({ model, drawing }: DecodingOptions): Decoding {
   let visible: number[][] = [];
   /** The line of the cache of each row, in the order in which they were filled. */
   let lines: number[] = [];
-  const forward = (inputs: DecoderInputs, last: Int32Array | null, rows: readonly number[]) => {
+  const forward = async (inputs: DecoderInputs, last: Int32Array | null, rows: readonly number[]) => {
     const { logits, present } = read(model, inputs, cache, last);
     disposeCache(cache);
     cache = present;
+    const values = (await logits.data().finally(() => logits.dispose())) as Float32Array;
     const drawn = rows.map((row) => ({ row, line: lines.indexOf(row) }));
-    return drawOnHost(logits, dimensions.vocab, drawn, drawing);
+    return drawOnHost(values, dimensions.vocab, drawn, drawing);
   };
   return {
     refills: false,
@@ -57,15 +58,13 @@ export function eagerDecoding({ model, drawing }: DecodingOptions): Decoding {
   };
 }
 
-/** Runs the decoder, keeps the cache and reads the logits [lines · vocab] of the last column. */
+/** Runs the decoder; keeps the cache and the logits [lines, vocab] of the last column. */
 function read(model: Model, inputs: DecoderInputs, past: readonly KeyValues[], rows: Int32Array | null) {
-  let logits = new Float32Array();
-  const kept = tf.tidy(() => {
+  const [logits, ...kept] = tf.tidy((): [Tensor2D, ...Tensor[]] => {
     const weights = modelWeights(model);
     const { hidden, present } = decode(model.dimensions, weights, inputs, { join: behind(past) });
     const states: Tensor2D = rows === null ? hidden : selectPositions(hidden, tf.tensor1d(rows, 'int32'));
-    logits = tokenLogits(model.dimensions, weights, states).dataSync() as Float32Array<ArrayBuffer>;
-    return present.flatMap(({ keys, values }) => [keys, values]);
+    return [tokenLogits(model.dimensions, weights, states), ...present.flatMap(({ keys, values }) => [keys, values])];
   });
   disposeInputs(inputs);
   const present: KeyValues[] = [];

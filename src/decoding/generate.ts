@@ -20,28 +20,30 @@ export interface Response {
  * @param prompts token ids of each prompt
  * @throws ConfigError where a prompt and its response do not fit the model's context
  */
-export function generate(
+export async function generate(
   model: Model,
   prompts: readonly Int32Array[],
   options: GenerateOptions,
   stop: StopIds,
   random: Random,
-): Response[] {
+): Promise<Response[]> {
   const responses = new Array<Response>(prompts.length);
-  for (const { prompt, response } of generateEach(model, prompts, options, stop, random)) responses[prompt] = response;
+  for await (const { prompt, response } of generateEach(model, prompts, options, stop, random)) {
+    responses[prompt] = response;
+  }
   return responses;
 }
 
 /** The same, each response as soon as it has ended, with the index of its prompt. */
-export function* generateEach(
+export async function* generateEach(
   model: Model,
   prompts: readonly Int32Array[],
   options: GenerateOptions,
   stop: StopIds,
   random: Random,
-): Generator<{ prompt: number; response: Response }, void> {
+): AsyncGenerator<{ prompt: number; response: Response }, void> {
   const tokens = prompts.map((): DrawnToken[] => []);
-  for (const { drawn } of decodeSteps(model, prompts, options, stop, random)) {
+  for await (const { drawn } of decodeSteps(model, prompts, options, stop, random)) {
     for (const { prompt, token } of drawn) {
       const own = tokens[prompt] as DrawnToken[];
       own.push(token);

@@ -47,19 +47,19 @@ export interface StreamedAnswer {
  * Answers prompts, some of them side by side, as `generate` does with the same random numbers; yields after every token of every row.
  * @throws ConfigError where a prompt and its answer do not fit the model's context
  */
-export function* streamAnswers(
+export async function* streamAnswers(
   model: Model,
   tokenizer: Tokenizer,
   prompts: readonly Int32Array[],
   options: StreamOptions,
   random: Random,
-): Generator<TextPiece, StreamedAnswer[]> {
+): AsyncGenerator<TextPiece, StreamedAnswer[]> {
   const own: StopIds = tokenizer;
   const stop: StopIds = { ...tokenizer, stopIds: [...(own.stopIds ?? []), ...(options.stopIds ?? [])] };
   const rows = prompts.map(() => openRow(tokenizer, options));
   const answers: StreamedAnswer[] = [];
   const all = { ...options, batchSize: SIDE_BY_SIDE };
-  for (const { drawn, end } of decodeSteps(model, prompts, all, stop, random)) {
+  for await (const { drawn, end } of decodeSteps(model, prompts, all, stop, random)) {
     for (const { prompt: row, token } of drawn) {
       const piece = (rows[row] as (typeof rows)[number]).push(token, isStop(token.id, stop));
       if (piece.answer !== undefined) {

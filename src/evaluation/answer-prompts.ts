@@ -37,15 +37,15 @@ export interface ScoringModels {
 }
 
 /** Samples one answer to each prompt and scores it. */
-export function answerPrompts(
+export async function answerPrompts(
   policy: Model,
   models: ScoringModels,
   prompts: readonly ChatPrompt[],
   options: GenerateOptions,
   tokenizer: Tokenizer,
   random: Random,
-): ScoredAnswer[] {
-  const drawn = generate(
+): Promise<ScoredAnswer[]> {
+  const drawn = await generate(
     policy,
     prompts.map(({ promptIds }) => promptIds),
     options,

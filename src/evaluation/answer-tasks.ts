@@ -53,13 +53,13 @@ export const plainAnswers: AnswerOptions = {
  *
  * @throws DataError naming the tasks whose prompts do not fit the model, before anything is scored
  */
-export function answerTasks(
+export async function answerTasks(
   model: Model,
   tokenizer: Tokenizer,
   items: readonly TaskItem[],
   options: AnswerOptions = plainAnswers,
   onProgress: (done: number) => void = () => undefined,
-): TaskAnswer[] {
+): Promise<TaskAnswer[]> {
   checkLengths(items, tokenizer, { context: model.dimensions.context, chain: options.chains.maxNewTokens });
   const isChain = ({ kind }: TaskItem): boolean => kind === 'chain_of_thought';
   const ranked = items.filter((item) => item.options.length > 0 && !isChain(item));
@@ -71,8 +71,9 @@ export function answerTasks(
     const own = scores[i] as OptionScores;
     answers.set(item, scored(item, bestOption(item.options, own[options.ranking]), { scores: own }));
   });
-  for (const [item, prediction] of writeAnswers(model, tokenizer, free)) answers.set(item, scored(item, prediction));
-  for (const [item, chain] of voteOnChains(model, tokenizer, items.filter(isChain), options)) {
+  for (const [item, prediction] of await writeAnswers(model, tokenizer, free))
+    answers.set(item, scored(item, prediction));
+  for (const [item, chain] of await voteOnChains(model, tokenizer, items.filter(isChain), options)) {
     answers.set(item, scored(item, chain.prediction, chain));
   }
   onProgress(items.length);
@@ -85,13 +86,16 @@ function scored(item: TaskItem, prediction: string, more: Partial<TaskAnswer> = 
   return { item, prediction, score, correct, scores: undefined, reasoning: '', votes: 1, ...more };
 }
 
-function writeAnswers(model: Model, tokenizer: Tokenizer, items: readonly TaskItem[]): [TaskItem, string][] {
+async function writeAnswers(
+  model: Model,
+  tokenizer: Tokenizer,
+  items: readonly TaskItem[],
+): Promise<[TaskItem, string][]> {
   const maxNewTokens = freeTextTokens(items, tokenizer);
   const prompts = items.map(({ messages }) => encodePrompt(messages, tokenizer));
   const greedy = { temperature: 0, topK: 0, topP: 1, maxNewTokens, batchSize: GENERATE_BATCH };
-  return generate(model, prompts, greedy, tokenizer, seededRandom(0)).map(({ ids }, i) => {
-    return [items[i] as TaskItem, decodeResponse(ids, tokenizer).trim()];
-  });
+  const drawn = await generate(model, prompts, greedy, tokenizer, seededRandom(0));
+  return drawn.map(({ ids }, i) => [items[i] as TaskItem, decodeResponse(ids, tokenizer).trim()]);
 }
 
 /** Tokens that every free text may take: those of the longest right one, EOS and one to spare included. */
@@ -108,19 +112,21 @@ interface Chain {
   readonly votes: number;
 }
 
-function voteOnChains(
+async function voteOnChains(
   model: Model,
   tokenizer: Tokenizer,
   items: readonly TaskItem[],
   { chains, random }: AnswerOptions,
-): [TaskItem, Chain][] {
+): Promise<[TaskItem, Chain][]> {
   const prompts = items.map(({ messages }) => encodePrompt(messages, tokenizer));
   const temperature = chains.samples > 1 ? chains.temperature : 0;
   const { maxNewTokens } = chains;
   const sampling = { temperature, topK: 0, topP: 1, maxNewTokens, batchSize: GENERATE_BATCH };
-  const texts = Array.from({ length: Math.max(1, chains.samples) }, () =>
-    generate(model, prompts, sampling, tokenizer, random).map(({ ids }) => decodeResponse(ids, tokenizer)),
-  );
+  const texts: string[][] = [];
+  for (let sample = 0; sample < Math.max(1, chains.samples); sample++) {
+    const drawn = await generate(model, prompts, sampling, tokenizer, random);
+    texts.push(drawn.map(({ ids }) => decodeResponse(ids, tokenizer)));
+  }
   return items.map((item, i) => {
     const own = texts.map((sample) => sample[i] ?? '');
     const found = own.map((text) => readAnswer({ answer_pattern: item.answerPattern }, text));

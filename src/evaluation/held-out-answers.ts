@@ -43,14 +43,14 @@ export const heldOutMeasures = {
  * @param klWeight β: the same at every step, whatever a controller has made of it, for the same reason
  * @returns rows of `answerColumns`, and their means
  */
-export function measureAnswers(
+export async function measureAnswers(
   policy: Model,
   models: ScoringModels,
   prompts: readonly ChatPrompt[],
   { sampling, klWeight, seed }: { sampling: GenerateOptions; klWeight: number; seed: number },
   tokenizer: Tokenizer,
 ) {
-  const answers = answerPrompts(policy, models, prompts, sampling, tokenizer, seededRandom(seed, 'held-out'));
+  const answers = await answerPrompts(policy, models, prompts, sampling, tokenizer, seededRandom(seed, 'held-out'));
   const rows = answers.map(({ prompt, response, judgement, reward, kl, length }) => {
     return { prompt: prompt.prompt, response, gold: judgement?.total ?? null, reward, kl, length };
   });

@@ -155,9 +155,13 @@ export function requireMeasure(
 }
 
 /** Loss and answers of a model. */
-export function measureValidation(model: Model, tokenizer: Tokenizer, set: ValidationSet): ValidationResult {
+export async function measureValidation(
+  model: Model,
+  tokenizer: Tokenizer,
+  set: ValidationSet,
+): Promise<ValidationResult> {
   const { batches, rows, questions } = set;
-  const answers = questions.length === 0 ? [] : answerTasks(model, tokenizer, questions);
+  const answers = questions.length === 0 ? [] : await answerTasks(model, tokenizer, questions);
   return {
     loss: rows === 0 ? null : nextTokenLoss(model, batches),
     accuracy: answers.length === 0 ? null : accuracyByTask(answers).mean,

@@ -68,7 +68,7 @@ export function compiledOr<T>(compiled: (engine: Engine) => T, eager: () => T): 
   }
 }
 
-/** `compiledOr` for what runs on another thread: falls back as well where the promise of `compiled` is rejected. */
+/** `compiledOr` for what is awaited: falls back as well where the promise of `compiled` is rejected. */
 export async function compiledOrAsync<T>(
   compiled: (engine: Engine) => Promise<T>,
   eager: () => T | Promise<T>,

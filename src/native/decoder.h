@@ -76,7 +76,7 @@ class Decoder {
     for (int64_t i = 0; i < size; i++) (*parameter.vector)[i] = values[i] + parameter.offset;
   }
 
-  // Reads tokens into the cache, and draws a token after each of the `count` lines asked for.
+  // Reads tokens into the cache, and draws a token after each of the `count` lines asked for; of none it only reads.
   void read(const Lines& lines, const Sampling& sampling, int64_t count, const int32_t* asked, const double* uniforms, DrawnToken* drawn) {
     check(lines, count, asked);
     if (sampling.repetitionPenalty != 1) note(lines);
@@ -91,7 +91,7 @@ class Decoder {
         memcpy(&states_[i * shape_.dModel], &x_[(asked[i] - from) * shape_.dModel], shape_.dModel * sizeof(float));
       }
     }
-    drawAll(lines, sampling, count, asked, uniforms, drawn);
+    if (count > 0) drawAll(lines, sampling, count, asked, uniforms, drawn);
   }
 
  private:

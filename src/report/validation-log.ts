@@ -43,13 +43,13 @@ export interface ValidationLog {
 export function openValidationLog(
   folder: Pick<RunFolder, 'file'>,
   resumeFromStep: number | undefined,
-  measure: () => ValidationResult,
+  measure: () => Promise<ValidationResult>,
 ): ValidationLog {
   const samples = openSamples(folder.file(validationSamples.path), validationColumns, { resumeFromStep });
   return {
     flush: samples.flush,
     measure: async (step) => {
-      const { answers, ...scores } = measure();
+      const { answers, ...scores } = await measure();
       for (const { item, prediction, correct } of answers) {
         const { task, template, messages, answer: target } = item;
         await samples.add({ step, task, template, prompt: messagesText(messages), target, prediction, correct });

@@ -33,7 +33,7 @@ export interface RunContext {
   readonly folder: RunFolder;
   readonly lane: Lane;
   readonly progress: Progress;
-  /** True once Ctrl-C was pressed: save at the next step and throw `Interrupted`. Seen only after `breathe()`. */
+  /** True once Ctrl-C was pressed: save at the next step and throw `Interrupted`. Seen only after `breathe()`, or a turn while tokens are drawn. */
   interrupted(): boolean;
 }
 

@@ -7,7 +7,7 @@ import { seededRandom } from '../../src/random.ts';
 import '../helpers/allclose.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyModel, tinyStop } from '../model/tiny-model.ts';
-import { expectNeutral } from '../tensor/neutral.ts';
+import { expectNeutralAfter } from '../tensor/neutral.ts';
 import { ppoWorld, promptIds, sampling } from './ppo-world.ts';
 
 describe.each(lanesToTest())('a rollout on the %s lane', (lane) => {
@@ -15,10 +15,10 @@ describe.each(lanesToTest())('a rollout on the %s lane', (lane) => {
     await useLane(lane);
   });
 
-  it('holds what was drawn, packed, in columns that are multiples of 16', () => {
+  it('holds what was drawn, packed, in columns that are multiples of 16', async () => {
     const world = ppoWorld();
-    const rollout = world.rollout();
-    const drawn = generate(world.models.policy, promptIds, sampling, tinyStop, seededRandom(1));
+    const rollout = await world.rollout();
+    const drawn = await generate(world.models.policy, promptIds, sampling, tinyStop, seededRandom(1));
     const { batch } = rollout;
     expect([batch.tokens.batch, batch.tokens.seq, batch.grid.response]).toEqual([3, 16, 16]);
     drawn.forEach(({ ids, ended, logProbs }, row) => {
@@ -33,9 +33,9 @@ describe.each(lanesToTest())('a rollout on the %s lane', (lane) => {
     world.dispose();
   });
 
-  it('has equal log-probabilities of policy and reference, however they were read; 0 where masked', () => {
+  it('has equal log-probabilities of policy and reference, however they were read; 0 where masked', async () => {
     const world = ppoWorld();
-    const rollout = world.rollout();
+    const rollout = await world.rollout();
     expect(rollout.referenceLogProbs).toBeAllclose(rollout.logProbs);
     expect(rollout.drawnLogProbs).toBeAllclose(rollout.logProbs, { rtol: 1e-4, atol: 1e-4 });
     for (const values of [rollout.drawnLogProbs, rollout.logProbs, rollout.entropy, rollout.values]) {
@@ -47,20 +47,20 @@ describe.each(lanesToTest())('a rollout on the %s lane', (lane) => {
     world.dispose();
   });
 
-  it('normalises scores as (raw − mean) / deviation; the critic still is the reward model', () => {
+  it('normalises scores as (raw − mean) / deviation; the critic still is the reward model', async () => {
     const world = ppoWorld();
-    const rollout = world.rollout();
+    const rollout = await world.rollout();
     const raw = responseScores(world.models.reward, rollout.batch);
     expect(rollout.scores).toBeAllclose(raw.map((x) => (x - 0.5) / 2));
     expect(rollout.values.some((value) => value !== 0)).toBe(true);
     world.dispose();
   });
 
-  it('reads each number off its own model once policy and critic have moved', () => {
+  it('reads each number off its own model once policy and critic have moved', async () => {
     const world = ppoWorld();
     const [reference, critic] = [tinyModel('llama', 'tokens', 8), tinyModel('llama', 'score', 9)];
     const models = { ...world.models, reference, critic };
-    const rollout = collectRollout(models, promptIds, sampling, tinyStop, seededRandom(1));
+    const rollout = await collectRollout(models, promptIds, sampling, tinyStop, seededRandom(1));
     const { batch } = rollout;
     const { temperature } = sampling;
     expect(rollout.logProbs).toEqual(responseLogProbs(world.models.policy, batch, temperature));
@@ -74,10 +74,10 @@ describe.each(lanesToTest())('a rollout on the %s lane', (lane) => {
     world.dispose();
   });
 
-  it('leaves no tensors behind', () => {
+  it('leaves no tensors behind', async () => {
     const world = ppoWorld();
-    expectNeutral(() => {
-      world.rollout();
+    await expectNeutralAfter(async () => {
+      await world.rollout();
     });
     world.dispose();
   });

@@ -19,9 +19,12 @@ describe.each(lanesToTest())('checkRollout on the %s lane', (lane) => {
   });
 
   /** The problems that strict checks find in a rollout changed by hand. */
-  function problems(change: (rollout: Rollout) => Partial<Rollout>, options: Partial<RolloutCheck> = {}): string[] {
+  async function problems(
+    change: (rollout: Rollout) => Partial<Rollout>,
+    options: Partial<RolloutCheck> = {},
+  ): Promise<string[]> {
     const world = ppoWorld();
-    const rollout = world.rollout();
+    const rollout = await world.rollout();
     try {
       checkRollout({ ...rollout, ...change(rollout) }, world.models, { ...check, ...options }, () => undefined);
       return [];
@@ -36,33 +39,33 @@ describe.each(lanesToTest())('checkRollout on the %s lane', (lane) => {
   /** Adds to the first response token of the first row. */
   const nudge = (values: Float32Array, by: number): Float32Array => values.map((x, i) => (i === 0 ? x + by : x));
 
-  it('finds nothing in a real rollout', () => {
-    expect(problems(() => ({}))).toEqual([]);
+  it('finds nothing in a real rollout', async () => {
+    expect(await problems(() => ({}))).toEqual([]);
   });
 
-  it('finds a cache that disagrees with a full pass, also by NaN', () => {
+  it('finds a cache that disagrees with a full pass, also by NaN', async () => {
     const name = 'log-probabilities of cached, left-padded decoding and of a full, right-padded pass';
-    expect(problems(({ drawnLogProbs }) => ({ drawnLogProbs: nudge(drawnLogProbs, 0.5) }))).toEqual([
+    expect(await problems(({ drawnLogProbs }) => ({ drawnLogProbs: nudge(drawnLogProbs, 0.5) }))).toEqual([
       `ppo step 1: ${name}: ${limit} 5.00e-1.`,
       goOn,
     ]);
-    expect(problems(({ drawnLogProbs }) => ({ drawnLogProbs: nudge(drawnLogProbs, Number.NaN) }))).toEqual([
+    expect(await problems(({ drawnLogProbs }) => ({ drawnLogProbs: nudge(drawnLogProbs, Number.NaN) }))).toEqual([
       `ppo step 1: ${name}: ${limit} Infinity.`,
       goOn,
     ]);
   });
 
-  it('finds a policy that is not the reference before the first update, and does not ask later', () => {
+  it('finds a policy that is not the reference before the first update, and does not ask later', async () => {
     const moved = ({ referenceLogProbs }: Rollout) => ({ referenceLogProbs: nudge(referenceLogProbs, 0.25) });
-    expect(problems(moved)).toEqual([
+    expect(await problems(moved)).toEqual([
       `ppo step 1: log-probabilities of policy and reference before the first update (KL 0): ${limit} 2.50e-1.`,
       goOn,
     ]);
-    expect(problems(moved, { isFirst: false })).toEqual([]);
+    expect(await problems(moved, { isFirst: false })).toEqual([]);
   });
 
-  it('finds a score that depends on its batch, and a row without a response, both at once', () => {
-    const found = problems(({ scores, responses }) => ({
+  it('finds a score that depends on its batch, and a row without a response, both at once', async () => {
+    const found = await problems(({ scores, responses }) => ({
       scores: nudge(scores, 1),
       responses: [...responses.slice(0, 3), new Int32Array()],
     }));
@@ -73,23 +76,25 @@ describe.each(lanesToTest())('checkRollout on the %s lane', (lane) => {
     ]);
   });
 
-  it('never looks at masked tokens', () => {
+  it('never looks at masked tokens', async () => {
     const spoil = (values: Float32Array, mask: Float32Array): Float32Array => values.map((x, i) => (mask[i] ? x : 99));
     expect(
-      problems(({ drawnLogProbs, referenceLogProbs, mask }) => ({
+      await problems(({ drawnLogProbs, referenceLogProbs, mask }) => ({
         drawnLogProbs: spoil(drawnLogProbs, mask),
         referenceLogProbs: spoil(referenceLogProbs, mask),
       })),
     ).toEqual([]);
   });
 
-  it.runIf(lane === 'tensorflow')('allows for what bfloat16 products round, and for no more', () => {
+  it.runIf(lane === 'tensorflow')('allows for what bfloat16 products round, and for no more', async () => {
     setCompilation({ compile: 'on', precision: 'bf16' });
     try {
       const found = (by: number) => problems(({ drawnLogProbs }) => ({ drawnLogProbs: nudge(drawnLogProbs, by) }));
-      expect(found(0)).toEqual([]);
+      expect(await found(0)).toEqual([]);
       // A mantissa of 8 bits: 50 · 2⁻⁸.
-      expect(found(0.4)[0]).toMatch(/^ppo step 1: log-probabilities .* expected a difference of at most 0\.1953125,/);
+      expect((await found(0.4))[0]).toMatch(
+        /^ppo step 1: log-probabilities .* expected a difference of at most 0\.1953125,/,
+      );
       const first = (ratio: number) =>
         checkFirstUpdate('strict', { ratio, approxKl: 0, clipFraction: 0 }, 'x', () => {});
       expect(first(1.01)).toBeUndefined();
@@ -99,9 +104,9 @@ describe.each(lanesToTest())('checkRollout on the %s lane', (lane) => {
     }
   });
 
-  it('warns, or keeps still, where asked', () => {
+  it('warns, or keeps still, where asked', async () => {
     const world = ppoWorld();
-    const rollout = world.rollout();
+    const rollout = await world.rollout();
     const broken = { ...rollout, scores: nudge(rollout.scores, 1) };
     const said = (checks: Checks): string[] => {
       const lines: string[] = [];

@@ -30,10 +30,10 @@ describe('rolloutMetrics', () => {
     await useLane();
   });
 
-  it('gives every declared metric of a rollout, from its parts', () => {
+  it('gives every declared metric of a rollout, from its parts', async () => {
     const world = ppoWorld();
     const rollout = {
-      ...world.rollout(),
+      ...(await world.rollout()),
       responses: [f(1, 1), f(1), f(1, 1, 1, 1), f(1)].map((ids) => Int32Array.from(ids)),
       ended: Uint8Array.of(1, 1, 0, 1),
     };

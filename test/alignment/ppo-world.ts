@@ -17,7 +17,7 @@ export const promptIds = [4, 2, 7, 3].map((length, seed) => tinyIds(length, seed
 export interface PpoWorld {
   readonly models: PpoModels;
   readonly optimizers: { readonly policy: AdamW; readonly critic: AdamW };
-  readonly rollout: (seed?: number) => Rollout;
+  readonly rollout: (seed?: number) => Promise<Rollout>;
   readonly dispose: () => void;
 }
 

@@ -46,8 +46,8 @@ function targetsOf(rollout: Rollout): UpdateTargets {
 }
 
 /** One inner loop on a rollout of seed 1. */
-function learn(world: PpoWorld, changes: Partial<InnerLoopOptions> = {}, random = seededRandom(5)) {
-  const rollout = world.rollout();
+async function learn(world: PpoWorld, changes: Partial<InnerLoopOptions> = {}, random = seededRandom(5)) {
+  const rollout = await world.rollout();
   const all = { ...options, ...changes };
   return updateOnRollout(world.models, world.optimizers, rollout, targetsOf(rollout), all, random);
 }
@@ -71,8 +71,8 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
   it('reports the numbers of the updates: of one, its own', async () => {
     const found = await withWorld((world) => learn(world, { epochs: 1, minibatches: 1, microBatch: 4 }));
     const [policy, value] = await withWorld(async (world) => {
-      const { batch, logProbs, values } = world.rollout();
-      const { advantages, returns } = targetsOf(world.rollout());
+      const { batch, logProbs, values } = await world.rollout();
+      const { advantages, returns } = targetsOf(await world.rollout());
       // Mean 0.5 and deviation 2 of the world's scores: the critic puts out 0.25 more than the value.
       const raised = { oldValues: values.map((value) => value + 0.25), returns: returns.map((value) => value + 0.25) };
       const rows = { batch, oldLogProbs: logProbs, advantages, ...raised };
@@ -134,7 +134,7 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
 
   it('makes likelier what had an advantage', async () => {
     await withWorld(async (world) => {
-      const rollout = world.rollout();
+      const rollout = await world.rollout();
       await learn(world);
       const gain = responseLogProbs(world.models.policy, rollout.batch, 0.8).reduce((sum, value, i) => {
         return sum + (Math.floor(i / 6) % 2 === 0 ? 1 : -1) * (value - rollout.logProbs[i]!);
@@ -179,7 +179,7 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
 
   it('leaves no tensors behind', async () => {
     await withWorld(async (world) => {
-      const rollout = world.rollout();
+      const rollout = await world.rollout();
       const targets = { advantages: rollout.mask, returns: rollout.values };
       await expectNeutralAfter(async () => {
         const unchecked = { ...options, checks: 'off' as const };

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { responseLogProbs } from '../../src/alignment/score-responses.ts';
 import { promptAndResponse, responseBatch } from '../../src/batch/response-batch.ts';
 import type { GenerateOptions } from '../../src/decoding/decode-steps.ts';
+import type { Response } from '../../src/decoding/generate.ts';
 import { generate } from '../../src/decoding/generate.ts';
 import { ConfigError } from '../../src/errors.ts';
 import type { Model } from '../../src/model/model.ts';
@@ -11,7 +12,7 @@ import { seededRandom } from '../../src/random.ts';
 import '../helpers/allclose.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyIds, tinyModel, tinyStop, tinyStyles } from '../model/tiny-model.ts';
-import { expectNeutral } from '../tensor/neutral.ts';
+import { expectNeutralAfter } from '../tensor/neutral.ts';
 
 const prompts = [5, 2, 9, 1, 4].map((length, seed) => tinyIds(length, seed));
 const sampled: GenerateOptions = { temperature: 0.8, topK: 0, topP: 1, maxNewTokens: 8, batchSize: 5 };
@@ -24,14 +25,18 @@ function nextLogProbs(model: Model, ids: Int32Array, temperature: number): numbe
   return [...responseLogProbs(model, responseBatch(everyToken, 0), temperature)];
 }
 
+async function idsOf(responses: Promise<Response[]>): Promise<number[][]> {
+  return (await responses).map(({ ids }) => [...ids]);
+}
+
 describe.each(lanesToTest())('on the %s lane', (lane) => {
   beforeAll(async () => {
     await useLane(lane);
   });
 
-  it.each(tinyStyles)('%s: greedy text is the likeliest token each time, until EOS or the limit', (style) => {
+  it.each(tinyStyles)('%s: greedy text is the likeliest token each time, until EOS or the limit', async (style) => {
     const model = tinyModel(style);
-    const responses = generate(model, prompts.slice(0, 3), greedy, tinyStop, seededRandom(1));
+    const responses = await generate(model, prompts.slice(0, 3), greedy, tinyStop, seededRandom(1));
     responses.forEach(({ ids, ended }, row) => {
       let whole = prompts[row]!;
       for (const id of ids) {
@@ -45,9 +50,9 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     disposeModel(model);
   });
 
-  it.each(tinyStyles)('%s: log-probabilities as drawn are those of a full, right-padded pass', (style) => {
+  it.each(tinyStyles)('%s: log-probabilities as drawn are those of a full, right-padded pass', async (style) => {
     const model = tinyModel(style);
-    const responses = generate(model, prompts, { ...sampled, topK: 20, topP: 0.9 }, tinyStop, seededRandom(2));
+    const responses = await generate(model, prompts, { ...sampled, topK: 20, topP: 0.9 }, tinyStop, seededRandom(2));
     const batch = responseBatch(
       responses.map(({ ids }, row) => promptAndResponse(prompts[row]!, ids)),
       tinyStop.padId,
@@ -60,12 +65,12 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     disposeModel(model);
   });
 
-  it('stops at EOS, keeps it, and draws nothing after it', () => {
+  it('stops at EOS, keeps it, and draws nothing after it', async () => {
     const model = tinyModel();
     // Whatever comes third is made the end: each row then stops at its first occurrence.
-    const free = generate(model, prompts, greedy, { padId: 0, eosId: -1 }, seededRandom(1));
+    const free = await generate(model, prompts, greedy, { padId: 0, eosId: -1 }, seededRandom(1));
     const eosId = free[0]!.ids[2]!;
-    const stopped = generate(model, prompts, greedy, { padId: 0, eosId }, seededRandom(1));
+    const stopped = await generate(model, prompts, greedy, { padId: 0, eosId }, seededRandom(1));
     stopped.forEach(({ ids, ended, logProbs }, row) => {
       const end = free[row]!.ids.indexOf(eosId);
       expect(ended).toBe(end >= 0);
@@ -81,47 +86,44 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     ['greedy', greedy],
     ['drawn', sampled],
     ['filtered', { ...sampled, topK: 5, repetitionPenalty: 1.2 }],
-  ])('%s answers do not depend on the other rows or the batch size', (_, sampling) => {
+  ])('%s answers do not depend on the other rows or the batch size', async (_, sampling) => {
     const model = tinyModel('llama-untied');
     // Twice over, and with ends that come early, late and not at all, so that rows are taken again and again.
     const asked = [...prompts, ...prompts];
     const all = { ...sampling, batchSize: asked.length };
-    const free = generate(model, asked, all, { padId: 0, eosId: -1 }, seededRandom(1));
+    const free = await generate(model, asked, all, { padId: 0, eosId: -1 }, seededRandom(1));
     const stop = { padId: 0, eosId: free[0]!.ids[0]!, stopIds: [free[1]!.ids[4]!, free[2]!.ids[2]!] };
-    const ids = (batchSize: number): number[][] =>
-      generate(model, asked, { ...sampling, batchSize }, stop, seededRandom(1)).map((response) => [...response.ids]);
-    const together = ids(asked.length);
+    const ids = (batchSize: number) => idsOf(generate(model, asked, { ...sampling, batchSize }, stop, seededRandom(1)));
+    const together = await ids(asked.length);
     expect(new Set(together.map(({ length }) => length)).size).toBeGreaterThan(1);
-    for (const batchSize of [1, 2, 4, 7]) expect(ids(batchSize)).toEqual(together);
+    for (const batchSize of [1, 2, 4, 7]) expect(await ids(batchSize)).toEqual(together);
     disposeModel(model);
   });
 
-  it('greedy answers do not depend on the order', () => {
+  it('greedy answers do not depend on the order', async () => {
     const model = tinyModel('gpt2');
-    const ids = (asked: readonly Int32Array[]): number[][] =>
-      generate(model, asked, { ...greedy, batchSize: 3 }, tinyStop, seededRandom(1)).map((response) => [
-        ...response.ids,
-      ]);
-    expect(ids([...prompts].reverse())).toEqual([...ids(prompts)].reverse());
+    const ids = (asked: readonly Int32Array[]) =>
+      idsOf(generate(model, asked, { ...greedy, batchSize: 3 }, tinyStop, seededRandom(1)));
+    expect(await ids([...prompts].reverse())).toEqual((await ids(prompts)).reverse());
     disposeModel(model);
   });
 
-  it('repeats itself with the same seed and not with another', () => {
+  it('repeats itself with the same seed and not with another', async () => {
     const model = tinyModel();
-    const ids = (seed: number): number[][] =>
-      generate(model, prompts, sampled, tinyStop, seededRandom(seed)).map((response) => [...response.ids]);
-    expect(ids(1)).toEqual(ids(1));
-    expect(ids(1)).not.toEqual(ids(2));
+    const ids = (seed: number) => idsOf(generate(model, prompts, sampled, tinyStop, seededRandom(seed)));
+    expect(await ids(1)).toEqual(await ids(1));
+    expect(await ids(1)).not.toEqual(await ids(2));
     disposeModel(model);
   });
 
-  it('draws first tokens as often as a full pass says', () => {
+  it('draws first tokens as often as a full pass says', async () => {
     const model = tinyModel();
     const prompt = prompts[0]!;
     const one = { ...sampled, maxNewTokens: 1, batchSize: 500 };
     const many = Array.from({ length: 2000 }, () => prompt);
     const counts = new Array<number>(32).fill(0);
-    for (const { ids } of generate(model, many, one, tinyStop, seededRandom(3))) counts[ids[0]!] = counts[ids[0]!]! + 1;
+    const drawn = await generate(model, many, one, tinyStop, seededRandom(3));
+    for (const { ids } of drawn) counts[ids[0]!] = counts[ids[0]!]! + 1;
     const expected = nextLogProbs(model, prompt, sampled.temperature).map((x) => 2000 * Math.exp(x));
     // Tokens expected fewer than five times are counted together, as χ² wants.
     const rare = expected.map((count) => count < 5);
@@ -139,12 +141,12 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     disposeModel(model);
   });
 
-  it('fills the context to its last position and refuses what does not fit', () => {
+  it('fills the context to its last position and refuses what does not fit', async () => {
     const model = tinyModel('gpt2');
     const prompt = [tinyIds(16, 1)];
-    const [response] = generate(model, prompt, greedy, { padId: 0, eosId: -1 }, seededRandom(1));
+    const [response] = await generate(model, prompt, greedy, { padId: 0, eosId: -1 }, seededRandom(1));
     expect(response!.ids.length).toBe(8);
-    expect(() => generate(model, prompt, { ...greedy, maxNewTokens: 9 }, tinyStop, seededRandom(1))).toThrow(
+    await expect(generate(model, prompt, { ...greedy, maxNewTokens: 9 }, tinyStop, seededRandom(1))).rejects.toThrow(
       new ConfigError(
         "generation: a prompt of 16 tokens and 9 new ones do not fit the model's context of 24. " +
           'Lower sampling.maxNewTokens, or shorten the prompt.',
@@ -153,16 +155,16 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     disposeModel(model);
   });
 
-  it('answers no prompts with no responses', () => {
+  it('answers no prompts with no responses', async () => {
     const model = tinyModel();
-    expect(generate(model, [], greedy, tinyStop, seededRandom(1))).toEqual([]);
+    expect(await generate(model, [], greedy, tinyStop, seededRandom(1))).toEqual([]);
     disposeModel(model);
   });
 
-  it('leaves no tensors behind', () => {
+  it('leaves no tensors behind', async () => {
     const model = tinyModel();
-    expectNeutral(() => {
-      generate(model, prompts, { ...sampled, batchSize: 2 }, tinyStop, seededRandom(1));
+    await expectNeutralAfter(async () => {
+      await generate(model, prompts, { ...sampled, batchSize: 2 }, tinyStop, seededRandom(1));
     });
     disposeModel(model);
   });

@@ -12,7 +12,7 @@ import { seededRandom } from '../../src/random.ts';
 import { byteModel, trainedByteModel } from '../evaluation/byte-model.ts';
 import { talk } from '../helpers/messages.ts';
 import { useLane } from '../helpers/use-lane.ts';
-import { expectNeutral } from '../tensor/neutral.ts';
+import { expectNeutralAfter } from '../tensor/neutral.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 
 const tokenizer = byteTokenizer();
@@ -32,25 +32,25 @@ beforeAll(async () => {
 });
 
 /** All pieces of each row, and the answers. */
-function collect(model: Model, asked: readonly Int32Array[], how: StreamOptions, seed = 1) {
+async function collect(model: Model, asked: readonly Int32Array[], how: StreamOptions, seed = 1) {
   const pieces: string[][] = asked.map(() => []);
   const stream = streamAnswers(model, tokenizer, asked, how, seededRandom(seed));
-  let next = stream.next();
+  let next = await stream.next();
   while (!next.done) {
     pieces[next.value.row]?.push(next.value.text);
-    next = stream.next();
+    next = await stream.next();
   }
   return { pieces, answers: next.value };
 }
-const ask = (prompt: string, how: Partial<StreamOptions> = {}): StreamedAnswer => {
+const ask = async (prompt: string, how: Partial<StreamOptions> = {}): Promise<StreamedAnswer> => {
   const settings = { ...options, temperature: 0, maxNewTokens: 24, ...how };
-  return collect(trained, [encodePrompt(talk(prompt), tokenizer)], settings).answers[0]!;
+  return (await collect(trained, [encodePrompt(talk(prompt), tokenizer)], settings)).answers[0]!;
 };
 
 describe('streamAnswers', () => {
-  it('draws what generate draws, and its pieces make up the answer', () => {
-    const whole = generate(random, prompts, { ...options, batchSize: 3 }, tokenizer, seededRandom(1));
-    const { pieces, answers } = collect(random, prompts, options);
+  it('draws what generate draws, and its pieces make up the answer', async () => {
+    const whole = await generate(random, prompts, { ...options, batchSize: 3 }, tokenizer, seededRandom(1));
+    const { pieces, answers } = await collect(random, prompts, options);
     answers.forEach((answer, row) => {
       expect(answer.ids).toEqual([...whole[row]!.ids]);
       expect(Float32Array.from(answer.logProbs)).toEqual(whole[row]!.logProbs);
@@ -60,57 +60,62 @@ describe('streamAnswers', () => {
     });
   });
 
-  it('says why an answer ended', () => {
-    expect(ask('sky')).toMatchObject({ text: 'blue, not green', reason: 'end', stop: undefined });
-    expect(ask('sky', { maxNewTokens: 5 })).toMatchObject({ text: 'blue', reason: 'length' });
-    expect(ask('sea', { stops: ['\n'] })).toMatchObject({ text: 'deep', reason: 'stop', stop: '\n' });
-    expect(ask('sky', { stops: [', not', 'green'] })).toMatchObject({ text: 'blue', reason: 'stop', stop: ', not' });
+  it('says why an answer ended', async () => {
+    expect(await ask('sky')).toMatchObject({ text: 'blue, not green', reason: 'end', stop: undefined });
+    expect(await ask('sky', { maxNewTokens: 5 })).toMatchObject({ text: 'blue', reason: 'length' });
+    expect(await ask('sea', { stops: ['\n'] })).toMatchObject({ text: 'deep', reason: 'stop', stop: '\n' });
+    expect(await ask('sky', { stops: [', not', 'green'] })).toMatchObject({
+      text: 'blue',
+      reason: 'stop',
+      stop: ', not',
+    });
   });
 
-  it('stops at other ids than EOS where it is told to', () => {
+  it('stops at other ids than EOS where it is told to', async () => {
     const comma = tokenizer.encode(',')[0]!;
-    const answer = ask('sky', { stopIds: [comma] });
+    const answer = await ask('sky', { stopIds: [comma] });
     expect(answer).toMatchObject({ reason: 'end', stop: undefined });
     expect(answer.ids.at(-1)).toBe(comma);
     const stop = { padId: tokenizer.padId, eosId: tokenizer.eosId, stopIds: [comma] };
     const settings = { ...options, temperature: 0, batchSize: 1 };
-    const [response] = generate(trained, [encodePrompt(talk('sky'), tokenizer)], settings, stop, seededRandom(1));
+    const [response] = await generate(trained, [encodePrompt(talk('sky'), tokenizer)], settings, stop, seededRandom(1));
     expect(response).toMatchObject({ ended: true, ids: Int32Array.from(answer.ids) });
   });
 
-  it('keeps the first space where the text is raw', () => {
-    expect(ask('sky', { raw: true }).text).toBe(' blue, not green');
+  it('keeps the first space where the text is raw', async () => {
+    expect((await ask('sky', { raw: true })).text).toBe(' blue, not green');
   });
 
-  it('goes on with the other rows when one is stopped by a text', () => {
+  it('goes on with the other rows when one is stopped by a text', async () => {
     const asked = rows.map(({ prompt }) => encodePrompt(talk(prompt), tokenizer));
-    const { answers } = collect(trained, asked, { ...options, temperature: 0, maxNewTokens: 24, stops: ['ee'] });
+    const { answers } = await collect(trained, asked, { ...options, temperature: 0, maxNewTokens: 24, stops: ['ee'] });
     expect(answers.map(({ text }) => text)).toEqual(['blue, not gr', 'd']);
-    const other = collect(trained, asked, { ...options, temperature: 0, maxNewTokens: 24, stops: ['not'] });
+    const other = await collect(trained, asked, { ...options, temperature: 0, maxNewTokens: 24, stops: ['not'] });
     expect(other.answers.map(({ text, reason }) => [text, reason])).toEqual([
       ['blue, ', 'stop'],
       ['deep\nand wide', 'end'],
     ]);
   });
 
-  it('a repetition penalty keeps a greedy model from going round in circles', () => {
+  it('a repetition penalty keeps a greedy model from going round in circles', async () => {
     const one = { ...options, temperature: 0, maxNewTokens: 24 };
-    const ids = (penalty: number): readonly number[] =>
-      collect(random, [prompts[0]!], { ...one, repetitionPenalty: penalty }).answers[0]!.ids;
+    const ids = async (penalty: number): Promise<readonly number[]> =>
+      (await collect(random, [prompts[0]!], { ...one, repetitionPenalty: penalty })).answers[0]!.ids;
     // So large a penalty leaves no token that was seen: every id is a new one.
-    const seen = new Set([...prompts[0]!, ...ids(1e9)]);
-    expect(seen.size).toBe(new Set(prompts[0]!).size + ids(1e9).length);
-    expect(ids(1)).not.toEqual(ids(1e9));
+    const penalized = await ids(1e9);
+    const seen = new Set([...prompts[0]!, ...penalized]);
+    expect(seen.size).toBe(new Set(prompts[0]!).size + penalized.length);
+    expect(await ids(1)).not.toEqual(penalized);
   });
 
-  it('frees its tensors, also when the reader stops early', () => {
-    expectNeutral(() => {
-      collect(random, prompts, options);
-      for (const piece of streamAnswers(random, tokenizer, prompts, options, seededRandom(1))) {
+  it('frees its tensors, also when the reader stops early', async () => {
+    await expectNeutralAfter(async () => {
+      await collect(random, prompts, options);
+      for await (const piece of streamAnswers(random, tokenizer, prompts, options, seededRandom(1))) {
         expect(piece.row).toBe(0);
         break;
       }
-      for (const step of decodeSteps(random, prompts, { ...options, batchSize: 3 }, tokenizer, seededRandom(1))) {
+      for await (const step of decodeSteps(random, prompts, { ...options, batchSize: 3 }, tokenizer, seededRandom(1))) {
         step.end(0);
         expect(step.drawn).toHaveLength(3);
         break;

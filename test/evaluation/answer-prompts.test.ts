@@ -11,7 +11,7 @@ import { seededRandom } from '../../src/random.ts';
 import { talk } from '../helpers/messages.ts';
 import '../helpers/allclose.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
-import { expectNeutral } from '../tensor/neutral.ts';
+import { expectNeutralAfter } from '../tensor/neutral.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 import { byteModel } from './byte-model.ts';
 
@@ -35,12 +35,12 @@ describe.each(lanesToTest())('answerPrompts on the %s lane', (lane) => {
     await useLane(lane);
   });
 
-  it('gives each prompt the answer drawn for it, with judgement, normalised reward and KL of its own', () => {
+  it('gives each prompt the answer drawn for it, with judgement, normalised reward and KL of its own', async () => {
     const [policy, reference, reward] = [byteModel('tokens', 1), byteModel('tokens', 2), byteModel('score', 3)];
     const models = { reference, reward, normalisation: { mean: 0.5, deviation: 4 } };
-    const answers = answerPrompts(policy, models, prompts, options, tokenizer, seededRandom(1));
+    const answers = await answerPrompts(policy, models, prompts, options, tokenizer, seededRandom(1));
     const promptIds = prompts.map((prompt) => prompt.promptIds);
-    const drawn = generate(policy, promptIds, options, tokenizer, seededRandom(1));
+    const drawn = await generate(policy, promptIds, options, tokenizer, seededRandom(1));
     answers.forEach((answer, i) => {
       const { ids, ended } = drawn[i]!;
       const response = decodeResponse(ids, tokenizer);
@@ -61,20 +61,20 @@ describe.each(lanesToTest())('answerPrompts on the %s lane', (lane) => {
     for (const model of [policy, reference, reward]) disposeModel(model);
   });
 
-  it('has KL 0 where the policy is its own reference', () => {
+  it('has KL 0 where the policy is its own reference', async () => {
     const [policy, reward] = [byteModel(), byteModel('score')];
     const models = { reference: policy, reward, normalisation: { mean: 0, deviation: 1 } };
-    const answers = answerPrompts(policy, models, prompts, options, tokenizer, seededRandom(1));
+    const answers = await answerPrompts(policy, models, prompts, options, tokenizer, seededRandom(1));
     expect(answers.map(({ kl }) => kl)).toEqual([0, 0, 0, 0, 0]);
     disposeModel(policy);
     disposeModel(reward);
   });
 
-  it('leaves no tensors behind', () => {
+  it('leaves no tensors behind', async () => {
     const [policy, reward] = [byteModel(), byteModel('score')];
     const models = { reference: policy, reward, normalisation: { mean: 0, deviation: 1 } };
-    expectNeutral(() => {
-      answerPrompts(policy, models, prompts, options, tokenizer, seededRandom(1));
+    await expectNeutralAfter(async () => {
+      await answerPrompts(policy, models, prompts, options, tokenizer, seededRandom(1));
     });
     disposeModel(policy);
     disposeModel(reward);

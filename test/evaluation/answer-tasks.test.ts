@@ -19,7 +19,7 @@ import { disposeModel } from '../../src/model/model.ts';
 import { seededRandom } from '../../src/random.ts';
 import { talk } from '../helpers/messages.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
-import { expectNeutral } from '../tensor/neutral.ts';
+import { expectNeutralAfter } from '../tensor/neutral.ts';
 import { byteTokenizer } from '../tokenizer/tiny-tokenizer.ts';
 import { byteModel, trainedByteModel } from './byte-model.ts';
 import { taskItem as item } from './sample-item.ts';
@@ -119,7 +119,7 @@ describe.each(lanesToTest())('answerTasks on the %s lane', (lane) => {
     await useLane(lane);
   });
 
-  it('refuses tasks whose prompts do not fit the model, all at once, before anything is scored', () => {
+  it('refuses tasks whose prompts do not fit the model, all at once, before anything is scored', async () => {
     const model = byteModel();
     const { context } = model.dimensions;
     const long = 'x'.repeat(context);
@@ -132,8 +132,8 @@ describe.each(lanesToTest())('answerTasks on the %s lane', (lane) => {
     const message = (task: string): string =>
       `${task}: a prompt with its answer does not fit the model's context of ${context} tokens. Use a model with a longer context, or leave the task out.`;
     const progress: number[] = [];
-    const ask = (): unknown => answerTasks(model, tokenizer, items, plainAnswers, (done) => progress.push(done));
-    expect(ask).toThrow(new DataError([message('a'), message('b')]));
+    const asked = answerTasks(model, tokenizer, items, plainAnswers, (done) => progress.push(done));
+    await expect(asked).rejects.toThrow(new DataError([message('a'), message('b')]));
     expect(progress).toEqual([]);
     disposeModel(model);
   });
@@ -149,7 +149,7 @@ describe.each(lanesToTest())('answerTasks on the %s lane', (lane) => {
       item('Ada?', 'miller', { options: ['miller', 'baker'] }),
     ];
     const progress: number[] = [];
-    const answers = answerTasks(model, tokenizer, items, plainAnswers, (done) => progress.push(done));
+    const answers = await answerTasks(model, tokenizer, items, plainAnswers, (done) => progress.push(done));
     expect(answers.map((answer) => answer.item)).toEqual(items);
     expect(answers.map(({ prediction }) => prediction)).toEqual(['baker', 'miller', 'miller', 'baker', 'baker']);
     expect(answers.map(({ correct }) => correct)).toEqual([true, true, true, true, false]);
@@ -169,7 +169,7 @@ describe.each(lanesToTest())('answerTasks on the %s lane', (lane) => {
       item('Ada?', 'a baker', { metric: 'exact_match' }),
       item('Ada?', 'the baker', { metric: 'chrf' }),
     ];
-    const answers = answerTasks(model, tokenizer, items);
+    const answers = await answerTasks(model, tokenizer, items);
     // SQuAD leaves articles aside; one of two words is the longest common subsequence.
     expect(answers.map(({ score, correct }) => [score, correct])).toEqual([
       [1, false],
@@ -180,17 +180,18 @@ describe.each(lanesToTest())('answerTasks on the %s lane', (lane) => {
     disposeModel(model);
   });
 
-  it('takes the best option by the rule that is asked for', () => {
+  it('takes the best option by the rule that is asked for', async () => {
     const model = byteModel();
     const items = Array.from({ length: 20 }, (_, i) => item('q'.repeat(i), 'a', { options: ['a', 'bcdefg', 'hij'] }));
-    const chosen = rankingRules.map((ranking) => {
-      const answers = answerTasks(model, tokenizer, items, { ...plainAnswers, ranking });
+    const chosen = new Set<string>();
+    for (const ranking of rankingRules) {
+      const answers = await answerTasks(model, tokenizer, items, { ...plainAnswers, ranking });
       for (const { item: asked, prediction, scores } of answers) {
         expect(prediction).toBe(asked.options[scores![ranking].indexOf(Math.max(...scores![ranking]))]);
       }
-      return answers.map(({ prediction }) => prediction).join(' ');
-    });
-    expect(new Set(chosen).size).toBeGreaterThan(2);
+      chosen.add(answers.map(({ prediction }) => prediction).join(' '));
+    }
+    expect(chosen.size).toBeGreaterThan(2);
     disposeModel(model);
   });
 
@@ -203,31 +204,33 @@ describe.each(lanesToTest())('answerTasks on the %s lane', (lane) => {
       item('3+4?', 'It is 8.', { ...chain, answer: '8', options: ['7', '8'] }),
     ];
     const chains = { samples: 1, temperature: 1, maxNewTokens: 30 };
-    const ask = (samples: number): TaskAnswer[] =>
+    const ask = (samples: number): Promise<TaskAnswer[]> =>
       answerTasks(model, tokenizer, items, { ...plainAnswers, chains: { ...chains, samples } });
-    expect(ask(1)).toEqual([
+    expect(await ask(1)).toEqual([
       { item: items[0], prediction: '7', score: 1, correct: true, scores: undefined, reasoning: rows[0]!.target, votes: 1 },
       { item: items[1], prediction: '', score: 0, correct: false, scores: undefined, reasoning: 'Who knows', votes: 0 },
       { item: items[2], prediction: '7', score: 0, correct: false, scores: undefined, reasoning: rows[0]!.target, votes: 1 },
     ]); // biome-ignore format: one line an answer
-    expect(ask(0)).toEqual(ask(1));
+    expect(await ask(0)).toEqual(await ask(1));
     disposeModel(model);
   });
 
-  it('lets sampled chains vote, as counted by hand over the same samples', () => {
+  it('lets sampled chains vote, as counted by hand over the same samples', async () => {
     const model = byteModel();
     const items = ['one', 'two', 'three', 'four'].map((prompt) =>
       item(prompt, 'x', { ...chain, answerPattern: '([ -~])' }),
     );
     const chains = { samples: 5, temperature: 0.2, maxNewTokens: 3 };
     const options: AnswerOptions = { ...plainAnswers, chains, random: seededRandom(4) };
-    const answers = answerTasks(model, tokenizer, items, options);
+    const answers = await answerTasks(model, tokenizer, items, options);
     const random = seededRandom(4);
     const prompts = items.map(({ messages }) => encodePrompt(messages, tokenizer));
     const sampling = { temperature: 0.2, topK: 0, topP: 1, maxNewTokens: 3, batchSize: 32 };
-    const drawn = Array.from({ length: 5 }, () =>
-      generate(model, prompts, sampling, tokenizer, random).map(({ ids }) => decodeResponse(ids, tokenizer)),
-    );
+    const drawn: string[][] = [];
+    while (drawn.length < 5) {
+      const responses = await generate(model, prompts, sampling, tokenizer, random);
+      drawn.push(responses.map(({ ids }) => decodeResponse(ids, tokenizer)));
+    }
     const shares = answers.map(({ prediction, reasoning, votes }, i) => {
       const texts = drawn.map((sample) => sample[i]!);
       const last = texts.map((text) =>
@@ -248,10 +251,10 @@ describe.each(lanesToTest())('answerTasks on the %s lane', (lane) => {
     disposeModel(model);
   });
 
-  it('leaves no tensors behind', () => {
+  it('leaves no tensors behind', async () => {
     const model = byteModel();
-    expectNeutral(() => {
-      answerTasks(model, tokenizer, [
+    await expectNeutralAfter(async () => {
+      await answerTasks(model, tokenizer, [
         item('Ada', 'baker', { options: ['baker', 'miller'] }),
         item('Bo', 'miller'),
         item('Cy', 'It is 1.', chain),

@@ -60,7 +60,7 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
     const model = tinyModel('llama');
     const adam = createAdamW(model.parameters.layout, adamOptions);
     await learnFrom(model, adam, nextToken, [rows, rows], update);
-    generate(model, prompts, sampling, tinyStop, seededRandom(1));
+    await generate(model, prompts, sampling, tinyStop, seededRandom(1));
     expect(engine().live.size).toBeGreaterThan(before);
     disposeAdamW(adam);
     disposeModel(model);
@@ -151,32 +151,34 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
     for (const one of [model, twin]) disposeModel(one);
   });
 
-  it.each(tinyStyles)('%s: decodes the tokens that eager decoding draws, greedy, drawn and filtered', (style) => {
+  it.each(tinyStyles)('%s: decodes the tokens that eager decoding draws, greedy, drawn and filtered', async (style) => {
     for (const more of [{ temperature: 0 }, {}, { topK: 5 }, { repetitionPenalty: 1.3 }]) {
-      const [eager, compiled] = (['off', 'on'] as const).map((compile) => {
+      const draw = async (compile: 'off' | 'on') => {
         setCompilation({ compile });
         const model = tinyModel(style);
         const random = seededRandom(4, 'draws');
-        const responses = generate(model, prompts, { ...sampling, ...more }, tinyStop, random);
+        const responses = await generate(model, prompts, { ...sampling, ...more }, tinyStop, random);
         disposeModel(model);
         return { responses, after: random.uniform() };
-      });
-      expect(compiled!.responses.map(({ ids }) => [...ids])).toEqual(eager!.responses.map(({ ids }) => [...ids]));
+      };
+      const eager = await draw('off');
+      const compiled = await draw('on');
+      expect(compiled.responses.map(({ ids }) => [...ids])).toEqual(eager.responses.map(({ ids }) => [...ids]));
       // The generator was asked as often.
-      expect(compiled!.after).toBe(eager!.after);
-      compiled!.responses.forEach(({ logProbs }, row) => {
-        expect(logProbs).toBeAllclose(eager!.responses[row]!.logProbs, { rtol: 1e-4, atol: 1e-5 });
+      expect(compiled.after).toBe(eager.after);
+      compiled.responses.forEach(({ logProbs }, row) => {
+        expect(logProbs).toBeAllclose(eager.responses[row]!.logProbs, { rtol: 1e-4, atol: 1e-5 });
       });
     }
   });
 
-  it('makes no new graph for prompts of about the same length', () => {
+  it('makes no new graph for prompts of about the same length', async () => {
     setCompilation({ compile: 'on' });
     const model = tinyModel('llama');
-    generate(model, prompts, sampling, tinyStop, seededRandom(1));
+    await generate(model, prompts, sampling, tinyStop, seededRandom(1));
     const { traces } = engine();
     const others = [8, 3, 7].map((length, seed) => tinyIds(length, 10 + seed));
-    generate(model, others, sampling, tinyStop, seededRandom(2));
+    await generate(model, others, sampling, tinyStop, seededRandom(2));
     expect(engine().traces).toBe(traces);
     disposeModel(model);
   });

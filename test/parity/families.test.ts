@@ -140,7 +140,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       disposeModel(model);
     });
 
-    it('writes transformers’ 64 greedy tokens, with its cache and by full passes', () => {
+    it('writes transformers’ 64 greedy tokens, with its cache and by full passes', async () => {
       const model = load(name);
       const { promptIds, attentionMask: mask, tokens } = expected.greedy;
       const prompts = [0, 1].map((row) =>
@@ -148,7 +148,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       );
       expect(mask.shape).toEqual(promptIds.shape);
       const options = { temperature: 0, topK: 0, topP: 1, maxNewTokens: 64, batchSize: isDynamic ? 1 : 2 };
-      const drawn = generate(model, prompts, options, { padId: 0, eosId: -1 }, seededRandom(1));
+      const drawn = await generate(model, prompts, options, { padId: 0, eosId: -1 }, seededRandom(1));
       expect(drawn.flatMap(({ ids }) => [...ids])).toEqual(tokens.data);
       // The same tokens are the largest logits of full passes over prompt and answer; not where cached keys keep the
       // frequencies of the length they were made at.

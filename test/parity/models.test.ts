@@ -107,7 +107,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       disposeModel(model);
     });
 
-    it('writes transformers’ greedy text after two prompts of unequal length, with the key/value cache', () => {
+    it('writes transformers’ greedy text after two prompts of unequal length, with the key/value cache', async () => {
       const { promptIds, attentionMask, tokens } = expectedOf(name).greedy;
       const model = load(name);
       const [batch, width] = promptIds.shape as [number, number];
@@ -118,7 +118,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       });
       const options = { temperature: 0, topK: 0, topP: 1, maxNewTokens: tokens.shape[1]!, batchSize: batch };
       // The fixture does not stop at the end token, so neither does this.
-      const responses = generate(model, prompts, options, { padId: 0, eosId: -1 }, seededRandom(1));
+      const responses = await generate(model, prompts, options, { padId: 0, eosId: -1 }, seededRandom(1));
       expect(responses.flatMap(({ ids }) => [...ids])).toEqual(tokens.data);
       disposeModel(model);
     });
