@@ -232,8 +232,8 @@ function nativeAdamWNodes(
       tracer.port(tf.reshape(loss, [])),
     ],
     attributes: {
-      beta1: number(adam.options.beta1),
-      beta2: number(adam.options.beta2),
+      fresh1: number(1 - adam.options.beta1),
+      fresh2: number(1 - adam.options.beta2),
       clip_norm: number(clipNorm ?? 0),
       output_shapes: { kind: 'ints', value: [0] },
     },

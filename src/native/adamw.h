@@ -14,7 +14,8 @@ struct Updated {
 };
 
 struct AdamW {
-  float beta1, beta2, epsilon;
+  float fresh1, fresh2; // 1 - β₁ and 1 - β₂, which a float β has lost digits of
+  float epsilon;
   float clipNorm; // 0: none
 };
 
@@ -72,7 +73,7 @@ inline float applyAdamW(const AdamW& adam, const std::vector<Updated>& parameter
       const Vector g = loadUpTo(of.gradient + at, count) * scale;
       const Vector value = loadUpTo(of.value + at, count);
       const Vector first = loadUpTo(of.first + at, count), second = loadUpTo(of.second + at, count);
-      const Vector m = first + (g - first) * (1 - adam.beta1), v = second + (g * g - second) * (1 - adam.beta2);
+      const Vector m = first + (g - first) * adam.fresh1, v = second + (g * g - second) * adam.fresh2;
       storeUpTo(of.first + at, m, count);
       storeUpTo(of.second + at, v, count);
       const Vector change = of.rate * m / (squareRoot(v) + adam.epsilon);

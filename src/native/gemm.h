@@ -138,8 +138,25 @@ class GemmRun {
   float *packedA_, *packedB_;
 };
 
-inline void gemm(const Gemm& of) {
-  GemmRun(of, false).run([](const Block&) {});
+constexpr int64_t MOST_PACKED = int64_t{1} << 22; // floats of a matrix that are packed at a time
+
+// With finish(block) for each block of C when it is complete; `wholeRows`: blocks have all columns. Very large products, such as
+// logits, are computed in pieces, so that what is packed stays a few megabytes.
+template <class Finish> inline void gemm(const Gemm& of, bool wholeRows, Finish finish) {
+  const int64_t most = MOST_PACKED / K_PART / PANEL * PANEL;
+  const int64_t columns = wholeRows || of.added != nullptr ? of.columns : most, rows = of.a.columnStep == 1 ? of.rows : most;
+  for (int64_t row = 0; row < of.rows; row += rows) {
+    for (int64_t column = 0; column < of.columns; column += columns) {
+      Gemm piece = of;
+      piece.rows = std::min(rows, of.rows - row), piece.columns = std::min(columns, of.columns - column);
+      piece.a = of.a.from(row, 0), piece.b = of.b.from(0, column), piece.c = of.c + row * of.ldc + column;
+      if (of.sums != nullptr) piece.sums = of.sums + column;
+      GemmRun(piece, wholeRows).run([&](const Block& block) {
+        finish(Block{row + block.row, row + block.lastRow, column + block.column, column + block.lastColumn});
+      });
+    }
+  }
 }
-// The same, with finish(block) for each block of C when it is complete; `wholeRows`: blocks have all columns.
-template <class Finish> inline void gemm(const Gemm& of, bool wholeRows, Finish finish) { GemmRun(of, wholeRows).run(finish); }
+inline void gemm(const Gemm& of) {
+  gemm(of, false, [](const Block&) {});
+}

@@ -94,9 +94,9 @@ struct CrossEntropyGradientKernel {
 // epsilon and the loss. Values and moments are those that ReadVariableOp gives, which is the variable's own memory: they change
 // there, as ResourceApplyAdam would change them; src/execution/apply-adamw.ts says why nothing reads the old values any more.
 struct AdamWKernel {
-  float beta1, beta2, clipNorm;
+  float fresh1, fresh2, clipNorm;
   explicit AdamWKernel(const Attributes& node)
-      : beta1(node.number("beta1")), beta2(node.number("beta2")), clipNorm(node.number("clip_norm")) {}
+      : fresh1(node.number("fresh1")), fresh2(node.number("fresh2")), clipNorm(node.number("clip_norm")) {}
   void compute(Call& call) const {
     const int count = (call.inputs() - 4) / 4, rest = 4 * count;
     const float *rates = call.floats(rest, {count}), *decays = call.floats(rest + 1, {count});
@@ -106,7 +106,7 @@ struct AdamWKernel {
       const auto stored = [&](int list) { return const_cast<float*>(call.floats(list * count + i, shape)); };
       parameters[i] = {elements(shape), call.floats(i, shape), stored(1), stored(2), stored(3), rates[i], decays[i]};
     }
-    const AdamW adam{beta1, beta2, *call.floats(rest + 2, {}), clipNorm};
+    const AdamW adam{fresh1, fresh2, *call.floats(rest + 2, {}), clipNorm};
     *call.output(0, {}) = applyAdamW(adam, parameters, *call.floats(rest + 3, {}));
   }
 };
@@ -163,7 +163,7 @@ std::string registerAll() {
                                {"gradients: N * float", "values: N * float", "first: N * float", "second: N * float",
                                 "rates: float", "decays: float", "epsilon: float", "loss: float"},
                                {"norm: float"},
-                               {"N: int >= 1", "beta1: float", "beta2: float", "clip_norm: float"},
+                               {"N: int >= 1", "fresh1: float", "fresh2: float", "clip_norm: float"},
                                true}));
   return problems;
 }

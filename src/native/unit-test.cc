@@ -350,7 +350,7 @@ void testSelfAttention(const AttentionCase& of, int64_t turned) {
 
 void testAdamW(float clipNorm, float loss) {
   const std::vector<int64_t> sizes{3, 1000, 70000};
-  const AdamW adam{0.9f, 0.99f, 1e-6f, clipNorm};
+  const AdamW adam{0.1f, 0.01f, 1e-6f, clipNorm};
   std::vector<Floats> gradients, values, firsts, seconds;
   std::vector<Updated> parameters;
   double total = 0;
@@ -402,6 +402,8 @@ int main() {
   testLinearLayer({130, 20, 30, NO_ACTIVATION, true, true, false});
   testLinearLayer({300, 70, 33, NO_ACTIVATION, false, false, true});   // tied heads
   testLinearLayer({41, 900, 7, NO_ACTIVATION, true, false, false});    // k in parts
+  testLinearLayer({3, 5, 11000, NO_ACTIVATION, false, false, true}); // packed in pieces
+  testLinearLayer({3, 5, 11000, NO_ACTIVATION, true, true, false});
   testLinearLayer({1000, 48, 100, GELU, true, false, false});
   testLinearLayer({100, 64, 2 * 37, SWIGLU, false, true, false});      // halves that no panel fits
   testLinearLayer({500, 50, 2 * 64, GEGLU, true, true, false});
