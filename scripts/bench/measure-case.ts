@@ -8,6 +8,7 @@ import { writeWeightFiles } from '../../src/checkpoint/weight-files.ts';
 import { fileTensors } from '../../src/checkpoint/weight-names.ts';
 import { InvariantError } from '../../src/errors.ts';
 import { openEngine } from '../../src/graph/engine.ts';
+import { multipliesBfloat16 } from '../../src/lanes/hardware.ts';
 import type { HeadKind } from '../../src/model/dimensions.ts';
 import { hostValues } from '../../src/model/host-values.ts';
 import { disposeModel } from '../../src/model/model.ts';
@@ -83,7 +84,7 @@ export async function measureCase(given: Case, options: MeasureOptions): Promise
     const parameters = parametersOf(given, headsOf(given.task)[0] ?? 'tokens');
     if (twin !== null) checkSameModel(given, parameters, twin);
 
-    const ours = options.ours.map((variant) => ourProgram(given, variant, float32, closing));
+    const ours = options.ours.map((variant) => ourProgram(given, variant, options, closing));
     const present = twin === null ? [] : variants.filter((name) => !(name in twin.skipped));
     const theirs = present.map((name) => torchProgram(name, float32, twin as Twin));
     const llama = await llamaOf(given, options, folder);
@@ -178,10 +179,15 @@ function writeWeights(given: Case, head: HeadKind, parent: string): string {
   return folder;
 }
 
-function ourProgram(given: Case, variant: string, float32: Float32, closing: (() => void)[]): Program {
+function ourProgram(
+  given: Case,
+  variant: string,
+  { float32, device }: Pick<MeasureOptions, 'float32' | 'device'>,
+  closing: (() => void)[],
+): Program {
   const options = ourVariants[variant];
   if (options === undefined) throw new InvariantError(`bench: our side has no variant "${variant}".`);
-  const opened = openOurs(given, options);
+  const opened = openOurs(given, { ...options, bfloat16Products: device === 'gpu' || multipliesBfloat16() });
   closing.push(opened.close);
   const repetition = async () => {
     const [began, busy, nodes] = [performance.now(), process.cpuUsage(), graphNodes()];

@@ -33,6 +33,8 @@ export interface OurOptions {
   readonly precision: 'f32' | 'bf16';
   /** With our own ops, where they could be built. */
   readonly native: boolean;
+  /** False where products in bfloat16 are left to float32, as a stage leaves them. */
+  readonly bfloat16Products?: boolean;
 }
 
 /** Our ways of running a step, by the name the tables give them. */

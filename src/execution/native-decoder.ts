@@ -1,6 +1,6 @@
 /** A model as a native decoder: its shape, and its weights with what adapters change. */
 import { hostCopies } from '../graph/captured.ts';
-import { traceOptions } from '../graph/mode.ts';
+import { allowsBfloat16 } from '../graph/mode.ts';
 import type { ModelDimensions } from '../model/dimensions.ts';
 import { attentionScale, rotaryWidth } from '../model/dimensions.ts';
 import type { Model } from '../model/model.ts';
@@ -29,7 +29,7 @@ let kept: Kept | null = null;
  */
 export function takeNativeDecoder(model: Model, { rows, columns }: { rows: number; columns: number }): NativeDecoder {
   const { parameters } = model;
-  const narrow = traceOptions().precision === 'bf16' && parameters.adapters === null && narrowIsFaster(rows);
+  const narrow = allowsBfloat16() && parameters.adapters === null && narrowIsFaster(rows);
   const isFixed = parameters.layout.total === 0;
   if (isFixed && kept?.parameters === parameters && kept.narrow === narrow && !kept.isTaken)
     return take(kept, rows, columns);

@@ -11,9 +11,11 @@ export interface CompileSettings {
   readonly compile: 'auto' | 'on' | 'off';
   /** `tf32` is the lane's affair (`openLane`): graphs are the same as with `f32`. */
   readonly precision: 'f32' | 'tf32' | 'bf16';
+  /** False where products in bfloat16 would be slower than in float32: then `bf16` makes graphs in float32. */
+  readonly bfloat16Products: boolean;
 }
 
-const DEFAULTS: CompileSettings = { compile: 'auto', precision: 'f32' };
+const DEFAULTS: CompileSettings = { compile: 'auto', precision: 'f32', bfloat16Products: true };
 
 let settings = DEFAULTS;
 let say: (line: string) => void = () => undefined;
@@ -48,7 +50,12 @@ export function productRounding(): number {
 
 /** How graphs are made now. */
 export function traceOptions(): TraceOptions {
-  return { precision: settings.precision === 'bf16' ? 'bf16' : 'f32' };
+  return { precision: allowsBfloat16() && settings.bfloat16Products ? 'bf16' : 'f32' };
+}
+
+/** True where weights may be rounded to bfloat16 for speed. */
+export function allowsBfloat16(): boolean {
+  return settings.precision === 'bf16';
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Cheap looks at the machine: is there a GPU, and whose? Reads a few paths and starts no program. */
 
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** True where an NVIDIA driver is loaded, so that a CUDA build is worth its download. */
@@ -18,6 +18,19 @@ export function hasGpuHint(): boolean {
   } catch {
     return false;
   }
+}
+
+/**
+ * True where the processor multiplies bfloat16 itself (AVX512-BF16, AMX, or Arm's BF16), or where that cannot be seen.
+ * @param cpuinfo of Linux
+ */
+export function multipliesBfloat16(cpuinfo = readCpuInfo()): boolean {
+  const line = /^(?:flags|Features)\s*:(.*)$/m.exec(cpuinfo)?.[1];
+  return line === undefined || /\b(?:avx512_bf16|amx_bf16|bf16)\b/.test(line);
+}
+
+function readCpuInfo(): string {
+  return existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '';
 }
 
 /** The first file of this name on a search path (PATH by default); undefined where there is none. */

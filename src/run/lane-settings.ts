@@ -34,8 +34,12 @@ export function refuseForLane({ runtime, memory }: LaneSettings, { name }: Pick<
 export function precisionNote(
   { precision }: Partial<CompileSettings>,
   { device }: Pick<Lane, 'device'>,
+  bfloat16Products: boolean,
 ): string | undefined {
-  return precision === 'tf32' && device === 'cpu'
-    ? 'runtime.precision tf32: CPUs have no TensorFloat-32; it is the same as f32 here.'
+  if (precision === 'tf32' && device === 'cpu') {
+    return 'runtime.precision tf32: CPUs have no TensorFloat-32; it is the same as f32 here.';
+  }
+  return precision === 'bf16' && !bfloat16Products
+    ? 'runtime.precision bf16: this processor has no instruction for bfloat16 products (AVX512-BF16, AMX), which would be slower than float32: steps are f32.'
     : undefined;
 }

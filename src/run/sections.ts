@@ -66,7 +66,7 @@ export const Runtime = z.strictObject({
     .enum(['f32', 'tf32', 'bf16'])
     .default('f32')
     .describe(
-      'What matrices are multiplied in; weights, norms, softmax and losses stay float32. tf32: TensorFloat-32 on NVIDIA GPUs (Ampere and newer), the same as f32 on CPUs. bf16: in compiled steps.',
+      'What matrices are multiplied in; weights, norms, softmax and losses stay float32. tf32: TensorFloat-32 on NVIDIA GPUs (Ampere and newer), the same as f32 on CPUs. bf16: in compiled steps; f32 on CPUs without bfloat16 products (AVX512-BF16, AMX), which is said.',
     )
     .meta({ resume: 'free' }),
   native: z

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import type { z } from 'zod';
 import { CheckpointError, hasCode, InvariantError, UserError } from '../errors.ts';
 import type { CompileSettings } from '../graph/mode.ts';
+import { multipliesBfloat16 } from '../lanes/hardware.ts';
 import type { Lane, RuntimeOptions } from '../tensor/lane.ts';
 import { INTERRUPTED, Interrupted, watchInterrupts } from '../terminal/interrupts.ts';
 import { openProgress, type Progress } from '../terminal/progress.ts';
@@ -228,10 +229,11 @@ export async function openLaneFor(
   }
   const lane = await openLane({ ...runtime, native });
   progress.say(lane.note);
-  const note = precisionNote(runtime, lane);
+  const bfloat16Products = lane.device === 'gpu' || multipliesBfloat16();
+  const note = precisionNote(runtime, lane, bfloat16Products);
   if (note !== undefined) progress.say(note);
   const { setCompilation } = await import('../graph/mode.ts');
-  setCompilation(runtime, progress.say);
+  setCompilation({ ...runtime, bfloat16Products }, progress.say);
   return lane;
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { cacheFolder, folderBytes } from '../../src/lanes/cache.ts';
 import { describeMachine, diagnoseLanes } from '../../src/lanes/diagnose.ts';
-import { findProgram, isSoftwareAdapter } from '../../src/lanes/hardware.ts';
+import { findProgram, isSoftwareAdapter, multipliesBfloat16 } from '../../src/lanes/hardware.ts';
 import { requirements, wheelSetsFor } from '../../src/lanes/pinned-wheels.ts';
 import { runProgram, tellingLine } from '../../src/lanes/programs.ts';
 
@@ -24,6 +24,19 @@ describe('the cache folder', () => {
     writeFileSync(join(folder, 'a', 'b', 'y'), 'seven!!');
     expect(await folderBytes(join(folder, 'a'))).toBe(11);
     expect(await folderBytes(join(folder, 'none'))).toBe(0);
+  });
+});
+
+describe('products in bfloat16', () => {
+  it.each([
+    ['flags\t\t: fpu avx512f avx512_bf16 avx512vl', true],
+    ['flags\t\t: fpu amx_bf16 amx_tile', true],
+    ['Features\t: fp asimd bf16 i8mm', true],
+    ['flags\t\t: fpu sse2 avx2 fma', false],
+    ['Features\t: fp asimd', false],
+    ['', true], // nothing is known: not on Linux
+  ])('are known from %j', (line, multiplies) => {
+    expect(multipliesBfloat16(`processor\t: 0\n${line}\nbugs\t\t:`)).toBe(multiplies);
   });
 });
 

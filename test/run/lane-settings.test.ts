@@ -24,9 +24,13 @@ test('what a lane cannot do is refused by key, all at once', async () => {
 });
 
 test('a precision that the device does not have is told', () => {
-  expect(precisionNote({ precision: 'tf32' }, { device: 'cpu' })).toBe(
+  expect(precisionNote({ precision: 'tf32' }, { device: 'cpu' }, true)).toBe(
     'runtime.precision tf32: CPUs have no TensorFloat-32; it is the same as f32 here.',
   );
-  expect(precisionNote({ precision: 'tf32' }, { device: 'gpu' })).toBeUndefined();
-  expect(precisionNote({ precision: 'f32' }, { device: 'cpu' })).toBeUndefined();
+  expect(precisionNote({ precision: 'tf32' }, { device: 'gpu' }, true)).toBeUndefined();
+  expect(precisionNote({ precision: 'f32' }, { device: 'cpu' }, false)).toBeUndefined();
+  expect(precisionNote({ precision: 'bf16' }, { device: 'cpu' }, true)).toBeUndefined();
+  expect(precisionNote({ precision: 'bf16' }, { device: 'cpu' }, false)).toMatch(
+    /no instruction for bfloat16 .* steps are f32\.$/,
+  );
 });
