@@ -27,7 +27,7 @@ import type { RunContext, Stage } from '../src/run/stage.ts';
 import { writeTable } from '../src/tables/arrow-file.ts';
 import { bool, float32, int32List, utf8 } from '../src/tables/columns.ts';
 import { countAt, describeTally, type Tally, tallyEntry } from '../src/tables/tally.ts';
-import { Interrupted } from '../src/terminal/interrupts.ts';
+import { breathe, Interrupted } from '../src/terminal/interrupts.ts';
 import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadJudgedPrompts, recordPrompts } from '../src/worlds/load-prompts.ts';
 import { PreferencesConfig } from './preferences.config.ts';
@@ -120,6 +120,7 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
     written += 1;
     sum += gold;
     bar.update(written, { gold: (sum / written).toFixed(3) });
+    if (written % config.sampling.batchSize === 0) await breathe();
     if (context.interrupted()) throw new Interrupted(0);
   }
   disposeModel(model);
