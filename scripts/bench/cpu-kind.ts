@@ -1,6 +1,6 @@
 /** Which kind of CPU this is, as far as the speed of steps depends on it: virtual machines call different ones by one name. */
-import { existsSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { readCpuInfo } from '../../src/lanes/hardware.ts';
 
 /** Instruction sets of matrix products with the flags Linux has for them; the first of each list that is there is named. */
 const VECTORS: readonly (readonly (readonly [flag: string, name: string])[])[] = [
@@ -21,8 +21,7 @@ const VECTORS: readonly (readonly (readonly [flag: string, name: string])[])[] =
 
 /** "AuthenticAMD family 23 model 1, AVX2, 2 threads" */
 export function cpuKind(threads: number): string {
-  const info = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '';
-  return kindOf(info, cpus()[0]?.model ?? `unknown ${process.arch}`, threads);
+  return kindOf(readCpuInfo(), cpus()[0]?.model ?? `unknown ${process.arch}`, threads);
 }
 
 /**

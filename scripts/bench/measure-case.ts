@@ -187,7 +187,7 @@ function ourProgram(
 ): Program {
   const options = ourVariants[variant];
   if (options === undefined) throw new InvariantError(`bench: our side has no variant "${variant}".`);
-  const opened = openOurs(given, { ...options, bfloat16Products: device === 'gpu' || multipliesBfloat16() });
+  const opened = openOurs(given, { ...options, bfloat16Products: multipliesBfloat16(device) });
   closing.push(opened.close);
   const repetition = async () => {
     const [began, busy, nodes] = [performance.now(), process.cpuUsage(), graphNodes()];

@@ -1,6 +1,6 @@
 /** Builds our own TensorFlow ops (src/native) on the machine where they will run, tries them, and keeps them in the cache. */
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { errorMessage, LaneError } from '../errors.ts';
 import { atomicWrite } from '../files/atomic-write.ts';
 import { cacheFolder, makeCache } from './cache.ts';
 import { findCompiler } from './compile-addon.ts';
+import { readCpuInfo } from './hardware.ts';
 import { withLock } from './lock.ts';
 import { runProgram, tellingLine } from './programs.ts';
 
@@ -133,6 +134,6 @@ function buildFolder(environment: NodeJS.ProcessEnv): string {
 
 /** Model and instruction sets: virtual machines call different processors by one name. */
 function processor(): string {
-  const known = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '';
+  const known = readCpuInfo();
   return [cpus()[0]?.model, /^(flags|Features)\s*:.*$/m.exec(known)?.[0]].join(' ');
 }

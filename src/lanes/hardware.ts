@@ -20,17 +20,16 @@ export function hasGpuHint(): boolean {
   }
 }
 
-/**
- * True where the processor multiplies bfloat16 itself (AVX512-BF16, AMX, or Arm's BF16), or where that cannot be seen.
- * @param cpuinfo of Linux
- */
-export function multipliesBfloat16(cpuinfo = readCpuInfo()): boolean {
-  const line = /^(?:flags|Features)\s*:(.*)$/m.exec(cpuinfo)?.[1];
-  return line === undefined || /\b(?:avx512_bf16|amx_bf16|bf16)\b/.test(line);
+/** What Linux says of its processors; empty elsewhere. */
+export function readCpuInfo(): string {
+  return existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '';
 }
 
-function readCpuInfo(): string {
-  return existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '';
+/** True on GPUs, and where the processor multiplies bfloat16 itself (AVX512-BF16, AMX, or Arm's BF16) or that cannot be seen. */
+export function multipliesBfloat16(device: 'cpu' | 'gpu', cpuinfo = readCpuInfo()): boolean {
+  if (device === 'gpu') return true;
+  const line = /^(?:flags|Features)\s*:(.*)$/m.exec(cpuinfo)?.[1];
+  return line === undefined || /\b(?:avx512_bf16|amx_bf16|bf16)\b/.test(line);
 }
 
 /** The first file of this name on a search path (PATH by default); undefined where there is none. */

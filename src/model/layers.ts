@@ -7,7 +7,7 @@ import { product } from '../tensor/products.ts';
 import type { Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { Weights } from '../tensor/weights.ts';
-import { entry, weight } from '../tensor/weights.ts';
+import { entry, weight, whole } from '../tensor/weights.ts';
 import type { ModelDimensions } from './dimensions.ts';
 
 const ACTIVATIONS = { gelu: geluTanh, gelu_exact: gelu, relu, swiglu, geglu } as const;
@@ -31,13 +31,12 @@ interface Epilogue {
 export function linear(weights: Weights, name: string, x: Tensor2D, epilogue: Epilogue = {}): Tensor2D {
   const { activation, residual } = epilogue;
   const matrix = entry(weights, `${name}.weight`);
-  const hasBias = `${name}.bias` in weights;
+  const bias = `${name}.bias` in weights ? entry(weights, `${name}.bias`) : undefined;
   const kind = activation === undefined ? undefined : NATIVE_ACTIVATIONS[activation];
-  const bias = hasBias ? entry(weights, `${name}.bias`) : undefined;
   const native = nativeLinear(x, matrix, { bias, activation: kind, residual });
   if (native !== null) return activation === undefined || kind !== undefined ? native : ACTIVATIONS[activation](native);
   const map = product(x, matrix);
-  const y: Tensor2D = hasBias ? tf.add(map, weight<Tensor1D>(weights, `${name}.bias`)) : map;
+  const y: Tensor2D = bias === undefined ? map : tf.add(map, whole<Tensor1D>(bias, `${name}.bias`));
   const active = activation === undefined ? y : ACTIVATIONS[activation](y);
   return residual === undefined ? active : tf.add(residual, active);
 }

@@ -37,7 +37,6 @@ inline Rows turned(const Attention& attention, const Heads& heads, int64_t batch
   }
   return {to, attention.width};
 }
-constexpr int TURNED_KEYS = 11, TURNED_QUERIES = 12; // slots
 
 constexpr float HIDDEN = -1e9f;
 constexpr int64_t QUERIES = roundedUp(48, TILE_ROWS);

@@ -65,8 +65,8 @@ class GemmRun {
     columnParts_ = wholeRows ? 1 : std::min(panels_, std::max<int64_t>(1, least / rowParts_));
     const int64_t k = (of.k + kParts_ - 1) / kParts_;
     packs_ = std::min<int64_t>(least, 1 + (of.rows + of.columns) * k / 8192);
-    packedA_ = scratch(8, k * of.rows);
-    packedB_ = scratch(9, packedSize(k, of.columns));
+    packedA_ = isDirect() ? nullptr : scratch(PACKED_A, k * of.rows);
+    packedB_ = scratch(PACKED_B, packedSize(k, of.columns));
   }
 
   // Calls finish(block) when a block of C is complete, on the thread that has it in its cache.

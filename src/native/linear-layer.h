@@ -87,7 +87,7 @@ struct LinearSlopes {
 inline void linearLayerGradient(const LinearLayer& layer, const float* dy, const float* slopes, const float* low, const LinearSlopes& to) {
   const int64_t rows = layer.rows, in = layer.in, out = layer.out;
   if (layer.hasActivation()) {
-    float* dproduct = scratch(10, rows * out);
+    float* dproduct = scratch(PRODUCT_SLOPES, rows * out);
     multiplySlopes(layer, dy, slopes, dproduct);
     dy = dproduct;
   }
@@ -95,7 +95,7 @@ inline void linearLayerGradient(const LinearLayer& layer, const float* dy, const
   Gemm back{rows, in, out, dproduct, layer.matrix().transposed(), to.x, in};
   Added added;
   if (layer.change != nullptr) {
-    float* dlow = scratch(14, rows * layer.change->width());
+    float* dlow = scratch(LOW_SLOPES, rows * layer.change->width());
     added = lowRankGradient(*layer.change, rows, in, out, dy, layer.x, low, dlow, to.a, to.b);
     back.added = &added;
   }

@@ -23,8 +23,6 @@ struct LowRank {
   Matrix ofB(int64_t change) const { return rowMajor(b + before(change), changed()); }
 };
 
-constexpr int ADDED = 13; // slot of packed matrices
-
 // A product to be added to columns [from, from + columns) of another: b [k, columns].
 struct Addend {
   int64_t from, columns;
@@ -41,7 +39,7 @@ inline Added packAdded(const std::vector<Addend>& addends, int64_t k, int64_t ro
     for (int64_t panel = one.from / PANEL; panel * PANEL < one.from + one.columns; panel++) f(panel);
   };
   for (const Addend& one : addends) panels(one, [&](int64_t) { pieces++; });
-  float* to = scratch(ADDED, pieces * k * PANEL);
+  float* to = scratch(PACKED_ADDED, pieces * k * PANEL);
   for (const Addend& one : addends) {
     panels(one, [&](int64_t panel) {
       const int64_t first = std::max(panel * PANEL, one.from), last = std::min((panel + 1) * PANEL, one.from + one.columns);

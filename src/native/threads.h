@@ -129,6 +129,9 @@ template <class F> inline void overRows(int64_t rows, int64_t width, F f) {
   pool().run(static_cast<int>(parts), [&](int part) { f(rows * part / parts, rows * (part + 1) / parts); });
 }
 
+// Slots of `scratch`. Those below NESTED are numbered by the kernel that uses them alone on its thread; the others are in use at once.
+enum Slot { NESTED = 8, PACKED_A = NESTED, PACKED_B, PACKED_ADDED, PRODUCT_SLOPES, LOW_SLOPES, TURNED_KEYS, TURNED_QUERIES, SLOTS };
+
 // Memory for a thread's intermediate values, kept from call to call; a slot for each use, aligned for vectors.
 inline float* scratch(int slot, size_t floats) {
   struct Block {
@@ -136,7 +139,7 @@ inline float* scratch(int slot, size_t floats) {
     size_t size = 0;
     ~Block() { free(at); }
   };
-  static thread_local Block blocks[15];
+  static thread_local Block blocks[SLOTS];
   Block& block = blocks[slot];
   if (block.size < floats) {
     free(block.at);

@@ -229,7 +229,7 @@ export async function openLaneFor(
   }
   const lane = await openLane({ ...runtime, native });
   progress.say(lane.note);
-  const bfloat16Products = lane.device === 'gpu' || multipliesBfloat16();
+  const bfloat16Products = multipliesBfloat16(lane.device);
   const note = precisionNote(runtime, lane, bfloat16Products);
   if (note !== undefined) progress.say(note);
   const { setCompilation } = await import('../graph/mode.ts');

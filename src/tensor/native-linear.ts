@@ -1,5 +1,4 @@
 /** Linear layers as native ops, with what follows them. */
-import { ShapeError } from '../errors.ts';
 import type { NativeActivation } from './native-activation.ts';
 import { ACTIVATION_KINDS } from './native-activation.ts';
 import type { Save } from './native-ops.ts';
@@ -14,7 +13,7 @@ import {
 import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
 import type { LowRank, Weight } from './weights.ts';
-import { isTensor, thaw } from './weights.ts';
+import { isTensor, whole } from './weights.ts';
 
 /** As in src/native/linear-layer.h. */
 const NO_ACTIVATION = -1;
@@ -78,7 +77,8 @@ export function nativeLinear(x: Tensor2D, matrix: Weight, epilogue: Epilogue = {
   if (changes.length > 0 && transposeB) return null;
   const isFrozen = !isTensor(matrix);
   if (isFrozen && bias !== undefined && isTensor(bias)) return null;
-  return linearOp(x, factors, { isFrozen, bias: tensorOf(bias), activation, residual, transposeB });
+  const shift = bias && whole<Tensor1D>(bias, 'bias');
+  return linearOp(x, factors, { isFrozen, bias: shift, activation, residual, transposeB });
 }
 
 /** A matrix and what is added to it. */
@@ -96,12 +96,6 @@ function factorsOf(matrix: Weight): Factors | null {
   const isAlike = changes.every(({ a, scale }) => a.shape[1] === first?.a.shape[1] && scale === first.scale);
   const drops = changes.some(({ drop }) => drop !== undefined);
   return base.precision === 'bfloat16' || drops || !isAlike ? null : { weight: base.data as Tensor2D, changes };
-}
-
-function tensorOf(bias: Weight | undefined): Tensor1D | undefined {
-  if (bias === undefined || isTensor(bias)) return bias as Tensor1D | undefined;
-  if (bias.kind !== 'frozen') throw new ShapeError('parameters: a bias is changed in part and cannot be added.');
-  return thaw(bias) as Tensor1D;
 }
 
 interface OpOptions {

@@ -91,7 +91,11 @@ export function entry(weights: Weights, name: string): Weight {
 
 /** A parameter as one tensor: for norms and biases. */
 export function weight<T extends Tensor = Tensor>(weights: Weights, name: string): T {
-  const found = entry(weights, name);
+  return whole<T>(entry(weights, name), name);
+}
+
+/** The same of a parameter that was looked up; its name is for the error. */
+export function whole<T extends Tensor = Tensor>(found: Weight, name: string): T {
   if (isTensor(found)) return found as T;
   if (found.kind === 'frozen') return thaw(found) as T;
   throw new ShapeError(`parameters: "${name}" is changed in part and can only be multiplied with.`);

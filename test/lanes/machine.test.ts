@@ -36,7 +36,7 @@ describe('products in bfloat16', () => {
     ['Features\t: fp asimd', false],
     ['', true], // nothing is known: not on Linux
   ])('are known from %j', (line, multiplies) => {
-    expect(multipliesBfloat16(`processor\t: 0\n${line}\nbugs\t\t:`)).toBe(multiplies);
+    expect(multipliesBfloat16('cpu', `processor\t: 0\n${line}\nbugs\t\t:`)).toBe(multiplies);
   });
 });
 
