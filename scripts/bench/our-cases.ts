@@ -16,8 +16,10 @@ import type { AdamW } from '../../src/execution/adamw.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import { learn } from '../../src/execution/learn.ts';
 import { setCompilation } from '../../src/graph/mode.ts';
+import type { ModelDimensions } from '../../src/model/dimensions.ts';
+import { initialValues } from '../../src/model/initialize.ts';
 import type { Model, TrainingPlan } from '../../src/model/model.ts';
-import { disposeModel, newModel, trainNothing } from '../../src/model/model.ts';
+import { disposeModel, modelFrom, trainNothing } from '../../src/model/model.ts';
 import { parameterCount } from '../../src/model/parameter-table.ts';
 import { preferences } from '../../src/objectives/bradley-terry.ts';
 import { nextToken } from '../../src/objectives/next-token.ts';
@@ -94,9 +96,18 @@ function open(given: Case): OurCase {
 /** The weights that every side starts from. */
 export function startingModel(given: Case, head: Model['head']): Model {
   const { dimensions, modelFolder } = given;
-  if (modelFolder === undefined) return newModel(dimensions, head, seededRandom(2, `bench ${head}`));
+  if (modelFolder === undefined) return modelFrom(dimensions, head, drawnValues(dimensions, head));
   const plan = given.task === 'lora' ? loraPlan(given) : trainNothing();
   return loadModelFolder(modelFolder, { plan, random: seededRandom(2, 'bench adapters'), tokenizer: null }).model;
+}
+
+/** The last ones drawn: drawing 350 M numbers takes longer than all that is measured with them. */
+let drawn: { readonly key: string; readonly values: Float32Array } | null = null;
+
+function drawnValues(dimensions: ModelDimensions, head: Model['head']): Float32Array {
+  const key = JSON.stringify([dimensions, head]);
+  if (drawn?.key !== key) drawn = { key, values: initialValues(dimensions, head, seededRandom(2, `bench ${head}`)) };
+  return drawn.values;
 }
 
 /** Parameters of one model of a case, those of adapters included. */

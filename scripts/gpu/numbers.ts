@@ -25,7 +25,7 @@ import { casesNamed } from '../bench/cases.ts';
 import type { OurOptions } from '../bench/our-cases.ts';
 import { openOurs, startingModel } from '../bench/our-cases.ts';
 
-const precisions = ['f32', 'tf32', 'bf16'] as const;
+export const precisions = ['f32', 'tf32', 'bf16'] as const;
 export type Precision = (typeof precisions)[number];
 
 /** What a lane computed. */

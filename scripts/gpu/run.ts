@@ -16,13 +16,24 @@ import { runMain } from '../../src/run/program.ts';
 import type { Flags } from '../../src/terminal/flags.ts';
 import { flagHelp, parseFlags } from '../../src/terminal/flags.ts';
 import { casesNamed } from '../bench/cases.ts';
+import type { Float32 } from '../bench/compare.ts';
 import { findingsOf } from './check.ts';
 import type { Gpu } from './machine.ts';
 import { gpuOf, prepare, runScript } from './machine.ts';
 import { markdownTable, measure } from './measure.ts';
 import type { Numbers, Precision } from './numbers.ts';
 
-const CASES = ['train-1m', 'train-12m', 'train-124m', 'generate-1m', 'generate-12m', 'generate-124m'];
+const CASES = [
+  'train-124m-long',
+  'train-350m-long',
+  'generate-124m',
+  'ppo-12m',
+  'train-12m',
+  'generate-12m',
+  'train-1m',
+];
+/** PyTorch's without max-autotune, which takes minutes for each case. */
+const TORCH = ['eager', 'compile', 'bf16', 'bf16-compile'];
 /** From this compute capability on a GPU has TensorFloat-32. */
 const AMPERE = 8;
 
@@ -31,6 +42,8 @@ const flags = {
   cases: { kind: 'text', default: CASES.join(','), description: 'Names of the bench’s cases, with commas between.' },
   repetitions: { kind: 'integer', default: 7, min: 2, description: 'Timed repetitions.' },
   python: { kind: 'text', description: 'Python with PyTorch and transformers, to compare with.' },
+  float32: { kind: 'text', default: 'f32,tf32', description: 'What float32 is multiplied in; bf16 comes with f32.' },
+  torch: { kind: 'text', default: TORCH.join(','), description: 'PyTorch’s variants, with commas between.' },
   to: { kind: 'path', default: join('data', 'build', 'gpu'), description: 'Folder for the numbers.' },
 } as const satisfies Flags;
 
@@ -61,6 +74,14 @@ async function check(device: 'gpu' | 'cpu', gpu: Gpu | null, to: string, say: Sa
   ]);
 }
 
+/** @throws ConfigError naming what is no precision of float32 */
+function float32sNamed(names: string): Float32[] {
+  return names.split(',').map((name) => {
+    if (name === 'f32' || name === 'tf32') return name;
+    throw new ConfigError(`--float32: expected f32, tf32 or both, received "${name}".`);
+  });
+}
+
 await runMain(import.meta.url, async (argv) => {
   const { values, positionals, help } = parseFlags(argv, flags);
   const say: Say = (line) => void process.stdout.write(`${line}\n`);
@@ -77,7 +98,15 @@ await runMain(import.meta.url, async (argv) => {
   if (gpu !== null) say(`${gpu.name}, ${gpu.memory}, driver ${gpu.driver}`);
   if (only !== 'measure') await check(device, gpu, to, say);
   if (only === 'check') return;
-  const plan = { to, device, cases, repetitions, python };
+  const plan = {
+    to,
+    device,
+    cases,
+    repetitions,
+    python,
+    torch: values.torch.split(','),
+    float32: float32sNamed(values.float32),
+  };
   measure(plan, say);
   say(['', ...markdownTable(plan)].join('\n'));
 });

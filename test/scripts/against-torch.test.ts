@@ -113,7 +113,7 @@ describe('cases', () => {
   it('are the same tokens every time, within the vocabulary', () => {
     const [first, again] = [casesNamed(caseNames), casesNamed(caseNames)];
     expect(again).toEqual(first);
-    expect(DEFAULT_CASES).not.toContain('ppo-124m');
+    expect(DEFAULT_CASES).toEqual(caseNames.filter((name) => !/^ppo-124m$|-long$/.test(name)));
     for (const given of first) {
       const rows = 'rows' in given ? given.rows : 'prompts' in given ? given.prompts : given.chosen;
       expect(Math.max(...rows.flat())).toBeLessThan(given.dimensions.vocab);
@@ -121,12 +121,11 @@ describe('cases', () => {
     }
   });
 
-  it('have about 1, 12 and 124 million parameters', () => {
-    const counts = casesNamed(['train-1m', 'train-12m', 'train-124m']).map(({ dimensions }) =>
-      parameterCount(dimensions, 'tokens'),
-    );
-    // GPT2LMHeadModel of transformers with the same sizes.
-    expect(counts).toEqual([875_264, 12_318_720, 123_849_984]);
+  it('have about 1, 12, 124 and 350 million parameters', () => {
+    const names = ['train-1m', 'train-12m', 'train-124m', 'train-124m-long', 'train-350m-long'];
+    const counts = casesNamed(names).map(({ dimensions }) => parameterCount(dimensions, 'tokens'));
+    // GPT2LMHeadModel of transformers with the same sizes; the last two are gpt2 and gpt2-medium.
+    expect(counts).toEqual([875_264, 12_318_720, 123_849_984, 124_439_808, 354_823_168]);
   });
 
   it('of a real model ask for its folder, and for no other model', () => {

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { findingsOf } from '../../scripts/gpu/check.ts';
 import { gpuOf, runScript } from '../../scripts/gpu/machine.ts';
+import type { Plan } from '../../scripts/gpu/measure.ts';
 import { markdownTable } from '../../scripts/gpu/measure.ts';
 import type { Numbers } from '../../scripts/gpu/numbers.ts';
 import { hasNvidiaDriver } from '../../src/lanes/hardware.ts';
@@ -59,37 +60,33 @@ describe('findings', () => {
 });
 
 /** A file of the bench with these programs: side, variant, precision, milliseconds of a repetition. */
-function plant(name: string, timed: readonly (readonly [string, string, string, number])[], ratios: unknown[] = []) {
+function plant(name: string, timed: readonly (readonly [string, string, string, number])[]) {
   const programs = timed.map(([side, variant, precision, ms]) => ({ side, variant, precision, ms: [ms, ms] }));
-  const result = { name: 'train-1m', shapes: '8 × 128', tokens: 1024, steps: 2, timed: programs, ratios };
-  writeFileSync(path(name), JSON.stringify({ results: [result] }));
+  const result = { name: 'train-1m', shapes: '8 × 128', tokens: 1024, steps: 2, operations: 1e9, timed: programs };
+  writeFileSync(path(name), JSON.stringify({ gpuMemoryMiB: 5120, results: [result] }));
 }
 
 describe('the table', () => {
-  it('has a row for each precision: milliseconds a step, tokens a second, PyTorch’s best', () => {
-    const ratio = { ours: { variant: 'compiled bf16' }, other: { side: 'torch', variant: 'bf16' }, median: 1.5 };
-    plant(
-      'gpu-train-1m-f32-torch.json',
-      [
-        ['ours', 'compiled', 'f32', 8],
-        ['ours', 'eager', 'f32', 80],
-        ['ours', 'compiled bf16', 'bf16', 4],
-        ['torch', 'bf16', 'bf16', 6],
-      ],
-      [ratio],
-    );
-    plant('gpu-train-1m-tf32-torch.json', [['ours', 'compiled', 'tf32', 2]]);
-    const plan = {
-      to: path('.'),
-      device: 'gpu',
-      cases: ['train-1m', 'train-12m'],
-      repetitions: 2,
-      python: 'x',
-    } as const;
+  it('has a row for each precision, with PyTorch’s best, the share of the peak and the memory held', () => {
+    plant('gpu-train-1m-f32.json', [
+      ['ours', 'compiled', 'f32', 8],
+      ['ours', 'eager', 'f32', 80],
+      ['ours', 'compiled bf16', 'bf16', 4],
+    ]);
+    plant('gpu-train-1m-f32-torch.json', [
+      ['torch', 'bf16', 'bf16', 8],
+      ['torch', 'bf16-compile', 'bf16', 6],
+    ]);
+    plant('gpu-train-1m-tf32.json', [['ours', 'compiled', 'tf32', 2]]);
+    writeFileSync(path('gpu-peak-bf16.json'), JSON.stringify({ gflops: [3000, 4000] }));
+    const cases = ['train-1m', 'train-12m'];
+    const float32 = ['f32', 'tf32'] as const;
+    const plan: Plan = { to: path('.'), device: 'gpu', cases, float32, repetitions: 2, python: 'x', torch: ['bf16'] };
+    // 10⁹ operations in 4 ms are 0.25 · 10¹² a second; 5,120 MiB.
     expect(markdownTable(plan).slice(2)).toEqual([
-      '| train-1m, 8 × 128 | f32 | 4 | 256,000 | 40 |  |  |',
-      '| train-1m, 8 × 128 | tf32 | 1 | 1,024,000 |  |  |  |',
-      '| train-1m, 8 × 128 | bf16 | 2 | 512,000 |  | 3 (bf16) | 1.500 |',
+      '| train-1m, 8 × 128 | f32 | 4 | 256,000 | 0.250 |  | 5 | 40 |  |  |  |',
+      '| train-1m, 8 × 128 | bf16 | 2 | 512,000 | 0.500 | 12.50 | 5 |  | 3 (bf16-compile) | 1.500 | 5 |',
+      '| train-1m, 8 × 128 | tf32 | 1 | 1,024,000 | 1 |  | 5 |  |  |  |  |',
     ]);
   });
 });
@@ -140,10 +137,14 @@ describe('the command', () => {
       expect(report.numbers.tf32?.productError).toBe(report.numbers.f32?.productError);
 
       for (const float32 of ['f32', 'tf32']) plant(`cpu-train-1m-${float32}.json`, [['ours', 'compiled', float32, 8]]);
+      for (const precision of ['f32', 'tf32']) writeFileSync(path(`cpu-peak-${precision}.json`), '{"gflops": [1000]}');
       const measured = run('measure', '--device', 'cpu', '--cases', 'train-1m', '--to', path('.'));
       expect(measured).toMatchObject({ status: 0, stderr: '' });
       expect(measured.stdout).toContain('cpu-train-1m-tf32.json is there already\n');
-      expect(measured.stdout).toMatch(/\| train-1m, 8 × 128 \| tf32 \| 4 \| 256,000 \| {2}\| {2}\| {2}\|\n$/);
+      expect(measured.stdout).toMatch(/\| train-1m, 8 × 128 \| tf32 \| 4 \| 256,000 \| 0.250 \| 25 \| 5 \|/);
+      expect(JSON.parse(readFileSync(path('cpu-peak-bf16.json'), 'utf8'))).toMatchObject({
+        ...{ precision: 'bf16', gpuMemoryMiB: null, gflops: { length: 5 } },
+      });
     },
   );
 });
