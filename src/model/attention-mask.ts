@@ -1,4 +1,4 @@
-/** Who may attend to whom. The one place that decides it; a mask is a bias on attention scores, made on the host. */
+/** Who may attend to whom. The one place that decides it. */
 
 import type { TokenBatch } from '../batch/token-batch.ts';
 import { InvariantError, ShapeError } from '../errors.ts';
@@ -26,81 +26,111 @@ export interface CrossAttention {
 }
 
 /**
- * The bias of a full forward pass: 0 where a query may attend to a key, MASKED_SCORE elsewhere.
+ * The keys that each query of a full forward pass attends to: columns from `first` up to, but without, `end`. Two numbers
+ * a query in place of a mask of [seq, keys]: that is made where it is read, and never crosses to a GPU.
+ */
+export interface KeyRanges {
+  /** [batch · seq]; float32, since TensorFlow compares whole numbers in host memory, whatever the device */
+  readonly first: Float32Array;
+  readonly end: Float32Array;
+}
+
+/**
+ * Who attends to whom in a full forward pass. The columns of a segment follow one another without gaps, so what a query
+ * attends to does too, and a distance in columns is one in positions.
  * @param window a query sees only keys less than this many positions from its own, on either side; null for no limit
- * @returns [batch, 1, seq, keys]
- * @throws ShapeError where a prefix or the keys have another size than the queries
+ * @throws ShapeError where a prefix or the keys have another size than the queries, or a prefix is not where its segment begins
  * @throws InvariantError where a query of cross attention would see nothing
  * @see windows: Beltagy et al. 2020, arXiv:2004.05150, section 3.1; Jiang et al. 2023, arXiv:2310.06825, section 2
  */
-export function attentionBias(
+export function keyRanges(
   queries: Placed,
   attention: SelfAttention | CrossAttention,
   window: number | null,
-): HostArray {
-  return attention.kind === 'cross' ? crossBias(queries, attention.keys, window) : selfBias(queries, attention, window);
+): KeyRanges {
+  return attention.kind === 'cross'
+    ? crossRanges(queries, attention.keys, window)
+    : selfRanges(queries, attention, window);
 }
 
-function selfBias({ batch, seq, segments }: Placed, attention: SelfAttention, window: number | null): HostArray {
-  const { kind } = attention;
-  const prefix = kind === 'prefix' ? attention.prefix : null;
+function selfRanges({ batch, seq, segments }: Placed, attention: SelfAttention, window: number | null): KeyRanges {
+  const prefix = attention.kind === 'prefix' ? attention.prefix : null;
   if (prefix !== null && prefix.length !== batch * seq) {
     throw new ShapeError(
       `prefix attention: expected a prefix of ${batch} × ${seq}, received ${prefix.length} entries.`,
     );
   }
-  const bias = new Float32Array(batch * seq * seq).fill(MASKED_SCORE);
-  for (let row = 0; row < batch; row++) {
-    const start = row * seq;
-    for (let to = 0; to < seq; to++) {
-      const segment = segments[start + to];
-      // A padding row attends to itself alone, so that its softmax stays defined; nothing ever reads it.
-      const line = (start + to) * seq;
-      bias[line + to] = 0;
-      if (segment === 0) continue;
-      // The columns of a segment follow one another without gaps, so a distance in columns is one in positions.
-      const first = window === null ? 0 : Math.max(0, to - window + 1);
-      for (let from = first; from < to; from++) {
-        if (segments[start + from] === segment) bias[line + from] = 0;
-      }
-      if (kind === 'causal') continue;
-      const end = window === null ? seq : Math.min(seq, to + window);
-      for (let from = to + 1; from < end; from++) {
-        if (segments[start + from] !== segment) continue;
-        if (prefix === null || prefix[start + from] === 1) bias[line + from] = 0;
-      }
+  // A padding token attends to itself alone, so that its softmax stays defined; nothing ever reads it.
+  const first = Float32Array.from(segments, (_, at) => at % seq);
+  const end = first.map((column) => column + 1);
+  const reach = window ?? seq;
+  for (const { row, from, to } of runsOf(segments, seq)) {
+    const shared = attention.kind === 'full' ? to : prefix === null ? from : prefixEnd(prefix, seq, { row, from, to });
+    for (let column = from; column < to; column++) {
+      first[row * seq + column] = Math.max(from, column - reach + 1);
+      end[row * seq + column] = Math.max(column + 1, Math.min(shared, column + reach));
     }
   }
-  return { shape: [batch, 1, seq, seq], values: bias };
+  return { first, end };
 }
 
-function crossBias({ batch, seq, segments, positions }: Placed, keys: Placed, window: number | null): HostArray {
+/** Columns of one segment in a row: from `from` up to, but without, `to`. */
+interface Run {
+  readonly row: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** All segments of a batch; padding is none. */
+function* runsOf(segments: Int32Array, seq: number): Generator<Run> {
+  for (let at = 0; at < segments.length; ) {
+    const [row, from] = [Math.floor(at / seq), at % seq];
+    let to = from + 1;
+    while (to < seq && segments[row * seq + to] === segments[at]) to++;
+    if (segments[at] !== 0) yield { row, from, to };
+    at = row * seq + to;
+  }
+}
+
+/** Where the prefix of a segment ends. */
+function prefixEnd(prefix: Int32Array, seq: number, { row, from, to }: Run): number {
+  const flags = prefix.subarray(row * seq + from, row * seq + to);
+  const found = flags.indexOf(0);
+  const size = found < 0 ? flags.length : found;
+  if (flags.lastIndexOf(1) < size) return from + size;
+  throw new ShapeError(
+    `prefix attention: row ${row}, column ${from + flags.lastIndexOf(1)}: expected the prefix where its segment begins, ` +
+      `at column ${from}, and without gaps.`,
+  );
+}
+
+function crossRanges({ batch, seq, segments, positions }: Placed, keys: Placed, window: number | null): KeyRanges {
   if (keys.batch !== batch) {
     throw new ShapeError(`cross attention: expected keys of ${batch} rows as the queries, received ${keys.batch}.`);
   }
-  const bias = new Float32Array(batch * seq * keys.seq).fill(MASKED_SCORE);
+  // The softmax of padding is uniform over scores that are all masked; nothing ever reads it.
+  const first = new Float32Array(batch * seq);
+  const end = new Float32Array(batch * seq);
   for (let query = 0; query < batch * seq; query++) {
     const segment = segments[query];
-    // The softmax of padding is uniform over scores that are all masked; nothing ever reads it.
     if (segment === 0) continue;
     const row = Math.floor(query / seq);
-    let seen = 0;
-    for (let column = 0; column < keys.seq; column++) {
+    const isSeen = (_: number, column: number): boolean => {
       const key = row * keys.seq + column;
-      if (keys.segments[key] !== segment) continue;
       const distance = Math.abs((positions[query] as number) - (keys.positions[key] as number));
-      if (window !== null && distance >= window) continue;
-      bias[query * keys.seq + column] = 0;
-      seen++;
-    }
-    if (seen === 0) {
+      return keys.segments[key] === segment && (window === null || distance < window);
+    };
+    const line = keys.segments.subarray(row * keys.seq, (row + 1) * keys.seq);
+    first[query] = line.findIndex(isSeen);
+    end[query] = line.findLastIndex(isSeen) + 1;
+    if (end[query] === 0) {
       throw new InvariantError(
         `cross attention: row ${row}, column ${query % seq}: expected a key in segment ${segment} of this row` +
           `${window === null ? '' : ` less than ${window} positions away`}, received none.`,
       );
     }
   }
-  return { shape: [batch, 1, seq, keys.seq], values: bias };
+  return { first, end };
 }
 
 /**

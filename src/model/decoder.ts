@@ -14,7 +14,7 @@ import { entry, rowsOf, trainedOf, withTrained } from '../tensor/weights.ts';
 import type { ModelDimensions } from './dimensions.ts';
 import { attentionScale } from './dimensions.ts';
 import type { DecoderInputs } from './inputs.ts';
-import { biasOf, rotaryOf } from './inputs.ts';
+import { biasOf, rotaryOf, withBiases } from './inputs.ts';
 import { endSublayer, feedForward, gainOf, linear, normalize } from './layers.ts';
 import { blockSpecs } from './parameter-table.ts';
 
@@ -54,8 +54,9 @@ export function decode(
   for (let layer = 0; layer < dimensions.layers; layer++) {
     if (recomputes) {
       const own = ofLayer(dimensions, weights, layer);
-      x = recompute([x, ...trainedOf(own)], ([input, ...trained]) => {
-        return block(dimensions, withTrained(own, trained), inputs, layer, input as Tensor2D).x;
+      x = recompute([x, ...trainedOf(own)], [...inputs.biases.values()], ([input, ...trained], biases) => {
+        const kept = withBiases(inputs, biases);
+        return block(dimensions, withTrained(own, trained), kept, layer, input as Tensor2D).x;
       });
       continue;
     }

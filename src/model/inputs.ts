@@ -2,14 +2,15 @@
 
 import type { TokenBatch } from '../batch/token-batch.ts';
 import { InvariantError } from '../errors.ts';
+import { rangeBias } from '../tensor/attention.ts';
 import type { HostArray, HostArrays, Tensors } from '../tensor/host-arrays.ts';
 import { pick, uploadArrays, vector } from '../tensor/host-arrays.ts';
 import type { RotaryAngles } from '../tensor/rope.ts';
 import { rotaryArrays } from '../tensor/rope.ts';
-import type { Tensor1D, Tensor4D } from '../tensor/tf.ts';
+import type { Tensor, Tensor1D, Tensor4D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import type { SelfAttention } from './attention-mask.ts';
-import { attentionBias, stepBias } from './attention-mask.ts';
+import { keyRanges, stepBias } from './attention-mask.ts';
 import type { ModelDimensions } from './dimensions.ts';
 import { rotaryWidth } from './dimensions.ts';
 
@@ -36,6 +37,12 @@ export function biasOf(inputs: DecoderInputs, window: number | null): Tensor4D {
   return inputs.biases.get(window) as Tensor4D;
 }
 
+/** The same with other tensors for the biases, in their order. */
+export function withBiases(inputs: DecoderInputs, biases: readonly Tensor[]): DecoderInputs {
+  const windows = [...inputs.biases.keys()];
+  return { ...inputs, biases: new Map(windows.map((window, i) => [window, biases[i] as Tensor4D])) };
+}
+
 /** The rotation of layers with this window. */
 export function rotaryOf({ rotary, windowRotary }: DecoderInputs, window: number | null): RotaryAngles | null {
   return window === null ? rotary : (windowRotary ?? rotary);
@@ -47,7 +54,15 @@ export function inputArrays(
   tokens: ReadTokens,
   attention: SelfAttention = { kind: dimensions.attention },
 ): HostArrays {
-  return arraysOf(dimensions, tokens, (window) => attentionBias(tokens, attention, window));
+  const { batch, seq } = tokens;
+  const perQuery = (values: Float32Array): HostArray => ({ shape: [batch, 1, seq, 1], values });
+  const ranges = windowsOf(dimensions).flatMap((window) => {
+    const { first, end } = keyRanges(tokens, attention, window);
+    const names = rangeNames(window);
+    return [[names.first, perQuery(first)] as const, [names.end, perQuery(end)] as const];
+  });
+  const columns = vector(Float32Array.from({ length: seq }, (_, column) => column));
+  return { ...arraysOf(dimensions, tokens), columns, ...Object.fromEntries(ranges) };
 }
 
 /** One new token a row. */
@@ -73,22 +88,20 @@ export function stepArrays(dimensions: ModelDimensions, step: TokenStep): HostAr
   }
   const batch = step.ids.length;
   const tokens = { batch, seq: 1, ids: step.ids, segments: step.ids, positions: step.positions };
-  return arraysOf(dimensions, tokens, (window) => stepBias(step.visible, batch, step.columns, window));
+  const biases = windowsOf(dimensions).map(
+    (window) => [biasName(window), stepBias(step.visible, batch, step.columns, window)] as const,
+  );
+  return { ...arraysOf(dimensions, tokens), ...Object.fromEntries(biases) };
 }
 
-function arraysOf(
-  dimensions: ModelDimensions,
-  { batch, seq, ids, positions }: ReadTokens,
-  biasFor: (window: number | null) => HostArray,
-): HostArrays {
+/** All but who attends to whom. */
+function arraysOf(dimensions: ModelDimensions, { batch, seq, ids, positions }: ReadTokens): HostArrays {
   const { ropeTheta: theta, ropeScaling: scaling, windowRope } = dimensions;
   const size = { batch, seq, width: rotaryWidth(dimensions) };
   const within = windowRope === null ? null : rotaryArrays(positions, { ...size, ...windowRope });
-  const biases = windowsOf(dimensions).map((window) => [biasName(window), biasFor(window)] as const);
   return {
     ids: vector(ids),
     positions: vector(positions),
-    ...Object.fromEntries(biases),
     ...(dimensions.positions === 'rotary' && rotaryArrays(positions, { ...size, theta, scaling })),
     ...(within !== null && { 'cos within windows': within.cos, 'sin within windows': within.sin }),
   };
@@ -103,11 +116,27 @@ function biasName(window: number | null): string {
   return window === null ? 'bias' : `bias within ${window}`;
 }
 
+/** Of the arrays of `KeyRanges`. */
+function rangeNames(window: number | null) {
+  const where = window === null ? '' : ` within ${window}`;
+  return { first: `first key${where}`, end: `end of keys${where}` };
+}
+
+/** The arrays that biases are made of, which nothing reads afterwards. */
+function rangesIn(tensors: Tensors): Tensors {
+  const isRange = (name: string): boolean => name === 'columns' || /^(first key|end of keys)/.test(name);
+  return Object.fromEntries(Object.entries(tensors).filter(([name]) => isRange(name)));
+}
+
 /** Arrays of `inputArrays` or `stepArrays`, uploaded, as the decoder reads them. */
 export function inputsFrom(dimensions: ModelDimensions, tensors: Tensors): DecoderInputs {
-  const windows = windowsOf(dimensions);
-  const biases = new Map(windows.map((window) => [window, pick<Tensor4D>(tensors, biasName(window))]));
-  const [batch, , seq] = pick<Tensor4D>(tensors, biasName(windows[0] as number | null)).shape;
+  const biasFor = (window: number | null): Tensor4D => {
+    if (tensors.columns === undefined) return pick(tensors, biasName(window));
+    const { first, end } = rangeNames(window);
+    return rangeBias(pick(tensors, first), pick(tensors, end), pick(tensors, 'columns'));
+  };
+  const biases = new Map(windowsOf(dimensions).map((window) => [window, biasFor(window)]));
+  const [batch, , seq] = ([...biases.values()][0] as Tensor4D).shape;
   const angles = (where: string): RotaryAngles => ({
     cos: pick(tensors, `cos${where}`),
     sin: pick(tensors, `sin${where}`),
@@ -129,7 +158,10 @@ export function decoderInputs(
   tokens: ReadTokens,
   attention?: SelfAttention,
 ): DecoderInputs {
-  return inputsFrom(dimensions, uploadArrays(inputArrays(dimensions, tokens, attention)));
+  const tensors = uploadArrays(inputArrays(dimensions, tokens, attention));
+  const inputs = inputsFrom(dimensions, tensors);
+  tf.dispose(rangesIn(tensors));
+  return inputs;
 }
 
 /** Uploads one new token a row; see `stepArrays`. */

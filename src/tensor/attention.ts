@@ -4,11 +4,25 @@ import { matmul } from './matmul.ts';
 import { nativeAttention } from './native-attention.ts';
 import { usesNativeOps } from './native-ops.ts';
 import { softCap } from './soft-cap.ts';
-import type { Tensor, Tensor4D } from './tf.ts';
+import type { Tensor, Tensor1D, Tensor4D } from './tf.ts';
 import { tf } from './tf.ts';
 
 /** Added to scores that must not be attended to; finite, so that 0 · ∞ never appears in a gradient. */
 export const MASKED_SCORE = -1e9;
+
+/**
+ * The bias on attention scores: 0 from column `first` up to, but without, `end`, MASKED_SCORE elsewhere.
+ * @param first   [batch, 1, seq, 1]
+ * @param end     [batch, 1, seq, 1]
+ * @param columns [keys]: 0, 1, 2 …
+ * @returns [batch, 1, seq, keys]
+ */
+export function rangeBias(first: Tensor4D, end: Tensor4D, columns: Tensor1D): Tensor4D {
+  return tf.tidy(() => {
+    const isSeen = tf.logicalAnd(tf.greaterEqual(columns, first), tf.less(columns, end));
+    return tf.mul(tf.cast(tf.logicalNot(isSeen), 'float32'), MASKED_SCORE) as Tensor4D;
+  });
+}
 
 /**
  * softmax(q · kᵀ / √head_dim + bias) · v. Every group of heads / kv_heads query heads shares one key/value head: the

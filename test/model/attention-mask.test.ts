@@ -4,13 +4,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { TokenBatch } from '../../src/batch/token-batch.ts';
 import { layOut } from '../../src/batch/token-batch.ts';
 import { InvariantError, ShapeError } from '../../src/errors.ts';
-import type { CrossAttention, SelfAttention } from '../../src/model/attention-mask.ts';
-import { attentionBias, stepBias } from '../../src/model/attention-mask.ts';
+import type { CrossAttention, KeyRanges, SelfAttention } from '../../src/model/attention-mask.ts';
+import { keyRanges, stepBias } from '../../src/model/attention-mask.ts';
 import { decode } from '../../src/model/decoder.ts';
 import { decoderInputs, disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
 import { disposeModel, modelWeights } from '../../src/model/model.ts';
-import { attend, MASKED_SCORE } from '../../src/tensor/attention.ts';
+import { attend, MASKED_SCORE, rangeBias } from '../../src/tensor/attention.ts';
 import type { Tensor4D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import { tolerance } from '../helpers/allclose.ts';
@@ -55,6 +55,12 @@ function oracle(queries: Rows, keys: Rows, rule: (query: Place, key: Place, isSa
 const flags = (values: ArrayLike<number>): number[] =>
   Array.from(values, (value) => (value === 0 ? 1 : value === Math.fround(MASKED_SCORE) ? 0 : Number.NaN));
 
+/** The same of the keys that each query sees. */
+const flagsOf = ({ first, end }: KeyRanges, keys: number): number[] =>
+  [...first].flatMap((from, query) =>
+    Array.from({ length: keys }, (_, column) => (column >= from && column < (end[query] as number) ? 1 : 0)),
+  );
+
 const rowLengths = fc.array(fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 3 }), { minLength: 1, maxLength: 3 });
 const someRows: fc.Arbitrary<Rows> = fc.record({
   lengths: rowLengths,
@@ -72,8 +78,7 @@ describe('attention to the own batch', () => {
     window: number | null,
     sees: (from: number, to: number, sequence: number, row: number) => boolean,
   ): void => {
-    const { shape, values } = attentionBias(batchOf(rows), attention, window);
-    expect(shape).toEqual([rows.lengths.length, 1, rows.seq, rows.seq]);
+    const ranges = keyRanges(batchOf(rows), attention, window);
     const expected = rows.lengths.flatMap((lengths, row) =>
       oracle({ ...rows, lengths: [lengths] }, { ...rows, lengths: [lengths] }, (query, key, isSame) => {
         if (query === null || key === null) return query === null && isSame;
@@ -81,7 +86,7 @@ describe('attention to the own batch', () => {
         return sees(query.t, key.t, key.sequence, row) && (window === null || Math.abs(query.t - key.t) < window);
       }),
     );
-    expect(flags(values)).toEqual(expected);
+    expect(flagsOf(ranges, rows.seq)).toEqual(expected);
   };
 
   it('causal: to itself and what is before it', () => {
@@ -121,9 +126,14 @@ describe('attention to the own batch', () => {
     );
   });
 
-  it('refuses a prefix of another size', () => {
+  it('refuses a prefix of another size, or in the middle of its segment', () => {
     const rows = batchOf({ lengths: [[2]], seq: 3, padding: 'right' });
-    expect(() => attentionBias(rows, { kind: 'prefix', prefix: new Int32Array(2) }, null)).toThrow(
+    expect(() => keyRanges(rows, { kind: 'prefix', prefix: Int32Array.of(0, 1, 0) }, null)).toThrow(
+      new ShapeError(
+        'prefix attention: row 0, column 1: expected the prefix where its segment begins, at column 0, and without gaps.',
+      ),
+    );
+    expect(() => keyRanges(rows, { kind: 'prefix', prefix: new Int32Array(2) }, null)).toThrow(
       new ShapeError('prefix attention: expected a prefix of 1 × 3, received 2 entries.'),
     );
   });
@@ -145,13 +155,12 @@ describe('attention to another batch', () => {
       fc.property(pairs, fc.option(fc.integer({ min: 4, max: 6 }), { nil: null }), (lengths, window) => {
         const queries: Rows = { lengths: lengths.map((row) => row.map(([q]) => q)), seq: 13, padding: 'left' };
         const keys: Rows = { lengths: lengths.map((row) => row.map(([, k]) => k)), seq: 16, padding: 'right' };
-        const { shape, values } = attentionBias(batchOf(queries), cross(keys), window);
-        expect(shape).toEqual([lengths.length, 1, 13, 16]);
+        const ranges = keyRanges(batchOf(queries), cross(keys), window);
         const expected = oracle(queries, keys, (query, key) => {
           if (query === null || key === null || query.sequence !== key.sequence) return false;
           return window === null || Math.abs(query.t - key.t) < window;
         });
-        expect(flags(values)).toEqual(expected);
+        expect(flagsOf(ranges, keys.seq)).toEqual(expected);
       }),
       runs,
     );
@@ -160,15 +169,15 @@ describe('attention to another batch', () => {
   it('refuses queries that would see nothing, and keys of other rows', () => {
     const queries = batchOf({ lengths: [[1, 4]], seq: 6, padding: 'right' });
     const keys = (...lengths: number[][]): CrossAttention => cross({ lengths, seq: 6, padding: 'right' });
-    expect(() => attentionBias(queries, keys([3]), null)).toThrow(
+    expect(() => keyRanges(queries, keys([3]), null)).toThrow(
       new InvariantError('cross attention: row 0, column 1: expected a key in segment 2 of this row, received none.'),
     );
-    expect(() => attentionBias(queries, keys([3, 1]), 3)).toThrow(
+    expect(() => keyRanges(queries, keys([3, 1]), 3)).toThrow(
       new InvariantError(
         'cross attention: row 0, column 4: expected a key in segment 2 of this row less than 3 positions away, received none.',
       ),
     );
-    expect(() => attentionBias(queries, keys([1, 1], [1]), null)).toThrow(
+    expect(() => keyRanges(queries, keys([1, 1], [1]), null)).toThrow(
       new ShapeError('cross attention: expected keys of 1 rows as the queries, received 2.'),
     );
   });
@@ -250,12 +259,10 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     ];
     const queries = batchOf({ lengths: [[3, 1]], seq: 5, padding: 'right' });
     const keys = batchOf({ lengths: [[2, 3]], seq: 6, padding: 'right' });
-    const { shape, values } = attentionBias(queries, { kind: 'cross', keys }, null);
-    const mixed = take(
-      tf.tidy(() =>
-        attend(query, key, value, tf.tensor4d(values as Float32Array, shape as [number, number, number, number])),
-      ),
-    );
+    const { first: from, end } = keyRanges(queries, { kind: 'cross', keys }, null);
+    const perQuery = (values: Float32Array): Tensor4D => tf.tensor4d(values, [1, 1, 5, 1]);
+    const columns = tf.tensor1d([0, 1, 2, 3, 4, 5]);
+    const mixed = take(tf.tidy(() => attend(query, key, value, rangeBias(perQuery(from), perQuery(end), columns))));
     const part = (from: number, count: number, keyFrom: number, keyCount: number): Float32Array =>
       take(
         tf.tidy(() =>
@@ -273,6 +280,6 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       expect(mixed.slice(20 * head + 12, 20 * head + 16)).toBeAllclose(second.slice(4 * head, 4 * head + 4));
     }
     expect(mixed.every(Number.isFinite)).toBe(true);
-    tf.dispose([query, key, value]);
+    tf.dispose([query, key, value, columns]);
   });
 });

@@ -1,10 +1,10 @@
 /** Our own ops against PyTorch and transformers: outputs, and gradients of Σ weights · output. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { attentionBias } from '../../src/model/attention-mask.ts';
+import { keyRanges } from '../../src/model/attention-mask.ts';
 import type { ModelDimensions } from '../../src/model/dimensions.ts';
 import { normalize } from '../../src/model/layers.ts';
 import { geglu, geluTanh, swiglu } from '../../src/tensor/activations.ts';
-import { attend, MASKED_SCORE } from '../../src/tensor/attention.ts';
+import { attend, MASKED_SCORE, rangeBias } from '../../src/tensor/attention.ts';
 import { layerNorm, rmsNorm } from '../../src/tensor/norms.ts';
 import { applyRotary } from '../../src/tensor/rope.ts';
 import { softCap } from '../../src/tensor/soft-cap.ts';
@@ -108,8 +108,9 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const from = layers.cappedAttention;
     const [batch, , seq] = from.query!.shape as [number, number, number];
     const segments = new Int32Array(batch * seq).fill(1);
-    const mask = attentionBias({ batch, seq, segments, positions: segments }, { kind: 'causal' }, from.window);
-    const bias = tf.tensor4d(mask.values as Float32Array, [batch, 1, seq, seq]);
+    const { first, end } = keyRanges({ batch, seq, segments, positions: segments }, { kind: 'causal' }, from.window);
+    const perQuery = (values: Float32Array): Tensor4D => tf.tensor4d(values, [batch, 1, seq, 1]);
+    const bias = tf.tidy(() => rangeBias(perQuery(first), perQuery(end), tf.range(0, seq)));
     const names = ['query', 'key', 'value'];
     expectParity(
       from,

@@ -29,11 +29,16 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       normalTensor<Tensor2D>([4, 4], 3),
     ];
     const layer = (a: Tensor2D, b: Tensor2D): Tensor2D => tf.tanh(matmul(a, b));
+    // Made within the loss, and freed with all else of it before the gradient unless it is kept.
+    const factors = (): Tensor => tf.add(tf.tensor2d([[1], [2], [3]]), 0.5);
     const plain = (a: Tensor, b: Tensor, c: Tensor): Tensor =>
-      tf.sum(layer(layer(a as Tensor2D, b as Tensor2D), c as Tensor2D));
+      tf.sum(tf.mul(layer(layer(a as Tensor2D, b as Tensor2D), c as Tensor2D), factors()));
     const again = (a: Tensor, b: Tensor, c: Tensor): Tensor => {
-      const middle = recompute([a, b], ([p, q]) => layer(p as Tensor2D, q as Tensor2D));
-      return tf.sum(recompute([middle, c], ([p, q]) => layer(p as Tensor2D, q as Tensor2D)));
+      const middle = recompute([a, b], [], ([p, q]) => layer(p as Tensor2D, q as Tensor2D));
+      const scaled = recompute([middle, c], [factors()], ([p, q], [scale]) =>
+        tf.mul(layer(p as Tensor2D, q as Tensor2D), scale as Tensor),
+      );
+      return tf.sum(scaled);
     };
     const [expected, found] = [plain, again].map((f) =>
       tf
