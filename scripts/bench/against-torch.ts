@@ -42,6 +42,7 @@ const flags = {
     choices: ['f32', 'tf32'],
     description: 'What a GPU multiplies float32 matrices in.',
   },
+  xla: { kind: 'switch', description: 'Our graphs compiled by XLA, on a GPU.' },
   cases: {
     kind: 'text',
     default: DEFAULT_CASES.join(','),
@@ -69,7 +70,7 @@ export async function againstTorch(argv: readonly string[]): Promise<void> {
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   if (help) return say(['Usage: npm run bench -- --against torch [options]', ...flagHelp(flags)].join('\n'));
   if (positionals.length > 0) throw new ConfigError(`bench: expected options only, received "${positionals[0]}".`);
-  const { threads, repetitions, patience } = values;
+  const { threads, repetitions, patience, xla } = values;
   const [device, float32] = [values.device as 'cpu' | 'gpu', values.float32 as Float32];
   const python = values.against === 'nothing' ? null : values.python;
   const cases = casesNamed(split(values.cases), values.model);
@@ -83,7 +84,7 @@ export async function againstTorch(argv: readonly string[]): Promise<void> {
 
   const results: CaseResult[] = [];
   for (const given of cases) {
-    const how = { python, llama: values.llama ?? null, device, float32, threads, repetitions, patience };
+    const how = { python, llama: values.llama ?? null, device, float32, xla, threads, repetitions, patience };
     const result = await measureCase(given, { ...how, ours: usable, torch, say });
     for (const { side, variant, why } of result.failed) say(`  ${side} ${variant} is left out: ${why}`);
     const most = Math.max(...result.others);
@@ -105,6 +106,7 @@ export async function againstTorch(argv: readonly string[]): Promise<void> {
     threads,
     device,
     float32,
+    xla,
     versions: lane.versions,
     results,
   };

@@ -84,7 +84,16 @@ export async function checkRatios(argv: readonly string[]): Promise<void> {
   const measured: CaseRatio[] = [];
   const busy: string[] = [];
   for (const given of cases) {
-    const how = { python, llama: null, device: 'cpu', float32: 'f32', threads, repetitions, patience } as const;
+    const how = {
+      python,
+      llama: null,
+      device: 'cpu',
+      float32: 'f32',
+      xla: false,
+      threads,
+      repetitions,
+      patience,
+    } as const;
     const { name, ratios, others, failed } = await measureCase(given, { ...how, ours: OURS, torch: TORCH, say });
     for (const { side, variant, why } of failed) say(`  ${side} ${variant} is left out: ${why}`);
     const most = Math.max(...others);

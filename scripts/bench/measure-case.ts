@@ -38,6 +38,8 @@ export interface MeasureOptions {
   /** Where PyTorch runs, and what both sides multiply float32 matrices in; our lane is open already. */
   readonly device: 'cpu' | 'gpu';
   readonly float32: Float32;
+  /** Whether XLA compiles our graphs. */
+  readonly xla: boolean;
   readonly threads: number;
   readonly repetitions: number;
   /** As in `TimingOptions`. */
@@ -182,12 +184,12 @@ function writeWeights(given: Case, head: HeadKind, parent: string): string {
 function ourProgram(
   given: Case,
   variant: string,
-  { float32, device }: Pick<MeasureOptions, 'float32' | 'device'>,
+  { float32, device, xla }: Pick<MeasureOptions, 'float32' | 'device' | 'xla'>,
   closing: (() => void)[],
 ): Program {
   const options = ourVariants[variant];
   if (options === undefined) throw new InvariantError(`bench: our side has no variant "${variant}".`);
-  const opened = openOurs(given, { ...options, bfloat16Products: multipliesBfloat16(device) });
+  const opened = openOurs(given, { ...options, bfloat16Products: multipliesBfloat16(device), xla });
   closing.push(opened.close);
   const repetition = async () => {
     const [began, busy, nodes] = [performance.now(), process.cpuUsage(), graphNodes()];

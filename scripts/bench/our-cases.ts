@@ -37,6 +37,8 @@ export interface OurOptions {
   readonly native: boolean;
   /** False where products in bfloat16 are left to float32, as a stage leaves them. */
   readonly bfloat16Products?: boolean;
+  /** With graphs that XLA has compiled; false where left out. */
+  readonly xla?: boolean;
 }
 
 /** Our ways of running a step, by the name the tables give them. */

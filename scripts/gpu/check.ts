@@ -26,12 +26,13 @@ const ERRORS: Readonly<Record<Precision, readonly [number, number]>> = {
 };
 
 /**
- * Judges numbers of a device in all precisions, and the CPU's in float32.
+ * Judges numbers of a device in all precisions, with XLA and the CPU's in float32.
+ * @param xla null where graphs cannot be compiled by XLA
  * @param hasTensorFloat32 null where that is not known: then float32 is right, too
  */
 export function findingsOf(
   device: Readonly<Record<Precision, Numbers>>,
-  cpu: Numbers,
+  { cpu, xla }: { readonly cpu: Numbers; readonly xla: Numbers | null },
   hasTensorFloat32: boolean | null,
 ): Finding[] {
   const { f32, tf32, bf16 } = device;
@@ -39,6 +40,7 @@ export function findingsOf(
   return [
     same('compiled and eager steps, f32: losses', f32.compiled, f32.eager),
     same('this device and the CPU, f32: losses', f32.compiled, cpu.compiled),
+    ...(xla === null ? [] : [same('compiled by XLA and eager steps, f32: losses', xla.compiled, f32.eager)]),
     {
       what: 'drawn with a cache and in a full pass, f32: log-probabilities',
       expected: `differences up to ${SAME_LOG_PROB} nats`,

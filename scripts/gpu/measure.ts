@@ -1,29 +1,13 @@
-/** The bench's cases on a device, each in a process of its own and a file of its own; and the table of all of them. */
+/** The bench's cases on a device, each side in a process of its own and a file of its own. */
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorMessage } from '../../src/errors.ts';
-import { formatNumber } from '../../src/report/table.ts';
-import type { Float32, Timed } from '../bench/compare.ts';
-import { spreadOf } from '../bench/compare.ts';
-import type { CaseResult } from '../bench/measure-case.ts';
+import type { Float32 } from '../bench/compare.ts';
 import { runScript } from './machine.ts';
-import type { Precision } from './numbers.ts';
 import { precisions } from './numbers.ts';
-
-/** What is measured. */
-export interface Plan {
-  readonly to: string;
-  readonly device: 'gpu' | 'cpu';
-  readonly cases: readonly string[];
-  readonly repetitions: number;
-  /** Python with PyTorch; undefined to measure ours alone. */
-  readonly python: string | undefined;
-  /** A process multiplies float32 in one precision only; bfloat16 is measured beside float32. */
-  readonly float32: readonly Float32[];
-  /** PyTorch's variants; those that a case does not have are left out. */
-  readonly torch: readonly string[];
-}
+import type { Plan, Side } from './plan.ts';
+import { fileOf, peakFile, sidesOf } from './plan.ts';
 
 const isBfloat16 = (variant: string): boolean => variant.includes('bf16');
 
@@ -45,12 +29,12 @@ export function measure(plan: Plan, say: (line: string) => void): void {
   }));
   for (const given of plan.cases) {
     for (const float32 of plan.float32) {
-      for (const side of python === undefined ? (['ours'] as const) : (['ours', 'torch'] as const)) {
+      for (const side of sidesOf(plan)) {
         const against =
-          side === 'ours' ? ['--against', 'nothing'] : ['--against', 'torch', '--python', python as string];
+          side === 'torch' ? ['--against', 'torch', '--python', python as string] : ['--against', 'nothing'];
         const variants = ['--ours', oursIn(given, float32, side), '--torch', torchIn(plan.torch, float32)];
         const how = ['--device', device, '--float32', float32, '--repetitions', String(repetitions), '--patience', '1'];
-        const argv = [...against, ...variants, ...how, '--cases', given, '--to'];
+        const argv = [...against, ...variants, ...how, ...(side === 'xla' ? ['--xla'] : []), '--cases', given, '--to'];
         const run = (file: string): void => void runScript('../bench/bench.ts', [...argv, file], { isRead: false });
         parts.push({ file: fileOf(plan, given, float32, side), run });
       }
@@ -74,90 +58,17 @@ export function measure(plan: Plan, say: (line: string) => void): void {
 }
 
 /** Eager steps only where they are small: they are there to be compared with, and slow. */
-function oursIn(given: string, float32: Float32, side: 'ours' | 'torch'): string {
+function oursIn(given: string, float32: Float32, side: Side): string {
   if (side === 'torch') return '';
   const all = ['compiled', 'compiled bf16', 'eager'];
   const fits = (variant: string): boolean =>
-    (float32 === 'f32' || !isBfloat16(variant)) && (variant !== 'eager' || !given.endsWith('-long'));
+    (float32 === 'f32' || !isBfloat16(variant)) &&
+    (variant !== 'eager' || (side === 'ours' && !given.endsWith('-long')));
   return all.filter(fits).join(',');
 }
 
 function torchIn(variants: readonly string[], float32: Float32): string {
   return variants.filter((variant) => float32 === 'f32' || !isBfloat16(variant)).join(',');
-}
-
-function fileOf({ to, device }: Plan, given: string, float32: Float32, side: 'ours' | 'torch'): string {
-  return join(to, `${device}-${given}-${float32}${side === 'torch' ? '-torch' : ''}.json`);
-}
-
-function peakFile({ to, device }: Plan, precision: Precision): string {
-  return join(to, `${device}-peak-${precision}.json`);
-}
-
-/** The table for docs/speed.md, of all files that are there. */
-export function markdownTable(plan: Plan): string[] {
-  const rows = plan.cases.flatMap((given) =>
-    plan.float32.flatMap((float32) => {
-      const fileOn = (side: 'ours' | 'torch') => read(fileOf(plan, given, float32, side));
-      const sides = { ours: fileOn('ours'), torch: fileOn('torch') };
-      return float32 === 'f32'
-        ? [rowsOf(plan, sides, 'f32'), rowsOf(plan, sides, 'bf16')]
-        : [rowsOf(plan, sides, float32)];
-    }),
-  );
-  const headers = [
-    ...['case', 'precision', 'ours, ms a step', 'tokens/s', 'TFLOP/s', '% of peak', 'GiB', 'eager'],
-    ...['PyTorch’s best', 'times as fast', 'its GiB'],
-  ];
-  return [headers, headers.map(() => '---'), ...rows.flat()].map((cells) => `| ${cells.join(' | ')} |`);
-}
-
-interface Sides {
-  readonly ours: Measured | undefined;
-  readonly torch: Measured | undefined;
-}
-
-/** A file of the bench, and the most memory of the GPU that was held meanwhile. */
-interface Measured extends CaseResult {
-  readonly gpuMemoryMiB: number | null;
-}
-
-function read(file: string): Measured | undefined {
-  if (!existsSync(file)) return undefined;
-  const { results, gpuMemoryMiB = null } = JSON.parse(readFileSync(file, 'utf8'));
-  return { ...results[0], gpuMemoryMiB };
-}
-
-/** One row, or none where ours was not measured in this precision. */
-function rowsOf(plan: Plan, { ours: mine, torch }: Sides, precision: Precision): string[][] {
-  if (mine === undefined) return [];
-  const { name, shapes, steps, tokens, operations } = mine;
-  const ms = (timed: Timed): number => spreadOf(timed.ms).median / steps;
-  const inPrecision = (timed: Timed): boolean => timed.precision === precision;
-  const here = mine.timed.filter(inPrecision);
-  const ours = here.find(({ variant }) => variant.startsWith('compiled'));
-  if (ours === undefined) return [];
-  const eager = here.find(({ variant }) => variant === 'eager');
-  const [best] = (torch?.timed ?? []).filter(inPrecision).sort((a, b) => ms(a) - ms(b));
-  const tflops = operations === null ? undefined : operations / ms(ours) / 1e9;
-  const peak = existsSync(peakFile(plan, precision)) ? peakOf(peakFile(plan, precision)) : undefined;
-  const gib = (one: Measured | undefined): number | undefined =>
-    typeof one?.gpuMemoryMiB === 'number' ? one.gpuMemoryMiB / 1024 : undefined;
-  const cell = (value: number | undefined): string => (value === undefined ? '' : formatNumber(value));
-  return [
-    [
-      ...[`${name}, ${shapes}`, precision, cell(ms(ours)), cell(Math.round((1000 * tokens) / ms(ours)))],
-      ...[cell(tflops), cell(tflops && peak && (100 * tflops) / peak), cell(gib(mine)), cell(eager && ms(eager))],
-      ...[best === undefined ? '' : `${formatNumber(ms(best))} (${best.variant})`],
-      ...[cell(best && ms(best) / ms(ours)), cell(best && gib(torch))],
-    ],
-  ];
-}
-
-/** 10¹² operations a second: the best of the calls. */
-function peakOf(file: string): number {
-  const { gflops } = JSON.parse(readFileSync(file, 'utf8')) as { gflops: number[] };
-  return Math.max(...gflops) / 1000;
 }
 
 /** Watches how much memory of the GPU is held, from another process: this one waits for its programs. */

@@ -43,18 +43,19 @@ export interface Numbers {
 const flags = {
   device: { kind: 'text', default: 'gpu', choices: ['gpu', 'cpu'], description: 'Where to compute.' },
   precision: { kind: 'text', default: 'f32', choices: precisions, description: 'What matrices are multiplied in.' },
+  xla: { kind: 'switch', description: 'Compiled steps compiled by XLA too.' },
 } as const satisfies Flags;
 
 const STEPS = 3;
 /** Of the product: [rows, inner] · [inner, rows]. */
 const [ROWS, INNER] = [256, 1024];
 
-async function numbersOf(device: 'gpu' | 'cpu', precision: Precision): Promise<Numbers> {
+async function numbersOf(device: 'gpu' | 'cpu', precision: Precision, xla: boolean): Promise<Numbers> {
   const lane = await openLane({ backend: 'tensorflow', device, precision });
   const traced = precision === 'bf16' ? 'bf16' : 'f32';
-  const compiled = await losses({ compile: 'on', native: false, precision: traced });
+  const compiled = await losses({ compile: 'on', native: false, precision: traced, xla });
   const eager = await losses({ compile: 'off', native: false, precision: traced });
-  setCompilation({ compile: 'on', precision });
+  setCompilation({ compile: 'on', precision, xla });
   return { lane, productError: productError(), compiled, eager, cacheError: await cacheError() };
 }
 
@@ -102,6 +103,7 @@ async function cacheError(): Promise<number> {
 }
 
 await runMain(import.meta.url, async (argv) => {
-  const { device, precision } = parseFlags(argv, flags).values;
-  process.stdout.write(`${JSON.stringify(await numbersOf(device as 'gpu' | 'cpu', precision as Precision))}\n`);
+  const { device, precision, xla } = parseFlags(argv, flags).values;
+  const numbers = await numbersOf(device as 'gpu' | 'cpu', precision as Precision, xla);
+  process.stdout.write(`${JSON.stringify(numbers)}\n`);
 });

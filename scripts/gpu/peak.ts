@@ -28,7 +28,7 @@ const flags = {
 const [CHAIN, CALLS] = [40, 5];
 
 /** 10⁹ operations a second of each call; the operands are random, since zeros are multiplied faster. */
-export function productSpeeds(precision: Precision, edge: number): number[] {
+function productSpeeds(precision: Precision, edge: number): number[] {
   // Numbers stay within bounds along the chain: the second operand keeps the length of a row.
   const arrays = { seed: { shape: [1], values: Float32Array.of(0) } };
   const isNarrow = precision === 'bf16';

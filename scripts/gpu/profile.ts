@@ -25,6 +25,7 @@ const flags = {
   float32: { kind: 'text', default: 'f32', choices: ['f32', 'tf32'], description: 'What float32 is multiplied in.' },
   case: { kind: 'text', default: 'train-124m-long', description: 'Name of a case of the bench.' },
   ours: { kind: 'text', default: 'compiled bf16', choices: Object.keys(ourVariants), description: 'Our variant.' },
+  xla: { kind: 'switch', description: 'Compiled by XLA too.' },
   to: { kind: 'path', description: 'Folder for the trace.' },
 } as const satisfies Flags;
 
@@ -80,7 +81,7 @@ await runMain(import.meta.url, async (argv) => {
   }
   const device = values.device as 'gpu' | 'cpu';
   await openLane({ backend: 'tensorflow', device, precision: values.float32 as 'f32' | 'tf32' });
-  const opened = openOurs(given, options);
+  const opened = openOurs(given, { ...options, xla: values.xla });
   const timed = async (): Promise<number> => {
     const began = performance.now();
     await opened.step();
@@ -108,7 +109,7 @@ await runMain(import.meta.url, async (argv) => {
   }
   if (values.to === undefined) return;
   mkdirSync(values.to, { recursive: true });
-  const name = `profile-${given.name}-${values.ours.replace(' ', '-')}-${values.float32}`;
+  const name = `profile-${given.name}-${values.ours.replace(' ', '-')}-${values.float32}${values.xla ? '-xla' : ''}`;
   writeFileSync(join(values.to, `${name}.pb`), Buffer.concat(traces));
   say(`written to ${join(values.to, `${name}.pb`)}`);
 });

@@ -20,8 +20,9 @@ import type { Float32 } from '../bench/compare.ts';
 import { findingsOf } from './check.ts';
 import type { Gpu } from './machine.ts';
 import { gpuOf, prepare, runScript } from './machine.ts';
-import { markdownTable, measure } from './measure.ts';
+import { measure } from './measure.ts';
 import type { Numbers, Precision } from './numbers.ts';
+import { markdownTable } from './table.ts';
 
 const CASES = [
   'train-124m-long',
@@ -54,17 +55,25 @@ type Say = (line: string) => void;
  * @throws InvariantError naming everything that does not hold
  */
 async function check(device: 'gpu' | 'cpu', gpu: Gpu | null, to: string, say: Say): Promise<void> {
-  const numbers = (where: string, precision: Precision): Numbers =>
-    JSON.parse(runScript('numbers.ts', ['--device', where, '--precision', precision], { isRead: true }));
+  const numbers = (where: string, precision: Precision, ...more: string[]): Numbers =>
+    JSON.parse(runScript('numbers.ts', ['--device', where, '--precision', precision, ...more], { isRead: true }));
   say('checking: a few steps in each precision, and on the CPU');
   const here = { f32: numbers(device, 'f32'), tf32: numbers(device, 'tf32'), bf16: numbers(device, 'bf16') };
   const cpu = device === 'cpu' ? here.f32 : numbers('cpu', 'f32');
+  const xla = device === 'cpu' ? null : numbers(device, 'f32', '--xla');
   say(here.f32.lane.note);
   const known = gpu === null ? null : gpu.computeCapability >= AMPERE;
-  const findings = findingsOf(here, cpu, device === 'cpu' ? false : known);
+  const findings = findingsOf(here, { cpu, xla }, device === 'cpu' ? false : known);
   const rows = findings.map(({ what, expected, received, holds }) => [what, expected, received, holds ? 'yes' : 'NO']);
   say(formatTable(['what', 'expected', 'received', 'holds'], rows).join('\n'));
-  const report = { date: new Date().toISOString(), ...codeVersion(), device, gpu, findings, numbers: { ...here, cpu } };
+  const report = {
+    date: new Date().toISOString(),
+    ...codeVersion(),
+    device,
+    gpu,
+    findings,
+    numbers: { ...here, cpu, xla },
+  };
   await atomicWrite(join(to, 'check.json'), `${JSON.stringify(report, null, 2)}\n`);
   const wrong = findings.filter(({ holds }) => !holds);
   if (wrong.length === 0) return;

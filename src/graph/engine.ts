@@ -10,6 +10,8 @@ import { sessionConfig } from './session-config.ts';
 export interface Engine {
   readonly graph: Graph;
   readonly session: Pointer;
+  /** True where XLA compiles what this session runs. */
+  readonly xla: boolean;
   /** Graphs traced so far: a run that has warmed up makes no more. */
   traces: number;
   /** Variables that hold memory. */
@@ -37,6 +39,13 @@ export interface Feed {
 }
 
 let opened: Engine | null = null;
+let wantsXla = false;
+
+/** Chooses for the session: one that is open otherwise is closed. To be called between steps. */
+export function useXla(wants: boolean): void {
+  wantsXla = wants;
+  if (opened !== null && opened.xla !== wants) close(opened);
+}
 
 /**
  * Opens the session, at the first call.
@@ -47,7 +56,7 @@ export function engine(): Engine {
     const api = openCApi();
     const graph = createGraph(api);
     const options = api.NewSessionOptions();
-    const config = sessionConfig();
+    const config = sessionConfig({ xla: wantsXla });
     api.SetConfig(options, config, config.length, api.status);
     api.check();
     const session = api.NewSession(graph.pointer, options, api.status);
@@ -55,6 +64,7 @@ export function engine(): Engine {
     opened = {
       graph,
       session,
+      xla: wantsXla,
       traces: 0,
       garbage: 0,
       decoding: 0,
@@ -85,9 +95,12 @@ export function sweepEngine(): void {
   if (opened === null || opened.decoding > 0 || opened.isRunning) return;
   const { nodes } = opened.graph;
   const isFull = nodes > MOST_NODES || (opened.garbage > MOST_GARBAGE && opened.garbage > nodes / 2);
-  if (!isFull) return;
-  for (const resident of opened.residents) resident.moveOut();
-  const { graph, session } = opened;
+  if (isFull) close(opened);
+}
+
+/** Moves out what would be lost, and frees the session and its graph. */
+function close({ residents, graph, session }: Engine): void {
+  for (const resident of residents) resident.moveOut();
   const { api } = graph;
   api.CloseSession(session, api.status);
   api.DeleteSession(session, api.status);

@@ -3,7 +3,7 @@ import { CompileError, errorMessage } from '../errors.ts';
 import { currentLane } from '../tensor/lane.ts';
 import { settleCaptured } from './captured.ts';
 import type { Engine } from './engine.ts';
-import { engine, openEngine, sweepEngine } from './engine.ts';
+import { engine, openEngine, sweepEngine, useXla } from './engine.ts';
 import type { TraceOptions } from './trace.ts';
 
 export interface CompileSettings {
@@ -13,9 +13,11 @@ export interface CompileSettings {
   readonly precision: 'f32' | 'tf32' | 'bf16';
   /** False where products in bfloat16 would be slower than in float32: then `bf16` makes graphs in float32. */
   readonly bfloat16Products: boolean;
+  /** Whether XLA compiles graphs into few kernels. */
+  readonly xla: boolean;
 }
 
-const DEFAULTS: CompileSettings = { compile: 'auto', precision: 'f32', bfloat16Products: true };
+const DEFAULTS: CompileSettings = { compile: 'auto', precision: 'f32', bfloat16Products: true, xla: false };
 
 let settings = DEFAULTS;
 let say: (line: string) => void = () => undefined;
@@ -24,6 +26,7 @@ let isBroken = false;
 /** Chooses for all steps that are traced from now on. `warn` is called once where `auto` has to run eagerly. */
 export function setCompilation(chosen: Partial<CompileSettings>, warn: (line: string) => void = () => undefined): void {
   settings = { ...DEFAULTS, ...chosen };
+  useXla(settings.xla);
   say = warn;
   isBroken = false;
 }

@@ -4,6 +4,8 @@
 type Field = readonly [number: number, content: number | Buffer];
 
 const OFF = 2; // RewriterConfig.Toggle
+/** OptimizerOptions.GlobalJitLevel.ON_2: every op that XLA knows. */
+const ALL_OPS = 2;
 /** OptimizerOptions.Level.L0: no folding, no merging of equal nodes. −1 as a 64-bit varint. */
 const L0 = -1;
 
@@ -13,9 +15,10 @@ const L0 = -1;
  * is placed on devices (graph_options.place_pruned_graph), or every new graph would cost as much as all before it. An op
  * whose device has no kernel for it runs on the CPU (allow_soft_placement). Memory of a GPU is not set here: the
  * allocator is one for the process, made with the addon's context (src/tensor/tf.ts).
+ * @param xla has XLA compile the ops of a graph into few kernels (optimizer_options.global_jit_level), on a GPU
  */
-export function sessionConfig(): Buffer {
-  const optimizer = message([[3, L0]]);
+export function sessionConfig({ xla }: { readonly xla: boolean }): Buffer {
+  const optimizer = message([[3, L0], ...(xla ? [[5, ALL_OPS] as const] : [])]);
   const rewrite = message([[24, OFF]]);
   return message([
     [7, 1],

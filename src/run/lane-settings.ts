@@ -2,6 +2,7 @@
 
 import { LaneError } from '../errors.ts';
 import type { CompileSettings } from '../graph/mode.ts';
+import { multipliesBfloat16 } from '../lanes/hardware.ts';
 import type { Lane } from '../tensor/lane.ts';
 
 /** What a stage asks of a lane. */
@@ -22,24 +23,41 @@ export function refuseForLane({ runtime, memory }: LaneSettings, { name }: Pick<
     if (runtime.compile === 'on') refuse('runtime.compile', 'on', 'TensorFlow’s graphs', 'auto');
     if (runtime.precision === 'bf16') refuse('runtime.precision', 'bf16', 'compiled steps', 'f32');
     if (memory?.frozen === 'bfloat16') refuse('memory.frozen', 'bfloat16', 'TensorFlow’s bfloat16', 'float32');
-  } else if (runtime.precision === 'bf16' && runtime.compile === 'off') {
-    problems.push(
-      'runtime.precision bf16: only compiled steps have it, and runtime.compile is off. Change one of the two.',
-    );
+  } else if (runtime.compile === 'off') {
+    const needy = [...(runtime.precision === 'bf16' ? ['precision bf16'] : []), ...(runtime.xla ? ['xla'] : [])];
+    for (const key of needy) {
+      problems.push(`runtime.${key}: only compiled steps have it, and runtime.compile is off. Change one of the two.`);
+    }
   }
   if (problems.length > 0) throw new LaneError(problems);
 }
 
-/** A line for people where a precision is the same as another on the device, or undefined. */
-export function precisionNote(
-  { precision }: Partial<CompileSettings>,
+/** What of the settings can be used on a lane. */
+export function usableOn(
+  runtime: Partial<CompileSettings>,
+  { name, device }: Pick<Lane, 'name' | 'device'>,
+): Pick<CompileSettings, 'bfloat16Products' | 'xla'> {
+  const hasXla = name === 'tensorflow' && device === 'gpu';
+  return { bfloat16Products: multipliesBfloat16(device), xla: runtime.xla === true && hasXla };
+}
+
+/** Lines for people: settings that are the same as others on the device. */
+export function laneNotes(
+  { precision, xla }: Partial<CompileSettings>,
   { device }: Pick<Lane, 'device'>,
-  bfloat16Products: boolean,
-): string | undefined {
+  usable: Pick<CompileSettings, 'bfloat16Products' | 'xla'>,
+): string[] {
+  const notes: string[] = [];
   if (precision === 'tf32' && device === 'cpu') {
-    return 'runtime.precision tf32: CPUs have no TensorFloat-32; it is the same as f32 here.';
+    notes.push('runtime.precision tf32: CPUs have no TensorFloat-32; it is the same as f32 here.');
   }
-  return precision === 'bf16' && !bfloat16Products
-    ? 'runtime.precision bf16: this processor has no instruction for bfloat16 products (AVX512-BF16, AMX), which would be slower than float32: steps are f32.'
-    : undefined;
+  if (precision === 'bf16' && !usable.bfloat16Products) {
+    notes.push(
+      'runtime.precision bf16: this processor has no instruction for bfloat16 products (AVX512-BF16, AMX), which would be slower than float32: steps are f32.',
+    );
+  }
+  if (xla && !usable.xla) {
+    notes.push('runtime.xla: it is for the tensorflow lane on a GPU, and is not used here.');
+  }
+  return notes;
 }

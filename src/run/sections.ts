@@ -76,6 +76,13 @@ export const Runtime = z.strictObject({
       'Our own fused ops, compiled for this processor, which only the tensorflow lane has, on a CPU: auto uses them where they can be built, on fails elsewhere.',
     )
     .meta({ resume: 'free' }),
+  xla: z
+    .boolean()
+    .default(false)
+    .describe(
+      'XLA compiles each compiled step into few kernels, on a GPU: seconds for every new shape, and a multiple of the speed from then on. Said, and not used, elsewhere.',
+    )
+    .meta({ resume: 'free' }),
   checks: z
     .enum(['strict', 'warn', 'off'])
     .default('strict')

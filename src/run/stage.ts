@@ -4,13 +4,12 @@ import { existsSync } from 'node:fs';
 import type { z } from 'zod';
 import { CheckpointError, hasCode, InvariantError, UserError } from '../errors.ts';
 import type { CompileSettings } from '../graph/mode.ts';
-import { multipliesBfloat16 } from '../lanes/hardware.ts';
 import type { Lane, RuntimeOptions } from '../tensor/lane.ts';
 import { INTERRUPTED, Interrupted, watchInterrupts } from '../terminal/interrupts.ts';
 import { openProgress, type Progress } from '../terminal/progress.ts';
 import type { ChainNumbers, Figure, Outputs, Parents } from './declaration.ts';
 import type { LaneSettings } from './lane-settings.ts';
-import { precisionNote, refuseForLane } from './lane-settings.ts';
+import { laneNotes, refuseForLane, usableOn } from './lane-settings.ts';
 import type { Manifest } from './manifest.ts';
 import { readManifest } from './manifest.ts';
 import type { MetricDescriptions } from './metrics.ts';
@@ -229,11 +228,10 @@ export async function openLaneFor(
   }
   const lane = await openLane({ ...runtime, native });
   progress.say(lane.note);
-  const bfloat16Products = multipliesBfloat16(lane.device);
-  const note = precisionNote(runtime, lane, bfloat16Products);
-  if (note !== undefined) progress.say(note);
+  const usable = usableOn(runtime, lane);
+  for (const note of laneNotes(runtime, lane, usable)) progress.say(note);
   const { setCompilation } = await import('../graph/mode.ts');
-  setCompilation({ ...runtime, bfloat16Products }, progress.say);
+  setCompilation({ ...runtime, ...usable }, progress.say);
   return lane;
 }
 

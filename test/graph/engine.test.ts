@@ -151,6 +151,23 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
     for (const one of [model, twin]) disposeModel(one);
   });
 
+  it('begins anew where XLA is switched on or off, and what lives goes on', async () => {
+    setCompilation({ compile: 'on' });
+    const [model, twin] = [tinyModel('gpt2'), tinyModel('gpt2')];
+    const [adam, twinAdam] = [model, twin].map(({ parameters }) => createAdamW(parameters.layout, adamOptions));
+    await learnFrom(model, adam!, nextToken, [rows], update);
+    await learnFrom(twin, twinAdam!, nextToken, [rows], update);
+    const old = engine();
+    setCompilation({ compile: 'on', xla: true });
+    expect([openEngine(), engine().xla, old.xla]).toEqual([null, true, false]);
+    const { loss } = await learnFrom(model, adam!, nextToken, [rows], update);
+    setCompilation({ compile: 'on' });
+    expect(engine().xla).toBe(false);
+    expect(loss).toBeCloseTo(nextTokenLoss(twin, [rows]), 5);
+    for (const one of [adam!, twinAdam!]) disposeAdamW(one);
+    for (const one of [model, twin]) disposeModel(one);
+  });
+
   it.each(tinyStyles)('%s: decodes the tokens that eager decoding draws, greedy, drawn and filtered', async (style) => {
     for (const more of [{ temperature: 0 }, {}, { topK: 5 }, { repetitionPenalty: 1.3 }]) {
       const draw = async (compile: 'off' | 'on') => {

@@ -46,7 +46,9 @@ test('the schemas say what may change', () => {
     ['training.epochs'],
     ['rollout.iterations'],
   ]);
-  const shared = ['backend', 'device', 'compile', 'precision', 'native', 'checks'].map((key) => `runtime.${key}`);
+  const shared = ['backend', 'device', 'compile', 'precision', 'native', 'xla', 'checks'].map(
+    (key) => `runtime.${key}`,
+  );
   const saved = ['checkpoints.everySteps', 'checkpoints.keepLast'];
   expect(resumeRules(PretrainConfig).free).toEqual([...shared, ...saved]);
   for (const schema of [InstructConfig, RewardConfig, PpoConfig])

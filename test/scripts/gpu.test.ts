@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { findingsOf } from '../../scripts/gpu/check.ts';
 import { gpuOf, runScript } from '../../scripts/gpu/machine.ts';
-import type { Plan } from '../../scripts/gpu/measure.ts';
-import { markdownTable } from '../../scripts/gpu/measure.ts';
 import type { Numbers } from '../../scripts/gpu/numbers.ts';
+import type { Plan } from '../../scripts/gpu/plan.ts';
+import { markdownTable } from '../../scripts/gpu/table.ts';
 import { hasNvidiaDriver } from '../../src/lanes/hardware.ts';
 import { writeExecutable } from '../helpers/executable.ts';
 import { useTemporaryFolder } from '../helpers/temporary-folder.ts';
@@ -22,13 +22,15 @@ describe('findings', () => {
   };
   // Root mean squares of uniformly distributed rounding errors of both operands, and of the product in bfloat16.
   const device = { f32: numbers(3e-7), tf32: numbers(2.8e-4), bf16: numbers(2.9e-3) };
-  const wrong = (...given: Parameters<typeof findingsOf>) =>
-    findingsOf(...given)
+  const wrong = (given: Parameters<typeof findingsOf>[0], cpu: Numbers, hasTensorFloat32: boolean | null) =>
+    findingsOf(given, { cpu, xla: null }, hasTensorFloat32)
       .filter(({ holds }) => !holds)
       .map(({ what }) => what);
 
   it('are good where every precision does what it says', () => {
-    expect(findingsOf(device, numbers(3e-7), true)).toHaveLength(6);
+    const [cpu, xla] = [numbers(3e-7), numbers(3e-7)];
+    expect(findingsOf(device, { cpu, xla: null }, true)).toHaveLength(6);
+    expect(findingsOf(device, { cpu, xla }, true).filter(({ holds }) => holds)).toHaveLength(7);
     expect(wrong(device, numbers(3e-7), true)).toEqual([]);
     expect(wrong(device, numbers(3e-7), null)).toEqual([]);
   });
@@ -52,6 +54,10 @@ describe('findings', () => {
     expect(wrong(other, numbers(3e-7), true)).toEqual(steps);
     const broken = { ...device, f32: numbers(3e-7, { compiled: [6, Number.NaN, 5.8] }) };
     expect(wrong(broken, numbers(3e-7), true)).toEqual(steps);
+    const xla = numbers(3e-7, { compiled: [6, 5.9, 5.8001] });
+    expect(findingsOf(device, { cpu: numbers(3e-7), xla }, true).filter(({ holds }) => !holds)).toMatchObject([
+      { what: 'compiled by XLA and eager steps, f32: losses' },
+    ]);
     const cache = { ...device, f32: numbers(3e-7, { cacheError: 0.01 }) };
     expect(wrong(cache, numbers(3e-7), true)).toEqual([
       'drawn with a cache and in a full pass, f32: log-probabilities',
@@ -67,7 +73,7 @@ function plant(name: string, timed: readonly (readonly [string, string, string, 
 }
 
 describe('the table', () => {
-  it('has a row for each precision, with PyTorch’s best, the share of the peak and the memory held', () => {
+  it('has a row for each program, the fastest of each precision first, with its share of the peak and the memory held', () => {
     plant('gpu-train-1m-f32.json', [
       ['ours', 'compiled', 'f32', 8],
       ['ours', 'eager', 'f32', 80],
@@ -79,14 +85,19 @@ describe('the table', () => {
     ]);
     plant('gpu-train-1m-tf32.json', [['ours', 'compiled', 'tf32', 2]]);
     writeFileSync(path('gpu-peak-bf16.json'), JSON.stringify({ gflops: [3000, 4000] }));
+    plant('gpu-train-1m-f32-xla.json', [['ours', 'compiled bf16', 'bf16', 1]]);
     const cases = ['train-1m', 'train-12m'];
     const float32 = ['f32', 'tf32'] as const;
     const plan: Plan = { to: path('.'), device: 'gpu', cases, float32, repetitions: 2, python: 'x', torch: ['bf16'] };
     // 10⁹ operations in 4 ms are 0.25 · 10¹² a second; 5,120 MiB.
     expect(markdownTable(plan).slice(2)).toEqual([
-      '| train-1m, 8 × 128 | f32 | 4 | 256,000 | 0.250 |  | 5 | 40 |  |  |  |',
-      '| train-1m, 8 × 128 | bf16 | 2 | 512,000 | 0.500 | 12.50 | 5 |  | 3 (bf16-compile) | 1.500 | 5 |',
-      '| train-1m, 8 × 128 | tf32 | 1 | 1,024,000 | 1 |  | 5 |  |  |  |  |',
+      '| train-1m, 8 × 128 | f32 | ours, compiled | 4 | 256,000 | 0.250 |  | 5 |',
+      '| train-1m, 8 × 128 | f32 | ours, eager | 40 | 25,600 | 0.025 |  | 5 |',
+      '| train-1m, 8 × 128 | tf32 | ours, compiled | 1 | 1,024,000 | 1 |  | 5 |',
+      '| train-1m, 8 × 128 | bf16 | ours, compiled bf16, XLA | 0.500 | 2,048,000 | 2 | 50 | 5 |',
+      '| train-1m, 8 × 128 | bf16 | ours, compiled bf16 | 2 | 512,000 | 0.500 | 12.50 | 5 |',
+      '| train-1m, 8 × 128 | bf16 | PyTorch, bf16-compile | 3 | 341,333 | 0.333 | 8.333 | 5 |',
+      '| train-1m, 8 × 128 | bf16 | PyTorch, bf16 | 4 | 256,000 | 0.250 | 6.250 | 5 |',
     ]);
   });
 });
@@ -141,7 +152,9 @@ describe('the command', () => {
       const measured = run('measure', '--device', 'cpu', '--cases', 'train-1m', '--to', path('.'));
       expect(measured).toMatchObject({ status: 0, stderr: '' });
       expect(measured.stdout).toContain('cpu-train-1m-tf32.json is there already\n');
-      expect(measured.stdout).toMatch(/\| train-1m, 8 × 128 \| tf32 \| 4 \| 256,000 \| 0.250 \| 25 \| 5 \|/);
+      expect(measured.stdout).toContain(
+        '| train-1m, 8 × 128 | tf32 | ours, compiled | 4 | 256,000 | 0.250 | 25 | 5 |\n',
+      );
       expect(JSON.parse(readFileSync(path('cpu-peak-bf16.json'), 'utf8'))).toMatchObject({
         ...{ precision: 'bf16', gpuMemoryMiB: null, gflops: { length: 5 } },
       });
