@@ -2,7 +2,7 @@
 import { CompileError } from '../errors.ts';
 import type { AddonBackend, AddonBinding, Handle } from '../tensor/addon.ts';
 import { addonBackend } from '../tensor/addon.ts';
-import { withNativeProducts } from '../tensor/native-linear.ts';
+import { withNativeProducts } from '../tensor/native-ops.ts';
 import { orderBy } from '../tensor/order.ts';
 import type { Tensor } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';

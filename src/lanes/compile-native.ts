@@ -1,4 +1,4 @@
-/** Builds our own TensorFlow ops (src/native) on the machine where they will run, tries them, and keeps them in the cache. */
+/** Builds our own TensorFlow ops (src/native) on the machine where they will run, tries and times them, and keeps them in the cache. */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
@@ -7,7 +7,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errorMessage, LaneError } from '../errors.ts';
 import { atomicWrite } from '../files/atomic-write.ts';
+import { addonPackage, readNote } from './addon-file.ts';
 import { cacheFolder, makeCache } from './cache.ts';
+import type { ProductRatios } from './choose-products.ts';
+import { chooseProducts, timeProducts } from './choose-products.ts';
 import { findCompiler } from './compile-addon.ts';
 import { readCpuInfo } from './hardware.ts';
 import { withLock } from './lock.ts';
@@ -17,8 +20,12 @@ import { runProgram, tellingLine } from './programs.ts';
 export interface NativeBuild {
   /** The library; null where it could not be built, or its kernels computed something wrong. */
   readonly file: string | null;
-  /** What the unit test printed, or why there is no library and what to do. */
+  /** What the unit test printed and whose products are used, or why there is no library and what to do. */
   readonly says: string;
+  /** Whose products linear layers use; all other ops are ours where there is a library. */
+  readonly products: 'native' | 'tensorflow';
+  /** Empty where nothing was timed. */
+  readonly ratios: ProductRatios;
 }
 
 const SOURCES = fileURLToPath(new URL('../native/', import.meta.url));
@@ -26,8 +33,9 @@ const SOURCES = fileURLToPath(new URL('../native/', import.meta.url));
 const FLAGS = ['-std=c++17', '-O3', '-march=native', '-fno-math-errno', '-fno-trapping-math', '-pthread'];
 /** The name under which TensorFlow's symbols are in the process already. */
 const FRAMEWORK = 'libtensorflow_framework.so.2';
+const LIBRARY = 'libplumbline_ops.so';
 
-/** The build for these sources, flags and processor, if there was one. Costs a few file reads. */
+/** The build for these sources, flags, processor and TensorFlow, if there was one. Costs a few file reads. */
 export function nativeBuild(environment: NodeJS.ProcessEnv = process.env): NativeBuild | undefined {
   try {
     return JSON.parse(readFileSync(join(buildFolder(environment), 'build.json'), 'utf8')) as NativeBuild;
@@ -38,14 +46,16 @@ export function nativeBuild(environment: NodeJS.ProcessEnv = process.env): Nativ
 
 /**
  * Builds the ops where that was not tried before; `again` tries anew. Half a minute. Never throws for want of a compiler: the
- * result says why there is no library, and TensorFlow's own ops serve.
+ * result says why there is no library, and TensorFlow's own ops serve. The tensorflow lane must be set up.
+ * @param options.time how layers are timed, for tests
  */
 export async function setUpNativeOps(options: {
   say: (line: string) => void;
   again?: boolean;
   environment?: NodeJS.ProcessEnv;
+  time?: typeof timeProducts;
 }): Promise<NativeBuild> {
-  const environment = options.environment ?? process.env;
+  const { environment = process.env, time = timeProducts } = options;
   const known = options.again ? undefined : nativeBuild(environment);
   if (known !== undefined) return known;
   const cache = cacheFolder(environment);
@@ -54,27 +64,37 @@ export async function setUpNativeOps(options: {
     return await withLock(cache, options.say, async () => {
       // Another process may have done the work while this one waited.
       const done = options.again ? undefined : nativeBuild(environment);
-      return done ?? (await build(environment, options.say));
+      return done ?? (await build(environment, options.say, time));
     });
   } catch (error) {
-    return { file: null, says: errorMessage(error) };
+    return withoutLibrary(error);
   }
 }
 
-async function build(environment: NodeJS.ProcessEnv, say: (line: string) => void): Promise<NativeBuild> {
+function withoutLibrary(error: unknown): NativeBuild {
+  return { file: null, says: errorMessage(error), products: 'tensorflow', ratios: {} };
+}
+
+async function build(
+  environment: NodeJS.ProcessEnv,
+  say: (line: string) => void,
+  time: typeof timeProducts,
+): Promise<NativeBuild> {
   const folder = buildFolder(environment);
   const work = `${folder}.partial`;
   await rm(work, { recursive: true, force: true });
   await mkdir(work, { recursive: true });
   say('compiling native ops (half a minute)');
-  let result: { works: boolean; says: string };
+  let made: NativeBuild;
   try {
-    result = { works: true, says: await compileAndTry(work, environment) };
+    const tried = await compileAndTry(work, environment);
+    const ratios = await time(join(work, LIBRARY), environment);
+    const { products, says } = chooseProducts(ratios);
+    made = { file: join(folder, LIBRARY), says: `${tried}; ${says}`, products, ratios };
   } catch (error) {
-    result = { works: false, says: errorMessage(error) };
+    made = withoutLibrary(error);
   }
   await rm(folder, { recursive: true, force: true });
-  const made: NativeBuild = { file: result.works ? join(folder, 'libplumbline_ops.so') : null, says: result.says };
   await atomicWrite(join(work, 'build.json'), `${JSON.stringify(made, null, 2)}\n`);
   await rename(work, folder);
   say(made.file === null ? `no native ops: ${made.says}` : `native ops ready: ${made.says}`);
@@ -109,7 +129,6 @@ async function compileAndTry(folder: string, environment: NodeJS.ProcessEnv): Pr
   // An empty library of TensorFlow's name: ours needs it by that name, and finds what is loaded already.
   const stand = join(folder, FRAMEWORK);
   await compile(['-shared', '-x', 'c++', '/dev/null', `-Wl,-soname,${FRAMEWORK}`, '-o', stand]);
-  const library = join(folder, 'libplumbline_ops.so');
   await compile([
     ...FLAGS,
     '-fPIC',
@@ -118,17 +137,19 @@ async function compileAndTry(folder: string, environment: NodeJS.ProcessEnv): Pr
     '-Wl,--no-as-needed',
     stand,
     '-o',
-    library,
+    join(folder, LIBRARY),
   ]);
   await rm(stand);
   return tried.standardOutput.split('\n').at(-1) ?? '';
 }
 
-/** A folder for these sources, flags and processor. */
+/** A folder for these sources, flags, processor and the TensorFlow that the ops were timed beside. */
 function buildFolder(environment: NodeJS.ProcessEnv): string {
   const hash = createHash('sha256');
   for (const name of readdirSync(SOURCES).sort()) hash.update(name).update(readFileSync(join(SOURCES, name)));
-  hash.update(JSON.stringify([FLAGS, environment.CXX ?? '', process.arch, processor()]));
+  const addon = addonPackage();
+  const tensorflow = addon && readNote(addon)?.tensorflow;
+  hash.update(JSON.stringify([FLAGS, environment.CXX ?? '', process.arch, processor(), tensorflow]));
   return join(cacheFolder(environment), `native-${hash.digest('hex').slice(0, 12)}`);
 }
 

@@ -1,11 +1,12 @@
 /** Opens the lane that tensors run on: chooses among tensorflow, webgpu, wasm and cpu, and says which and why. */
 
 import { errorMessage, LaneError } from '../errors.ts';
+import type { NativeBuild } from '../lanes/compile-native.ts';
 import { nativeBuild } from '../lanes/compile-native.ts';
 import { hasGpuHint } from '../lanes/hardware.ts';
 import { addonBackend } from './addon.ts';
 import { type Opened, openCpu, openTensorflow, openWasm } from './backends.ts';
-import { loadNativeOps, useNativeOps } from './native-ops.ts';
+import { loadNativeOps, useNativeOps, useNativeProducts } from './native-ops.ts';
 import { tensorFloat32 } from './tensor-float-32.ts';
 import { tf } from './tf.ts';
 import { openWebgpu } from './webgpu.ts';
@@ -130,11 +131,13 @@ function withNativeOps(opened: Opened, native: NativeChoice, canHave: boolean): 
   if (native === 'off' || (native === 'auto' && !canHave)) return opened;
   try {
     if (!canHave) throw new Error('they are for the tensorflow lane on a CPU.');
-    const says = loadBuiltOps();
+    const { products, says } = loadBuiltOps();
     useNativeOps(true);
+    useNativeProducts(products === 'native');
+    const ops = products === 'native' ? 'native ops' : "native ops but TensorFlow's products";
     return {
       ...opened,
-      what: opened.what.replace(/\)$/, ', native ops)'),
+      what: opened.what.replace(/\)$/, `, ${ops})`),
       versions: { ...opened.versions, nativeOps: says },
     };
   } catch (error) {
@@ -144,12 +147,12 @@ function withNativeOps(opened: Opened, native: NativeChoice, canHave: boolean): 
   }
 }
 
-/** @returns what their unit test said */
-function loadBuiltOps(): string {
+/** @returns what set-up found out about them */
+function loadBuiltOps(): NativeBuild {
   const built = nativeBuild();
   if (!built?.file) throw new Error(built?.says ?? 'they are not built. Run npm run setup.');
   loadNativeOps(built.file);
-  return built.says;
+  return built;
 }
 
 async function openNamed(name: LaneName, options: RuntimeOptions): Promise<Lane> {

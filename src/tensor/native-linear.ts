@@ -8,7 +8,7 @@ import {
   floatAttribute,
   intAttribute,
   intsAttribute,
-  usesNativeOps,
+  usesNativeProducts,
 } from './native-ops.ts';
 import type { Tensor, Tensor1D, Tensor2D } from './tf.ts';
 import { tf } from './tf.ts';
@@ -17,19 +17,6 @@ import { isTensor, whole } from './weights.ts';
 
 /** As in src/native/linear-layer.h. */
 const NO_ACTIVATION = -1;
-
-let isAllowed = true;
-
-/** Runs `f`, where `allow` is false without own products. */
-export function withNativeProducts<T>(allow: boolean, f: () => T): T {
-  const before = isAllowed;
-  isAllowed = before && allow;
-  try {
-    return f();
-  } finally {
-    isAllowed = before;
-  }
-}
 
 /**
  * Multiplications up to which own products are used where nothing follows: what follows a product is nearly free there, and
@@ -62,7 +49,8 @@ export interface Epilogue {
 
 /**
  * activation(x · W + bias) + residual as one op, differentiable in all that is trained; null where TensorFlow's ops serve: without
- * native ops, for weights in bfloat16, for those with rows of tokens or dropped inputs, and for large products that nothing follows.
+ * native ops or where their products are slower, for weights in bfloat16, for those with rows of tokens or dropped inputs, and
+ * for large products that nothing follows.
  * @param x [rows, in]
  * @param matrix [in, out], or [out, in] with transposeB, which goes with no bias
  * @returns [rows, out], half as wide where gated
@@ -70,7 +58,7 @@ export interface Epilogue {
 export function nativeLinear(x: Tensor2D, matrix: Weight, epilogue: Epilogue = {}): Tensor2D | null {
   const { bias, activation, residual, transposeB = false } = epilogue;
   const factors = factorsOf(matrix);
-  if (!usesNativeOps() || !isAllowed || factors === null) return null;
+  if (!usesNativeProducts() || factors === null) return null;
   const { weight, changes } = factors;
   const isFollowed = changes.length > 0 || [bias, activation, residual].some((one) => one !== undefined);
   if (!isFollowed && !transposeB && x.shape[0] * weight.size > LARGE) return null;

@@ -11,10 +11,32 @@ export type Save = (tensors: Tensor[]) => void;
 
 let library: ReturnType<Koffi['load']> | null = null;
 let isUsed = false;
+let usesProducts = true;
 
 /** True where ops run as native ones: the tensorflow lane on a CPU, with the library loaded. */
 export function usesNativeOps(): boolean {
   return isUsed;
+}
+
+/** True where linear layers run as native ops too. */
+export function usesNativeProducts(): boolean {
+  return isUsed && usesProducts;
+}
+
+/** Whether linear layers are among native ops, where these are used; set-up has timed them (src/lanes/choose-products.ts). */
+export function useNativeProducts(use: boolean): void {
+  usesProducts = use;
+}
+
+/** Runs `f`, where `allow` is false without native linear layers. */
+export function withNativeProducts<T>(allow: boolean, f: () => T): T {
+  const before = usesProducts;
+  usesProducts = before && allow;
+  try {
+    return f();
+  } finally {
+    usesProducts = before;
+  }
 }
 
 /** Switches between native ops and those of TensorFlow; what was traced stays as it is. */

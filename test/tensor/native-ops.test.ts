@@ -1,13 +1,17 @@
 /** Native ops against the ops they stand for, eagerly and in graphs; src/native/unit-test.cc has them against double precision. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { engine } from '../../src/graph/engine.ts';
 import { compile } from '../../src/graph/function.ts';
+import { setUpNativeOps } from '../../src/lanes/compile-native.ts';
 import { geglu, geluTanh, swiglu } from '../../src/tensor/activations.ts';
 import { attend, MASKED_SCORE } from '../../src/tensor/attention.ts';
 import { sparseCrossEntropy, sparseCrossEntropyWithSlope } from '../../src/tensor/cross-entropy.ts';
 import type { HostArrays } from '../../src/tensor/host-arrays.ts';
-import { tensorCount } from '../../src/tensor/lane.ts';
+import { openLane, tensorCount } from '../../src/tensor/lane.ts';
 import type { NativeActivation } from '../../src/tensor/native-activation.ts';
 import { nativeSelfAttention } from '../../src/tensor/native-attention.ts';
 import { nativeLinear } from '../../src/tensor/native-linear.ts';
@@ -18,6 +22,7 @@ import { applyRotary, rotaryArrays } from '../../src/tensor/rope.ts';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '../../src/tensor/tf.ts';
 import { tf } from '../../src/tensor/tf.ts';
 import type { Frozen, Weight } from '../../src/tensor/weights.ts';
+import { makesTest, withCompiler } from '../helpers/fake-compiler.ts';
 import { canHaveNativeOps, openNativeLane } from '../helpers/native-ops.ts';
 import { useLane } from '../helpers/use-lane.ts';
 import { normalTensor } from './gradient-check.ts';
@@ -399,6 +404,28 @@ describe.runIf(canHaveNativeOps())('native ops (need a C++ compiler)', () => {
     expect(seen).toEqual([true, false]);
     useNativeOps(false);
     expect(wins(true)).toEqual({ small: false, large: false });
+  });
+
+  it('leave products to TensorFlow where set-up found ours slower, and nothing else', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'plumbline-products-'));
+    const environment = withCompiler(folder, makesTest('12 checks, 0 failed', 0));
+    const open = async (ratio: number) => {
+      await setUpNativeOps({ say: () => undefined, environment, again: true, time: async () => ({ layer: ratio }) });
+      // The library is loaded already, so that of the fake compiler is not.
+      const { note, versions } = await openLane({ backend: 'tensorflow', device: 'cpu', native: 'on' });
+      const isOwn = tf.tidy(() => nativeLinear(tf.zeros([2, 3]), tf.zeros([3, 4]), { bias: tf.zeros([4]) }) !== null);
+      return { isOwn, isNative: usesNativeOps(), note, says: versions.nativeOps };
+    };
+    vi.stubEnv('PLUMBLINE_CACHE', environment.PLUMBLINE_CACHE);
+    vi.stubEnv('CXX', environment.CXX);
+    const [slow, fast] = [await open(0.5), await open(1.5)];
+    vi.unstubAllEnvs();
+    rmSync(folder, { recursive: true });
+    expect(slow).toMatchObject({ isOwn: false, isNative: true });
+    expect(slow.note).toMatch(/, native ops but TensorFlow's products\)\.$/);
+    expect(slow.says).toBe("12 checks, 0 failed; TensorFlow's products, as ours are 0.50 × as fast (0.50 to 0.50)");
+    expect(fast).toMatchObject({ isOwn: true, isNative: true });
+    expect(fast.note).toMatch(/, native ops\)\.$/);
   });
 
   it('free what they make, and give the same bits again', () => {
