@@ -218,6 +218,7 @@ interface Growth {
   readonly date: string;
   readonly gitCommit: string;
   readonly cpu: string;
+  readonly native?: boolean;
   readonly points: readonly {
     readonly sweep: string;
     readonly parameters: number;
@@ -228,7 +229,7 @@ interface Growth {
   }[];
 }
 
-function growthLines({ date, gitCommit, cpu, points }: Growth): string[] {
+function growthLines({ date, gitCommit, cpu, native = false, points }: Growth): string[] {
   const rows = points.map(({ sweep, parameters, rows, length, tokensPerSecond, share }) => [
     sweep,
     `${(parameters / 1e6).toFixed(1)} M`,
@@ -242,7 +243,7 @@ function growthLines({ date, gitCommit, cpu, points }: Growth): string[] {
     date: date.slice(0, 10),
     machine: cpu,
     lane: 'tensorflow',
-    note: 'training step, compiled, float32',
+    note: `training step, ${native ? 'native ops' : 'compiled'}, float32`,
   };
   return [...markdownTable(headers, rows, (column) => column > 2), '', provenance(measured)];
 }
