@@ -4,6 +4,7 @@
  *   Run      npm run align                         (configs/align/tiny.yaml)
  *            npm run align -- run.seed=2 run.folder=data/runs/seed-2
  *   Writes   <run.folder>/<stage>/, summary.json, report.md
+ *   Prints   answers to one held-out prompt, of the base and of each model as it is made; at the end the report
  *
  * A chain that was stopped goes on where it was when the same command is given again.
  */
@@ -14,7 +15,8 @@ import { atomicWrite } from '../src/files/atomic-write.ts';
 import { chainReport } from '../src/report/chain-report.ts';
 import type { ChainSummary } from '../src/report/chain-summary.ts';
 import { chainSummary } from '../src/report/chain-summary.ts';
-import { fits } from '../src/run/declaration.ts';
+import { answersSoFar, type PaintMark } from '../src/report/show-answer.ts';
+import { type FirstAnswer, fits, type Kind } from '../src/run/declaration.ts';
 import { readManifest } from '../src/run/manifest.ts';
 import { readArguments, runMain } from '../src/run/program.ts';
 import { lockRunFolder, refuseLocked } from '../src/run/run-lock.ts';
@@ -28,6 +30,7 @@ import { formatSeconds, openProgress } from '../src/terminal/progress.ts';
 import { loadConfig } from '../src/yaml/load-config.ts';
 import { pathArgument } from '../src/yaml/overrides.ts';
 import { AlignConfig, chainable } from './align.config.ts';
+import { painter } from './use/show-messages.ts';
 
 /** A stage of a chain with its configuration. */
 interface ChainStage {
@@ -79,15 +82,16 @@ function parentsInChain(
   return Object.entries(parents).flatMap(([key, { takes, inChain }]) => {
     if (inChain === 'every') {
       const others = Object.values(parents).map((parent) => parent.inChain);
-      const makes = ({ stage }: ChainStage): boolean =>
-        Object.values(stage.outputs).some(({ kind }) => fits(kind, takes));
-      const made = earlier.filter((each) => makes(each) && !others.includes(each.stage.name));
+      const made = earlier.filter(({ stage }) => makes(stage, takes) && !others.includes(stage.name));
       return made.map(({ stage: { name } }) => ({ key: `${key}.${name}`, path: name }));
     }
     const isThere = inChain === 'base' || earlier.some(({ stage }) => stage.name === inChain?.split('/')[0]);
     return inChain !== undefined && isThere ? [{ key, path: inChain }] : [];
   });
 }
+
+const makes = ({ outputs }: Stage<StageConfig>, wanted: Kind): boolean =>
+  Object.values(outputs).some(({ kind }) => fits(kind, wanted));
 
 /**
  * Checks every stage of the chain as far as what it reads is there, and returns lines with figures.
@@ -113,8 +117,15 @@ export async function checkChain(config: AlignConfig): Promise<string[]> {
   return lines;
 }
 
-/** Runs the chain and returns its summary, which is also written to summary.json. */
-export async function align(config: AlignConfig, progress: Progress = openProgress({})): Promise<ChainSummary> {
+/**
+ * Runs the chain and returns its summary, which is also written to summary.json.
+ * @param paint colours the marks of answers
+ */
+export async function align(
+  config: AlignConfig,
+  progress: Progress = openProgress({}),
+  paint: PaintMark = painter(false),
+): Promise<ChainSummary> {
   const { folder, seed } = config.run;
   // Every file is checked before the first stage starts, so that a misspelt key of the last one costs seconds, not minutes.
   const chain = chainOf(config);
@@ -132,12 +143,17 @@ export async function align(config: AlignConfig, progress: Progress = openProgre
   try {
     const lane: Lane = await openLaneFor(config.runtime, progress);
     const options = { resume: 'where-possible', lane, progress } as const;
-    for (const { stage, config: own } of chain) await runStage(stage, own, options);
+    const showAnswer = openAnswers(chain, progress.say, paint);
+    await showAnswer('base', config.base);
+    for (const { stage, config: own } of chain) {
+      await runStage(stage, own, options);
+      if (makes(stage, 'language model')) await showAnswer(stage.name, own.run.folder);
+    }
 
     const stages = chain.map(({ stage }) => stage);
     const results = chainSummary(folder, seed, stages);
     await atomicWrite(join(folder, 'summary.json'), `${JSON.stringify(results.summary, null, 2)}\n`);
-    const report = chainReport(folder, stages, results);
+    const report = chainReport(folder, stages, results, paint);
     await atomicWrite(join(folder, 'report.md'), report.markdown);
     for (const line of report.terminal) progress.say(line);
     return results.summary;
@@ -145,6 +161,19 @@ export async function align(config: AlignConfig, progress: Progress = openProgre
     watch.stop();
     lock.release();
   }
+}
+
+/** Shows what the models so far answer to the first prompt of the chain's evaluation, where it has prompts. */
+function openAnswers(chain: readonly ChainStage[], say: Progress['say'], paint: PaintMark) {
+  const answers: (FirstAnswer & { model: string })[] = [];
+  return async (model: string, path: string): Promise<void> => {
+    for (const { stage, config } of chain) {
+      const answer = await stage.firstAnswer?.(config, path);
+      if (answer === undefined) continue;
+      answers.push({ model, ...answer });
+      for (const line of answersSoFar(answers, paint)) say(line);
+    }
+  };
 }
 
 /**
@@ -171,7 +200,8 @@ await runMain(import.meta.url, async (argv) => {
   }
   const progress = openProgress({});
   for (const line of describeChanges(AlignConfig, parsed.config)) progress.say(`  ${line}`);
-  const { seconds } = await align(parsed.config, progress);
+  const paint = painter(process.stdout.isTTY === true && process.env.NO_COLOR === undefined);
+  const { seconds } = await align(parsed.config, progress, paint);
   progress.say(`done in ${formatSeconds(seconds)} (set-up aside)`);
   progress.close();
 });

@@ -6,12 +6,11 @@
  *   Run     node --import tsx stages/3-ppo.ts configs/ppo/tiny.yaml
  *   After   Ziegler et al. 2019 (arXiv:1909.08593); Huang et al. 2024 (arXiv:2403.17031)
  */
-
 import { collectRollout } from '../src/alignment/collect.ts';
 import { estimateAdvantages, rescaleToUnitVariance, whiten } from '../src/alignment/gae.ts';
 import { checkRollout } from '../src/alignment/invariants.ts';
 import { klPerResponse, nextKlWeight } from '../src/alignment/kl.ts';
-import { mean, ppoMetrics, rolloutMetrics, shownMetrics } from '../src/alignment/ppo-metrics.ts';
+import { mean, ppoCurves, ppoMetrics, rolloutMetrics, shownMetrics } from '../src/alignment/ppo-metrics.ts';
 import { rewardedScores, shapeRewards } from '../src/alignment/shape-rewards.ts';
 import { innerLoopOptions, updateOnRollout } from '../src/alignment/update-on-rollout.ts';
 import { checkModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
@@ -70,6 +69,7 @@ export const ppo: Stage<PpoConfig> = {
     ...ppoTables,
   },
   metrics: ppoMetrics,
+  curves: ppoCurves,
   figures: ({ of }) => {
     const gold = { before: { goldBefore: of('instruct', 'gold') }, after: { goldAfter: of('ppo', 'gold') } };
     const proxy = { before: { proxyBefore: of('instruct', 'reward') }, after: { proxyAfter: of('ppo', 'reward') } };

@@ -17,6 +17,7 @@ import type { ConversationLoss } from '../src/evaluation/conversation-loss.ts';
 import { conversationLosses, conversationSets, isOfConversations } from '../src/evaluation/conversation-loss.ts';
 import { tableRows, taskScores, writeEvaluation } from '../src/evaluation/evaluation-rows.ts';
 import { evaluationTables } from '../src/evaluation/evaluation-tables.ts';
+import { firstAnswer } from '../src/evaluation/first-answer.ts';
 import type { AnswerSet } from '../src/evaluation/protocol.ts';
 import { readSeen, summarise } from '../src/evaluation/protocol.ts';
 import type { QuestionSet } from '../src/evaluation/question-sets.ts';
@@ -24,14 +25,7 @@ import { questionSets } from '../src/evaluation/question-sets.ts';
 import type { Model } from '../src/model/model.ts';
 import { disposeModel, trainNothing } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
-import {
-  contaminationLines,
-  contaminationUnknown,
-  conversationLines,
-  protocolLines,
-  summaryLines,
-  taskLines,
-} from '../src/report/evaluation-report.ts';
+import { contaminationUnknown, evaluationLines } from '../src/report/evaluation-report.ts';
 import type { Kind } from '../src/run/declaration.ts';
 import type { Parent } from '../src/run/parents.ts';
 import { openParent, startOf } from '../src/run/parents.ts';
@@ -59,6 +53,11 @@ export const evaluate: Stage<EvaluateConfig> = {
   outputs: evaluationTables,
   check,
   run,
+  firstAnswer: async ({ prompts, sampling }, path) => {
+    if (prompts === undefined) return undefined;
+    const { folder } = await openParent(path, { role: 'model', takes: 'language model' });
+    return firstAnswer(folder, (...read) => loadJudgedPrompts(prompts, ...read), sampling.maxNewTokens);
+  },
 };
 
 /** Checkpoints, tasks and questions, checked against each other; nothing that needs weights or a lane. */
@@ -145,10 +144,8 @@ async function run(config: EvaluateConfig, context: RunContext): Promise<Record<
   // 4. Everything into Arrow, the summary as tables.
   const table = tableRows([...models.keys()], results, answers);
   await writeEvaluation(folder.file, { answerSets, answers, results, overlaps, losses, table }, { ...prepared, split });
-  const lines = [summaryLines(table), protocolLines(results), taskLines(results), conversationLines(losses)];
-  for (const part of [...lines, contaminationLines(overlaps, contaminationWords, instruct)]) {
-    if (part.length > 0) for (const line of [...part, '']) progress.say(line);
-  }
+  const found = { table, results, losses, overlaps };
+  for (const line of evaluationLines(found, contaminationWords, instruct)) progress.say(line);
   const measured = losses.map(({ model, task, loss }) => ({ model, task, loss }));
   const conversations = measured.length === 0 ? {} : { conversations: measured };
   return { reference: 'instruct', table, tasks: taskScores(results), ...conversations };

@@ -35,6 +35,12 @@ export const ppoMetrics = {
   'speed/graphs': GRAPHS_MADE,
 } as const;
 
+/** What a chain draws at its end: reward hacking is seen where the first goes on rising and the second does not. */
+export const ppoCurves = {
+  'reward/score': 'reward-model score, mean of a rollout',
+  'reward/gold': 'gold score (hidden), mean of a rollout',
+} as const;
+
 /** Values of one iteration beside its rollout. */
 export interface RolloutNumbers {
   /** [sequences], missing-EOS score put in. */

@@ -13,3 +13,19 @@ export interface Judge {
   /** The judgement of an answer, which holds each of `parts`. */
   readonly score: (answer: string) => Judgement;
 }
+
+/** The part that says whether an answer is right, with 1 for yes, where a judge tells it. */
+const RIGHT = 'answered';
+
+/** The column of answers.arrow that holds it. */
+export const RIGHT_COLUMN = `gold_${RIGHT}`;
+
+/** Whether a value of that part, or of that column, says right; null where there is none. */
+export function isRight(value: number | undefined): boolean | null {
+  return value === undefined ? null : value === 1;
+}
+
+/** Whether the judged answer is right; null where its judge does not tell. */
+export function judgedRight({ parts }: Judgement): boolean | null {
+  return isRight(parts[RIGHT]);
+}

@@ -1,16 +1,13 @@
-/** What a person reads after the chain: a table before and after each stage, a few answers side by side, and where to look. */
+/** What a person reads after the chain: a table before and after each stage, a few answers, curves, and where to look. */
 import { join } from 'node:path';
-import { evaluationTables } from '../evaluation/evaluation-tables.ts';
 import type { Figure } from '../run/declaration.ts';
 import { readManifest } from '../run/manifest.ts';
 import type { Stage, StageConfig } from '../run/stage.ts';
-import { readTable } from '../tables/arrow-file.ts';
+import { answerLines, answerPairs, answerRows } from './chain-answers.ts';
+import { chainCurves } from './chain-curves.ts';
 import { type ChainSummary, type StageFigures, stageThatMakes } from './chain-summary.ts';
+import type { PaintMark } from './show-answer.ts';
 import { formatTable } from './table.ts';
-
-/** What is read of the judged answers. */
-const { model, prompt, response, gold } = evaluationTables.answers.columns;
-const answerColumns = { model, prompt, response, gold };
 
 /** Each stage's numbers before and after it. */
 function stageRows(stages: readonly StageFigures[]): string[][] {
@@ -32,39 +29,19 @@ function showSide(side: Figure['before'], shown: Figure['shown']): string {
 
 const HEADERS = ['stage', 'measure', 'before', 'after'];
 
-interface Sample {
-  readonly prompt: string;
-  readonly before: string;
-  readonly after: string;
-  readonly gold: readonly [number, number];
-}
-
-/** The first held-out prompts with the answers of two models. */
-function sideBySide(
-  path: string,
-  writtenBy: string,
-  [first, second]: readonly [string, string],
-  count: number,
-): Sample[] {
-  const { rows } = readTable(path, answerColumns, writtenBy);
-  const after = new Map(rows.filter(({ model }) => model === second).map((row) => [row.prompt, row]));
-  return rows
-    .filter(({ model, prompt }) => model === first && after.has(prompt))
-    .slice(0, count)
-    .map((row) => {
-      const other = after.get(row.prompt) ?? row;
-      return { prompt: row.prompt, before: row.response, after: other.response, gold: [row.gold, other.gold] };
-    });
-}
+/** Held-out prompts that the terminal and the Markdown show. */
+const [IN_TERMINAL, IN_MARKDOWN] = [6, 12];
 
 /**
  * The report for the terminal and, longer, as Markdown. Answers of the evaluation's reference stand beside those of the last
  * model of its table.
+ * @throws DataError where answers or metrics cannot be read
  */
 export function chainReport(
   folder: string,
   stages: readonly Stage<StageConfig>[],
   { summary, figures }: { readonly summary: ChainSummary; readonly figures: readonly StageFigures[] },
+  paint: PaintMark,
 ): { terminal: string[]; markdown: string } {
   const rows = stageRows(figures);
   const table = formatTable(HEADERS, rows, { align: ['left', 'left', 'right', 'right'] });
@@ -73,62 +50,58 @@ export function chainReport(
   // Evaluations before the reference was written down had one that was always called so.
   const reference = String(readManifest(join(folder, stage.name))?.summary.reference ?? 'instruct');
   const compared = [reference, summary.table.at(-1)?.model ?? reference] as const;
-  const samples = sideBySide(answers, `the ${stage.name} stage with prompts`, compared, 12);
-  const shown = samples
-    .slice(0, 3)
-    .flatMap(({ prompt, before, after, gold }) => [
-      `  ${prompt.replaceAll('\n', ' / ')}`,
-      `    before  ${gold[0].toFixed(2)}  ${before}`,
-      `    after   ${gold[1].toFixed(2)}  ${after}`,
-    ]);
+  const pairs = answerPairs(answers, `the ${stage.name} stage with prompts`, compared);
+  const curves = chainCurves(folder, stages);
   const where = [
     `${folder}/report.md                    this report, with more samples`,
     `${folder}/summary.json                 the numbers`,
-    `${answers}       every answer with its scores`,
+    ...(pairs.length === 0 ? [] : [`${answers}       every answer with its scores`]),
     ...stages.flatMap(({ name, metrics }) =>
       metrics ? `${folder}/${name}/metrics.arrow   the curves of ${name}` : [],
     ),
   ];
+  const parts = [table, answerLines(pairs, compared, IN_TERMINAL, paint), curves];
   const terminal = [
-    '',
-    ...table,
-    '',
-    'Answers to held-out prompts, with gold scores:',
-    ...shown,
+    ...parts.flatMap((part) => (part.length === 0 ? [] : ['', ...part])),
     '',
     'Where to look:',
     ...where.map((line) => `  ${line}`),
   ];
-  return { terminal, markdown: markdownReport(summary, rows, { compared, samples, answers }) };
+  const samples = answerRows(pairs, IN_MARKDOWN);
+  return { terminal, markdown: markdownReport(summary, rows, { compared, samples, answers, curves }) };
+}
+
+interface MarkdownParts {
+  readonly compared: readonly [string, string];
+  /** Prompts with the answers of both models. */
+  readonly samples: readonly string[][];
+  /** Where all answers are. */
+  readonly answers: string;
+  readonly curves: readonly string[];
 }
 
 function markdownReport(
   summary: ChainSummary,
   rows: readonly string[][],
-  { compared, samples, answers }: { compared: readonly [string, string]; samples: readonly Sample[]; answers: string },
+  { compared: [first, second], samples, answers, curves }: MarkdownParts,
 ): string {
   const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', '<br>');
-  const line = (cells: readonly string[]): string => `| ${cells.map(cell).join(' | ')} |`;
-  const rule = (count: number): string => `|${'---|'.repeat(count)}`;
+  const table = (headers: readonly string[], body: readonly string[][]): string[] => {
+    const line = (cells: readonly string[]): string => `| ${cells.map(cell).join(' | ')} |`;
+    return [line(headers), `|${'---|'.repeat(headers.length)}`, ...body.map(line), ''];
+  };
   const seconds = Object.entries(summary.secondsByStage).map(([stage, value]) => `${stage} ${value.toFixed(0)} s`);
+  const answered = table(['prompt', first, 'gold', second, 'gold'], samples);
+  const every = samples.length === 0 ? '' : `; every answer is in \`${answers}\``;
   return [
     '# Report of a chain',
     '',
     `Lane ${summary.lane}, seed ${summary.seed}, ${summary.seconds.toFixed(0)} s (${seconds.join(', ')}), peak memory ${summary.peakRssMb.toFixed(0)} MB.`,
     '',
-    line(HEADERS),
-    rule(HEADERS.length),
-    ...rows.map(line),
-    '',
-    '## Answers to held-out prompts',
-    '',
-    line(['prompt', compared[0], 'gold', compared[1], 'gold']),
-    rule(5),
-    ...samples.map(({ prompt, before, after, gold }) =>
-      line([prompt, before, gold[0].toFixed(2), after, gold[1].toFixed(2)]),
-    ),
-    '',
-    `Numbers of models come from the evaluation’s table, those of a stage alone from its manifest; every answer is in \`${answers}\`.`,
+    ...table(HEADERS, rows),
+    ...(samples.length === 0 ? [] : ['## Answers to held-out prompts', '', ...answered]),
+    ...(curves.length === 0 ? [] : ['## Curves', '', '```text', ...curves, '```', '']),
+    `Numbers of models come from the evaluation’s table, those of a stage alone from its manifest${every}.`,
     '',
   ].join('\n');
 }

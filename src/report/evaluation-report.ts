@@ -1,6 +1,7 @@
 /** The tables of an evaluation for the terminal. */
 import type { Overlap } from '../evaluation/contamination.ts';
 import type { ConversationLoss } from '../evaluation/conversation-loss.ts';
+import type { Evaluation } from '../evaluation/evaluation-rows.ts';
 import type { TableRow } from '../evaluation/evaluation-tables.ts';
 import type { ProtocolResult } from '../evaluation/protocol.ts';
 import { formatTable } from './table.ts';
@@ -13,8 +14,20 @@ const words: Readonly<Record<string, string>> = {
   unknown: 'training data unknown',
 };
 
+/** What is said of an evaluation: its tables, with an empty line after each. */
+export function evaluationLines(
+  { table, results, losses, overlaps }: Pick<Evaluation, 'table' | 'results' | 'losses' | 'overlaps'>,
+  words: number,
+  instruct: string,
+): string[] {
+  const parts = [summaryLines(table), protocolLines(results), taskLines(results), conversationLines(losses)];
+  return [...parts, contaminationLines(overlaps, words, instruct)].flatMap((part) => {
+    return part.length === 0 ? [] : [...part, ''];
+  });
+}
+
 /** One line a model: accuracies, and conversations where there are any. */
-export function summaryLines(table: readonly TableRow[]): string[] {
+function summaryLines(table: readonly TableRow[]): string[] {
   const hasAnswers = table.some(({ gold }) => gold !== null);
   const headers = ['model', 'accuracy', 'unseen templates', 'unseen datasets', 'unseen clusters'];
   const more = ['gold', 'gold sd', 'reward', 'KL to instruct', 'length', 'win rate'];
@@ -43,7 +56,7 @@ export function summaryLines(table: readonly TableRow[]): string[] {
 }
 
 /** Results over all tasks by protocol, with intervals and the gain over the base model. */
-export function protocolLines(results: readonly ProtocolResult[]): string[] {
+function protocolLines(results: readonly ProtocolResult[]): string[] {
   return formatTable(
     ['protocol', 'kind', 'shots', 'model', 'tasks', 'questions', 'mean', 'interval', 'best on dev', 'gain over base'],
     results
@@ -66,7 +79,7 @@ export function protocolLines(results: readonly ProtocolResult[]): string[] {
 }
 
 /** Results by task without examples in front: one column a model, the spread over templates of the last model. */
-export function taskLines(results: readonly ProtocolResult[]): string[] {
+function taskLines(results: readonly ProtocolResult[]): string[] {
   const models = [...new Set(results.map(({ model }) => model))];
   const last = models.at(-1);
   const own = results.filter((result) => result.model === last && result.task !== 'all' && result.shots === 0);
@@ -88,7 +101,7 @@ export function taskLines(results: readonly ProtocolResult[]): string[] {
 }
 
 /** Loss on held-out conversations by task, one column a model; nothing where there are none. */
-export function conversationLines(losses: readonly ConversationLoss[]): string[] {
+function conversationLines(losses: readonly ConversationLoss[]): string[] {
   if (losses.length === 0) return [];
   const models = [...new Set(losses.map(({ model }) => model))];
   const first = losses.filter(({ model }) => model === models[0]);
@@ -112,7 +125,7 @@ export function contaminationUnknown(instruct: string): string {
 }
 
 /** Overlap of held-out rows with the training texts. */
-export function contaminationLines(overlaps: readonly Overlap[], words: number, instruct: string): string[] {
+function contaminationLines(overlaps: readonly Overlap[], words: number, instruct: string): string[] {
   if (overlaps.some((overlap) => overlap.touched === null)) return [contaminationUnknown(instruct)];
   if (overlaps.length === 0) return [];
   const touched = overlaps.filter((overlap) => overlap.touched !== 0);

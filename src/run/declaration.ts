@@ -76,3 +76,11 @@ export interface ChainNumbers {
   /** A number of the evaluation's table, by model and column. */
   of(model: string, column: string): number;
 }
+
+/** A model's answer to the first prompt of an evaluation. */
+export interface FirstAnswer {
+  readonly prompt: string;
+  readonly response: string;
+  /** Null where nothing tells. */
+  readonly isRight: boolean | null;
+}

@@ -7,7 +7,7 @@ import type { CompileSettings } from '../graph/mode.ts';
 import type { Lane, RuntimeOptions } from '../tensor/lane.ts';
 import { INTERRUPTED, Interrupted, watchInterrupts } from '../terminal/interrupts.ts';
 import { openProgress, type Progress } from '../terminal/progress.ts';
-import type { ChainNumbers, Figure, Outputs, Parents } from './declaration.ts';
+import type { ChainNumbers, Figure, FirstAnswer, Outputs, Parents } from './declaration.ts';
 import type { LaneSettings } from './lane-settings.ts';
 import { laneNotes, refuseForLane, usableOn } from './lane-settings.ts';
 import type { Manifest } from './manifest.ts';
@@ -49,6 +49,8 @@ export interface Stage<Config extends StageConfig> {
   readonly outputs: Outputs;
   /** The series of metrics.arrow; of training stages. */
   readonly metrics?: MetricDescriptions;
+  /** Those of them that a chain draws at its end, by what they are called there. */
+  readonly curves?: Readonly<Record<string, string>>;
   /** Its lines in the report of a chain. */
   figures?(numbers: ChainNumbers): readonly Figure[];
   /**
@@ -58,6 +60,12 @@ export interface Stage<Config extends StageConfig> {
    */
   check(config: Config): Promise<readonly string[]>;
   run(config: Config, context: RunContext): Promise<Summary>;
+  /**
+   * What a checkpoint answers, greedily, to the first prompt that the stage will ask; undefined where it asks none. A chain
+   * shows it of every model as soon as it is made.
+   * @param path run folder or model folder
+   */
+  firstAnswer?(config: Config, path: string): Promise<FirstAnswer | undefined>;
 }
 
 export interface RunOptions {

@@ -21,7 +21,7 @@ import {
   rewardSettings,
   tinyRuns,
 } from '../helpers/tiny-configs.ts';
-import { filesBelow, namesIn, useSharedFolder, watchProgress } from '../helpers/tiny-runs.ts';
+import { arrowRows, filesBelow, namesIn, useSharedFolder, watchProgress } from '../helpers/tiny-runs.ts';
 import type { TinyWorld } from '../helpers/tiny-world.ts';
 import { makeTinyWorld } from '../helpers/tiny-world.ts';
 import { lanesToTest } from '../helpers/use-lane.ts';
@@ -31,12 +31,12 @@ const CHAIN = "try #2: it's {*a} & [b]";
 const path = useSharedFolder();
 const stages = ['instruct', 'preferences', 'reward', 'ppo', 'evaluate'] as const;
 const backend = lanesToTest()[0]!;
+const runs = tinyRuns('set by the chain');
 let world: TinyWorld;
 
 beforeAll(async () => {
   mkdirSync(path('configs'));
   world = await makeTinyWorld(path('world'));
-  const runs = tinyRuns('set by the chain');
   const settings: Record<(typeof stages)[number], Changes> = {
     instruct: instructSettings(world, 'set by the chain'),
     // Several batches, so that a signal has time to arrive.
@@ -138,8 +138,73 @@ describe('the chain', () => {
     const report = readFileSync(path(CHAIN, 'report.md'), 'utf8');
     expect(report).toContain('# Report of a chain');
     expect(report).toMatch(/\| ppo \| gold score \(hidden\) \|/);
-    expect(said).toEqual(expect.arrayContaining(['Answers to held-out prompts, with gold scores:', 'Where to look:']));
+    expect(said).toContain(
+      'Answers to the first 6 of 6 held-out prompts, in their order and not chosen, with gold scores:',
+    );
+    expect(said).toContain('Where to look:');
+    expect(report).toContain(said.slice(said.indexOf('Step by step of ppo:')).slice(0, 11).join('\n'));
     expect(said.some((line) => line.includes(join(path(CHAIN), 'summary.json')))).toBe(true);
+  });
+});
+
+describe('while the chain runs', () => {
+  /** What was said of one prompt: where, its first line, and the answers by model. */
+  const shown = (lines: readonly string[]) => {
+    return lines.flatMap((line, at) => {
+      if (!line.startsWith('Greedy answers to the first held-out prompt: ')) return [];
+      const rest = lines.slice(at + 1);
+      const end = rest.findIndex((other) => !/^ {2}(base|instruct|ppo) +(right|wrong) {2}\S/.test(other));
+      return [{ at, line, answers: rest.slice(0, end) }];
+    });
+  };
+  const modelsOf = (answers: readonly string[]) => answers.map((line) => line.trim().split(' ')[0]);
+
+  it('shows the answers so far to one prompt: of the base first, then after each model that is made', () => {
+    const blocks = shown(said);
+    expect(blocks.map(({ answers }) => modelsOf(answers))).toEqual([
+      ['base'],
+      ['base', 'instruct'],
+      ['base', 'instruct', 'ppo'],
+    ]);
+    // The first of split test in the world's chat.jsonl, which the evaluation asks first too.
+    const [row] = arrowRows(path(CHAIN, 'evaluate', 'answers.arrow'));
+    const prompt = String(row!.prompt).replaceAll('\n', ' / ');
+    expect(prompt).toContain('The fair in Moss is on Friday and the wedding in Alder is on Thursday.');
+    expect(blocks.map(({ line }) => line.split(': ').slice(1).join(': '))).toEqual([prompt, prompt, prompt]);
+    expect(said.slice(said.indexOf('Where to look:')).join()).not.toContain('Greedy');
+    // What was answered stays.
+    const [base, instruct, ppo] = blocks.map(({ answers }) => answers.map((line) => line.replace(/^ {2}\w+ +/, '')));
+    expect([instruct![0], ppo![0], ppo![1]]).toEqual([base![0], base![0], instruct![1]]);
+  });
+
+  it('shows them again where stages are finished already', async () => {
+    const lines: string[] = [];
+    await align(config(CHAIN), watchProgress({ say: (line) => lines.push(line) }));
+    expect(shown(lines).map(({ answers }) => answers)).toEqual(shown(said).map(({ answers }) => answers));
+    const done = lines.filter((line) => / already finished /.test(line) || line.startsWith('Greedy'));
+    expect(done.map((line) => line.split(/[ :]/)[0])).toEqual([
+      ...['Greedy', 'instruct', 'Greedy', 'preferences', 'reward', 'ppo', 'Greedy', 'evaluate'],
+    ]);
+  });
+
+  it('colours marks where it is told to, and nothing in report.md', async () => {
+    const lines: string[] = [];
+    const paint = (color: string, word: string) => `<${color} ${word}>`;
+    await align(config(CHAIN), watchProgress({ say: (line) => lines.push(line) }), paint);
+    expect(lines.filter((line) => /<(red wrong|green right)> {2}/.test(line))).toHaveLength(1 + 2 + 3 + 12);
+    expect(readFileSync(path(CHAIN, 'report.md'), 'utf8')).not.toContain('<red');
+  });
+
+  it('says nothing of answers and curves in a chain whose evaluation has no prompts and whose stages have none', async () => {
+    const { reward: _, prompts: __, promptCount: ___, sampling: ____, ...bare } = evaluateSettings(world, runs, 'x');
+    writeFileSync(path('configs', 'bare.yaml'), JSON.stringify(bare));
+    const named = { instruct: path('configs', 'instruct.yaml'), evaluate: path('configs', 'bare.yaml') };
+    const lines: string[] = [];
+    const watch = watchProgress({ say: (line) => lines.push(line) });
+    await align(config('bare', { stages: named, overrides: {} }), watch);
+    expect(lines).toContain('Where to look:');
+    expect(lines.join('\n')).not.toMatch(/Greedy|Answers to|Step by step|answers\.arrow/);
+    expect(readFileSync(path('bare', 'report.md'), 'utf8')).not.toMatch(/## Answers|## Curves|answers\.arrow/);
   });
 });
 

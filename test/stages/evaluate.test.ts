@@ -187,6 +187,7 @@ it('asks with all templates, examples in front and chains of thought, where only
   ]);
   const summary = await runStage(evaluate, config, { lane, quiet: true });
   expect(namesIn(path('all-kinds'))).not.toContain('answers.arrow');
+  expect(await evaluate.firstAnswer?.(config, world.base)).toBeUndefined();
   const [first, second, ...others] = summary.table as Record<string, unknown>[];
   expect([first!.model, second!.model, others]).toEqual(['base', 'instruct', []]);
   for (const column of ['gold', 'gold_sd', 'reward', 'kl', 'length', 'win_rate']) expect(first![column]).toBeNull();
