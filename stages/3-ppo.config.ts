@@ -1,6 +1,7 @@
 /** Configuration of stage 3: PPO against the reward model. Defaults and their sources: docs/decisions.md. */
 import { z } from 'zod';
 import { bestKey, checkPatience, everyStepsKey, patienceKey } from '../src/run/evaluation-section.ts';
+import { PretrainingMix } from '../src/run/pretraining-mix.ts';
 import {
   Checkpoints,
   filePath,
@@ -89,6 +90,9 @@ export const PpoConfig = z
           .describe('Stop the passes of a rollout once approx_kl exceeds this; null for never.'),
       })
       .prefault({}),
+    pretrainingMix: PretrainingMix.optional().describe(
+      'Examples whose next-token loss joins each update of the policy, so that it keeps what it knew (PPO-ptx, arXiv:2203.02155); none when left out.',
+    ),
     tuning: Tuning.prefault({}),
     memory: Memory.prefault({}),
     optimizer: withDefaults(Optimizer, { learningRate: 1e-4, epsilon: 1e-5 }).prefault({}),

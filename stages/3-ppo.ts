@@ -14,31 +14,28 @@ import { mean, ppoCurves, ppoMetrics, rolloutMetrics, shownMetrics } from '../sr
 import { rewardedScores, shapeRewards } from '../src/alignment/shape-rewards.ts';
 import { innerLoopOptions, updateOnRollout } from '../src/alignment/update-on-rollout.ts';
 import { checkModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
-import type { StartedPpo } from '../src/checkpoint/ppo-checkpoint.ts';
-import { savePpo, startOrResumePpo } from '../src/checkpoint/ppo-checkpoint.ts';
+import { type StartedPpo, savePpo, startOrResumePpo } from '../src/checkpoint/ppo-checkpoint.ts';
 import { announcePpoMemory } from '../src/checkpoint/ppo-memory.ts';
 import { planPpo } from '../src/checkpoint/ppo-models.ts';
 import { ppoCard } from '../src/checkpoint/stage-cards.ts';
 import { disposeTrained } from '../src/checkpoint/training-checkpoint.ts';
-import type { ChatPrompt } from '../src/evaluation/chat-prompts.ts';
-import { describePrompts, longestPrompt } from '../src/evaluation/chat-prompts.ts';
+import { type ChatPrompt, describePrompts, longestPrompt } from '../src/evaluation/chat-prompts.ts';
 import type { HeldOutMeans } from '../src/evaluation/held-out-answers.ts';
-import { heldOutMeasures, measureAnswers, rolloutRows } from '../src/evaluation/held-out-answers.ts';
+import { heldOutMeasures, keptByObjective, measureAnswers, rolloutRows } from '../src/evaluation/held-out-answers.ts';
+import type { CursorState } from '../src/examples/cursor.ts';
 import { shortenedWarmups } from '../src/execution/schedule.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { disposeModel } from '../src/model/model.ts';
-import type { Random, RandomState } from '../src/random.ts';
-import { randomFromState, seededRandom } from '../src/random.ts';
+import { type Random, type RandomState, randomFromState, seededRandom } from '../src/random.ts';
 import { openPpoTables, ppoTables } from '../src/report/ppo-log.ts';
 import { openParent, startOf } from '../src/run/parents.ts';
+import { type MixedRows, openPretrainingMix } from '../src/run/pretraining-mix.ts';
 import { program } from '../src/run/program.ts';
 import type { RunFolder } from '../src/run/run-folder.ts';
 import { recordLength } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
-import type { TrainingState } from '../src/run/training-loop.ts';
-import { trainingLoop } from '../src/run/training-loop.ts';
-import type { Tokenizer } from '../src/tokenizer/tokenizer.ts';
-import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
+import { type TrainingState, trainingLoop } from '../src/run/training-loop.ts';
+import { loadTokenizer, type Tokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadPolicyPrompts, recordPrompts } from '../src/worlds/load-prompts.ts';
 import { PpoConfig } from './3-ppo.config.ts';
 
@@ -47,16 +44,19 @@ interface Controls {
   readonly random: Random;
   /** β, the weight of the KL penalty. */
   beta: number;
+  readonly mix: MixedRows | undefined;
 }
 
 interface State extends TrainingState<HeldOutMeans> {
   readonly random: RandomState;
   readonly klWeight: number;
+  readonly mix: CursorState | undefined;
 }
 
 const parents = {
-  policy: { role: 'policy', takes: 'tuned model', inChain: 'instruct' },
+  policy: { role: 'policy', takes: 'tuned model', inChain: 'instruct', with: 'instruction examples' },
   reward: { role: 'reward model', takes: 'reward model', inChain: 'reward' },
+  'pretrainingMix.examples': { role: 'examples', takes: 'instruction examples' },
 } as const;
 
 export const ppo: Stage<PpoConfig> = {
@@ -86,7 +86,8 @@ export const ppo: Stage<PpoConfig> = {
 };
 
 async function check(config: PpoConfig): Promise<readonly string[]> {
-  const { prompts, heldOut, lines } = await prepare(config);
+  const { prompts, heldOut, lines, mix } = await prepare(config);
+  mix?.close();
   const { iterations, batch } = config.rollout;
   return [
     ...lines,
@@ -99,7 +100,7 @@ async function check(config: PpoConfig): Promise<readonly string[]> {
 
 async function run(config: PpoConfig, context: RunContext): Promise<Record<string, unknown>> {
   const { folder, progress } = context;
-  const { folders, tokenizer, planned, prompts, heldOut, lines } = await prepare(config, folder);
+  const { folders, tokenizer, planned, prompts, heldOut, lines, mix } = await prepare(config, folder);
   for (const line of lines) progress.say(line);
   await recordPrompts(folder, '', config.prompts);
   if (config.heldOut !== undefined) await recordPrompts(folder, 'held-out ', config.heldOut);
@@ -115,9 +116,10 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
   progress.say(`ppo  ${prompts.length} prompts, ${length}`);
 
   const random = state === undefined ? seededRandom(config.run.seed, 'rollouts') : randomFromState(state.random);
-  const controls: Controls = { random, beta: state?.klWeight ?? config.kl.weight };
+  const mixed = mix?.start(state?.mix ?? config.run.seed);
+  const controls: Controls = { random, beta: state?.klWeight ?? config.kl.weight, mix: mixed };
   const { samples, rollouts } = openPpoTables(folder, state?.step);
-  const { kept, summary } = await trainingLoop(context, loopSettings(config), {
+  const { kept, summary } = await trainingLoop(context, keptByObjective(config), {
     stage: 'ppo',
     metrics: ppoMetrics,
     model: models.policy,
@@ -137,7 +139,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
     },
     tables: [samples, rollouts],
     save: async (at, more) => {
-      const saved: State = { ...at, random: random.state(), klWeight: controls.beta };
+      const saved: State = { ...at, random: random.state(), klWeight: controls.beta, mix: mixed?.state() };
       await savePpo(folder.path, config.checkpoints.keepLast, trained, tokenizer, saved, more);
     },
   });
@@ -147,6 +149,7 @@ async function run(config: PpoConfig, context: RunContext): Promise<Record<strin
   await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, models.policy, parts));
   for (const each of Object.values(trained)) disposeTrained(each);
   for (const frozen of [models.reference, models.reward]) disposeModel(frozen);
+  mix?.close();
   const { gold, reward, kl: klPerResponse } = kept.measured;
   return { gold, reward, klPerResponse, ...summary, keptBy: config.evaluation.best, iterations };
 }
@@ -161,7 +164,7 @@ async function iterate(
   say: (line: string) => void,
 ) {
   const { gae, kl, updates } = config;
-  const { random, beta } = controls;
+  const { random, beta, mix } = controls;
   const where = `ppo step ${step}`;
 
   // 1. Sample responses with the policy; read log-probabilities, values and scores off the four models.
@@ -181,7 +184,7 @@ async function iterate(
   const targets = { advantages: updates.whitenAdvantages ? whiten(advantages, responses.mask) : advantages, returns };
 
   // 4. Several epochs of clipped updates of policy and critic.
-  const settings = { ...innerLoopOptions(config, step), where, say };
+  const settings = { ...innerLoopOptions(config, step), where, say, mix };
   const inner = await updateOnRollout(models, optimizers, rollout, targets, settings, random);
 
   // 5. Steer β by the KL of the rollout, and tell what happened. The judge is heard, never used.
@@ -190,12 +193,6 @@ async function iterate(
   const rows = rolloutRows(asked, rollout, scores, responseKl, tokenizer);
   const numbers = { scores, kl: responseKl, klWeight: beta, returns, gold: rows.map(({ gold }) => gold) };
   return { rows, metrics: rolloutMetrics(rollout, numbers, inner) };
-}
-
-/** The reward that chooses a step is what the policy is trained for: less the KL penalty. */
-function loopSettings(config: PpoConfig) {
-  const { best } = config.evaluation;
-  return { ...config, evaluation: { ...config.evaluation, best: best === 'reward' ? ('objective' as const) : best } };
 }
 
 const schedulesOf = ({ optimizer, valueOptimizer }: PpoConfig) => ({ optimizer, valueOptimizer });
@@ -214,7 +211,10 @@ async function prepare(config: PpoConfig, folder?: RunFolder) {
   await folder?.recordParent('reward', rewardParent);
   // Policy and reward model both read prompt and response.
   const room = Math.min(policy.context, reward.context) - config.sampling.maxNewTokens;
-  return { folders, tokenizer, planned, ...(await loadPolicyPrompts(config, tokenizer, room)) };
+  const asked = await loadPolicyPrompts(config, tokenizer, room);
+  const mix = openPretrainingMix(config.pretrainingMix, policyParent, policy.context, tokenizer);
+  if (mix !== undefined) await folder?.recordInput('examples', mix.path);
+  return { folders, tokenizer, planned, ...asked, lines: [...asked.lines, ...(mix?.lines ?? [])], mix };
 }
 
 await program(import.meta.url, ppo);

@@ -18,7 +18,11 @@ export const ppoMetrics = {
   'policy/ratio': 'Mean over updates of mean π / π_old.',
   'policy/entropy':
     'Mean entropy of the next-token distribution at the sampling temperature, at rollout time, in nats.',
-  'policy/gradient_norm': 'Mean over updates of the global norm before clipping.',
+  'policy/gradient_norm':
+    'Mean over updates of the global norm before clipping, of the sum where pretrainingMix adds to it.',
+  'policy/mix_loss': 'Mean over updates of the next-token loss on the rows of pretrainingMix, in nats a token.',
+  'policy/mix_gradient_ratio':
+    'Mean norm of that loss’s gradient times γ, over the mean norm of the gradient of loss/policy, both before they are added.',
   'policy/inner_epochs': 'Passes over the rollout before target_kl stopped them.',
   'loss/value': 'Mean over updates of ½ · max((V − R)², (clip(V) − R)²).',
   'value/clip_fraction': 'Mean over updates of the fraction of tokens where the clipped value loss is the larger.',
@@ -71,12 +75,15 @@ export function explainedVariance(values: Float32Array, returns: Float32Array, m
 /** Metrics that the loop adds: rate and speed, and what is measured on held-out prompts. */
 type OfTheLoop = `held_out/${string}` | `speed/${string}` | 'optimizer/learning_rate';
 
+/** Metrics that a run may lack. */
+type NotAlways = 'reward/gold' | 'policy/mix_loss' | 'policy/mix_gradient_ratio';
+
 /** One row of metrics. */
 export function rolloutMetrics(
   rollout: Rollout,
   numbers: RolloutNumbers,
   inner: InnerLoopResult,
-): Record<Exclude<keyof typeof ppoMetrics, OfTheLoop | 'reward/gold'>, number> & { 'reward/gold': number | null } {
+): Record<Exclude<keyof typeof ppoMetrics, OfTheLoop | NotAlways>, number> & Record<NotAlways, number | null> {
   const score = mean(numbers.scores);
   const kl = mean(numbers.kl);
   return {
@@ -92,6 +99,8 @@ export function rolloutMetrics(
     'policy/ratio': inner.ratio,
     'policy/entropy': maskedMoments(rollout.entropy, rollout.mask).mean,
     'policy/gradient_norm': inner.gradientNorm,
+    'policy/mix_loss': inner.mix?.loss ?? null,
+    'policy/mix_gradient_ratio': inner.mix?.gradientRatio ?? null,
     'policy/inner_epochs': inner.epochs,
     'loss/value': inner.valueLoss,
     'value/clip_fraction': inner.valueClipFraction,

@@ -2,11 +2,14 @@
 
 import { chunks } from '../batch/chunks.ts';
 import { packedResponseBatch } from '../batch/response-batch.ts';
-import type { TokenSequence } from '../batch/token-batch.ts';
+import type { TokenBatch, TokenSequence } from '../batch/token-batch.ts';
 import type { AdamW } from '../execution/adamw.ts';
+import type { AddedLoss, Learned } from '../execution/learn.ts';
 import { learn } from '../execution/learn.ts';
 import type { Schedule } from '../execution/schedule.ts';
 import { learningRateAt } from '../execution/schedule.ts';
+import type { Model } from '../model/model.ts';
+import { nextToken } from '../objectives/next-token.ts';
 import type { PpoRows } from '../objectives/ppo.ts';
 import { ppoPolicy, ppoValue } from '../objectives/ppo.ts';
 import type { Random } from '../random.ts';
@@ -23,6 +26,8 @@ export interface InnerLoopOptions extends UpdateSettings {
   readonly checks: Checks;
   readonly where: string;
   readonly say: (line: string) => void;
+  /** Other rows, whose next-token loss joins each update of the policy (PPO-ptx). */
+  readonly mix?: { readonly coefficient: number; readonly next: () => TokenBatch } | undefined;
 }
 
 /** How the updates on a rollout are made. */
@@ -50,7 +55,7 @@ interface PpoRunSettings {
 export function innerLoopOptions(
   { updates, sampling, rollout, optimizer, valueOptimizer, runtime }: PpoRunSettings,
   iteration: number,
-): Omit<InnerLoopOptions, 'where' | 'say'> {
+): Omit<InnerLoopOptions, 'where' | 'say' | 'mix'> {
   const at = ({ clipNorm, ...schedule }: PpoRunSettings['optimizer']) => {
     return { learningRate: learningRateAt(schedule, iteration - 1, rollout.iterations), clipNorm };
   };
@@ -69,8 +74,18 @@ interface UpdateNumbers {
   readonly valueGradientNorm: number;
 }
 
+/** Numbers of the loss that is mixed in. */
+interface MixNumbers {
+  /** Mean over updates, in nats a token. */
+  readonly loss: number;
+  /** Mean norm of its gradient times γ, over the mean norm of the policy's own, both before they are added. */
+  readonly gradientRatio: number;
+}
+
 /** Statistics of all updates made on one rollout: means over them, unless said otherwise. */
 export interface InnerLoopResult extends UpdateNumbers {
+  /** Null where nothing is mixed in. */
+  readonly mix: MixNumbers | null;
   /** Passes begun before the target KL stopped them. */
   readonly epochs: number;
   readonly updates: number;
@@ -117,6 +132,7 @@ export async function updateOnRollout(
   const size = rowCount / options.minibatches;
   const takeRows = rowTaker(rollout, targets, valueOffset(models));
   const made: UpdateNumbers[] = [];
+  const mixed: Added[] = [];
   const approxKlByEpoch: number[] = [];
   let approxKl = 0;
   const isFar = (): boolean => options.targetKl !== null && approxKl > options.targetKl;
@@ -129,9 +145,11 @@ export async function updateOnRollout(
       approxKl = update.approxKl;
       if (at === 0) approxKlByEpoch.push(approxKl);
       made.push(update.numbers);
+      if (update.added !== undefined) mixed.push(update.added);
     }
   }
-  return { epochs: approxKlByEpoch.length, updates: made.length, ...meansOf(made), approxKl, approxKlByEpoch };
+  const { length: epochs } = approxKlByEpoch;
+  return { epochs, updates: made.length, ...meansOf(made), approxKl, approxKlByEpoch, mix: mixOf(mixed) };
 }
 
 /** Lines of a minibatch, the shortest first where it is split: its parts are of few shapes, and of the same in every pass. */
@@ -148,12 +166,13 @@ async function updateBoth(
   microBatches: readonly PpoRows[],
   options: InnerLoopOptions,
   isFirst: boolean,
-): Promise<{ readonly numbers: UpdateNumbers; readonly approxKl: number }> {
+): Promise<{ readonly numbers: UpdateNumbers; readonly approxKl: number; readonly added: Added | undefined }> {
   const { where } = options;
   const clipped = ppoPolicy(options);
   const policyParts = microBatches.map((rows) => clipped.layOut(models.policy, rows));
   const policySettings = { ...options.policy, where: `${where} policy` };
-  const policy = await learn(models.policy, optimizers.policy, clipped, policyParts, policySettings);
+  const mix = mixedIn(models.policy, options);
+  const policy = await learn(models.policy, optimizers.policy, clipped, policyParts, policySettings, mix);
   if (isFirst) checkFirstUpdate(options.checks, policy.stats, where, options.say);
   const clippedValue = ppoValue({ clipRange: options.valueClipRange });
   const criticParts = microBatches.map((rows) => clippedValue.layOut(models.critic, rows));
@@ -168,7 +187,22 @@ async function updateBoth(
     gradientNorm: policy.gradientNorm,
     valueGradientNorm: value.gradientNorm,
   };
-  return { numbers, approxKl: policy.stats.approxKl };
+  return { numbers, approxKl: policy.stats.approxKl, added: policy.added };
+}
+
+/** γ · E[−log π(x)] on other rows, in the same step: InstructGPT's PPO-ptx (Ouyang et al. 2022, arXiv:2203.02155, eq. 2). */
+function mixedIn(policy: Model, { mix }: InnerLoopOptions): AddedLoss | undefined {
+  if (mix === undefined) return undefined;
+  return { loss: nextToken, microBatches: [nextToken.layOut(policy, mix.next())], coefficient: mix.coefficient };
+}
+
+type Added = NonNullable<Learned<never>['added']>;
+
+function mixOf(updates: readonly Added[]): MixNumbers | null {
+  if (updates.length === 0) return null;
+  const sum = (number: (update: Added) => number): number => updates.reduce((total, one) => total + number(one), 0);
+  const gradientRatio = sum(({ norms }) => norms.added) / sum(({ norms }) => norms.own);
+  return { loss: sum(({ loss }) => loss) / updates.length, gradientRatio };
 }
 
 function meansOf(updates: readonly UpdateNumbers[]): UpdateNumbers {

@@ -2,6 +2,7 @@
 
 import type { PlannedModel } from '../execution/memory-estimate.ts';
 import { announceMemory } from '../execution/memory-estimate.ts';
+import { compiledSizes } from '../execution/position-bucket.ts';
 import { trainNothing } from '../model/model.ts';
 import type { PlannedPpo } from './ppo-models.ts';
 
@@ -12,6 +13,7 @@ export interface PpoSizes {
   readonly sampling: { readonly maxNewTokens: number; readonly batchSize: number };
   readonly rollout: { readonly batch: number };
   readonly updates: { readonly minibatches: number; readonly microBatch: number | null };
+  readonly pretrainingMix?: { readonly rows: number; readonly length: number } | undefined;
 }
 
 /**
@@ -34,7 +36,7 @@ export async function announcePpoMemory(
         { ...policy, head: 'tokens', plan: frozen },
         { ...critic, head: 'score', plan: frozen },
       ];
-  const { sampling, rollout, updates } = sizes;
+  const { sampling, rollout, updates, pretrainingMix: mix } = sizes;
   const seq = sizes.prompt + sampling.maxNewTokens;
   const minibatch = rollout.batch / updates.minibatches;
   const microBatch = Math.min(updates.microBatch ?? minibatch, minibatch);
@@ -46,7 +48,8 @@ export async function announcePpoMemory(
     {
       train: batch(microBatch),
       // Answers differ in length, so that any micro-batch of a rollout may be of a size of its own.
-      sizes: Math.ceil(rollout.batch / microBatch),
+      sizes: Math.ceil(rollout.batch / microBatch) + (mix === undefined ? 0 : compiledSizes(mix.rows * mix.length)),
+      ...(mix && { added: { rows: mix.rows, seq: mix.length, logits: mix.rows * mix.length } }),
       score: batch(rollout.batch),
       generate: { rows: Math.min(sampling.batchSize, rollout.batch), seq },
     },

@@ -209,6 +209,7 @@ export interface PpoSettings {
   readonly kl: object;
   readonly gae: object;
   readonly updates: object;
+  readonly pretrainingMix?: object | undefined;
   readonly optimizer: { readonly learningRate: number };
   readonly valueOptimizer: { readonly learningRate: number };
   readonly evaluation: { readonly best: string };
@@ -235,6 +236,7 @@ export function ppoCard(settings: PpoSettings, kept: KeptAnswers): CardFacts {
     'KL penalty': kl,
     advantages: gae,
     updates,
+    ...(settings.pretrainingMix !== undefined && { 'pre-training mix': settings.pretrainingMix }),
     'learning rates': rates,
   };
   return {

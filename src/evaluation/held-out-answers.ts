@@ -38,6 +38,23 @@ export const heldOutMeasures = {
   gold: { name: 'held-out gold', better: 'higher', metric: 'held_out/gold' },
 } as const;
 
+/** Settings of a training loop by these measures: the reward that chooses a step is less the KL penalty, as it is trained for. */
+export function keptByObjective<
+  Settings extends {
+    readonly evaluation: {
+      readonly best: 'reward' | 'last';
+      readonly everySteps: number;
+      readonly patience: number | null;
+    };
+  },
+>(settings: Settings) {
+  const { best } = settings.evaluation;
+  return {
+    ...settings,
+    evaluation: { ...settings.evaluation, best: best === 'reward' ? ('objective' as const) : best },
+  };
+}
+
 /**
  * Samples an answer to each prompt, with the same random numbers every time, so that runs and steps compare.
  * @param klWeight β: the same at every step, whatever a controller has made of it, for the same reason

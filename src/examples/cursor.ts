@@ -25,9 +25,10 @@ export interface Cursor {
  * Starts a cursor over `count` items, or continues a saved one: the indices that follow are those that would have
  * followed without the interruption.
  *
+ * @param label separates cursors of the same seed
  * @throws DataError when there are no items, or the saved cursor counted another number of them
  */
-export function createCursor(count: number, from: number | CursorState): Cursor {
+export function createCursor(count: number, from: number | CursorState, label = 'data order'): Cursor {
   if (!Number.isInteger(count) || count < 1) {
     throw new DataError(`data cursor: expected at least one item, received ${count}. Check that the dataset has rows.`);
   }
@@ -40,7 +41,7 @@ export function createCursor(count: number, from: number | CursorState): Cursor 
   }
   let epoch = isFresh ? 0 : from.epoch;
   let index = isFresh ? 0 : from.index;
-  const random: Random = isFresh ? seededRandom(from, 'data order') : randomFromState(from.random);
+  const random: Random = isFresh ? seededRandom(from, label) : randomFromState(from.random);
   let before = random.state();
   const items = Array.from({ length: count }, (_, i) => i);
   let order = random.shuffle(items);

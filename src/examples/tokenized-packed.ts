@@ -2,6 +2,7 @@
 
 import { planPacking } from '../batch/packing.ts';
 import { layOut } from '../batch/token-batch.ts';
+import { DataError } from '../errors.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { openExamples, type TrainingData } from './tokenized-examples.ts';
 
@@ -24,6 +25,12 @@ export function openPacked(
   const { lengths, read, close } = openExamples(path, tokenizer);
   try {
     const used = lengths.flatMap((_, index) => (leftOut.has(index) ? [] : [index]));
+    const long = used.find((index) => (lengths[index] as number) > length);
+    if (long !== undefined) {
+      throw new DataError(
+        `${path}: row ${long}: expected at most ${length} tokens, a packed row, received ${lengths[long]}. Raise the length of rows.`,
+      );
+    }
     const plan = planPacking(
       used.map((index) => lengths[index] as number),
       length,

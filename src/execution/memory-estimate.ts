@@ -21,6 +21,8 @@ import { lossAndGradient } from './gradient.ts';
 export interface RunShapes {
   /** Rows and length of a micro-batch, and how many of its positions get logits. */
   readonly train: { readonly rows: number; readonly seq: number; readonly logits: number };
+  /** Micro-batch of another loss whose gradient is added to that of the first trained model, where there is one. */
+  readonly added?: { readonly rows: number; readonly seq: number; readonly logits: number };
   /** Rows that are read at once without a gradient, where there are such. */
   readonly score?: { readonly rows: number; readonly seq: number; readonly logits: number };
   /** How many steps of different sizes there will be at most, each a graph of its own; 1 where left out. */
@@ -87,8 +89,12 @@ export async function estimateMemory(
   const learned = sizes.slice(0, trained.length).map((size) => size.trained);
   const moments = 2 * learned.reduce((sum, bytes) => sum + bytes, 0);
   let step = shares().updateCopies * Math.max(...learned);
+  // Its gradient, and the sum of both.
+  const gradient = learned[0] as number;
+  if (shapes.added !== undefined) step += 2 * gradient;
   for (const model of trained) step = Math.max(step, await backwardBytes(model, shapes.train));
   const [first] = trained as [PlannedModel];
+  if (shapes.added !== undefined) step = Math.max(step, gradient + (await backwardBytes(first, shapes.added)));
   if (shapes.score !== undefined) step = Math.max(step, await forwardBytes(first, shapes.score));
   if (shapes.generate !== undefined) step = Math.max(step, decodingBytes(first.dimensions, shapes.generate));
   const layers = trained.reduce((sum, { dimensions }) => sum + dimensions.layers, 0);

@@ -1,4 +1,4 @@
-/** The two phases of an update, whichever way they run: the gradient summed over micro-batches, then its application. */
+/** The two phases of an update, whichever way they run: gradients summed over micro-batches, then their application. */
 import type { Model } from '../model/model.ts';
 import type { HostArrays } from '../tensor/host-arrays.ts';
 import type { AdamW } from './adamw.ts';
@@ -25,46 +25,62 @@ export interface LearnSettings {
   readonly reduce?: Reduce;
 }
 
-/** What an update is made from. */
-export interface Update<Name extends string> {
-  readonly model: Model;
-  readonly adam: AdamW;
-  readonly loss: Loss<Name>;
+/** A loss of an update. */
+export interface WeightedLoss {
+  readonly loss: Loss<string>;
   /** One or more micro-batches, each with the count of all. */
   readonly parts: readonly HostArrays[];
+  /** What its gradient is multiplied with where it is added to that of the first loss, whose own is 1. */
+  readonly coefficient: number;
+}
+
+/** What an update is made from. */
+export interface Update {
+  readonly model: Model;
+  readonly adam: AdamW;
+  /** One, or several whose gradients are added before they are clipped. */
+  readonly losses: readonly WeightedLoss[];
   readonly settings: LearnSettings;
 }
 
 /** Loss and statistics, summed over micro-batches. */
-export interface SumOfLoss<Name extends string> {
+export interface SumOfLoss<Name extends string = string> {
   readonly loss: number;
   readonly stats: Record<Name, number>;
 }
 
 /** Adds a micro-batch's numbers to those of the ones before it; the first has none before it. */
-export function addLoss<Name extends string>(before: SumOfLoss<Name> | null, part: SumOfLoss<Name>): SumOfLoss<Name> {
+export function addLoss(before: SumOfLoss | null, part: SumOfLoss): SumOfLoss {
   if (before === null) return part;
-  const names = Object.keys(part.stats) as Name[];
-  const stats = Object.fromEntries(names.map((name) => [name, before.stats[name] + part.stats[name]]));
-  return { loss: before.loss + part.loss, stats: stats as Record<Name, number> };
+  const names = Object.keys(part.stats);
+  const stats = names.map((name) => [name, (before.stats[name] as number) + (part.stats[name] as number)]);
+  return { loss: before.loss + part.loss, stats: Object.fromEntries(stats) };
+}
+
+/** Global norms of the gradients of an update, before clipping. */
+export interface GradientNorms {
+  /** Of their sum. */
+  readonly sum: number;
+  /** Of each loss, times its coefficient. */
+  readonly each: readonly number[];
 }
 
 /** Of one update, each run at most once. */
-export interface Phases<Name extends string> {
+export interface Phases {
   /** Both at once, where that is faster; no reduction can come in between. */
-  readonly both?: () => Promise<SumOfLoss<Name> & { readonly gradientNorm: number }>;
-  /** Sums loss and gradient. The gradient is kept for `apply`; parameters and moments are as before. */
-  readonly gradient: () => SumOfLoss<Name> | Promise<SumOfLoss<Name>>;
-  /** Lets `reduce` change the summed gradient, on the host and by parameter, in the order of the layout. */
-  readonly exchange: (reduce: (gradient: readonly Float32Array[]) => Promise<void>) => Promise<void>;
+  readonly both?: () => Promise<{ readonly sums: readonly SumOfLoss[]; readonly norms: GradientNorms }>;
+  /** Sums each loss and its gradient. The gradients are kept for `apply`; parameters and moments are as before. */
+  readonly gradients: () => readonly SumOfLoss[] | Promise<readonly SumOfLoss[]>;
+  /** Lets `reduce` change the summed gradients, on the host: those of each loss by parameter, in the order of the layout. */
+  readonly exchange: (reduce: (gradients: readonly Float32Array[]) => Promise<void>) => Promise<void>;
   /**
-   * Clips the gradient and changes parameters and moments; changes nothing where the loss or the norm is not finite.
-   * @returns the norm before clipping
+   * Adds the gradients, clips their sum and changes parameters and moments; changes nothing where the objective, the sum of
+   * the losses times their coefficients, or the norm of the sum is not finite.
    */
-  readonly apply: (loss: number) => number | Promise<number>;
+  readonly apply: (objective: number) => GradientNorms | Promise<GradientNorms>;
 }
 
-/** The dropout seed of a micro-batch. */
+/** The dropout seed of a micro-batch, counted over all losses. */
 export function partSeed({ dropoutSeed }: LearnSettings, part: number): number | undefined {
   return dropoutSeed === undefined ? undefined : dropoutSeed + 1000 * part;
 }

@@ -3,6 +3,7 @@
 import type { TokenBatch } from '../batch/token-batch.ts';
 import { learnedTokens } from '../batch/token-batch.ts';
 import type { MicroBatch, Objective } from '../execution/objective.ts';
+import { POSITION_BUCKET } from '../execution/position-bucket.ts';
 import { read } from '../execution/read.ts';
 import { tokenHead } from '../model/heads.ts';
 import { inputArrays } from '../model/inputs.ts';
@@ -15,9 +16,6 @@ import { tf } from '../tensor/tf.ts';
 import type { Weights } from '../tensor/weights.ts';
 import { maskedSum } from './cross-entropy.ts';
 import { logProbsOf } from './log-probabilities.ts';
-
-/** Learned positions are padded to a multiple of this, so that few distinct shapes occur. */
-const POSITION_BUCKET = 128;
 
 /**
  * Packed rows as a pass reads them. Beside decoder inputs, [count] each: `learned` (positions in batch · seq whose next
@@ -37,11 +35,6 @@ export function layOutRows({ dimensions }: Model, rows: TokenBatch): MicroBatch 
     mask: vector(new Float32Array(count).fill(1, 0, targets.length)),
   };
   return { arrays, count: targets.length };
-}
-
-/** Into how many sizes micro-batches with up to so many learned positions fall. */
-export function compiledSizes(positions: number): number {
-  return Math.max(1, Math.ceil(positions / POSITION_BUCKET));
 }
 
 /** Mean of −log p(token | earlier ones) over learned tokens, in nats. */

@@ -47,6 +47,7 @@ describe('rolloutMetrics', () => {
     };
     const inner = {
       ...{ epochs: 2, updates: 8, policyLoss: 0.1, valueLoss: 0.2, clipFraction: 0.3, valueClipFraction: 0.4 },
+      mix: { loss: 2.5, gradientRatio: 0.25 },
       ...{ ratio: 1.5, gradientNorm: 0.6, valueGradientNorm: 0.7, approxKl: 0.8, approxKlByEpoch: [0, 0.9] },
     };
     const entropy = rollout.entropy.filter((_, i) => rollout.mask[i] === 1);
@@ -64,6 +65,8 @@ describe('rolloutMetrics', () => {
       'policy/ratio': 1.5,
       'policy/entropy': entropy.reduce((sum, x) => sum + x, 0) / entropy.length,
       'policy/gradient_norm': 0.6,
+      'policy/mix_loss': 2.5,
+      'policy/mix_gradient_ratio': 0.25,
       'policy/inner_epochs': 2,
       'loss/value': 0.2,
       'value/clip_fraction': 0.4,

@@ -4,13 +4,16 @@ import type { Rollout } from '../../src/alignment/collect.ts';
 import { responseLogProbs } from '../../src/alignment/score-responses.ts';
 import type { InnerLoopOptions, UpdateTargets } from '../../src/alignment/update-on-rollout.ts';
 import { updateOnRollout } from '../../src/alignment/update-on-rollout.ts';
+import { packSequences } from '../../src/batch/packing.ts';
 import { InvariantError } from '../../src/errors.ts';
+import { nextTokenLoss } from '../../src/objectives/next-token.ts';
 import { ppoPolicy, ppoValue } from '../../src/objectives/ppo.ts';
 import { seededRandom } from '../../src/random.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import { learnFrom } from '../helpers/learn-from.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { tinyIds } from '../model/tiny-model.ts';
 import { expectNeutralAfter } from '../tensor/neutral.ts';
 import type { PpoWorld } from './ppo-world.ts';
 import { ppoWorld } from './ppo-world.ts';
@@ -143,6 +146,73 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
     });
   });
 
+  describe('with rows that are mixed in', () => {
+    const rows = [9, 12, 7].map((length) => {
+      const ids = tinyIds(length, length);
+      return packSequences([{ ids, learned: ids.map(() => 1) }], 16, 0);
+    });
+    /** Rows in turn, and how often they were asked for. */
+    const mixOf = (coefficient: number) => {
+      const mix = { asked: 0, coefficient, next: () => rows[mix.asked++ % rows.length]! };
+      return mix;
+    };
+    /** One update on all rows, and the weights after it. */
+    const once = (mix?: ReturnType<typeof mixOf>) =>
+      withWorld(async (world) => {
+        const result = await learn(world, { epochs: 1, minibatches: 1, microBatch: 4, mix });
+        const { policy, critic } = world.models;
+        return { result, weights: [policy, critic].map((model) => readParameters(model.parameters).slice()) };
+      });
+
+    it('tells their loss and how long their gradient is beside the policy’s own, which γ multiplies', async () => {
+      const before = await withWorld((world) => Promise.resolve(nextTokenLoss(world.models.policy, [rows[0]!])));
+      const plain = await once();
+      expect(plain.result.mix).toBeNull();
+      const ratios = [];
+      for (const coefficient of [0.5, 1, 4]) {
+        const { result, weights } = await once(mixOf(coefficient));
+        expect([result.mix!.loss, result.policyLoss]).toBeAllclose([before, plain.result.policyLoss]);
+        ratios.push(result.mix!.gradientRatio / coefficient);
+        expect(result.gradientNorm).not.toBeCloseTo(plain.result.gradientNorm, 4);
+        expect(weights[0]).not.toEqual(plain.weights[0]);
+        expect(weights[1]).toEqual(plain.weights[1]);
+      }
+      const [first] = ratios as [number];
+      expect(first).toBeGreaterThan(0.01);
+      expect(ratios).toBeAllclose([first, first, first]);
+    });
+
+    it('changes nothing with γ 0', async () => {
+      const [plain, measured] = [await once(), await once(mixOf(0))];
+      expect(measured.weights).toEqual(plain.weights);
+      expect({ ...measured.result, mix: null }).toEqual(plain.result);
+      expect(measured.result.mix).toMatchObject({ gradientRatio: 0, loss: expect.any(Number) });
+    });
+
+    it('takes the next rows in each update, none in those that are not made, and their mean', async () => {
+      const mix = mixOf(0);
+      const losses = await withWorld((world) =>
+        Promise.resolve(rows.map((one) => nextTokenLoss(world.models.policy, [one]))),
+      );
+      const still = { learningRate: 1e-12, clipNorm: 1 };
+      const { updates, ...result } = await withWorld((world) => learn(world, { epochs: 3, policy: still, mix }));
+      expect([updates, mix.asked]).toEqual([6, 6]);
+      expect([result.mix!.loss]).toBeAllclose([losses.reduce((sum, loss) => sum + loss, 0) / 3]);
+      const stopped = mixOf(1);
+      await withWorld((world) => learn(world, { epochs: 2, minibatches: 4, targetKl: 1e-8, mix: stopped }));
+      expect(stopped.asked).toBe(2);
+    });
+
+    it('makes likelier what is mixed in, where else it would not', async () => {
+      const lossAfter = (mix?: ReturnType<typeof mixOf>) =>
+        withWorld(async (world) => {
+          await learn(world, { epochs: 4, mix });
+          return nextTokenLoss(world.models.policy, rows);
+        });
+      expect(await lossAfter(mixOf(2))).toBeLessThan((await lossAfter()) - 0.05);
+    });
+  });
+
   it('stops once the KL passes its target, within an epoch', async () => {
     await withWorld(async (world) => {
       const result = await learn(world, { epochs: 50, minibatches: 2, targetKl: 1e-4 });
@@ -184,6 +254,9 @@ describe.each(lanesToTest())('updateOnRollout on the %s lane', (lane) => {
       await expectNeutralAfter(async () => {
         const unchecked = { ...options, checks: 'off' as const };
         await updateOnRollout(world.models, world.optimizers, rollout, targets, unchecked, seededRandom(1));
+        const ids = tinyIds(9, 1);
+        const mix = { coefficient: 2, next: () => packSequences([{ ids, learned: ids.map(() => 1) }], 16, 0) };
+        await updateOnRollout(world.models, world.optimizers, rollout, targets, { ...unchecked, mix }, seededRandom(1));
       });
     });
   });

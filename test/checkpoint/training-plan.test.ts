@@ -101,6 +101,15 @@ describe.each(lanesToTest())('memory on the %s lane', (lane) => {
     expect(twice.step / whole.step).toBeGreaterThan(1.6);
   });
 
+  it('counts the micro-batch and the gradient of a loss that is added', async () => {
+    const { train } = shapes;
+    const alone = await estimateMemory(planned({}), [], shapes);
+    const beside = await estimateMemory(planned({}), [], { train, added: { ...train, rows: 8 } });
+    expect(beside.step).toBe(
+      (await estimateMemory(planned({}), [], { train: { ...train, rows: 8 } })).step + alone.weights,
+    );
+  });
+
   it('grows with rows, and is less where layers are computed again, where steps run eagerly', async () => {
     setCompilation({ compile: 'off' });
     onTestFinished(() => setCompilation({}));

@@ -198,7 +198,7 @@ describe('openPacked', () => {
       `bad.arrow: made with another tokenizer; expected ${bytes.hash}, received sha256:other.`,
     );
     expect(open([1, 5, 6, 7, 8, 9, 10, 11, 2], [0, 1, 1, 1, 1, 1, 1, 1, 1])).toContain(
-      'expected 1 to 8 tokens, received 9',
+      'bad.arrow: row 0: expected at most 8 tokens, a packed row, received 9. Raise the length of rows.',
     );
   });
 

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InvariantError } from '../../src/errors.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
+import type { AddedLoss } from '../../src/execution/learn.ts';
 import { learn } from '../../src/execution/learn.ts';
 import type { Loss, MicroBatch } from '../../src/execution/objective.ts';
 import { setCompilation } from '../../src/graph/mode.ts';
@@ -47,8 +48,8 @@ function make(values = [2, 2]) {
   return {
     parameters,
     adam,
-    learn: (parts: readonly MicroBatch[], more: { clipNorm?: number } = {}) =>
-      learn({ parameters } as Model, adam, slopes, parts, { ...settings, ...more }),
+    learn: (parts: readonly MicroBatch[], more: { clipNorm?: number } = {}, added?: AddedLoss) =>
+      learn({ parameters } as Model, adam, slopes, parts, { ...settings, ...more }, added),
     state: () => [[...readParameters(parameters)], [...adam.first.read()], [...adam.second.read()], adam.step],
     dispose: () => {
       disposeAdamW(adam);
@@ -94,6 +95,66 @@ describe.each(ways)('on the $lane lane, graphs $compile', ({ lane, compile }) =>
     }
   });
 
+  const other = (coefficient: number, microBatches: readonly MicroBatch[]): AddedLoss => {
+    return { loss: { ...slopes, key: 'other slopes', unit: 'other slopes' }, microBatches, coefficient };
+  };
+
+  it('adds the gradient of another loss, a mean over its own count, before it clips and makes one step', async () => {
+    const [sum, whole] = [make(), make()];
+    // (3, 0) over 1, and half of (0, 16) over 2.
+    const added = other(0.5, [slope(0, 4), slope(0, 12)]);
+    const found = await sum.learn([slope(1, 0, { count: 0 }), slope(2, 0)], { clipNorm: 1 }, added);
+    expect(found).toEqual({
+      ...{ loss: 6, gradientNorm: 5, stats: { x: 3 }, count: 1 },
+      added: { loss: 16, count: 2, norms: { own: 3, added: 4 } },
+    });
+    await whole.learn([slope(3, 4)], { clipNorm: 1 });
+    expect(sum.state()).toEqual(whole.state());
+    expect(sum.adam.step).toBe(1);
+    for (const own of [sum, whole]) own.dispose();
+  });
+
+  it('with coefficient 0 measures another loss and makes the update without it, bit for bit', async () => {
+    for (const parts of [[slope(3, 4)], [slope(1, 7), slope(2, -5)]]) {
+      const [measured, plain] = [make(), make()];
+      for (let step = 0; step < 3; step++) {
+        const { added, ...found } = await measured.learn(parts, { clipNorm: 1 }, other(0, [slope(7, 1)]));
+        expect(found).toEqual(await plain.learn(parts, { clipNorm: 1 }));
+        expect(added).toMatchObject({ count: 1, norms: { own: found.gradientNorm, added: 0 } });
+      }
+      expect(measured.state()).toEqual(plain.state());
+      for (const own of [measured, plain]) own.dispose();
+    }
+  });
+
+  it('takes another coefficient, another loss and none from one update to the next', async () => {
+    const [found, expected] = [make(), make()];
+    for (const [coefficient, y] of [
+      [1, 4],
+      [2, 8],
+      [0.5, 2],
+    ] as const) {
+      await found.learn([slope(3, 0)], {}, other(coefficient, [slope(0, 4)]));
+      await expected.learn([slope(3, y)]);
+    }
+    for (const own of [found, expected]) await own.learn([slope(1, 1)]);
+    expect(found.state()).toEqual(expected.state());
+    for (const own of [found, expected]) own.dispose();
+  });
+
+  it('refuses another loss that has nothing to learn from or is not finite, and changes nothing', async () => {
+    const { state, ...own } = make();
+    const before = state();
+    await expect(own.learn([slope(1, 2)], {}, other(1, [slope(1, 2, { count: 0 })]))).rejects.toThrow(
+      new InvariantError('instruct step 120: the batch has no other slopes to learn from; expected at least one.'),
+    );
+    await expect(own.learn([slope(1, 2)], {}, other(1, [slope(Number.NaN, 2)]))).rejects.toThrow(
+      /^instruct step 120: the loss is NaN and the gradient norm NaN; expected finite numbers\./,
+    );
+    expect(state()).toEqual(before);
+    own.dispose();
+  });
+
   const spoiled = {
     'the loss': slope(Number.NaN, 1),
     // At 1, √ has an infinite slope.
@@ -127,6 +188,7 @@ describe.each(ways)('on the $lane lane, graphs $compile', ({ lane, compile }) =>
     const { learn: update, dispose } = make();
     await expectNeutralAfter(async () => {
       await update([slope(1, 2), slope(3, 4)], { clipNorm: 1 });
+      await update([slope(1, 2)], { clipNorm: 1 }, other(2, [slope(1, 2)]));
       await expect(update([slope(1, 2), spoiled['the loss']])).rejects.toThrow(InvariantError);
     });
     dispose();

@@ -38,13 +38,14 @@ function masked(value: number, count = a.count): MicroBatch {
 }
 
 /** A worker's updates of a model of its own, each on the same micro-batches: their numbers, the bytes of weights and moments. */
-async function worker(parts: readonly MicroBatch[], reduce?: Reduce) {
+async function worker(parts: readonly MicroBatch[], reduce?: Reduce, mixed?: readonly MicroBatch[]) {
   const model = tinyModel();
   const adam = createAdamW(model.parameters.layout, adamOptions);
   const numbers: Learned<never>[] = [];
+  const added = mixed && { loss: nextToken, microBatches: mixed, coefficient: 0.5 };
   try {
     while (numbers.length < UPDATES) {
-      numbers.push(await learn(model, adam, nextToken, parts, { ...settings, ...(reduce && { reduce }) }));
+      numbers.push(await learn(model, adam, nextToken, parts, { ...settings, ...(reduce && { reduce }) }, added));
     }
     const weights = readParameters(model.parameters).slice();
     const bytes = [weights, adam.first.read(), adam.second.read()].map((values) =>
@@ -143,6 +144,17 @@ describe.each(ways)('on the $lane lane, graphs $compile', ({ lane, compile }) =>
     expect(first!.weights).toBeAllclose(whole.weights, { rtol: 2 ** -23, atol: UPDATES * 2 ** -23 });
     const apart = alone.weights.map((weight, i) => Math.abs(weight - whole.weights[i]!));
     expect(Math.max(...apart)).toBeGreaterThan(1e-3);
+  });
+
+  it('two workers share a loss that is added too', async () => {
+    const undivided = await worker([a, b], undefined, [b, c]);
+    const runs = await together([
+      (reduce: Reduce) => worker([a], reduce, [b]),
+      (reduce: Reduce) => worker([b], reduce, [c]),
+    ]);
+    const found = runs.map((run) => (run as PromiseFulfilledResult<typeof undivided>).value.told);
+    expect(found).toEqual([undivided.told, undivided.told]);
+    expect(undivided.told.numbers[0]).toMatchObject({ count: 13, added: { count: 23 } });
   });
 
   it('a worker that counts nothing takes part; one without micro-batches is refused', async () => {

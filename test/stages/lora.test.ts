@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { ppoMetrics } from '../../src/alignment/ppo-metrics.ts';
 import { readAdapterFolder } from '../../src/checkpoint/adapter-folder.ts';
 import { readModelConfig } from '../../src/checkpoint/model-config.ts';
 import { planOfCritic, startPpo } from '../../src/checkpoint/ppo-models.ts';
@@ -17,7 +18,15 @@ import { ppo } from '../../stages/3-ppo.ts';
 import { readTensors } from '../helpers/tensors.ts';
 import type { TinyRuns } from '../helpers/tiny-configs.ts';
 import { instructConfig, ppoConfig, rewardConfig, tinyRuns } from '../helpers/tiny-configs.ts';
-import { filesBelow, interruptedAt, namesIn, useSharedFolder, watchProgress } from '../helpers/tiny-runs.ts';
+import {
+  filesBelow,
+  interruptedAt,
+  namesIn,
+  readMetrics,
+  seriesOf,
+  useSharedFolder,
+  watchProgress,
+} from '../helpers/tiny-runs.ts';
 import type { TinyWorld } from '../helpers/tiny-world.ts';
 import { makeTinyWorld } from '../helpers/tiny-world.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
@@ -100,22 +109,28 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     );
   });
 
-  it('PPO runs on it, and a stopped run ends with the bytes of one that was not', async () => {
-    const config = (folder: string) =>
-      ppoConfig(world, runs, path(name, folder), { ...calm, checkpoints: { everySteps: 1 } });
+  it.each([
+    ['', {}],
+    [' with a pre-training mix', { pretrainingMix: { length: 144, rows: 2 } }],
+  ])('PPO%s runs on it, and a stopped run ends with the bytes of one that was not', async (label, changes) => {
+    const config = (run: string) =>
+      ppoConfig(world, runs, folderOf(run), { ...calm, ...changes, checkpoints: { everySteps: 1 } });
+    const folderOf = (run: string): string => path(name, `${run}${label}`);
     await runStage(ppo, config('whole'), { lane, quiet: true });
     const stopping = runStage(interruptedAt(ppo, 1), config('stopped'), { lane, quiet: true });
     await expect(stopping).rejects.toThrow(Interrupted);
     await runStage(ppo, config('stopped'), { lane, quiet: true, resume: true });
-    const [whole, stopped] = ['whole', 'stopped'].map((folder) => filesBelow(path(name, folder, 'model')));
+    const [whole, stopped] = ['whole', 'stopped'].map((run) => filesBelow(join(folderOf(run), 'model')));
     const names = Object.keys(whole!).filter((file) => file !== 'README.md');
     expect(names).toContain('adapter/adapter_model.safetensors');
     expect(names.filter((file) => whole![file] !== stopped![file])).toEqual([]);
     // Checkpoints hold what is trained, not the trunk.
-    const last = path(name, 'whole', 'checkpoints');
+    const last = join(folderOf('whole'), 'checkpoints');
     const files = Object.keys(filesBelow(last));
     expect(files.some((file) => file.endsWith('trained.safetensors'))).toBe(true);
     expect(files.some((file) => file.endsWith('/model.safetensors'))).toBe(false);
+    const ratios = seriesOf(readMetrics(folderOf('whole'), ppoMetrics), 'policy/mix_gradient_ratio');
+    expect(ratios.map((ratio) => ratio > 0)).toEqual(label === '' ? [] : [true, true]);
   });
 
   it('stage 1 resumes to the same bytes, dropout included, and frozen layers stay as they were', async () => {

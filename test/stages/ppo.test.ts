@@ -184,6 +184,49 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     expect(manifest.inputs).toMatchObject([{ role: 'file', path: file }]);
   });
 
+  describe('with a pre-training mix', () => {
+    const short = { rollout: { iterations: 1 }, updates: { epochs: 1, minibatches: 1 } };
+    const mixed = async (folder: string, pretrainingMix: object) => {
+      await run(folder, { ...short, pretrainingMix: { length: 144, ...pretrainingMix } });
+      const [[loss], [ratio]] = [series(folder, 'policy/mix_loss'), series(folder, 'policy/mix_gradient_ratio')];
+      return { loss: loss!, ratio: ratio!, weights: readFileSync(path(name, folder, 'model/model.safetensors')) };
+    };
+    const examples = () => join(runs.instruct, 'instruct.arrow');
+
+    it('learns the examples of the policy’s own run too: every key changes the number it is there for', async () => {
+      await run('no mix', short);
+      const plain = readFileSync(path(name, 'no mix', 'model/model.safetensors'));
+      const first = await mixed('mix', {});
+      expect(first.weights.equals(plain)).toBe(false);
+      expect(Math.abs(first.loss)).toBeLessThan(10);
+      const double = await mixed('mix double', { coefficient: 2 });
+      expect([double.loss, double.ratio]).toBeAllclose([first.loss, 2 * first.ratio]);
+      expect(double.weights.equals(first.weights)).toBe(false);
+      const none = await mixed('mix measured', { coefficient: 0 });
+      expect([none.loss, none.ratio]).toBeAllclose([first.loss, 0]);
+      expect(none.weights.equals(plain)).toBe(true);
+      const other = [await mixed('mix rows', { rows: 2 }), await mixed('mix tasks', { tasks: ['chat'] })];
+      for (const { loss } of other) expect(loss).not.toBeCloseTo(first.loss, 4);
+      const named = await mixed('mix named', { examples: examples() });
+      expect(named.weights.equals(first.weights)).toBe(true);
+      const { manifest, wrong } = await checkedManifest(path(name, 'mix'));
+      expect(wrong).toEqual([]);
+      expect(manifest.inputs).toContainEqual(expect.objectContaining({ role: 'examples', path: examples() }));
+      expect(readFileSync(path(name, 'mix', 'model/README.md'), 'utf8')).toContain('pre-training mix');
+    });
+
+    it('is checked before any weights are read', async () => {
+      const check = (pretrainingMix: object) =>
+        ppo.check(ppoConfig(world, runs, path(name, 'mix check'), { ...short, pretrainingMix }));
+      expect(await check({ length: 144, rows: 3 })).toContainEqual(
+        expect.stringMatching(
+          /^mix {2}24 examples of .*instruct\.arrow in \d+ packed rows of 144 tokens; 3 an update, γ 1$/,
+        ),
+      );
+      await expect(check({ length: 12 })).rejects.toThrow(/instruct\.arrow: row \d+: expected at most 12 tokens/);
+    });
+  });
+
   it('stops the passes over a rollout at the target KL', async () => {
     await run('target', { updates: { targetKl: 1e-9, epochs: 4 }, rollout: { iterations: 1 } });
     expect(series('target', 'policy/inner_epochs')[0]).toBeLessThan(4);

@@ -150,6 +150,17 @@ describe.each(lanesToTest())('resuming on the %s lane', (name) => {
     const config = (folder: string) => ppoConfig(world, runs, folder, changes);
     await compareResumed({ stage: ppo, metrics: ppoMetrics, config }, at('ppo'), options());
   });
+
+  it('ppo with a pre-training mix', async () => {
+    // Four updates a rollout; the rows that are mixed in have an order of their own.
+    const pretrainingMix = { rows: 2, length: 144 };
+    const config = (folder: string) =>
+      ppoConfig(world, runs, folder, { checkpoints, pretrainingMix, rollout: { iterations: 4 } });
+    await compareResumed({ stage: ppo, metrics: ppoMetrics, config }, at('ppo mix'), options());
+    const mixOf = (step: string): unknown =>
+      JSON.parse(readFileSync(join(at('ppo mix')('whole'), 'checkpoints', step, 'state.json'), 'utf8')).mix;
+    expect(mixOf('step-000004')).not.toEqual(mixOf('step-000002'));
+  });
 });
 
 describe('stopping', () => {
