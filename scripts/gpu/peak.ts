@@ -8,7 +8,7 @@
 import { engine } from '../../src/graph/engine.ts';
 import { compile } from '../../src/graph/function.ts';
 import type { Port } from '../../src/graph/graph.ts';
-import { BFLOAT16, FLOAT32, flag, type } from '../../src/graph/graph.ts';
+import { BFLOAT16, FLOAT32, flag, INT32, type } from '../../src/graph/graph.ts';
 import { runMain } from '../../src/run/program.ts';
 import { openLane } from '../../src/tensor/lane.ts';
 import type { Tensor2D } from '../../src/tensor/tf.ts';
@@ -40,7 +40,7 @@ function productSpeeds(precision: Precision, edge: number): number[] {
         inputs: [tracer.port(shape)],
         attributes: {
           dtype: type(FLOAT32),
-          T: type(3),
+          T: type(INT32),
           seed: { kind: 'int', value: 1 },
           seed2: { kind: 'int', value: 2 },
         },

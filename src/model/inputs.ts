@@ -122,12 +122,6 @@ function rangeNames(window: number | null) {
   return { first: `first key${where}`, end: `end of keys${where}` };
 }
 
-/** The arrays that biases are made of, which nothing reads afterwards. */
-function rangesIn(tensors: Tensors): Tensors {
-  const isRange = (name: string): boolean => name === 'columns' || /^(first key|end of keys)/.test(name);
-  return Object.fromEntries(Object.entries(tensors).filter(([name]) => isRange(name)));
-}
-
 /** Arrays of `inputArrays` or `stepArrays`, uploaded, as the decoder reads them. */
 export function inputsFrom(dimensions: ModelDimensions, tensors: Tensors): DecoderInputs {
   const biasFor = (window: number | null): Tensor4D => {
@@ -160,7 +154,9 @@ export function decoderInputs(
 ): DecoderInputs {
   const tensors = uploadArrays(inputArrays(dimensions, tokens, attention));
   const inputs = inputsFrom(dimensions, tensors);
-  tf.dispose(rangesIn(tensors));
+  // What biases were made of: nothing reads it afterwards.
+  const read = tensorsOf(inputs);
+  tf.dispose(Object.values(tensors).filter((tensor) => !read.includes(tensor)));
   return inputs;
 }
 
@@ -171,6 +167,10 @@ export function stepInputs(dimensions: ModelDimensions, step: TokenStep): Decode
 
 /** Frees the tensors of decoder inputs. */
 export function disposeInputs(inputs: DecoderInputs): void {
-  tf.dispose([inputs.ids, inputs.positions, ...inputs.biases.values()]);
-  for (const angles of [inputs.rotary, inputs.windowRotary]) if (angles !== null) tf.dispose([angles.cos, angles.sin]);
+  tf.dispose(tensorsOf(inputs));
+}
+
+function tensorsOf({ ids, positions, biases, rotary, windowRotary }: DecoderInputs): Tensor[] {
+  const angles = [rotary, windowRotary].flatMap((each) => (each === null ? [] : [each.cos, each.sin]));
+  return [ids, positions, ...biases.values(), ...angles];
 }

@@ -33,9 +33,8 @@ export interface AnswerPair {
 export function answerPairs(path: string, writtenBy: string, [first, second]: readonly [string, string]): AnswerPair[] {
   if (!existsSync(path)) return [];
   const isTold = inspectTable(path).columns.some(({ name }) => name === RIGHT_COLUMN);
-  const told = isTold ? readTable(path, rightColumn, writtenBy).rows : [];
-  const { rows } = readTable(path, answerColumns, writtenBy);
-  const answers = rows.map((row, i) => ({ ...row, isRight: isRight(told[i]?.[RIGHT_COLUMN]) }));
+  const { rows } = readTable(path, { ...answerColumns, ...(isTold && rightColumn) }, writtenBy);
+  const answers = rows.map((row) => ({ ...row, isRight: isRight(row[RIGHT_COLUMN]) }));
   const after = new Map(answers.filter(({ model }) => model === second).map((row) => [row.prompt, row]));
   return answers.flatMap((before) => {
     const other = before.model === first ? after.get(before.prompt) : undefined;

@@ -15,15 +15,14 @@ export function chainCurves(folder: string, stages: readonly Stage<StageConfig>[
     const metrics = Object.entries(curves);
     if (metrics.length === 0) return [];
     const path = join(folder, name, 'metrics.arrow');
-    const columns = Object.fromEntries(metrics.map(([metric, title]) => [metric, nullable(float64(title))]));
+    const series = metrics.map(([metric, title]) => [metric, nullable(float64(title))] as const);
+    const columns = Object.fromEntries([['step', nullable(int32('Step.'))] as const, ...series]);
     const { rows } = readTable(path, columns, `the ${name} stage`);
-    const steps = readTable(path, { step: int32('Step.') }, `the ${name} stage`).rows;
     const drawn = plotCurves(
       metrics.map(([metric, title]) => ({
         title,
-        points: rows.flatMap((row, i) => {
-          const value = row[metric] ?? null;
-          return value === null ? [] : [{ step: steps[i]?.step ?? 0, value }];
+        points: rows.flatMap(({ step, [metric]: value }) => {
+          return typeof step === 'number' && typeof value === 'number' ? [{ step, value }] : [];
         }),
       })),
     );

@@ -14,7 +14,7 @@ import { tf } from '../../src/tensor/tf.ts';
 import '../helpers/allclose.ts';
 import { parametersOf, specOf } from '../helpers/parameters.ts';
 import { asTensors } from '../helpers/tensors.ts';
-import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { useLane, waysToTest } from '../helpers/use-lane.ts';
 import { expectNeutralAfter } from '../tensor/neutral.ts';
 
 const layout = layoutOf([specOf('w', [2])]);
@@ -58,11 +58,7 @@ function make(values = [2, 2]) {
   };
 }
 
-const ways = lanesToTest().flatMap((lane) =>
-  (lane === 'tensorflow' ? (['off', 'on'] as const) : (['off'] as const)).map((compile) => ({ lane, compile })),
-);
-
-describe.each(ways)('on the $lane lane, graphs $compile', ({ lane, compile }) => {
+describe.each(waysToTest())('on the $lane lane, graphs $compile', ({ lane, compile }) => {
   beforeAll(async () => {
     await useLane(lane);
     setCompilation({ compile });

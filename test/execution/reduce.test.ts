@@ -15,7 +15,7 @@ import { nextToken } from '../../src/objectives/next-token.ts';
 import type { HostArray } from '../../src/tensor/host-arrays.ts';
 import { readParameters } from '../../src/tensor/parameters.ts';
 import '../helpers/allclose.ts';
-import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { useLane, waysToTest } from '../helpers/use-lane.ts';
 import { tinyDimensions, tinyIds, tinyModel } from '../model/tiny-model.ts';
 import { expectNeutralAfter } from '../tensor/neutral.ts';
 
@@ -104,11 +104,7 @@ async function divided(shares: readonly (readonly MicroBatch[])[]) {
   });
 }
 
-const ways = lanesToTest().flatMap((lane) =>
-  (lane === 'tensorflow' ? (['off', 'on'] as const) : (['off'] as const)).map((compile) => ({ lane, compile })),
-);
-
-describe.each(ways)('on the $lane lane, graphs $compile', ({ lane, compile }) => {
+describe.each(waysToTest())('on the $lane lane, graphs $compile', ({ lane, compile }) => {
   let alone: Awaited<ReturnType<typeof worker>>;
   let whole: typeof alone;
 

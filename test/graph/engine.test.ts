@@ -129,43 +129,52 @@ describe.runIf(lanesToTest().includes('tensorflow'))('the engine', () => {
     disposeModel(model);
   });
 
+  /** Two equal models after an update each. */
+  async function trainedTwins() {
+    const models = [tinyModel('gpt2'), tinyModel('gpt2')] as const;
+    const adams = models.map(({ parameters }) => createAdamW(parameters.layout, adamOptions));
+    const learnOnce = async (which: 0 | 1) => learnFrom(models[which], adams[which]!, nextToken, [rows], update);
+    await learnOnce(0);
+    await learnOnce(1);
+    return {
+      /** The next update of the first: its loss. */
+      step: async () => (await learnOnce(0)).loss,
+      /** That this is the loss of the second, too, which is still where both were. */
+      expectAsTwin: (loss: number) => {
+        expect(loss).toBeCloseTo(nextTokenLoss(models[1], [rows]), 5);
+        for (const adam of adams) disposeAdamW(adam);
+        for (const model of models) disposeModel(model);
+      },
+    };
+  }
+
   it.each([
     { why: 'most of it is garbage', garbage: 1e9, nodes: 0 },
     { why: 'there is too much of it', garbage: 0, nodes: 1e9 },
   ])('begins anew when $why, and what lives goes on as if nothing had been', async ({ garbage, nodes }) => {
     setCompilation({ compile: 'on' });
-    const [model, twin] = [tinyModel('gpt2'), tinyModel('gpt2')];
-    const [adam, twinAdam] = [model, twin].map(({ parameters }) => createAdamW(parameters.layout, adamOptions));
-    await learnFrom(model, adam!, nextToken, [rows], update);
-    await learnFrom(twin, twinAdam!, nextToken, [rows], update);
+    const { step, expectAsTwin } = await trainedTwins();
     const old = engine();
     // As many models, or shapes, would leave it, which would take long.
     old.garbage += garbage;
     old.graph.nodes += nodes;
     sweepEngine();
     expect(openEngine()).toBeNull();
-    const { loss } = await learnFrom(model, adam!, nextToken, [rows], update);
+    const loss = await step();
     expect(engine()).not.toBe(old);
-    expect(loss).toBeCloseTo(nextTokenLoss(twin, [rows]), 5);
-    for (const one of [adam!, twinAdam!]) disposeAdamW(one);
-    for (const one of [model, twin]) disposeModel(one);
+    expectAsTwin(loss);
   });
 
   it('begins anew where XLA is switched on or off, and what lives goes on', async () => {
     setCompilation({ compile: 'on' });
-    const [model, twin] = [tinyModel('gpt2'), tinyModel('gpt2')];
-    const [adam, twinAdam] = [model, twin].map(({ parameters }) => createAdamW(parameters.layout, adamOptions));
-    await learnFrom(model, adam!, nextToken, [rows], update);
-    await learnFrom(twin, twinAdam!, nextToken, [rows], update);
+    const { step, expectAsTwin } = await trainedTwins();
     const old = engine();
     setCompilation({ compile: 'on', xla: true });
     expect([openEngine(), engine().xla, old.xla]).toEqual([null, true, false]);
-    const { loss } = await learnFrom(model, adam!, nextToken, [rows], update);
+    const loss = await step();
     setCompilation({ compile: 'on' });
     expect(engine().xla).toBe(false);
-    expect(loss).toBeCloseTo(nextTokenLoss(twin, [rows]), 5);
-    for (const one of [adam!, twinAdam!]) disposeAdamW(one);
-    for (const one of [model, twin]) disposeModel(one);
+    expectAsTwin(loss);
   });
 
   it.each(tinyStyles)('%s: decodes the tokens that eager decoding draws, greedy, drawn and filtered', async (style) => {

@@ -29,3 +29,11 @@ export function lanesToTest(): LaneName[] {
   const required = process.env.PLUMBLINE_REQUIRE_LANE === 'tensorflow';
   return tensorflowIsSetUp() || required ? ['tensorflow', 'wasm'] : ['wasm'];
 }
+
+/** Every way to run a step on these lanes, for `describe.each(waysToTest())`: graphs off, and on where the lane has them. */
+export function waysToTest(): { lane: LaneName; compile: 'off' | 'on' }[] {
+  return lanesToTest().flatMap((lane) => {
+    const modes = lane === 'tensorflow' ? (['off', 'on'] as const) : (['off'] as const);
+    return modes.map((compile) => ({ lane, compile }));
+  });
+}

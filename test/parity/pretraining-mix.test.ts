@@ -16,7 +16,7 @@ import { ppoPolicy } from '../../src/objectives/ppo.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import type { FixtureTensor } from '../helpers/fixtures.ts';
 import { fixture, fixturePath, floats } from '../helpers/fixtures.ts';
-import { lanesToTest, useLane } from '../helpers/use-lane.ts';
+import { useLane, waysToTest } from '../helpers/use-lane.ts';
 
 type Rows = 'ids' | 'mask' | 'responseMask' | 'mixIds' | 'mixMask' | 'mixLossMask';
 type Course = Record<'policyLosses' | 'mixLosses' | 'policyNorms' | 'mixNorms' | 'norms', number[]>;
@@ -74,11 +74,7 @@ async function learned(coefficient: number, lines: readonly (readonly number[])[
   return updates;
 }
 
-const ways = lanesToTest().flatMap((lane) =>
-  (lane === 'tensorflow' ? (['off', 'on'] as const) : (['off'] as const)).map((compile) => ({ lane, compile })),
-);
-
-describe.each(ways)('on the $lane lane, graphs $compile', ({ lane, compile }) => {
+describe.each(waysToTest())('on the $lane lane, graphs $compile', ({ lane, compile }) => {
   beforeAll(async () => {
     await useLane(lane);
     setCompilation({ compile });
