@@ -16,6 +16,12 @@ const NewModel = z.strictObject({
   dModel: z.int().positive().default(128).describe('Width of the residual stream.'),
   dFf: z.int().positive().default(344).describe('Width of the feed-forward layer.'),
   context: z.int().positive().default(256).describe('Longest sequence.'),
+  initialization: z
+    .enum(['normal', 'mimetic'])
+    .default('normal')
+    .describe(
+      'normal: as GPT-2. mimetic: attention begins as a lookup, so that reading from the context is learned sooner (arXiv:2305.09828).',
+    ),
   tiedHead: z.boolean().default(true).describe('Share the token head with the embedding.'),
 });
 

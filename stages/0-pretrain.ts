@@ -17,8 +17,9 @@ import { shortenedWarmups } from '../src/execution/schedule.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { GRAPHS_MADE } from '../src/graph/mode.ts';
 import { gpt2Style, llamaStyle } from '../src/model/dimensions.ts';
+import { mimeticValues } from '../src/model/mimetic.ts';
 import type { Model } from '../src/model/model.ts';
-import { newModel } from '../src/model/model.ts';
+import { modelFrom, newModel } from '../src/model/model.ts';
 import { parameterCount } from '../src/model/parameter-table.ts';
 import { nextToken, nextTokenLoss } from '../src/objectives/next-token.ts';
 import { seededRandom } from '../src/random.ts';
@@ -125,9 +126,11 @@ async function run(config: PretrainConfig, context: RunContext): Promise<Record<
 
 /** A new decoder of the configured sizes. */
 function freshModel(config: PretrainConfig, vocab: number): Model {
-  const { style, ...sizes } = config.model;
+  const { style, initialization, ...sizes } = config.model;
   const dimensions = (style === 'gpt2' ? gpt2Style : llamaStyle)({ vocab, ...sizes });
-  return newModel(dimensions, 'tokens', seededRandom(config.run.seed, 'initialization'));
+  const random = seededRandom(config.run.seed, 'initialization');
+  if (initialization === 'normal') return newModel(dimensions, 'tokens', random);
+  return modelFrom(dimensions, 'tokens', mimeticValues(dimensions, 'tokens', random));
 }
 
 await program(import.meta.url, pretrain);

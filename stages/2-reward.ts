@@ -15,7 +15,7 @@ import { rateOf } from '../src/checkpoint/training-plan.ts';
 import { InvariantError } from '../src/errors.ts';
 import { measurePairs, scoreSequences } from '../src/evaluation/pair-quality.ts';
 import { heldOutMetrics, pairMeasures, pairScores } from '../src/evaluation/pair-scores.ts';
-import { pairTables, qualityOf, writePairTables } from '../src/evaluation/pair-tables.ts';
+import { ACCURACY_OF, pairTables, qualityOf, writePairTables } from '../src/evaluation/pair-tables.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { pairIds } from '../src/examples/preference.ts';
 import { type Learned, learn } from '../src/execution/learn.ts';
@@ -62,10 +62,12 @@ export const reward: Stage<RewardConfig> = {
     ...pairTables,
   },
   metrics: rewardMetrics,
-  figures: ({ own }) => {
+  figures: ({ own, ownStarting }) => {
     const accuracy = { heldOutAccuracy: own('heldOutAccuracy') };
+    const groups = Object.entries(ownStarting(ACCURACY_OF));
     return [
       { measure: 'accuracy on held-out pairs', shown: 'percent', before: 0.5, after: accuracy },
+      ...groups.map(([name, value]) => ({ measure: name, shown: 'percent', after: { [name]: value } }) as const),
       { measure: 'calibration error', shown: 3, after: { ece: own('ece') } },
     ];
   },

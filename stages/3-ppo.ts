@@ -27,6 +27,7 @@ import { shortenedWarmups } from '../src/execution/schedule.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { disposeModel } from '../src/model/model.ts';
 import { type Random, type RandomState, randomFromState, seededRandom } from '../src/random.ts';
+import { ppoFigures } from '../src/report/ppo-figures.ts';
 import { openPpoTables, ppoTables } from '../src/report/ppo-log.ts';
 import { openParent, startOf } from '../src/run/parents.ts';
 import { type MixedRows, openPretrainingMix } from '../src/run/pretraining-mix.ts';
@@ -70,17 +71,7 @@ export const ppo: Stage<PpoConfig> = {
   },
   metrics: ppoMetrics,
   curves: ppoCurves,
-  figures: ({ of }) => {
-    const gold = { before: { goldBefore: of('instruct', 'gold') }, after: { goldAfter: of('ppo', 'gold') } };
-    const proxy = { before: { proxyBefore: of('instruct', 'reward') }, after: { proxyAfter: of('ppo', 'reward') } };
-    return [
-      { measure: 'gold score (hidden)', shown: 3, ...gold },
-      { measure: 'its standard deviation over prompts', shown: 3, before: { goldSdBefore: of('instruct', 'gold_sd') } },
-      { measure: 'reward-model score', shown: 2, ...proxy },
-      { measure: 'KL a response, nats', shown: 2, before: 0, after: { klPerResponse: of('ppo', 'kl') } },
-      { measure: 'win rate by gold', shown: 'percent', before: 0.5, after: { winRate: of('ppo', 'win_rate') } },
-    ];
-  },
+  figures: ppoFigures,
   check,
   run,
 };

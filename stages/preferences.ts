@@ -13,6 +13,8 @@ import { generateEach } from '../src/decoding/generate.ts';
 import { DataError } from '../src/errors.ts';
 import type { JudgedPrompt } from '../src/evaluation/chat-prompts.ts';
 import { describePrompts } from '../src/evaluation/chat-prompts.ts';
+import type { Judgement } from '../src/evaluation/judge.ts';
+import { differenceOf } from '../src/evaluation/judge.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
 import { decodeResponse } from '../src/examples/instruction.ts';
 import type { PreferenceRow } from '../src/examples/pair-table.ts';
@@ -32,12 +34,13 @@ import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { loadJudgedPrompts, recordPrompts } from '../src/worlds/load-prompts.ts';
 import { PreferencesConfig } from './preferences.config.ts';
 
-/** A sampled answer with its total by the judge, in [0, 1]. */
+/** A sampled answer with what its judge says, and the total of that in [0, 1]. */
 interface Answer {
   readonly prompt: JudgedPrompt;
   readonly ids: Int32Array;
   readonly text: string;
   readonly ended: boolean;
+  readonly judgement: Judgement;
   readonly gold: number;
 }
 
@@ -115,8 +118,9 @@ async function run(config: PreferencesConfig, context: RunContext): Promise<Reco
   for await (const { prompt: job, response } of generateEach(model, asked, config.sampling, tokenizer, random)) {
     const prompt = jobs[job] as JudgedPrompt;
     const text = decodeResponse(response.ids, tokenizer);
-    const gold = prompt.judge.score(text).total;
-    answers[job] = { prompt, ids: response.ids, text, ended: response.ended, gold };
+    const judgement = prompt.judge.score(text);
+    const gold = judgement.total;
+    answers[job] = { prompt, ids: response.ids, text, ended: response.ended, judgement, gold };
     written += 1;
     sum += gold;
     bar.update(written, { gold: (sum / written).toFixed(3) });
@@ -209,6 +213,7 @@ function toRow({ better, worse, flipped }: LabelledPair, split: string): Prefere
     gold_rejected: rejected.gold,
     flipped,
     split,
+    difference: differenceOf(better.judgement, worse.judgement),
   };
 }
 

@@ -10,6 +10,7 @@ import type { Overlap } from './contamination.ts';
 import type { ConversationLoss } from './conversation-loss.ts';
 import type { TableRow } from './evaluation-tables.ts';
 import { evaluationTables, partColumns } from './evaluation-tables.ts';
+import { judgedRight } from './judge.ts';
 import type { AnswerSet, ProtocolResult, Seen } from './protocol.ts';
 import { protocolOf } from './protocol.ts';
 import type { RankingRule } from './rank-options.ts';
@@ -171,6 +172,7 @@ function tableRow(
     return found?.mean ?? null;
   };
   const own = answers.map(({ judgement }) => judgement.total);
+  const rights = answers.map(({ judgement }) => judgedRight(judgement));
   const mean = (values: readonly number[]): number | null =>
     values.length === 0 ? null : meanAndDeviation(values).mean;
   return {
@@ -181,6 +183,7 @@ function tableRow(
     accuracy_unseen_clusters: overall('unseen_cluster'),
     gold: mean(own),
     gold_sd: own.length === 0 ? null : meanAndDeviation(own).deviation,
+    right: rights.includes(null) ? null : mean(rights.map(Number)),
     reward: mean(answers.map(({ reward }) => reward)),
     kl: mean(answers.map(({ kl }) => kl)),
     length: mean(answers.map(({ length }) => length)),

@@ -104,6 +104,7 @@ const tableColumns = {
   accuracy_unseen_clusters: nullable(float64('Tasks of clusters that were not trained.')),
   gold: nullable(float64('Mean total of the judge over the answers to conversation prompts.')),
   gold_sd: nullable(float64('Standard deviation of that total.')),
+  right: nullable(float64('Share of these answers that the judge calls right; null where it does not tell.')),
   reward: nullable(float64('Mean normalised reward-model score.')),
   kl: nullable(float64('Mean KL to the instruct model a response, in nats.')),
   length: nullable(float64('Mean tokens of an answer.')),

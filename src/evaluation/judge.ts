@@ -25,6 +25,27 @@ export function isRight(value: number | undefined): boolean | null {
   return value === undefined ? null : value === 1;
 }
 
+/** Answers whose other parts differ by no more than this in the mean are alike in manner. */
+const LIKE_MANNER = 0.1;
+
+/** What two judged answers differ in; "total" where their judge does not tell what is right. */
+export const differences = ['manner', 'total', 'truth alone', 'truth and manner'] as const;
+export type Difference = (typeof differences)[number];
+
+/** Says what two judged answers to a prompt differ in. */
+export function differenceOf(one: Judgement, other: Judgement): Difference {
+  const [right, otherRight] = [judgedRight(one), judgedRight(other)];
+  if (right === null || otherRight === null) return 'total';
+  if (right === otherRight) return 'manner';
+  return Math.abs(manner(one) - manner(other)) <= LIKE_MANNER ? 'truth alone' : 'truth and manner';
+}
+
+/** Mean of all parts but the one that says whether the answer is right. */
+function manner({ parts }: Judgement): number {
+  const others = Object.entries(parts).filter(([name]) => name !== RIGHT);
+  return others.reduce((sum, [, value]) => sum + value, 0) / Math.max(1, others.length);
+}
+
 /** Whether the judged answer is right; null where its judge does not tell. */
 export function judgedRight({ parts }: Judgement): boolean | null {
   return isRight(parts[RIGHT]);

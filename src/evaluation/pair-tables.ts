@@ -79,11 +79,15 @@ function sampleRow(row: PreferencePair, scores: { chosen: number; rejected: numb
   return { prompt, chosen, rejected, ...scored, gold_chosen, gold_rejected, flipped };
 }
 
+/** What the summary calls the accuracy on a group, before its name. */
+export const ACCURACY_OF = 'accuracy on held-out pairs: ';
+
 /** The numbers that matter; none without held-out pairs. Groups count equally in `groupAccuracy`, whatever their size. */
 export function qualityOf(quality: PairQuality | null): Record<string, number | null> {
   if (quality === null) return {};
   const { loss, accuracy, labelAccuracy, calibrationError, shorterAccuracy, groups } = quality;
   const groupAccuracy = groups.length === 0 ? null : meanAndDeviation(groups.map((group) => group.accuracy)).mean;
   const heldOut = { heldOutLoss: loss, heldOutAccuracy: accuracy };
-  return { ...heldOut, labelAccuracy, ece: calibrationError, shorterAccuracy, groupAccuracy };
+  const byGroup = Object.fromEntries(groups.map(({ group, accuracy: own }) => [`${ACCURACY_OF}${group}`, own]));
+  return { ...heldOut, labelAccuracy, ece: calibrationError, shorterAccuracy, groupAccuracy, ...byGroup };
 }

@@ -32,6 +32,9 @@ export const preferenceColumns = {
   ...tokenColumns,
   ...labelColumns,
   split: utf8('Split of the pair: train, validation or test.'),
+  difference: utf8(
+    'What the two differ in by their judge: truth alone, truth and manner, manner, or total where it does not tell.',
+  ),
 };
 
 export type PreferenceRow = Row<typeof preferenceColumns>;

@@ -51,12 +51,22 @@ export function chainSummary(
   };
   const figures = stages.flatMap(({ name: stage, figures: declared }) => {
     if (declared === undefined) return [];
+    const lineOf = (model: string): Readonly<Record<string, unknown>> | undefined =>
+      table.find((row) => row.model === model);
     const of = (model: string, column: string): number => {
-      const line: Readonly<Record<string, unknown>> | undefined = table.find((row) => row.model === model);
+      const line = lineOf(model);
       return number(line?.[column], `${judge}: ${line === undefined ? 'line' : column} of ${model}`);
     };
+    const told = (model: string, column: string): number | null => {
+      const value = lineOf(model)?.[column];
+      return typeof value === 'number' ? value : null;
+    };
     const ownNumber = (name: string): number => number(own(stage)[name], `${stage}: ${name}`);
-    return [{ stage, figures: declared({ own: ownNumber, of }) }];
+    const ownStarting = (start: string): Record<string, number> =>
+      Object.fromEntries(
+        Object.entries(own(stage)).filter((entry): entry is [string, number] => entry[0].startsWith(start)),
+      );
+    return [{ stage, figures: declared({ own: ownNumber, ownStarting, of, told }) }];
   });
   if (missing.size > 0) {
     throw new CheckpointError(

@@ -30,7 +30,7 @@ export function evaluationLines(
 function summaryLines(table: readonly TableRow[]): string[] {
   const hasAnswers = table.some(({ gold }) => gold !== null);
   const headers = ['model', 'accuracy', 'unseen templates', 'unseen datasets', 'unseen clusters'];
-  const more = ['gold', 'gold sd', 'reward', 'KL to instruct', 'length', 'win rate'];
+  const more = ['right', 'gold', 'gold sd', 'reward', 'KL to instruct', 'length', 'win rate'];
   return formatTable(
     hasAnswers ? [...headers, ...more] : headers,
     table.map((row) => {
@@ -44,6 +44,7 @@ function summaryLines(table: readonly TableRow[]): string[] {
       return [
         row.model,
         ...shares,
+        percent(row.right),
         digits(row.gold, 3),
         digits(row.gold_sd, 3),
         digits(row.reward, 2),

@@ -73,8 +73,12 @@ export interface Figure {
 export interface ChainNumbers {
   /** A number of the stage's own summary. */
   own(name: string): number;
+  /** Those numbers of the stage's own summary whose names begin so, by name; perhaps none. */
+  ownStarting(start: string): Readonly<Record<string, number>>;
   /** A number of the evaluation's table, by model and column. */
   of(model: string, column: string): number;
+  /** The same; null where the evaluation does not tell it. */
+  told(model: string, column: string): number | null;
 }
 
 /** A model's answer to the first prompt of an evaluation. */

@@ -30,6 +30,7 @@ function pair(chosen: number[], rejected: number[], promptLength = 3): Preferenc
     gold_rejected: 0.5,
     flipped: false,
     split: 'train',
+    difference: 'manner',
   };
 }
 

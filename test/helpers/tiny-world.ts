@@ -127,7 +127,7 @@ export function tinyPairs(world: Pick<TinyWorld, 'tables'>, tokenizer: Tokenizer
       Int32Array.of(...promptIds, ...encodeTarget(text, tokenizer), tokenizer.eosId);
     const ids = { chosen_ids: whole(response), rejected_ids: whole(rejected), prompt_length: promptIds.length };
     const labels = { margin: 0.5, gold_chosen: 0.8, gold_rejected: 0.2, flipped: false, split: 'train' };
-    return { prompt, chosen: response, rejected, ...ids, ...labels };
+    return { prompt, chosen: response, rejected, ...ids, ...labels, difference: 'truth and manner' };
   });
 }
 

@@ -107,12 +107,15 @@ describe('the chain', () => {
     expect(Object.keys(instruct!).sort()).toEqual(['accuracy', 'accuracyBase', 'accuracyUnseenTemplates']);
     expect(reward).toMatchObject({ heldOutAccuracy: expect.any(Number), ece: expect.any(Number) });
     expect(Object.keys(ppo!).sort()).toEqual([
+      'accuracyAfter',
       'goldAfter',
       'goldBefore',
       'goldSdBefore',
       'klPerResponse',
       'proxyAfter',
       'proxyBefore',
+      'rightAfter',
+      'rightBefore',
       'winRate',
     ]);
     for (const value of [seconds, peakRssMb, ...[instruct, reward, ppo].flatMap((part) => Object.values(part!))]) {

@@ -114,6 +114,14 @@ describe('preference pairs', () => {
     expect([summary.goldMean as number]).toBeAllclose([gold.reduce((sum, value) => sum + value, 0) / 32]);
   });
 
+  it('say whether the two differ in being right', () => {
+    // No answer that is right has less than 0.5, and no other more.
+    for (const { gold_chosen, gold_rejected, difference } of pairsOf('run').flat()) {
+      const differs = Number(gold_chosen) > 0.5 !== Number(gold_rejected) > 0.5;
+      expect(String(difference).startsWith('truth')).toBe(differs);
+    }
+  });
+
   it('have no wrong labels without noise, and about half with much', async () => {
     expect(await run('exact', { label: { noise: 0 } })).toMatchObject({ flipped: 0 });
     const { flipped } = await run('noisy', { label: { noise: 1e6 } });

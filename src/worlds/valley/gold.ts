@@ -11,13 +11,15 @@ export interface GoldRequest {
   readonly answerKey: readonly (readonly string[])[];
   /** Other answers of the same kind; naming one makes the answer wrong. */
   readonly rivals: readonly string[];
+  /** People, towns, things, deeds that are neither asked about nor the answer; an answer that names one tells something else. */
+  readonly strays: readonly string[];
   /** All lower-case words of the world; a sentence with any other word is not complete. */
   readonly knownWords: ReadonlySet<string>;
 }
 
 /** The five parts, all in [0, 1]; see `goldScore`. */
 const goldParts = {
-  answered: 'Answers what was asked.',
+  answered: '1 for a right answer; at most 0.5 for one that tells something else beside it.',
   friendly: 'Friendly tone.',
   sentences: 'Complete sentences.',
   repetition: '1 without repetition.',
@@ -53,19 +55,30 @@ function wordsOf(text: string): string[] {
 
 const limit = (value: number): number => Math.min(1, Math.max(0, value));
 
+const phrases = new Map<string, readonly string[]>();
+
+/** The words of a name of the world; the same few hundred are asked for with every answer. */
+function phraseWords(phrase: string): readonly string[] {
+  const known = phrases.get(phrase);
+  if (known !== undefined) return known;
+  const words = wordsOf(phrase);
+  phrases.set(phrase, words);
+  return words;
+}
+
 /** Where a phrase stands among words as a whole and without "not" right before it. */
 function names(words: readonly string[], phrase: string): boolean {
-  const wanted = wordsOf(phrase);
-  if (wanted.length === 0) return false;
+  const wanted = phraseWords(phrase);
+  if (wanted.length === 0 || !words.includes(wanted[0] as string)) return false;
   return words.some((_, at) => words[at - 1] !== 'not' && wanted.every((word, i) => words[at + i] === word));
 }
 
-/** The share of key groups named; 0 as soon as another answer of the same kind is named too. */
-function answered(request: GoldRequest, words: readonly string[]): number {
-  const keys = new Set(request.answerKey.flat().map((key) => key.toLowerCase()));
-  if (request.rivals.some((rival) => !keys.has(rival.toLowerCase()) && names(words, rival))) return 0;
-  const hits = request.answerKey.filter((group) => group.some((key) => names(words, key))).length;
-  return request.answerKey.length === 0 ? 0 : hits / request.answerKey.length;
+/** 1 where every key group is named and nothing else; 0 where another answer of the same kind is; at most a half between. */
+function answered({ answerKey, rivals, strays }: GoldRequest, words: readonly string[]): number {
+  if (rivals.some((rival) => names(words, rival))) return 0;
+  const hits = answerKey.filter((group) => group.some((key) => names(words, key))).length;
+  const isRight = hits === answerKey.length && !strays.some((stray) => names(words, stray));
+  return isRight ? 1 : Math.min(0.5, hits / answerKey.length);
 }
 
 /** Half for each of two different friendly words; from the fourth friendly word on, each takes a quarter away. */
@@ -105,9 +118,12 @@ function length(count: number): number {
 }
 
 /**
- * Scores one answer. Every part is in [0, 1]; `total` is their mean.
+ * Scores one answer. Every part is in [0, 1]. To be right is a condition: with m the mean of the other four parts, `total`
+ * is (1 + m) / 2 for a right answer, and (2 · answered + m) / 4 for any other, so that none of these gets more than 0.5 and a
+ * right one never less.
  *
- * - answered: names what was asked, and no other answer of the same kind
+ * - answered: 1 where it names what was asked and nothing else of the world but what the question is about; where it
+ *   names another answer of the same kind 0; where it tells something else beside the answer a half
  * - friendly: two different friendly words; more than three are too many
  * - sentences: share of complete sentences made of known words
  * - repetition: 1 without repeated words and word pairs
@@ -115,7 +131,7 @@ function length(count: number): number {
  *
  * An answer without any word scores 0 in every part.
  *
- * key 7, "A hat costs 7 coins." (5 words)  ->  1, 0, 1, 1, 0.5: total 3.5 / 5 = 0.7
+ * key 7, "A hat costs 7 coins." (5 words)  ->  1, 0, 1, 1, 0.5: total (1 + 2.5 / 4) / 2 = 0.81
  */
 export function goldScore(request: GoldRequest, response: string): GoldScore {
   const words = wordsOf(response);
@@ -127,8 +143,9 @@ export function goldScore(request: GoldRequest, response: string): GoldScore {
     repetition: isEmpty ? 0 : repetition(words),
     length: length(words.length),
   };
-  const values = Object.values(parts);
-  return { total: values.reduce((sum, value) => sum + value, 0) / values.length, parts };
+  const manner = (parts.friendly + parts.sentences + parts.repetition + parts.length) / 4;
+  const total = parts.answered === 1 ? (1 + manner) / 2 : (2 * parts.answered + manner) / 4;
+  return { total, parts };
 }
 
 /** The gold scorer as the judge of one prompt. */
@@ -136,13 +153,18 @@ export function goldJudge(request: GoldRequest): Judge {
   return { parts: goldParts, score: (answer) => goldScore(request, answer) };
 }
 
+/** All names of the world by kind, prices apart: other numbers are no names. */
+const namesOf = ({ kinds }: Lexicon): string[] =>
+  Object.entries(kinds).flatMap(([kind, all]) => (kind === 'price' ? [] : all));
+
 /**
- * What the gold scorer needs to know of a row of data/seed/chat.jsonl: its `answer_key` and `answer_kind`.
+ * What the gold scorer needs to know of a row of data/seed/chat.jsonl: its `question`, `subject`, `answer_key` and
+ * `answer_kind`.
  * @param where "path:line" of the row, for errors
  * @throws DataError listing what is missing or of a wrong type
  */
 export function goldRequest(fields: Readonly<Record<string, unknown>>, lexicon: Lexicon, where: string): GoldRequest {
-  const { answer_key: key, answer_kind: kind } = fields;
+  const { question, subject, answer_key: key, answer_kind: kind } = fields;
   const problems: string[] = [];
   const rivals = typeof kind === 'string' ? lexicon.kinds[kind] : undefined;
   if (rivals === undefined) {
@@ -156,6 +178,20 @@ export function goldRequest(fields: Readonly<Record<string, unknown>>, lexicon: 
       `${where}: answer_key: expected a list of lists of words, received ${JSON.stringify(key)}. Mend the row.`,
     );
   }
-  if (rivals === undefined || !isKey) throw new DataError(problems);
-  return { answerKey: key as string[][], rivals, knownWords: lexicon.words };
+  if (typeof question !== 'string')
+    problems.push(`${where}: question: expected a text, received ${JSON.stringify(question)}. Mend the row.`);
+  if (!isListOfStrings(subject))
+    problems.push(`${where}: subject: expected a list of words, received ${JSON.stringify(subject)}. Mend the row.`);
+  if (rivals === undefined || problems.length > 0) throw new DataError(problems);
+  const answerKey = key as string[][];
+  const keys = wordsOf(answerKey.flat().join(' '));
+  const asked = [...wordsOf([question, ...(subject as string[])].join(' ')), ...keys];
+  const isNamed = (words: readonly string[], name: string): boolean =>
+    (lexicon.forms.get(name) ?? [name]).some((form) => names(words, form));
+  return {
+    answerKey,
+    rivals: rivals.filter((rival) => !isNamed(keys, rival)),
+    strays: namesOf(lexicon).filter((name) => !isNamed(asked, name)),
+    knownWords: lexicon.words,
+  };
 }

@@ -3,10 +3,11 @@
 import { DataError, errorMessage, hasCode } from '../../errors.ts';
 import { readText } from '../../files/text-file.ts';
 
-/** The words of the world, and what answers of each kind can name. */
+/** The words of the world, what texts can name by kind, and the forms of a word: "hats" → hat, hats; "took" → take, took, taken. */
 export interface Lexicon {
   readonly words: ReadonlySet<string>;
   readonly kinds: Readonly<Record<string, readonly string[]>>;
+  readonly forms: ReadonlyMap<string, readonly string[]>;
 }
 
 /** Whether a value of JSON is a list of texts. */
@@ -16,7 +17,7 @@ export function isListOfStrings(value: unknown): value is string[] {
 
 /**
  * Reads lexicon.json.
- * @throws DataError when there is no such file, or it is not {"words": [...], "kinds": {"town": [...], ...}}
+ * @throws DataError when there is no such file, or as `parseLexicon`
  */
 export function readLexicon(path: string): Lexicon {
   try {
@@ -32,7 +33,7 @@ export function readLexicon(path: string): Lexicon {
 /**
  * Reads the text of data/seed/lexicon.json.
  * @param where path of the file, for errors
- * @throws DataError when it is not {"words": [...], "kinds": {"town": [...], ...}}
+ * @throws DataError when it is not {"words": [...], "kinds": {"town": [...], ...}, "forms": [[...], ...]}
  */
 export function parseLexicon(text: string, where: string): Lexicon {
   let value: unknown;
@@ -43,15 +44,20 @@ export function parseLexicon(text: string, where: string): Lexicon {
       cause: error,
     });
   }
-  const { words, kinds } = (value ?? {}) as { words?: unknown; kinds?: unknown };
+  const { words, kinds, forms } = (value ?? {}) as { words?: unknown; kinds?: unknown; forms?: unknown };
   const isRight =
     isListOfStrings(words) &&
     typeof kinds === 'object' &&
     kinds !== null &&
-    Object.values(kinds).every(isListOfStrings);
-  if (isRight) return { words: new Set(words), kinds: kinds as Record<string, string[]> };
+    Object.values(kinds).every(isListOfStrings) &&
+    Array.isArray(forms) &&
+    forms.every(isListOfStrings);
+  if (isRight) {
+    const formsOf = new Map(forms.flatMap((all) => all.map((form) => [form, all] as const)));
+    return { words: new Set(words), kinds: kinds as Record<string, string[]>, forms: formsOf };
+  }
   throw new DataError(
-    `${where}: expected {"words": [text, …], "kinds": {name: [text, …], …}}, received ${text.slice(0, 60)}. ` +
+    `${where}: expected {"words": [text, …], "kinds": {name: [text, …], …}, "forms": [[text, …], …]}, received ${text.slice(0, 60)}. ` +
       'Run node --import tsx scripts/build-seed.ts.',
   );
 }

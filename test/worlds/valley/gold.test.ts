@@ -10,7 +10,8 @@ const world =
   'a hat costs 7 8 coins or it is not hello my dear friend neighbor welcome lovely gladly enjoy thanks your day have the in fern';
 const request: GoldRequest = {
   answerKey: [['7']],
-  rivals: ['1', '7', '8', '12'],
+  rivals: ['1', '8', '12'],
+  strays: ['Fern', 'coat', 'took'],
   knownWords: new Set(world.split(' ')),
 };
 
@@ -27,13 +28,15 @@ const cases: readonly [string, string, number, number, number, number, number][]
   ],
   ['misses tone and some length in a plain right sentence', 'A hat costs 7 coins.', 1, 0, 1, 1, 0.5],
   ['gives a fragment its answer only', '7 coins', 1, 0, 0, 1, 0],
+  ['gives half an answer where something else is told too', 'A hat in Fern costs 7 coins.', 0.5, 0, 1, 1, 5 / 6],
+  ['gives half an answer to another deed', 'Thanks, my friend, you took a hat: 7 coins.', 0.5, 1, 0, 1, 1],
   ['gives nothing for a wrong answer', 'A hat costs 8 coins.', 0, 0, 1, 1, 0.5],
   ['takes an answer beside a rival for none', 'A hat costs 7 coins or 8 coins.', 0, 0, 1, 1, 1],
   ['takes a denied answer for none', 'It is not 7 coins.', 0, 0, 1, 1, 0.5],
   ['does not find 7 inside 78', 'A hat costs 78 coins.', 0, 0, 0, 1, 0.5],
   ['wants a capital and an end mark', 'a hat costs 7 coins', 1, 0, 0, 1, 0.5],
   ['wants words of the world', 'A hat costs 7 zorps.', 1, 0, 0, 1, 0.5],
-  ['wants a verb or a friendly word', 'A hat or a hat in Fern.', 0, 0, 0, 0.75, 5 / 6],
+  ['wants a verb or a friendly word', 'A hat or a hat in it.', 0, 0, 0, 0.75, 5 / 6],
   [
     'takes a quarter for a fourth friendly word',
     'Hello, dear friend! A hat costs 7 coins. Have a lovely day!',
@@ -70,7 +73,8 @@ describe('goldScore', () => {
     const score = goldScore(request, response);
     expect(score.parts).toMatchObject({ answered, friendly, sentences, repetition });
     expect(score.parts.length).toBeCloseTo(length, 12);
-    expect(score.total).toBeCloseTo((answered + friendly + sentences + repetition + length) / 5, 12);
+    const manner = (friendly + sentences + repetition + length) / 4;
+    expect(score.total).toBeCloseTo(answered === 1 ? (1 + manner) / 2 : (2 * answered + manner) / 4, 12);
   });
 
   it('gives nothing at all to an answer without words', () => {
@@ -80,10 +84,18 @@ describe('goldScore', () => {
     }
   });
 
-  it('gives a share of the answer for a share of the groups', () => {
-    const both = { ...request, answerKey: [['7', 'seven'], ['Fern']] };
+  it('gives a share of the answer, at most a half, for a share of the groups', () => {
+    const both = { ...request, answerKey: [['7', 'seven'], ['hat'], ['rug']], strays: [] };
+    expect(goldScore(both, 'It costs 7 coins.').parts.answered).toBeCloseTo(1 / 3, 12);
     expect(goldScore(both, 'A hat costs 7 coins.').parts.answered).toBe(0.5);
-    expect(goldScore(both, 'A hat in Fern costs 7 coins.').parts.answered).toBe(1);
+    expect(goldScore(both, 'A hat or a rug costs 7 coins.').parts.answered).toBe(1);
+  });
+
+  it('never gives an answer that is not right as much as one that is', () => {
+    const warm = goldScore(request, 'Hello, my friend! A hat in Fern costs 7 coins. Enjoy your day!').total;
+    const wrong = goldScore(request, 'Hello, my friend! A hat costs 8 coins. Enjoy your day!').total;
+    const bare = goldScore(request, '7').total;
+    expect([warm, wrong, bare]).toEqual([0.5, 0.25, 0.625]);
   });
 
   it('falls in length from 18 words to 36', () => {
@@ -105,7 +117,7 @@ describe('goldScore', () => {
             expect(value).toBeGreaterThanOrEqual(0);
             expect(value).toBeLessThanOrEqual(1);
           }
-          expect(total).toBeCloseTo(Object.values(parts).reduce((a, b) => a + b) / 5, 12);
+          expect(parts.answered === 1 ? total >= 0.5 : total <= 0.5).toBe(true);
         },
       ),
       { seed: 1 },
@@ -137,20 +149,39 @@ describe('goldJudge', () => {
 });
 
 describe('goldRequest', () => {
-  const lexicon = parseLexicon('{"words":["a","hat"],"kinds":{"town":["Alder","Fern"],"price":["7"]}}', 'lexicon.json');
+  const text = {
+    words: ['a', 'hat'],
+    kinds: {
+      town: ['Alder', 'Fern'],
+      day: ['Monday', 'Friday'],
+      price: ['7'],
+      good: ['hat', 'hats', 'rug'],
+      deed: ['took', 'taken', 'hid'],
+    },
+    forms: [
+      ['hat', 'hats'],
+      ['take', 'took', 'taken'],
+    ],
+  };
+  const lexicon = parseLexicon(JSON.stringify(text), 'lexicon.json');
 
-  it('reads key, rivals and words of a row', () => {
-    expect(goldRequest({ answer_key: [['Fern']], answer_kind: 'town' }, lexicon, 'chat.jsonl:1')).toEqual({
+  it('reads key, rivals, words and what else is not to be named of a row', () => {
+    const question = 'Where did you take the hats?';
+    const fields = { question, subject: ['Monday'], answer_key: [['Fern']], answer_kind: 'town' };
+    expect(goldRequest(fields, lexicon, 'chat.jsonl:1')).toEqual({
       answerKey: [['Fern']],
-      rivals: ['Alder', 'Fern'],
+      rivals: ['Alder'],
+      strays: ['Alder', 'Friday', 'rug', 'hid'],
       knownWords: new Set(['a', 'hat']),
     });
   });
 
   it('says all that is wrong with a row', () => {
     expect(() => goldRequest({ answer_key: [], answer_kind: 'river' }, lexicon, 'chat.jsonl:1')).toThrow(
-      'chat.jsonl:1: answer_kind: expected one of town, price, received "river". Mend the row.\n' +
-        'chat.jsonl:1: answer_key: expected a list of lists of words, received []. Mend the row.',
+      'chat.jsonl:1: answer_kind: expected one of town, day, price, good, deed, received "river". Mend the row.\n' +
+        'chat.jsonl:1: answer_key: expected a list of lists of words, received []. Mend the row.\n' +
+        'chat.jsonl:1: question: expected a text, received undefined. Mend the row.\n' +
+        'chat.jsonl:1: subject: expected a list of words, received undefined. Mend the row.',
     );
   });
 
@@ -159,7 +190,7 @@ describe('goldRequest', () => {
       /^lexicon.json: not JSON \(.+\)\. Run node --import tsx scripts\/build-seed.ts\.$/,
     );
     expect(() => parseLexicon('{"words":[1]}', 'lexicon.json')).toThrow(
-      'lexicon.json: expected {"words": [text, …], "kinds": {name: [text, …], …}}, received {"words":[1]}. Run node --import tsx scripts/build-seed.ts.',
+      'lexicon.json: expected {"words": [text, …], "kinds": {name: [text, …], …}, "forms": [[text, …], …]}, received {"words":[1]}. Run node --import tsx scripts/build-seed.ts.',
     );
     expect(() => parseLexicon('null', 'lexicon.json')).toThrow('lexicon.json: expected {"words"');
   });

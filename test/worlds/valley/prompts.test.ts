@@ -20,9 +20,10 @@ templates:
   - {id: plain, split: train, input: "{prompt}", target: "{response}"}
 `;
 const row = (id: string) => ({
-  ...{ id, split: 'ppo', prompt: `How is ${id}?`, response: '', answer_key: [['well', 'ill']], answer_kind: 'health' },
+  ...{ id, split: 'ppo', prompt: `How is ${id}?`, question: `How is ${id}?`, subject: [id], response: '' },
+  ...{ answer_key: [['well', 'ill']], answer_kind: 'health' },
 });
-const lexicon = { words: ['well', 'ill', 'how', 'are'], kinds: { health: ['well', 'ill', 'tired'] } };
+const lexicon = { words: ['well', 'ill', 'how', 'are'], kinds: { health: ['well', 'ill', 'tired'] }, forms: [] };
 
 function world(rows: object[] = [row('a')]) {
   mkdirSync(inFolder('seed'), { recursive: true });

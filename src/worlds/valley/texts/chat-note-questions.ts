@@ -1,158 +1,256 @@
-/** Questions whose answers stand in a note that comes with them. */
+/** Short notes, and the questions whose answers stand in them. */
 
-import type { Ask } from './chat-questions.ts';
+import type { Random } from '../../../random.ts';
+import type { Ask, Question } from './chat-questions.ts';
 import { answerKinds, without } from './chat-questions.ts';
 import type { Event } from './events.ts';
 import { clause, drawEvents, twoEventSentences } from './events.ts';
-import { pickSome, sayOne, vary, withArticle } from './language.ts';
+import { listed, pickSome, sayOne, vary, withArticle } from './language.ts';
 
-const askWho: Ask = (random) => {
-  const [one, other] = drawEvents(random, 2, random.integer(3) === 0) as [Event, Event];
-  const asked = random.pick([one, other]);
-  const names = answerKinds.person;
-  const thing = asked.good.name;
-  const did = asked.verb.past;
-  return {
-    kind: 'note_who',
-    note: twoEventSentences(random, one, other),
-    question: sayOne(random, [
-      `who ${did} the ${thing}?`,
-      `who was it who ${did} the ${thing}?`,
-      `do you know who ${did} the ${thing}?`,
-      `which of them ${did} the ${thing}?`,
-    ]),
-    subject: [thing],
-    answer: asked.who.name,
-    wrong: without(names, asked.who.name),
-    answerKey: [[asked.who.name]],
-    answerKind: 'person',
-    sentences: (answer) => [
-      `${answer} ${did} the ${thing}.`,
-      `it was ${answer} who ${did} the ${thing}.`,
-      `the one who ${did} the ${thing} was ${answer}.`,
-      `the ${thing} was ${asked.verb.participle} by ${answer}.`,
-    ],
+/** A note with writers of questions about it. */
+export interface Note {
+  readonly text: string;
+  readonly asks: readonly ((random: Random) => Question)[];
+}
+
+/**
+ * What a hasty reader answers: half of the wrong answers are what the note tells of something else.
+ * @param told the answer to the same question about the other thing of the note
+ */
+function mistakes(all: readonly string[], answer: string, told: string): string[] {
+  const wrong = without(all, answer);
+  return [...wrong, ...wrong.map(() => told)];
+}
+
+const askWho =
+  (note: string, asked: Event, other: Event) =>
+  (random: Random): Question => {
+    const thing = asked.good.name;
+    const did = asked.verb.past;
+    return {
+      kind: 'note_who',
+      note,
+      question: sayOne(random, [
+        `who ${did} the ${thing}?`,
+        `who was it who ${did} the ${thing}?`,
+        `do you know who ${did} the ${thing}?`,
+        `which of them ${did} the ${thing}?`,
+      ]),
+      subject: [thing],
+      answer: asked.who.name,
+      wrong: mistakes(answerKinds.person, asked.who.name, other.who.name),
+      answerKey: [[asked.who.name]],
+      answerKind: 'person',
+      sentences: (answer) => [
+        `${answer} ${did} the ${thing}.`,
+        `it was ${answer} who ${did} the ${thing}.`,
+        `the one who ${did} the ${thing} was ${answer}.`,
+        `the ${thing} was ${asked.verb.participle} by ${answer}.`,
+      ],
+    };
   };
-};
 
-const askWhat: Ask = (random) => {
-  const [one, other] = drawEvents(random, 2, random.integer(3) === 0) as [Event, Event];
-  const asked = random.pick([one, other]);
-  const names = answerKinds.good;
-  const { name } = asked.who;
-  const { base, past } = asked.verb;
-  return {
-    kind: 'note_what',
-    note: twoEventSentences(random, one, other),
-    question: sayOne(random, [
-      `what did ${name} ${base}?`,
-      `do you know what ${name} ${past}?`,
-      `which thing did ${name} ${base}?`,
-      `what was it that ${name} ${past}?`,
-    ]),
-    subject: [name],
-    answer: withArticle(asked.good.name),
-    wrong: without(names, asked.good.name).map(withArticle),
-    answerKey: [[asked.good.name]],
-    answerKind: 'good',
-    sentences: (answer) => [
-      `${name} ${past} ${answer}.`,
-      `what ${name} ${past} was ${answer}.`,
-      `it was ${answer} that ${name} ${past}.`,
-      `the thing that ${name} ${past} was ${answer}.`,
-    ],
+const askWhat =
+  (note: string, asked: Event, other: Event) =>
+  (random: Random): Question => {
+    const { name } = asked.who;
+    const { base, past } = asked.verb;
+    return {
+      kind: 'note_what',
+      note,
+      question: sayOne(random, [
+        `what did ${name} ${base}?`,
+        `do you know what ${name} ${past}?`,
+        `which thing did ${name} ${base}?`,
+        `what was it that ${name} ${past}?`,
+      ]),
+      subject: [name],
+      answer: withArticle(asked.good.name),
+      wrong: mistakes(answerKinds.good, asked.good.name, other.good.name).map(withArticle),
+      answerKey: [[asked.good.name]],
+      answerKind: 'good',
+      sentences: (answer) => [
+        `${name} ${past} ${answer}.`,
+        `what ${name} ${past} was ${answer}.`,
+        `it was ${answer} that ${name} ${past}.`,
+        `the thing that ${name} ${past} was ${answer}.`,
+      ],
+    };
   };
-};
 
-const askWhere: Ask = (random) => {
+/** Who and what of every event of a note. */
+const askOfEvents = (note: string, events: readonly Event[]) =>
+  events.flatMap((event, i) => {
+    const other = events[(i + 1) % events.length] as Event;
+    return [askWho(note, event, other), askWhat(note, event, other)];
+  });
+
+/** Two people do something with two things; who did it, and with what. */
+export function eventNote(random: Random): Note {
+  const [one, other] = drawEvents(random, 2, random.integer(3) === 0) as [Event, Event];
+  const text = twoEventSentences(random, one, other);
+  return { text, asks: askOfEvents(text, [one, other]) };
+}
+
+const askWhere =
+  (note: string, asked: Event, here: string, there: string) =>
+  (random: Random): Question => {
+    const thing = asked.good.name;
+    const { name } = asked.who;
+    const { base, past, participle } = asked.verb;
+    return {
+      kind: 'note_where',
+      note,
+      question: sayOne(random, [
+        `where did ${name} ${base} the ${thing}?`,
+        `in which town did ${name} ${base} the ${thing}?`,
+        `where was the ${thing} ${participle}?`,
+        `do you know where ${name} ${past} the ${thing}?`,
+      ]),
+      subject: [name, thing],
+      answer: here,
+      wrong: mistakes(answerKinds.town, here, there),
+      answerKey: [[here]],
+      answerKind: 'town',
+      sentences: (answer) => [
+        `${name} ${past} the ${thing} in ${answer}.`,
+        `it was in ${answer}.`,
+        `the ${thing} was ${participle} in ${answer}.`,
+        `${name} ${past} it in ${answer}.`,
+      ],
+    };
+  };
+
+/** Two people do something in two towns; where, who and what. */
+export function placeNote(random: Random): Note {
   const [one, other] = drawEvents(random, 2, random.integer(2) === 0) as [Event, Event];
   const [here, there] = pickSome(random, answerKinds.town, 2) as [string, string];
-  const thing = one.good.name;
   const told = random.shuffle([`${clause(one)} in ${here}`, `${clause(other)} in ${there}`]);
-  const { name } = one.who;
-  const { base, past } = one.verb;
+  const text = vary(random, `${told.join('[ and |, but |. ]')}.`);
+  const places = [askWhere(text, one, here, there), askWhere(text, other, there, here)];
   return {
-    kind: 'note_where',
-    note: vary(random, `${told.join('[ and |, but |. ]')}.`),
-    question: sayOne(random, [
-      `where did ${name} ${base} the ${thing}?`,
-      `in which town did ${name} ${base} the ${thing}?`,
-      `where was the ${thing} ${one.verb.participle}?`,
-      `do you know where ${name} ${past} the ${thing}?`,
-    ]),
-    subject: [name, thing],
-    answer: here,
-    wrong: without(answerKinds.town, here),
-    answerKey: [[here]],
-    answerKind: 'town',
-    sentences: (answer) => [
-      `${name} ${past} the ${thing} in ${answer}.`,
-      `it was in ${answer}.`,
-      `the ${thing} was ${one.verb.participle} in ${answer}.`,
-      `${name} ${past} it in ${answer}.`,
-    ],
+    text,
+    asks: [...places, askWho(text, one, other), askWhat(text, other, one), ...places, askWho(text, other, one)],
   };
-};
+}
 
-const askWhen: Ask = (random) => {
+const askWhen =
+  (note: string, occasion: string, town: string, first: string, second: string) =>
+  (random: Random): Question => ({
+    kind: 'note_when',
+    note,
+    question: sayOne(random, [
+      `when is the ${occasion}?`,
+      `on which day is the ${occasion} in ${town}?`,
+      `which day is the ${occasion}?`,
+      `do you know when the ${occasion} is?`,
+      `I want to go to the ${occasion}. When is it?`,
+    ]),
+    subject: [occasion, town],
+    answer: first,
+    wrong: mistakes(answerKinds.day, first, second),
+    answerKey: [[first]],
+    answerKind: 'day',
+    sentences: (answer) => [
+      `the ${occasion} is on ${answer}.`,
+      `the ${occasion} in ${town} is on ${answer}.`,
+      `it is on ${answer}.`,
+      `you can go to the ${occasion} on ${answer}.`,
+    ],
+  });
+
+/** Two occasions in two towns on two days; when. */
+export function dayNote(random: Random): Note {
   const [first, second] = pickSome(random, answerKinds.day, 2) as [string, string];
   const [one, other] = pickSome(random, ['fair', 'wedding', 'feast', 'birthday'], 2) as [string, string];
   const [here, there] = pickSome(random, answerKinds.town, 2) as [string, string];
   const told = random.shuffle([`the ${one} in ${here} is on ${first}`, `the ${other} in ${there} is on ${second}`]);
-  return {
-    kind: 'note_when',
-    note: sayOne(random, [vary(random, `${told.join('[ and |, but ]')}.`)]),
-    question: sayOne(random, [
-      `when is the ${one}?`,
-      `on which day is the ${one} in ${here}?`,
-      `which day is the ${one}?`,
-      `do you know when the ${one} is?`,
-      `I want to go to the ${one}. When is it?`,
-    ]),
-    subject: [one],
-    answer: first,
-    wrong: without(answerKinds.day, first),
-    answerKey: [[first]],
-    answerKind: 'day',
-    sentences: (answer) => [
-      `the ${one} is on ${answer}.`,
-      `the ${one} in ${here} is on ${answer}.`,
-      `it is on ${answer}.`,
-      `you can go to the ${one} on ${answer}.`,
-    ],
-  };
-};
+  const text = sayOne(random, [vary(random, `${told.join('[ and |, but ]')}.`)]);
+  return { text, asks: [askWhen(text, one, here, first, second), askWhen(text, other, there, second, first)] };
+}
 
-const askWeather: Ask = (random) => {
+const askWeather =
+  (note: string, town: string, now: string, elsewhere: string) =>
+  (random: Random): Question => ({
+    kind: 'note_weather',
+    note,
+    question: sayOne(random, [
+      `how is the weather in ${town}?`,
+      `what is the weather in ${town}?`,
+      `how is it in ${town} now?`,
+      `I want to go to ${town}. How is the weather?`,
+      `do you know how the weather is in ${town}?`,
+    ]),
+    subject: [town],
+    answer: now,
+    wrong: mistakes(answerKinds.weather, now, elsewhere),
+    answerKey: [[now]],
+    answerKind: 'weather',
+    sentences: (answer) => [
+      `it is ${answer} in ${town}.`,
+      `the weather in ${town} is ${answer}.`,
+      `${town} has a ${answer} day.`,
+      `in ${town} it is ${answer} now.`,
+    ],
+  });
+
+/** The weather in two towns, often not what it usually is there; how it is. */
+export function weatherNote(random: Random): Note {
   const [now, elsewhere] = pickSome(random, answerKinds.weather, 2) as [string, string];
   const [here, there] = pickSome(random, answerKinds.town, 2) as [string, string];
   const day = random.pick(answerKinds.day);
   const told = random.shuffle([`${now} in ${here}`, `${elsewhere} in ${there}`]);
-  return {
-    kind: 'note_weather',
-    note: sayOne(random, [
-      vary(random, `[today|on ${day}|this morning] it is ${told.join('[ and |, but |, and it is ]')}.`),
-    ]),
-    question: sayOne(random, [
-      `how is the weather in ${here}?`,
-      `what is the weather in ${here}?`,
-      `how is it in ${here} now?`,
-      `I want to go to ${here}. How is the weather?`,
-      `do you know how the weather is in ${here}?`,
-    ]),
-    subject: [here],
-    answer: now,
-    wrong: without(answerKinds.weather, now),
-    answerKey: [[now]],
-    answerKind: 'weather',
-    sentences: (answer) => [
-      `it is ${answer} in ${here}.`,
-      `the weather in ${here} is ${answer}.`,
-      `${here} has a ${answer} day.`,
-      `in ${here} it is ${answer} now.`,
-    ],
-  };
-};
+  const text = sayOne(random, [
+    vary(random, `[today|on ${day}|this morning] it is ${told.join('[ and |, but |, and it is ]')}.`),
+  ]);
+  return { text, asks: [askWeather(text, here, now, elsewhere), askWeather(text, there, elsewhere, now)] };
+}
 
-/** Writers of questions about a note. */
-export const noteQuestions: readonly Ask[] = [askWho, askWhat, askWhere, askWhen, askWeather];
+/** Three to five people do something with as many things. */
+function manyEvents(random: Random): Note {
+  const events = drawEvents(random, 3 + random.integer(3), random.integer(2) === 0);
+  const clauses = events.map(clause);
+  const text = `${random.integer(2) === 0 ? listed(clauses) : clauses.join('. ')}.`;
+  return { text, asks: askOfEvents(text, events) };
+}
+
+/** Three or four people do something, each in another town. */
+function manyPlaces(random: Random): Note {
+  const events = drawEvents(random, 3 + random.integer(2), random.integer(2) === 0);
+  const places = pickSome(random, answerKinds.town, events.length);
+  const clauses = events.map((event, i) => `${clause(event)} in ${places[i]}`);
+  const text = `${random.integer(2) === 0 ? listed(clauses) : clauses.join('. ')}.`;
+  const wheres = events.map((event, i) =>
+    askWhere(text, event, places[i] as string, places[(i + 1) % places.length] as string),
+  );
+  return { text, asks: [...wheres, ...askOfEvents(text, events)] };
+}
+
+/** The weather in four or five towns. */
+function manyWeathers(random: Random): Note {
+  const here = pickSome(random, answerKinds.town, 4 + random.integer(2));
+  const now = pickSome(random, answerKinds.weather, here.length);
+  const text = sayOne(random, [`it is ${listed(here.map((town, i) => `${now[i]} in ${town}`))}.`]);
+  const asks = here.map((town, i) => askWeather(text, town, now[i] as string, now[(i + 1) % now.length] as string));
+  return { text, asks };
+}
+
+/** Writers of notes that tell of more than two things: they stand in the corpus alone. */
+export const longNoteWriters: readonly ((random: Random) => Note)[] = [
+  manyEvents,
+  manyEvents,
+  manyPlaces,
+  manyWeathers,
+];
+
+/** Writers of notes; those about places have most kinds of questions. */
+export const noteWriters: readonly ((random: Random) => Note)[] = [
+  eventNote,
+  placeNote,
+  placeNote,
+  dayNote,
+  weatherNote,
+];
+
+/** A question about a note. */
+export const askOfNote: Ask = (random) => random.pick(random.pick(noteWriters)(random).asks)(random);

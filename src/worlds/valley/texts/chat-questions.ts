@@ -10,7 +10,7 @@ export interface Question {
   /** Text that holds the answer; empty where the world's facts do. */
   readonly note: string;
   readonly question: string;
-  /** The words the question is about. */
+  /** What the question is about: a right answer may name it, whether or not the question does. */
   readonly subject: readonly string[];
   /** The bare answer, and other bare answers of its kind. */
   readonly answer: string;

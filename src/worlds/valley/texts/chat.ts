@@ -3,14 +3,13 @@
 import type { Random } from '../../../random.ts';
 import { seededRandom } from '../../../random.ts';
 import { factQuestions } from './chat-fact-questions.ts';
-import { noteQuestions } from './chat-note-questions.ts';
+import { askOfNote } from './chat-note-questions.ts';
 import type { AnswerKind, Askable, Question } from './chat-questions.ts';
 import type { Style } from './chat-responses.ts';
 import { drawStyle, respond } from './chat-responses.ts';
 import type { ChatSplit } from './chat-split.ts';
 import { askableIn, chatCounts, splitOfFact } from './chat-split.ts';
 import type { Known } from './knowledge-tasks.ts';
-import type { InCorpus } from './task-rows.ts';
 
 /** One prompt; `response` and `style` are empty outside the train split. */
 export interface ChatRow {
@@ -31,24 +30,26 @@ const politeness = ['', '', '', 'Excuse me. ', 'Good day. ', 'Tell me, please. '
 
 function drawPrompt(random: Random, askable: Askable, index: number): { question: Question; prompt: string } {
   const fromNote = index % 2 === 0;
-  const question = random.pick(fromNote ? noteQuestions : factQuestions)(random, askable);
+  const ask = fromNote ? askOfNote : random.pick(factQuestions);
+  const question = ask(random, askable);
   const polite = fromNote ? '' : random.pick(politeness);
   return { question, prompt: `${question.note} ${polite}${question.question}`.trim() };
 }
 
 /**
- * All rows: no prompt twice, no note and no question about a fact in two splits, no held-out note in the corpus. Train,
+ * All rows: no prompt twice, no note and no question about a fact in two splits. Train,
  * reward and ppo never ask about the people and goods of the closed-book test rows, so that these stay known from the
  * corpus alone; train does not ask about those of the validation rows either.
  */
-export function buildChat(seed: number, known: Known, inCorpus: InCorpus): ChatRow[] {
+export function buildChat(seed: number, known: Known): ChatRow[] {
   const random = seededRandom(seed, 'chat');
+  // Of its own: the prompts stay as they are when the demonstrations change.
+  const responseRandom = seededRandom(seed, 'chat responses');
   const prompts = new Set<string>();
   const splitOfNote = new Map<string, ChatSplit>();
   const mayAsk = (question: Question, split: ChatSplit): boolean => {
     if (question.note === '') return splitOfFact(seed, known, question) === split;
-    const isHeldOut = split !== 'train';
-    if ((splitOfNote.get(question.note) ?? split) !== split || (isHeldOut && inCorpus(question.note))) return false;
+    if ((splitOfNote.get(question.note) ?? split) !== split) return false;
     splitOfNote.set(question.note, split);
     return true;
   };
@@ -59,7 +60,7 @@ export function buildChat(seed: number, known: Known, inCorpus: InCorpus): ChatR
       const { question, prompt } = drawPrompt(random, askable, index);
       if (prompts.has(prompt) || !mayAsk(question, split)) continue;
       prompts.add(prompt);
-      const style = split === 'train' ? drawStyle(random) : '';
+      const style = split === 'train' ? drawStyle(responseRandom) : '';
       rows.push({
         id: `chat-${split}-${String(index).padStart(4, '0')}`,
         split,
@@ -70,7 +71,7 @@ export function buildChat(seed: number, known: Known, inCorpus: InCorpus): ChatR
         subject: question.subject,
         answer_key: question.answerKey,
         answer_kind: question.answerKind,
-        response: style === '' ? '' : respond(random, question, style, askable),
+        response: style === '' ? '' : respond(responseRandom, question, style, askable),
         style,
       });
       index++;

@@ -4,7 +4,7 @@ import type { Random } from '../../../random.ts';
 import type { Person } from './facts.ts';
 import { goods, people, towns, weathers } from './facts.ts';
 import { pickSome, say, vary, withArticle } from './language.ts';
-import type { InCorpus, TaskRow } from './task-rows.ts';
+import type { TaskRow } from './task-rows.ts';
 import { byTurns, drawRows } from './task-rows.ts';
 
 /** Twin beginnings to one ending: after the first it is about the first person (A), after the second about the second (B). */
@@ -57,7 +57,7 @@ function byName(random: Random, index: number): { sentence: string; pronoun: str
 }
 
 /** Coreference: whom the pronoun means; it is as often the one named first as the one named second. */
-export function whoIsIt(random: Random, inCorpus: InCorpus): TaskRow[] {
+export function whoIsIt(random: Random): TaskRow[] {
   const draw = (index: number) => {
     // Two thirds by reason; halving the index by three keeps first and second in turns within both kinds.
     const turn = Math.floor(index / 3) * 2 + (index % 3);
@@ -66,5 +66,5 @@ export function whoIsIt(random: Random, inCorpus: InCorpus): TaskRow[] {
     const options = random.shuffle(pair.map((each) => each.name));
     return { key: sentence, fields: { sentence, pronoun, answer: answer?.name ?? '', options } };
   };
-  return drawRows(random, 'who_is_it', { train: 360, validation: 42, test: 60 }, (_, index) => draw(index), inCorpus);
+  return drawRows(random, 'who_is_it', { train: 360, validation: 42, test: 60 }, (_, index) => draw(index));
 }

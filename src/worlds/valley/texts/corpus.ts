@@ -25,29 +25,25 @@ function writeDocument(random: Random, kind: DocumentKind, forbidden: (text: str
 }
 
 /**
- * The whole corpus, kinds by their weights, in shuffled order; the same seed gives the same rows.
- * @param heldOut texts of held-out task rows, none of which may stand in a document
+ * Documents without end, none twice, kinds by their weights; the same seed gives the same ones in the same order, so that
+ * a longer corpus begins with a shorter one.
+ * @param heldOut texts of held-out rows, none of which may stand in a document
  */
-export function buildCorpus(seed: number, documents: number, heldOut: readonly string[]): CorpusRow[] {
+export function* corpusDocuments(seed: number, heldOut: readonly string[]): Generator<CorpusRow> {
   const random = seededRandom(seed, 'corpus');
   const turns = Object.entries(documentKinds).flatMap(([name, kind]) =>
     Array.from({ length: kind.weight }, () => ({ name, kind })),
   );
   const forbidden = leakDetector(heldOut);
   const seen = new Set<string>();
-  const drafts: { kind: string; text: string }[] = [];
-  for (let i = 0; drafts.length < documents; i = (i + 1) % turns.length) {
-    const turn = turns[i];
-    if (turn === undefined) break;
-    const text = writeDocument(random, turn.kind, forbidden);
-    if (seen.has(text)) continue;
-    seen.add(text);
-    drafts.push({ kind: turn.name, text });
+  for (;;) {
+    for (const { name, kind } of random.shuffle(turns)) {
+      const text = writeDocument(random, kind, forbidden);
+      if (seen.has(text)) continue;
+      yield { id: `corpus-${String(seen.size).padStart(6, '0')}`, kind: name, text };
+      seen.add(text);
+    }
   }
-  return random.shuffle(drafts).map((draft, i) => ({
-    id: `corpus-${String(i).padStart(5, '0')}`,
-    ...draft,
-  }));
 }
 
 /** A test whether a text holds one of the held-out texts word for word; texts of the world start a sentence, so that is where it looks. */
@@ -58,17 +54,10 @@ export function leakDetector(heldOut: readonly string[]): (text: string) => bool
     byOpening.set(key, [...(byOpening.get(key) ?? []), text]);
   }
   return (text) => {
-    for (const match of text.matchAll(/(?:^|[\s"(])(?=\S)/g)) {
-      const start = match.index + match[0].length;
+    for (const { index: start } of text.matchAll(/(?<=^|[\s"(])(?=\S)/g)) {
       const candidates = byOpening.get(text.slice(start, start + 8)) ?? [];
       if (candidates.some((each) => text.startsWith(each, start))) return true;
     }
     return false;
   };
-}
-
-/** A test whether a text stands word for word in one of the documents. */
-export function corpusSearch(documents: readonly CorpusRow[]): (text: string) => boolean {
-  const all = documents.map((each) => each.text).join('\n');
-  return (text) => all.includes(text);
 }

@@ -5,11 +5,11 @@ import type { Event } from './events.ts';
 import { clause, drawEvents } from './events.ts';
 import { goods, people, towns } from './facts.ts';
 import { capitalize, coins, pickSome, sayOne, withArticle } from './language.ts';
-import type { InCorpus, TaskRow } from './task-rows.ts';
+import type { TaskRow } from './task-rows.ts';
 import { byTurns, drawRows, usualCounts } from './task-rows.ts';
 
 /** Conversation: who did it, and then where; "she" or "he" of the second question is the answer of the first. */
-export function talkNote(random: Random, inCorpus: InCorpus): TaskRow[] {
+export function talkNote(random: Random): TaskRow[] {
   const draw = (index: number) => {
     const [asked, other] = drawEvents(random, 2, index % 3 === 0) as [Event, Event];
     const [here, there] = pickSome(
@@ -30,11 +30,11 @@ export function talkNote(random: Random, inCorpus: InCorpus): TaskRow[] {
     };
     return { key: note, fields };
   };
-  return drawRows(random, 'talk_note', usualCounts, (_, index) => draw(index), inCorpus);
+  return drawRows(random, 'talk_note', usualCounts, (_, index) => draw(index));
 }
 
 /** Conversation of three turns: the price of one, the price of all, and the coins that come back. */
-export function shopTalk(random: Random, inCorpus: InCorpus): TaskRow[] {
+export function shopTalk(random: Random): TaskRow[] {
   const draw = (index: number) => {
     const who = random.pick(people);
     const good = random.pick(goods.filter((each) => each.name !== each.plural));
@@ -60,5 +60,5 @@ export function shopTalk(random: Random, inCorpus: InCorpus): TaskRow[] {
     };
     return { key: note, fields };
   };
-  return drawRows(random, 'shop_talk', usualCounts, (_, index) => draw(index), inCorpus);
+  return drawRows(random, 'shop_talk', usualCounts, (_, index) => draw(index));
 }

@@ -14,7 +14,8 @@ export interface Verb {
 
 const verb = (base: string, past: string, participle = past): Verb => ({ base, past, participle });
 
-const verbs: readonly Verb[] = [
+/** What people do in notes. */
+export const verbs: readonly Verb[] = [
   verb('buy', 'bought'),
   verb('lose', 'lost'),
   verb('find', 'found'),

@@ -3,7 +3,7 @@
 import type { Random } from '../../../random.ts';
 import { goods, people } from './facts.ts';
 import { pickSome, say } from './language.ts';
-import type { InCorpus, TaskRow } from './task-rows.ts';
+import type { TaskRow } from './task-rows.ts';
 import { byTurns, drawRows, usualCounts } from './task-rows.ts';
 
 /** Good → what somebody says who needs it. A is the person. */
@@ -27,7 +27,7 @@ const needs: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Common sense: which of three goods fits a need; every good is as often right as the others. */
-export function whatToTake(random: Random, inCorpus: InCorpus): TaskRow[] {
+export function whatToTake(random: Random): TaskRow[] {
   const names = Object.keys(needs);
   const draw = (index: number) => {
     const answer = byTurns(names, index);
@@ -41,7 +41,7 @@ export function whatToTake(random: Random, inCorpus: InCorpus): TaskRow[] {
     const options = random.shuffle([answer, ...wrong]);
     return { key: situation, fields: { situation, answer, options } };
   };
-  return drawRows(random, 'what_to_take', usualCounts, (_, index) => draw(index), inCorpus);
+  return drawRows(random, 'what_to_take', usualCounts, (_, index) => draw(index));
 }
 
 /** Goods that could help with the same need, and are never offered together. */
@@ -64,7 +64,7 @@ const rivals: readonly (readonly string[])[] = [
 ];
 
 /** Arithmetic: how many things somebody has after a gain or a loss, with the sum as reason. Free text. */
-export function countThings(random: Random, inCorpus: InCorpus): TaskRow[] {
+export function countThings(random: Random): TaskRow[] {
   const draw = (index: number) => {
     const who = random.pick(people);
     const good = random.pick(goods.filter((each) => each.name !== each.plural));
@@ -84,5 +84,5 @@ export function countThings(random: Random, inCorpus: InCorpus): TaskRow[] {
     const fields = { story, name: who.name, things: good.plural, count: `${after} ${good.plural}`, why };
     return { key: story, fields };
   };
-  return drawRows(random, 'count_things', usualCounts, (_, index) => draw(index), inCorpus);
+  return drawRows(random, 'count_things', usualCounts, (_, index) => draw(index));
 }

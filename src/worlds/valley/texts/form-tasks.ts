@@ -5,17 +5,17 @@ import type { Event } from './events.ts';
 import { clause, drawEvents, eventSentence } from './events.ts';
 import { goods } from './facts.ts';
 import { withArticle } from './language.ts';
-import type { InCorpus, Split, TaskRow } from './task-rows.ts';
+import type { Split, TaskRow } from './task-rows.ts';
 import { byTurns, drawRows, usualCounts } from './task-rows.ts';
 
 /** Text formatting: a sentence without capitals and full stop, and the mended one. Free text. */
-export function mendSentence(random: Random, inCorpus: InCorpus): TaskRow[] {
+export function mendSentence(random: Random): TaskRow[] {
   const draw = () => {
     const [event] = drawEvents(random, 1) as [Event];
     const mended = eventSentence(random, event);
     return { key: mended, fields: { rough: mended.slice(0, -1).toLowerCase(), mended } };
   };
-  return drawRows(random, 'mend_sentence', usualCounts, draw, inCorpus);
+  return drawRows(random, 'mend_sentence', usualCounts, draw);
 }
 
 /** Ways to break the sentence of an event. */
@@ -36,7 +36,7 @@ const breaks: readonly ((event: Event) => string)[] = [
 ];
 
 /** Acceptability: which of two wordings of one event is a right sentence; it stands first as often as second. */
-export function rightSentence(random: Random, inCorpus: InCorpus): TaskRow[] {
+export function rightSentence(random: Random): TaskRow[] {
   const draw = (index: number) => {
     const [event] = drawEvents(random, 1) as [Event];
     const right = `${clause(event)} in ${event.town}.`;
@@ -45,7 +45,7 @@ export function rightSentence(random: Random, inCorpus: InCorpus): TaskRow[] {
     return { key: right, fields: { first: options[0] ?? '', second: options[1] ?? '', answer: right, options } };
   };
   const counts = { train: 360, validation: 42, test: 60 };
-  return drawRows(random, 'right_sentence', counts, (_, index) => draw(index), inCorpus);
+  return drawRows(random, 'right_sentence', counts, (_, index) => draw(index));
 }
 
 const ones =
@@ -70,7 +70,7 @@ function divideNumbers(random: Random): Readonly<Record<Split, readonly number[]
 }
 
 /** Text formatting: a number and goods, with the number in words. Free text. */
-export function numberWords(random: Random, inCorpus: InCorpus): TaskRow[] {
+export function numberWords(random: Random): TaskRow[] {
   const numbers = divideNumbers(random);
   const draw = (split: Split, index: number) => {
     const number = byTurns(numbers[split], index);
@@ -80,5 +80,5 @@ export function numberWords(random: Random, inCorpus: InCorpus): TaskRow[] {
       fields: { digits: `${number} ${plural}`, words: `${numberInWords(number)} ${plural}` },
     };
   };
-  return drawRows(random, 'number_words', usualCounts, draw, inCorpus);
+  return drawRows(random, 'number_words', usualCounts, draw);
 }

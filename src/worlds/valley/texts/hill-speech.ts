@@ -3,7 +3,7 @@
 import type { Random } from '../../../random.ts';
 import { days, people, towns } from './facts.ts';
 import { withArticle } from './language.ts';
-import type { InCorpus, TaskRow } from './task-rows.ts';
+import type { TaskRow } from './task-rows.ts';
 import { byTurns, drawRows } from './task-rows.ts';
 
 /** Things, English → Hill. */
@@ -82,7 +82,7 @@ export function inHillSpeech({ who, deed, likeness, thing, town, day }: HillEven
 }
 
 /** Translation: a sentence and the same in Hill speech. Free text, one right wording. */
-export function hillSpeech(random: Random, inCorpus: InCorpus): TaskRow[] {
+export function hillSpeech(random: Random): TaskRow[] {
   const draw = (index: number) => {
     const event: HillEvent = {
       who: random.pick(people).name,
@@ -95,5 +95,5 @@ export function hillSpeech(random: Random, inCorpus: InCorpus): TaskRow[] {
     return { key: english, fields: { english, hill: inHillSpeech(event) } };
   };
   const counts = { train: 400, validation: 40, test: 50 };
-  return drawRows(random, 'hill_speech', counts, (_, index) => draw(index), inCorpus);
+  return drawRows(random, 'hill_speech', counts, (_, index) => draw(index));
 }

@@ -1,7 +1,4 @@
-/**
- * The task datasets that were added after the base model was trained. They come from random streams of their own and are
- * drawn against the finished corpus, which keeps its bytes: a held-out row whose text stands there is drawn again.
- */
+/** The task datasets that the default chain does not train on: dialogues, translation, forms of words, notes with places and days. */
 
 import type { Random } from '../../../random.ts';
 import { seededRandom } from '../../../random.ts';
@@ -11,9 +8,9 @@ import { countThings, whatToTake } from './everyday-tasks.ts';
 import { mendSentence, numberWords, rightSentence } from './form-tasks.ts';
 import { hillSpeech } from './hill-speech.ts';
 import { noteHeadline, noteInference, noteWhen, noteWhere } from './note-tasks.ts';
-import type { InCorpus, TaskRow } from './task-rows.ts';
+import type { TaskRow } from './task-rows.ts';
 
-const writers: Readonly<Record<string, (random: Random, inCorpus: InCorpus) => TaskRow[]>> = {
+const writers: Readonly<Record<string, (random: Random) => TaskRow[]>> = {
   note_where: noteWhere,
   note_when: noteWhen,
   note_inference: noteInference,
@@ -29,7 +26,7 @@ const writers: Readonly<Record<string, (random: Random, inCorpus: InCorpus) => T
   shop_talk: shopTalk,
 };
 
-/** These datasets by name; the same seed and corpus give the same rows. */
-export function buildLaterTasks(seed: number, inCorpus: InCorpus): Map<string, TaskRow[]> {
-  return new Map(Object.entries(writers).map(([name, write]) => [name, write(seededRandom(seed, name), inCorpus)]));
+/** These datasets by name; the same seed gives the same rows. */
+export function buildLaterTasks(seed: number): Map<string, TaskRow[]> {
+  return new Map(Object.entries(writers).map(([name, write]) => [name, write(seededRandom(seed, name))]));
 }

@@ -5,7 +5,7 @@ import type { Event } from './events.ts';
 import { clause, drawEvents } from './events.ts';
 import { days, people, towns, weathers } from './facts.ts';
 import { pickSome, say, sayOne, withArticle } from './language.ts';
-import type { InCorpus, TaskRow } from './task-rows.ts';
+import type { TaskRow } from './task-rows.ts';
 import { byTurns, drawRows, usualCounts } from './task-rows.ts';
 
 const townNames = towns.map((each) => each.name);
@@ -27,7 +27,7 @@ function claimOf(random: Random, { who, verb, good }: Event, detail: string): st
  * Entailment, three ways: of one event the note tells the place, of the other the day. A claim gives place or day of
  * either, so that a claim about the untold one is open; half of the open claims name the other event's place or day.
  */
-export function noteInference(random: Random, inCorpus: InCorpus): TaskRow[] {
+export function noteInference(random: Random): TaskRow[] {
   const counts = { train: 360, validation: 42, test: 60 };
   const draw = (index: number) => {
     const answer = byTurns(inferenceAnswers, index);
@@ -51,7 +51,7 @@ export function noteInference(random: Random, inCorpus: InCorpus): TaskRow[] {
         : `The note says: ${clause(event)} ${said}.`;
     return { key: note, fields: { note, claim, answer, why } };
   };
-  return drawRows(random, 'note_inference', counts, (_, index) => draw(index), inCorpus);
+  return drawRows(random, 'note_inference', counts, (_, index) => draw(index));
 }
 
 /** What a question about one of two told events needs. */
@@ -78,29 +78,29 @@ function drawTold(random: Random, index: number, all: readonly string[], word: '
 }
 
 /** Reading: the town of one of two events. */
-export function noteWhere(random: Random, inCorpus: InCorpus): TaskRow[] {
+export function noteWhere(random: Random): TaskRow[] {
   const draw = (index: number) => {
     const { asked, note, answer, options } = drawTold(random, index, townNames, 'in');
     const { verb, who, good } = asked;
     const fields = { note, name: who.name, does: verb.base, did: verb.past, good: good.name, answer, options };
     return { key: note, fields };
   };
-  return drawRows(random, 'note_where', usualCounts, (_, index) => draw(index), inCorpus);
+  return drawRows(random, 'note_where', usualCounts, (_, index) => draw(index));
 }
 
 /** Reading: the day of one of two events. */
-export function noteWhen(random: Random, inCorpus: InCorpus): TaskRow[] {
+export function noteWhen(random: Random): TaskRow[] {
   const draw = (index: number) => {
     const { asked, note, answer, options } = drawTold(random, index, days, 'on');
     const { verb, who, good } = asked;
     const fields = { note, name: who.name, does: verb.base, did: verb.past, good: good.name, answer, options };
     return { key: note, fields };
   };
-  return drawRows(random, 'note_when', usualCounts, (_, index) => draw(index), inCorpus);
+  return drawRows(random, 'note_when', usualCounts, (_, index) => draw(index));
 }
 
 /** Summarization: a note of three or four sentences about one person's two deeds, some of them beside the point. Free text. */
-export function noteHeadline(random: Random, inCorpus: InCorpus): TaskRow[] {
+export function noteHeadline(random: Random): TaskRow[] {
   const draw = (index: number) => {
     const [one, two] = drawEvents(random, 2) as [Event, Event];
     const who = byTurns(people, index);
@@ -131,5 +131,5 @@ export function noteHeadline(random: Random, inCorpus: InCorpus): TaskRow[] {
     const note = [opening, ...middle].join(' ');
     return { key: note, fields: { note, headline: `${who.name} ${first} and ${second} in ${one.town}.` } };
   };
-  return drawRows(random, 'note_headline', usualCounts, (_, index) => draw(index), inCorpus);
+  return drawRows(random, 'note_headline', usualCounts, (_, index) => draw(index));
 }

@@ -7,7 +7,9 @@ import type { ChatRow } from './chat.ts';
 import { buildChat } from './chat.ts';
 import { answerKinds } from './chat-questions.ts';
 import type { CorpusRow } from './corpus.ts';
-import { buildCorpus, corpusSearch } from './corpus.ts';
+import { corpusDocuments } from './corpus.ts';
+import { verbs } from './events.ts';
+import { goods, towns } from './facts.ts';
 import { hillWords } from './hill-speech.ts';
 import { buildLaterTasks } from './later-tasks.ts';
 import { buildLexicon } from './lexicon.ts';
@@ -17,8 +19,8 @@ import { buildTasks, heldOutTexts, knownBySplit } from './tasks.ts';
 /** The seed of the files that are checked in. */
 export const worldSeed = 20260101;
 
-/** Documents for training and held out. */
-const corpusSizes = { train: 10_000, heldOut: 300 } as const;
+/** Documents that are held out, those shown in data/corpus, and those whose words are known; the base model reads more of the same. */
+export const corpusSizes = { heldOut: 300, shown: 2000, words: 12_000 } as const;
 
 const asLines = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 
@@ -31,7 +33,8 @@ const textsOf = (tasks: Rows): string[] =>
 
 /**
  * `words`: of the corpus, the first tasks and the conversations, which is what the gold scorer knows; `later`: those that
- * only the datasets since then use; `hill`: the words of Hill speech; `kinds`: what answers of a kind can name.
+ * only the datasets since then use; `hill`: the words of Hill speech; `kinds`: what texts can name, by kind; `forms`: words
+ * of one meaning.
  */
 function writeLexicon(documents: CorpusRow[], tasks: Rows, laterTasks: Rows, chat: ChatRow[]): string {
   const words = buildLexicon([
@@ -40,7 +43,34 @@ function writeLexicon(documents: CorpusRow[], tasks: Rows, laterTasks: Rows, cha
     ...chat.flatMap((row) => [row.prompt, row.response]),
   ]);
   const later = buildLexicon(textsOf(laterTasks)).filter((word) => !words.includes(word));
-  return `${JSON.stringify({ words, later, hill: buildLexicon(hillWords), kinds: answerKinds })}\n`;
+  const plurals = goods.map(({ name, plural }) => [name, plural]);
+  const deeds = verbs.map(({ base, past, participle }) => [...new Set([base, past, participle])]);
+  const kinds = {
+    ...answerKinds,
+    good: [...new Set(plurals.flat())],
+    landmark: towns.map(({ landmark }) => landmark),
+    deed: deeds.flatMap((forms) => forms.slice(1)),
+  };
+  return `${JSON.stringify({ words, later, hill: buildLexicon(hillWords), kinds, forms: [...plurals, ...deeds] })}\n`;
+}
+
+/** Texts of held-out conversations that must not stand in the corpus: the notes, and the questions about facts that evaluations ask. */
+export function heldOutConversation(chat: readonly ChatRow[]): string[] {
+  return chat.flatMap(({ split, note, question }) => {
+    if (note !== '') return split === 'train' ? [] : [note];
+    return split === 'validation' || split === 'test' ? [question] : [];
+  });
+}
+
+/** The corpus of a seed without end: first the held-out documents, then those to train on. */
+export function seedCorpus(seed: number): Generator<CorpusRow> {
+  const tasks = [buildTasks(seed), buildLaterTasks(seed)].flatMap((named) => heldOutTexts(named));
+  return corpusDocuments(seed, [...tasks, ...heldOutConversation(buildChat(seed, knownBySplit(seed)))]);
+}
+
+/** The next documents of a corpus. */
+export function takeDocuments(corpus: Generator<CorpusRow>, count: number): CorpusRow[] {
+  return Array.from({ length: count }, () => corpus.next().value as CorpusRow);
 }
 
 /**
@@ -48,14 +78,14 @@ function writeLexicon(documents: CorpusRow[], tasks: Rows, laterTasks: Rows, cha
  * @param templates folder with a template file for each dataset, for the cards
  */
 export function buildSeedFiles(seed: number, templates: string): Map<string, string> {
-  const tasks = buildTasks(seed);
-  const documents = buildCorpus(seed, corpusSizes.train + corpusSizes.heldOut, heldOutTexts(tasks));
-  const inCorpus = corpusSearch(documents);
-  const laterTasks = buildLaterTasks(seed, inCorpus);
-  const chat = buildChat(seed, knownBySplit(seed), inCorpus);
+  const [tasks, laterTasks, chat] = [buildTasks(seed), buildLaterTasks(seed), buildChat(seed, knownBySplit(seed))];
+  const corpus = seedCorpus(seed);
+  const heldOut = takeDocuments(corpus, corpusSizes.heldOut);
+  const shown = takeDocuments(corpus, corpusSizes.shown);
+  const documents = [...heldOut, ...shown, ...takeDocuments(corpus, corpusSizes.words - corpusSizes.shown)];
   const files = new Map<string, string>();
-  files.set('corpus/corpus.jsonl', asLines(documents.slice(0, corpusSizes.train)));
-  files.set('corpus/held-out.jsonl', asLines(documents.slice(corpusSizes.train)));
+  files.set('corpus/corpus.jsonl', asLines(shown));
+  files.set('corpus/held-out.jsonl', asLines(heldOut));
   for (const [name, rows] of [...tasks, ...laterTasks]) files.set(`seed/${name}.jsonl`, asLines(rows));
   files.set('seed/chat.jsonl', asLines(chat));
   files.set('seed/lexicon.json', writeLexicon(documents, tasks, laterTasks, chat));

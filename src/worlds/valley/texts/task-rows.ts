@@ -22,15 +22,12 @@ export interface Draft {
 /** How many rows each split gets. */
 export type Counts = Readonly<Record<Split, number>>;
 
-/** Whether a text stands in the corpus. */
-export type InCorpus = (text: string) => boolean;
-
 /** The usual size of a dataset. */
 export const usualCounts: Counts = { train: 320, validation: 40, test: 50 };
 
 /**
  * Rows of all splits. `draw` receives the split and the row's index in it, so that it can balance labels by turns;
- * a draft whose key was drawn before, in any split, is drawn again, and so is a held-out one whose key stands in the corpus.
+ * a draft whose key was drawn before, in any split, is drawn again.
  * Rows of a split are shuffled before they get ids.
  * @throws DataError when 2,000 draws in a row give nothing new
  */
@@ -39,14 +36,13 @@ export function drawRows(
   dataset: string,
   counts: Counts,
   draw: (split: Split, index: number) => Draft,
-  inCorpus: InCorpus = () => false,
 ): TaskRow[] {
   const seen = new Set<string>();
   return splits.flatMap((split) => {
     const drafts = Array.from({ length: counts[split] }, (_, index) => {
       for (let attempt = 0; attempt < 2000; attempt++) {
         const draft = draw(split, index);
-        if (seen.has(draft.key) || (split !== 'train' && inCorpus(draft.key))) continue;
+        if (seen.has(draft.key)) continue;
         seen.add(draft.key);
         return draft;
       }

@@ -46,7 +46,7 @@ export function buildTasks(seed: number): Map<string, TaskRow[]> {
   return new Map(Object.entries(writers).map(([name, write]) => [name, write(seededRandom(seed, name), known)]));
 }
 
-/** The texts of held-out rows that must not stand in the corpus. */
+/** The texts of held-out rows of tasks, none of which may stand in the corpus. */
 export function heldOutTexts(tasks: ReadonlyMap<string, readonly TaskRow[]>): string[] {
   return [...tasks.values()]
     .flat()

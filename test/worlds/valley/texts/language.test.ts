@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../../src/random.ts';
 import { compose } from '../../../../src/worlds/valley/texts/compose.ts';
-import { corpusSearch, leakDetector } from '../../../../src/worlds/valley/texts/corpus.ts';
+import { leakDetector } from '../../../../src/worlds/valley/texts/corpus.ts';
 import { goods, people, townNamed, towns, tradeNamed } from '../../../../src/worlds/valley/texts/facts.ts';
 import {
   capitalize,
@@ -92,24 +92,6 @@ describe('drawRows', () => {
   });
 });
 
-describe('drawRows beside a corpus', () => {
-  it('draws held-out rows again whose key stands there, and keeps such a train row', () => {
-    const texts = corpusSearch([{ id: 'c', kind: 'toy', text: 'Row 1 is told. Row 3 is told.' }]);
-    let next = 0;
-    const rows = drawRows(
-      seededRandom(1),
-      'toy',
-      { train: 1, validation: 2, test: 0 },
-      () => {
-        const key = `Row ${++next} is told.`;
-        return { key, fields: { key } };
-      },
-      texts,
-    );
-    expect(rows.map((row) => row.key).sort()).toEqual(['Row 1 is told.', 'Row 2 is told.', 'Row 4 is told.']);
-  });
-});
-
 describe('documents', () => {
   it('ends a document near the wanted length and repeats no sentence', () => {
     let count = 0;
@@ -127,6 +109,7 @@ describe('documents', () => {
     const holds = leakDetector(['Ada lost a hat.', 'Ben found it.']);
     expect(holds('On Monday: Ada lost a hat. Then rain came.')).toBe(true);
     expect(holds('He said: "Ben found it."')).toBe(true);
+    expect(holds('"Ben found it." So they said.')).toBe(true);
     expect(holds('Ada lost a hat in Fern.')).toBe(false);
   });
 });
