@@ -29,7 +29,7 @@ export function isRight(value: number | undefined): boolean | null {
 const LIKE_MANNER = 0.1;
 
 /** What two judged answers differ in; "total" where their judge does not tell what is right. */
-export const differences = ['manner', 'total', 'truth alone', 'truth and manner'] as const;
+const differences = ['manner', 'total', 'truth alone', 'truth and manner'] as const;
 export type Difference = (typeof differences)[number];
 
 /** Says what two judged answers to a prompt differ in. */

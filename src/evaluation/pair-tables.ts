@@ -80,7 +80,7 @@ function sampleRow(row: PreferencePair, scores: { chosen: number; rejected: numb
 }
 
 /** What the summary calls the accuracy on a group, before its name. */
-export const ACCURACY_OF = 'accuracy on held-out pairs: ';
+export const ACCURACY_OF = 'accuracy: ';
 
 /** The numbers that matter; none without held-out pairs. Groups count equally in `groupAccuracy`, whatever their size. */
 export function qualityOf(quality: PairQuality | null): Record<string, number | null> {

@@ -64,7 +64,9 @@ describe('chainReport', () => {
     expect(text).toMatch(/^instruct\s+accuracy on unseen rows\s+25\.0 %\s+50\.0 %$/m);
     expect(text).toMatch(/^\s+accuracy with unseen templates\s+37\.5 %$/m);
     expect(text).toMatch(/^reward\s+accuracy on held-out pairs\s+50\.0 %\s+87\.5 %$/m);
-    expect(text).toMatch(/^ppo\s+gold score \(hidden\)\s+0\.375\s+0\.625$/m);
+    expect(text).toMatch(/^\s+accuracy: manner\s+75\.0 %$/m);
+    expect(text).toMatch(/^ppo\s+right answers\s+50\.0 %\s+100\.0 %$/m);
+    expect(text).toMatch(/^\s+gold score \(hidden\)\s+0\.375\s+0\.625$/m);
     expect(text).toMatch(/^\s+its standard deviation over prompts\s+0\.250$/m);
     expect(text).toMatch(/^\s+KL a response, nats\s+0\.00\s+3\.50$/m);
     expect(text).toContain('  Who? / Answer:\n    before  0.25  Ada\n    after   0.75  Ada, friend!');
@@ -105,7 +107,7 @@ describe('chainReport', () => {
 
   it('has no mark and counts nothing where no judge tells', async () => {
     const { terminal, markdown } = await report(many('so'));
-    expect(`${terminal.join('\n')}${markdown}`).not.toMatch(/right|wrong/);
+    expect(`${terminal.join('\n')}${markdown}`).not.toMatch(/right of all|wrong/);
   });
 
   it('is whole without answers, where the evaluation had no prompts', async () => {

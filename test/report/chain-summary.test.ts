@@ -20,7 +20,7 @@ describe('chainSummary', () => {
       secondsByStage: { instruct: 60.26, preferences: 10, reward: 20, ppo: 100, evaluate: 9.5 },
       peakRssMb: 900,
       instruct: { accuracyBase: 0.25, accuracy: 0.5, accuracyUnseenTemplates: 0.375 },
-      reward: { heldOutAccuracy: 0.875, ece: 0.0625, 'accuracy on held-out pairs: manner': 0.75 },
+      reward: { heldOutAccuracy: 0.875, ece: 0.0625, 'accuracy: manner': 0.75 },
       ppo: {
         ...{ rightBefore: 0.5, rightAfter: 1, accuracyAfter: 0.5 },
         ...{ goldBefore: 0.375, goldAfter: 0.625, goldSdBefore: 0.25, proxyBefore: 3.75, proxyAfter: 6.25 },

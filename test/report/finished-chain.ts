@@ -24,7 +24,7 @@ const stages: Record<string, Partial<Manifest>> = {
   reward: {
     seconds: 20,
     peakRssMb: 900,
-    summary: { heldOutAccuracy: 0.875, ece: 0.0625, 'accuracy on held-out pairs: manner': 0.75 },
+    summary: { heldOutAccuracy: 0.875, ece: 0.0625, 'accuracy: manner': 0.75 },
   },
   ppo: { seconds: 100, peakRssMb: 850, summary: {} },
   evaluate: { seconds: 9.5, peakRssMb: 600, summary: { reference: 'instruct', table: chainTable } },

@@ -140,7 +140,7 @@ describe('the chain', () => {
   it('shows a table, answers side by side and where to look', () => {
     const report = readFileSync(path(CHAIN, 'report.md'), 'utf8');
     expect(report).toContain('# Report of a chain');
-    expect(report).toMatch(/\| ppo \| gold score \(hidden\) \|/);
+    expect(report).toMatch(/\| ppo \| right answers \|/);
     expect(said).toContain(
       'Answers to the first 6 of 6 held-out prompts, in their order and not chosen, with gold scores:',
     );
@@ -172,7 +172,7 @@ describe('while the chain runs', () => {
     // The first of split test in the world's chat.jsonl, which the evaluation asks first too.
     const [row] = arrowRows(path(CHAIN, 'evaluate', 'answers.arrow'));
     const prompt = String(row!.prompt).replaceAll('\n', ' / ');
-    expect(prompt).toContain('The fair in Moss is on Friday and the wedding in Alder is on Thursday.');
+    expect(prompt).toContain('Nils bought a hammer in Cove, but Olga bought a trout in Brook.');
     expect(blocks.map(({ line }) => line.split(': ').slice(1).join(': '))).toEqual([prompt, prompt, prompt]);
     expect(said.slice(said.indexOf('Where to look:')).join()).not.toContain('Greedy');
     // What was answered stays.

@@ -131,14 +131,18 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
         expect(lines.map((line) => Number(line.mean))).toBeAllclose([overall, ...means]);
       }
       const own = answers.filter((each) => each.model === model);
+      expect([row(model).right]).toBeAllclose([mean(own.map((each) => Number(each.gold_answered === 1)))]);
       for (const column of ['gold', 'reward', 'kl', 'length'] as const) {
         const expected = mean(own.map((each) => Number(each[column])));
         expect([row(model)[column]]).toBeAllclose([expected], { rtol: 1e-5, atol: 1e-6 });
       }
     }
     expect(arrowRows(join(folder(), 'table.arrow'))).toEqual(summary.table);
-    const parts = ['answered', 'friendly', 'sentences', 'repetition', 'length'];
-    const judged = answers.map((each) => mean(parts.map((part) => Number(each[`gold_${part}`]))));
+    const manner = ['friendly', 'sentences', 'repetition', 'length'];
+    const judged = answers.map((each) => {
+      const [right, rest] = [Number(each.gold_answered), mean(manner.map((part) => Number(each[`gold_${part}`])))];
+      return right === 1 ? (1 + rest) / 2 : (2 * right + rest) / 4;
+    });
     expect(answers.map(({ gold }) => Number(gold))).toBeAllclose(judged);
   });
 
@@ -190,7 +194,7 @@ it('asks with all templates, examples in front and chains of thought, where only
   expect(await evaluate.firstAnswer?.(config, world.base)).toBeUndefined();
   const [first, second, ...others] = summary.table as Record<string, unknown>[];
   expect([first!.model, second!.model, others]).toEqual(['base', 'instruct', []]);
-  for (const column of ['gold', 'gold_sd', 'reward', 'kl', 'length', 'win_rate']) expect(first![column]).toBeNull();
+  for (const column of ['gold', 'gold_sd', 'right', 'reward', 'kl', 'length', 'win_rate']) expect(first![column]).toBeNull();
   const tasks = arrowRows(path('all-kinds', 'tasks.arrow'));
   const asked = (shots: number, model: string): unknown[] =>
     tasks

@@ -134,7 +134,7 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
       { group: 'tea', pairs: 1, accuracy: right[0] },
     ]);
     expect(found.groupAccuracy).toBe((right[0]! + right[1]!) / 2);
-    const told = Object.entries(found).filter(([name]) => name.startsWith('accuracy on held-out pairs: '));
+    const told = Object.entries(found).filter(([name]) => name.startsWith('accuracy: '));
     expect(told.map(([, accuracy]) => accuracy)).toEqual([right[1], right[0]]);
     expect(found.heldOutAccuracy).toBe(found.labelAccuracy);
   });

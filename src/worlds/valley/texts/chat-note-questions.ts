@@ -86,7 +86,7 @@ const askOfEvents = (note: string, events: readonly Event[]) =>
   });
 
 /** Two people do something with two things; who did it, and with what. */
-export function eventNote(random: Random): Note {
+function eventNote(random: Random): Note {
   const [one, other] = drawEvents(random, 2, random.integer(3) === 0) as [Event, Event];
   const text = twoEventSentences(random, one, other);
   return { text, asks: askOfEvents(text, [one, other]) };
@@ -122,7 +122,7 @@ const askWhere =
   };
 
 /** Two people do something in two towns; where, who and what. */
-export function placeNote(random: Random): Note {
+function placeNote(random: Random): Note {
   const [one, other] = drawEvents(random, 2, random.integer(2) === 0) as [Event, Event];
   const [here, there] = pickSome(random, answerKinds.town, 2) as [string, string];
   const told = random.shuffle([`${clause(one)} in ${here}`, `${clause(other)} in ${there}`]);
@@ -160,7 +160,7 @@ const askWhen =
   });
 
 /** Two occasions in two towns on two days; when. */
-export function dayNote(random: Random): Note {
+function dayNote(random: Random): Note {
   const [first, second] = pickSome(random, answerKinds.day, 2) as [string, string];
   const [one, other] = pickSome(random, ['fair', 'wedding', 'feast', 'birthday'], 2) as [string, string];
   const [here, there] = pickSome(random, answerKinds.town, 2) as [string, string];
@@ -195,7 +195,7 @@ const askWeather =
   });
 
 /** The weather in two towns, often not what it usually is there; how it is. */
-export function weatherNote(random: Random): Note {
+function weatherNote(random: Random): Note {
   const [now, elsewhere] = pickSome(random, answerKinds.weather, 2) as [string, string];
   const [here, there] = pickSome(random, answerKinds.town, 2) as [string, string];
   const day = random.pick(answerKinds.day);
