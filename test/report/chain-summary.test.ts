@@ -34,7 +34,7 @@ describe('chainSummary', () => {
     const bare = table.map((each) => ({ ...each, accuracy: null, gold: null }));
     await chain({ evaluate: { summary: { table: bare } } });
     expect((await problems())[0]).toMatch(
-      /its report lacks numbers \(evaluate: accuracy of base, evaluate: accuracy of instruct, evaluate: gold of instruct, evaluate: gold of ppo\)\. Give the evaluation these models, prompts and a reward model, and tasks that were trained\.$/,
+      /its report lacks numbers \(evaluate: accuracy of base, evaluate: accuracy of instruct, evaluate: gold of instruct, evaluate: gold of ppo, evaluate: accuracy of ppo\)\. Give the evaluation these models, prompts and a reward model, and tasks that were trained\.$/,
     );
   });
 
