@@ -55,7 +55,7 @@ it('keeps what the checkpoint says where a run ends between a measurement and it
 const rising = {
   checkpoints: { everySteps: 1, keepLast: 10 },
   evaluation: { everySteps: 1 },
-  optimizer: { learningRate: 1, schedule: 'constant', warmupSteps: 0 },
+  optimizer: { learningRate: 0.5, schedule: 'constant', warmupSteps: 0 },
 };
 
 it('puts the kept weights into every checkpoint of a later step, and gives them back', async () => {
