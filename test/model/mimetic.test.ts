@@ -31,13 +31,16 @@ function likeIdentity(matrix: readonly (readonly number[])[]): number {
 }
 
 describe('attention that begins as a lookup', () => {
-  it.each([0, 1])('layer %d: W_Q W_Kᵀ of each group and W_V W_O of each head are near multiples of the identity', (layer) => {
+  it.each([
+    0, 1,
+  ])('layer %d: W_Q W_Kᵀ of each group and W_V W_O of each head are near multiples of the identity', (layer) => {
     const qkv = part(`blocks.${layer}.attention.qkv.weight`);
     const output = part(`blocks.${layer}.attention.output.weight`);
     const columns = (heads + 2 * kvHeads) * headDim;
     for (let head = 0; head < heads; head++) {
       const kv = Math.floor((head * kvHeads) / heads);
-      const of = (block: number) => (row: number, unit: number) => qkv[row * columns + block * headDim + unit] as number;
+      const of = (block: number) => (row: number, unit: number) =>
+        qkv[row * columns + block * headDim + unit] as number;
       const copied = product(
         of(heads + kvHeads + kv),
         (unit, column) => output[(head * headDim + unit) * dModel + column] as number,

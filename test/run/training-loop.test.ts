@@ -55,7 +55,7 @@ it('keeps what the checkpoint says where a run ends between a measurement and it
 const rising = {
   checkpoints: { everySteps: 1, keepLast: 10 },
   evaluation: { everySteps: 1 },
-  optimizer: { learningRate: 0.5, schedule: 'constant', warmupSteps: 0 },
+  optimizer: { learningRate: 1, schedule: 'constant', warmupSteps: 1 },
 };
 
 it('puts the kept weights into every checkpoint of a later step, and gives them back', async () => {
@@ -67,11 +67,14 @@ it('puts the kept weights into every checkpoint of a later step, and gives them 
   expect(steps.filter((name) => existsSync(join(path('rising', 'checkpoints'), name, 'kept.safetensors')))).toEqual(
     expect.arrayContaining(kept),
   );
-  const last = await runStage(
-    pretrain,
-    pretrainConfig(world, path('short'), { ...rising, training: { steps: best }, evaluation: { best: 'last' } }),
-    { lane, quiet: true },
-  );
+  // A run of one step has no room for a warm-up of one: it begins at the rate that the longer run's first step has.
+  const oneStep = { learningRate: 0.5, schedule: 'constant', warmupSteps: 0 };
+  const changes = { training: { steps: best }, evaluation: { best: 'last' } };
+  const optimizer = best === 1 ? oneStep : rising.optimizer;
+  const last = await runStage(pretrain, pretrainConfig(world, path('short'), { ...rising, ...changes, optimizer }), {
+    lane,
+    quiet: true,
+  });
   expect(last.bestStep).toBe(best);
   const weights = (folder: string) => filesBelow(path(folder, 'model'))['model.safetensors'];
   expect(weights('rising') === weights('short')).toBe(true);

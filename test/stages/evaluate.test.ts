@@ -194,7 +194,8 @@ it('asks with all templates, examples in front and chains of thought, where only
   expect(await evaluate.firstAnswer?.(config, world.base)).toBeUndefined();
   const [first, second, ...others] = summary.table as Record<string, unknown>[];
   expect([first!.model, second!.model, others]).toEqual(['base', 'instruct', []]);
-  for (const column of ['gold', 'gold_sd', 'right', 'reward', 'kl', 'length', 'win_rate']) expect(first![column]).toBeNull();
+  for (const column of ['gold', 'gold_sd', 'right', 'reward', 'kl', 'length', 'win_rate'])
+    expect(first![column]).toBeNull();
   const tasks = arrowRows(path('all-kinds', 'tasks.arrow'));
   const asked = (shots: number, model: string): unknown[] =>
     tasks
