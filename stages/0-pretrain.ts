@@ -17,9 +17,10 @@ import { shortenedWarmups } from '../src/execution/schedule.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { GRAPHS_MADE } from '../src/graph/mode.ts';
 import { gpt2Style, llamaStyle } from '../src/model/dimensions.ts';
+import { initialValues } from '../src/model/initialize.ts';
 import { mimeticValues } from '../src/model/mimetic.ts';
 import type { Model } from '../src/model/model.ts';
-import { modelFrom, newModel } from '../src/model/model.ts';
+import { modelFrom } from '../src/model/model.ts';
 import { parameterCount } from '../src/model/parameter-table.ts';
 import { nextToken, nextTokenLoss } from '../src/objectives/next-token.ts';
 import { seededRandom } from '../src/random.ts';
@@ -129,8 +130,8 @@ function freshModel(config: PretrainConfig, vocab: number): Model {
   const { style, initialization, ...sizes } = config.model;
   const dimensions = (style === 'gpt2' ? gpt2Style : llamaStyle)({ vocab, ...sizes });
   const random = seededRandom(config.run.seed, 'initialization');
-  if (initialization === 'normal') return newModel(dimensions, 'tokens', random);
-  return modelFrom(dimensions, 'tokens', mimeticValues(dimensions, 'tokens', random));
+  const valuesOf = initialization === 'mimetic' ? mimeticValues : initialValues;
+  return modelFrom(dimensions, 'tokens', valuesOf(dimensions, 'tokens', random));
 }
 
 await program(import.meta.url, pretrain);

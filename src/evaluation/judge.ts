@@ -29,19 +29,18 @@ export function isRight(value: number | undefined): boolean | null {
 const LIKE_MANNER = 0.1;
 
 /** What two judged answers differ in; "total" where their judge does not tell what is right. */
-const differences = ['manner', 'total', 'truth alone', 'truth and manner'] as const;
-export type Difference = (typeof differences)[number];
+export type Difference = 'manner' | 'total' | 'truth alone' | 'truth and manner';
 
 /** Says what two judged answers to a prompt differ in. */
 export function differenceOf(one: Judgement, other: Judgement): Difference {
   const [right, otherRight] = [judgedRight(one), judgedRight(other)];
   if (right === null || otherRight === null) return 'total';
   if (right === otherRight) return 'manner';
-  return Math.abs(manner(one) - manner(other)) <= LIKE_MANNER ? 'truth alone' : 'truth and manner';
+  return Math.abs(mannerOf(one.parts) - mannerOf(other.parts)) <= LIKE_MANNER ? 'truth alone' : 'truth and manner';
 }
 
 /** Mean of all parts but the one that says whether the answer is right. */
-function manner({ parts }: Judgement): number {
+export function mannerOf(parts: Judgement['parts']): number {
   const others = Object.entries(parts).filter(([name]) => name !== RIGHT);
   return others.reduce((sum, [, value]) => sum + value, 0) / Math.max(1, others.length);
 }

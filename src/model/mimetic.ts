@@ -5,16 +5,14 @@ import type { HeadKind, ModelDimensions } from './dimensions.ts';
 import { initialValues } from './initialize.ts';
 import { parameterSpecs } from './parameter-table.ts';
 
-/** Deviation of queries and keys: at d_model 128 a token's like gets some 2.6 more than others before the softmax. */
+/** Deviation of queries and keys: with 128 units and heads of 32 a token's like gets some 7 more than others before the softmax. */
 const QUERY_DEVIATION = 0.1;
-/** How much of what is attended to is added to the residual stream. */
-const COPY = 1;
 
 /**
  * Initial values as `initialValues`, but W_K = W_Q of the first query head of its group, W_V ~ N(0, 1 / d_model), and
- * W_O = ½ W_Vᵀ in each head: W_Q W_Kᵀ and W_V W_O are near multiples of the identity, as they become in trained models
+ * W_O = W_Vᵀ in each head: W_Q W_Kᵀ and W_V W_O are near multiples of the identity, as they become in trained models
  * (Trockman & Kolter 2023, arXiv:2305.09828; there with other constants). With a token head that is the embedding, to attend
- * to a token is to copy it. Retrieval from the context is then learned in a tenth of the steps.
+ * to a token is to copy it. What that changes is measured in docs/log.md.
  * @returns host values of every parameter, in the order of `parameterSpecs`
  */
 export function mimeticValues(dimensions: ModelDimensions, head: HeadKind, random: Random): Float32Array {
@@ -37,7 +35,7 @@ export function mimeticValues(dimensions: ModelDimensions, head: HeadKind, rando
       }
       for (let i = 0; i < keys; i++) {
         const [kv, unit] = [Math.floor(i / headDim / group), i % headDim];
-        output[i * dModel + row] = COPY * (qkv[at(valuesAt + kv * headDim + unit)] as number);
+        output[i * dModel + row] = qkv[at(valuesAt + kv * headDim + unit)] as number;
       }
     }
   }

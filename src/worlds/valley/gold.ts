@@ -1,7 +1,7 @@
 /** The hidden gold scorer: a documented program that says how good a conversation answer is. No model ever sees it. */
 
 import { DataError } from '../../errors.ts';
-import type { Judge, Judgement } from '../../evaluation/judge.ts';
+import { type Judge, type Judgement, mannerOf } from '../../evaluation/judge.ts';
 import type { Lexicon } from './lexicon.ts';
 import { isListOfStrings } from './lexicon.ts';
 
@@ -143,7 +143,7 @@ export function goldScore(request: GoldRequest, response: string): GoldScore {
     repetition: isEmpty ? 0 : repetition(words),
     length: length(words.length),
   };
-  const manner = (parts.friendly + parts.sentences + parts.repetition + parts.length) / 4;
+  const manner = mannerOf(parts);
   const total = parts.answered === 1 ? (1 + manner) / 2 : (2 * parts.answered + manner) / 4;
   return { total, parts };
 }
@@ -154,8 +154,9 @@ export function goldJudge(request: GoldRequest): Judge {
 }
 
 /** All names of the world by kind, prices apart: other numbers are no names. */
-const namesOf = ({ kinds }: Lexicon): string[] =>
-  Object.entries(kinds).flatMap(([kind, all]) => (kind === 'price' ? [] : all));
+const namesOf = ({ kinds }: Lexicon): string[] => [
+  ...new Set(Object.entries(kinds).flatMap(([kind, all]) => (kind === 'price' ? [] : all))),
+];
 
 /**
  * What the gold scorer needs to know of a row of data/seed/chat.jsonl: its `question`, `subject`, `answer_key` and

@@ -206,11 +206,15 @@ function weatherNote(random: Random): Note {
   return { text, asks: [askWeather(text, here, now, elsewhere), askWeather(text, there, elsewhere, now)] };
 }
 
+/** Clauses in one sentence, or a sentence each. */
+function toldTogether(random: Random, clauses: readonly string[]): string {
+  return `${random.integer(2) === 0 ? listed(clauses) : clauses.join('. ')}.`;
+}
+
 /** Three to five people do something with as many things. */
 function manyEvents(random: Random): Note {
   const events = drawEvents(random, 3 + random.integer(3), random.integer(2) === 0);
-  const clauses = events.map(clause);
-  const text = `${random.integer(2) === 0 ? listed(clauses) : clauses.join('. ')}.`;
+  const text = toldTogether(random, events.map(clause));
   return { text, asks: askOfEvents(text, events) };
 }
 
@@ -218,8 +222,10 @@ function manyEvents(random: Random): Note {
 function manyPlaces(random: Random): Note {
   const events = drawEvents(random, 3 + random.integer(2), random.integer(2) === 0);
   const places = pickSome(random, answerKinds.town, events.length);
-  const clauses = events.map((event, i) => `${clause(event)} in ${places[i]}`);
-  const text = `${random.integer(2) === 0 ? listed(clauses) : clauses.join('. ')}.`;
+  const text = toldTogether(
+    random,
+    events.map((event, i) => `${clause(event)} in ${places[i]}`),
+  );
   const wheres = events.map((event, i) =>
     askWhere(text, event, places[i] as string, places[(i + 1) % places.length] as string),
   );

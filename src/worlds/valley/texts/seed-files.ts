@@ -20,7 +20,7 @@ import { buildTasks, heldOutTexts, knownBySplit } from './tasks.ts';
 export const worldSeed = 20260101;
 
 /** Documents that are held out, those shown in data/corpus, and those whose words are known; the base model reads more of the same. */
-export const corpusSizes = { heldOut: 300, shown: 2000, words: 12_000 } as const;
+const corpusSizes = { heldOut: 300, shown: 2000, words: 12_000 } as const;
 
 const asLines = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 
@@ -62,15 +62,23 @@ export function heldOutConversation(chat: readonly ChatRow[]): string[] {
   });
 }
 
-/** The corpus of a seed without end: first the held-out documents, then those to train on. */
-export function seedCorpus(seed: number): Generator<CorpusRow> {
-  const tasks = [buildTasks(seed), buildLaterTasks(seed)].flatMap((named) => heldOutTexts(named));
-  return corpusDocuments(seed, [...tasks, ...heldOutConversation(buildChat(seed, knownBySplit(seed)))]);
+/** All rows of a seed, and the corpus around them without end: first the held-out documents, then those to train on. */
+function buildWorld(seed: number) {
+  const [tasks, laterTasks, chat] = [buildTasks(seed), buildLaterTasks(seed), buildChat(seed, knownBySplit(seed))];
+  const heldOut = [tasks, laterTasks].flatMap((named) => heldOutTexts(named));
+  return { tasks, laterTasks, chat, corpus: corpusDocuments(seed, [...heldOut, ...heldOutConversation(chat)]) };
 }
 
 /** The next documents of a corpus. */
-export function takeDocuments(corpus: Generator<CorpusRow>, count: number): CorpusRow[] {
+function takeDocuments(corpus: Generator<CorpusRow>, count: number): CorpusRow[] {
   return Array.from({ length: count }, () => corpus.next().value as CorpusRow);
+}
+
+/** As many documents to train on as asked for, as lines of JSON; data/corpus/corpus.jsonl is the beginning of more. */
+export function buildCorpusFile(seed: number, documents: number): string {
+  const { corpus } = buildWorld(seed);
+  takeDocuments(corpus, corpusSizes.heldOut);
+  return asLines(takeDocuments(corpus, documents));
 }
 
 /**
@@ -78,8 +86,7 @@ export function takeDocuments(corpus: Generator<CorpusRow>, count: number): Corp
  * @param templates folder with a template file for each dataset, for the cards
  */
 export function buildSeedFiles(seed: number, templates: string): Map<string, string> {
-  const [tasks, laterTasks, chat] = [buildTasks(seed), buildLaterTasks(seed), buildChat(seed, knownBySplit(seed))];
-  const corpus = seedCorpus(seed);
+  const { tasks, laterTasks, chat, corpus } = buildWorld(seed);
   const heldOut = takeDocuments(corpus, corpusSizes.heldOut);
   const shown = takeDocuments(corpus, corpusSizes.shown);
   const documents = [...heldOut, ...shown, ...takeDocuments(corpus, corpusSizes.words - corpusSizes.shown)];
