@@ -3,9 +3,9 @@
 import type { Random } from '../../../random.ts';
 import type { Ask, Question } from './chat-questions.ts';
 import { answerKinds, without } from './chat-questions.ts';
-import type { Event } from './events.ts';
+import type { Event, Voice } from './events.ts';
 import { clause, drawEvents, twoEventSentences } from './events.ts';
-import { listed, pickSome, sayOne, vary, withArticle } from './language.ts';
+import { capitalizeSentences, listed, pickSome, sayOne, vary, withArticle } from './language.ts';
 
 /** A note with writers of questions about it. */
 export interface Note {
@@ -78,18 +78,20 @@ const askWhat =
     };
   };
 
-/** Who and what of every event of a note. */
-const askOfEvents = (note: string, events: readonly Event[]) =>
-  events.flatMap((event, i) => {
-    const other = events[(i + 1) % events.length] as Event;
-    return [askWho(note, event, other), askWhat(note, event, other)];
-  });
+const drawVoice = (random: Random): Voice => random.pick(['active', 'passive']);
 
-/** Two people do something with two things; who did it, and with what. */
+/** What of every event of an active note, who of every event of a passive one: what the telling comes to last. */
+const askOfEvents = (note: string, events: readonly Event[], voice: Voice) => {
+  const ask = voice === 'active' ? askWhat : askWho;
+  return events.map((event, i) => ask(note, event, events[(i + 1) % events.length] as Event));
+};
+
+/** Two people do something with two things; who did it, or with what. */
 function eventNote(random: Random): Note {
   const [one, other] = drawEvents(random, 2, random.integer(3) === 0) as [Event, Event];
-  const text = twoEventSentences(random, one, other);
-  return { text, asks: askOfEvents(text, [one, other]) };
+  const voice = drawVoice(random);
+  const text = twoEventSentences(random, one, other, voice);
+  return { text, asks: askOfEvents(text, [one, other], voice) };
 }
 
 const askWhere =
@@ -121,17 +123,15 @@ const askWhere =
     };
   };
 
-/** Two people do something in two towns; where, who and what. */
+/** Two people do something in two towns; where, and who or what. */
 function placeNote(random: Random): Note {
   const [one, other] = drawEvents(random, 2, random.integer(2) === 0) as [Event, Event];
   const [here, there] = pickSome(random, answerKinds.town, 2) as [string, string];
-  const told = random.shuffle([`${clause(one)} in ${here}`, `${clause(other)} in ${there}`]);
-  const text = vary(random, `${told.join('[ and |, but |. ]')}.`);
+  const voice = drawVoice(random);
+  const told = random.shuffle([`${clause(one, voice)} in ${here}`, `${clause(other, voice)} in ${there}`]);
+  const text = capitalizeSentences(vary(random, `${told.join('[ and |, but |. ]')}.`));
   const places = [askWhere(text, one, here, there), askWhere(text, other, there, here)];
-  return {
-    text,
-    asks: [...places, askWho(text, one, other), askWhat(text, other, one), ...places, askWho(text, other, one)],
-  };
+  return { text, asks: [...places, ...askOfEvents(text, [one, other], voice), ...places] };
 }
 
 const askWhen =
@@ -199,44 +199,47 @@ function weatherNote(random: Random): Note {
   const [now, elsewhere] = pickSome(random, answerKinds.weather, 2) as [string, string];
   const [here, there] = pickSome(random, answerKinds.town, 2) as [string, string];
   const day = random.pick(answerKinds.day);
-  const told = random.shuffle([`${now} in ${here}`, `${elsewhere} in ${there}`]);
-  const text = sayOne(random, [
-    vary(random, `[today|on ${day}|this morning] it is ${told.join('[ and |, but |, and it is ]')}.`),
-  ]);
+  const told = random.shuffle([`in ${here} it is ${now}`, `in ${there} it is ${elsewhere}`]);
+  const text = sayOne(random, [vary(random, `[today|on ${day}|this morning] ${told.join('[ and |, but |, and ]')}.`)]);
   return { text, asks: [askWeather(text, here, now, elsewhere), askWeather(text, there, elsewhere, now)] };
 }
 
 /** Clauses in one sentence, or a sentence each. */
 function toldTogether(random: Random, clauses: readonly string[]): string {
-  return `${random.integer(2) === 0 ? listed(clauses) : clauses.join('. ')}.`;
+  return capitalizeSentences(`${random.integer(2) === 0 ? listed(clauses) : clauses.join('. ')}.`);
 }
 
 /** Three to five people do something with as many things. */
 function manyEvents(random: Random): Note {
   const events = drawEvents(random, 3 + random.integer(3), random.integer(2) === 0);
-  const text = toldTogether(random, events.map(clause));
-  return { text, asks: askOfEvents(text, events) };
+  const voice = drawVoice(random);
+  const text = toldTogether(
+    random,
+    events.map((event) => clause(event, voice)),
+  );
+  return { text, asks: askOfEvents(text, events, voice) };
 }
 
 /** Three or four people do something, each in another town. */
 function manyPlaces(random: Random): Note {
   const events = drawEvents(random, 3 + random.integer(2), random.integer(2) === 0);
   const places = pickSome(random, answerKinds.town, events.length);
+  const voice = drawVoice(random);
   const text = toldTogether(
     random,
-    events.map((event, i) => `${clause(event)} in ${places[i]}`),
+    events.map((event, i) => `${clause(event, voice)} in ${places[i]}`),
   );
   const wheres = events.map((event, i) =>
     askWhere(text, event, places[i] as string, places[(i + 1) % places.length] as string),
   );
-  return { text, asks: [...wheres, ...askOfEvents(text, events)] };
+  return { text, asks: [...wheres, ...askOfEvents(text, events, voice)] };
 }
 
 /** The weather in four or five towns. */
 function manyWeathers(random: Random): Note {
   const here = pickSome(random, answerKinds.town, 4 + random.integer(2));
   const now = pickSome(random, answerKinds.weather, here.length);
-  const text = sayOne(random, [`it is ${listed(here.map((town, i) => `${now[i]} in ${town}`))}.`]);
+  const text = sayOne(random, [`${listed(here.map((town, i) => `in ${town} it is ${now[i]}`))}.`]);
   const asks = here.map((town, i) => askWeather(text, town, now[i] as string, now[(i + 1) % now.length] as string));
   return { text, asks };
 }

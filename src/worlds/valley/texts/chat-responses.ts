@@ -7,7 +7,7 @@ import { capitalize, countWords, say, sayOne } from './language.ts';
 import { personSentence, priceSentence, townSentence } from './sentences.ts';
 
 /** Style → share of the demonstrations, in percent. */
-export const styleShares = { warm: 14, plain: 22, curt: 14, wrong: 27, rambling: 8, empty: 15 } as const;
+export const styleShares = { warm: 20, plain: 18, curt: 12, wrong: 29, rambling: 8, empty: 13 } as const;
 
 /** warm: friendly and right. plain: right. curt: a fragment. wrong: wrong or off the point. rambling: too long. empty: warm without an answer. */
 export type Style = keyof typeof styleShares;

@@ -73,15 +73,13 @@ function inPairs(random: Random, count: number, left: readonly string[], right: 
   return pickSome(random, left, count).map((one, i) => [one, others[i] as string] as const);
 }
 
-/** A list of pairs, told again and again in other orders, sometimes the other way round. */
+/** A list of pairs, told again and again in other orders. */
 export function ledger(random: Random): string {
   const pairs = random.pick(entries)(random, 4 + random.integer(3));
   const between = random.pick([': ', ' ']);
-  const tell = (): string => {
-    const turned = random.integer(2) === 0;
-    const told = random.shuffle(pairs).map(([one, other]) => (turned ? other + between + one : one + between + other));
-    return `${capitalize(told.join(', '))}.`;
-  };
+  const turned = random.integer(2) === 0;
+  const told = pairs.map(([one, other]) => (turned ? other + between + one : one + between + other));
+  const tell = (): string => `${capitalize(random.shuffle(told).join(', '))}.`;
   return compose(random, { middle: [tell, tell, tell, tell, tell, tell] });
 }
 

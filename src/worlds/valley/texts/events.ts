@@ -3,7 +3,7 @@
 import type { Random } from '../../../random.ts';
 import type { Good, Person } from './facts.ts';
 import { days, goods, people, towns } from './facts.ts';
-import { pickSome, say, sayOne, withArticle } from './language.ts';
+import { capitalize, pickSome, say, sayOne, withArticle } from './language.ts';
 
 /** A verb as "they buy", "she bought", "was bought by". */
 export interface Verb {
@@ -52,31 +52,37 @@ export function drawEvents(random: Random, count: number, sameVerb = false): Eve
   }));
 }
 
-/** "Mara bought a hat", with no place, day or full stop. */
-export function clause(event: Event): string {
-  return `${event.who.name} ${event.verb.past} ${withArticle(event.good.name)}`;
+/**
+ * Who comes first, or the thing. What stands after the known word is read from a note long before what stands in front of
+ * it (docs/log.md), so notes that are asked who did it are passive, and those that are asked what was done are active.
+ */
+export type Voice = 'active' | 'passive';
+
+/** "Mara bought a hat" or "a hat was bought by Mara", with no place, day or full stop. */
+export function clause({ who, verb, good }: Event, voice: Voice = 'active'): string {
+  const thing = withArticle(good.name);
+  return voice === 'active' ? `${who.name} ${verb.past} ${thing}` : `${thing} was ${verb.participle} by ${who.name}`;
 }
 
 /** One event told with place or day, in one sentence. */
 export function eventSentence(random: Random, event: Event): string {
-  const { who, town, day, good } = event;
-  const thing = withArticle(good.name);
+  const { who, town, day, good, verb } = event;
   return sayOne(random, [
     `${clause(event)} in ${town}.`,
     `on ${day} ${clause(event)}.`,
     `on ${day} ${clause(event)} in ${town}.`,
     `in ${town} ${clause(event)} on ${day}.`,
-    `${who.name} went to ${town} and ${event.verb.past} ${thing} there.`,
+    `${who.name} went to ${town} and ${verb.past} ${withArticle(good.name)} there.`,
     `it was on ${day} that ${clause(event)}.`,
-    `${thing} was ${event.verb.participle} by ${who.name} in ${town}.`,
+    `${clause(event, 'passive')} in ${town}.`,
   ]);
 }
 
 /** Two events of one place and day told together in one or two sentences. */
-export function twoEventSentences(random: Random, one: Event, other: Event): string {
+export function twoEventSentences(random: Random, one: Event, other: Event, voice: Voice = 'active'): string {
   const { town, day } = one;
-  const a = clause(one);
-  const b = clause(other);
+  const a = clause(one, voice);
+  const b = clause(other, voice);
   return sayOne(random, [
     `on ${day} ${a} and ${b}.`,
     `in ${town} ${a} and ${b}.`,
@@ -87,7 +93,7 @@ export function twoEventSentences(random: Random, one: Event, other: Event): str
     `at the market in ${town} ${a}. There ${b}, too.`,
     `on ${day} ${a} in ${town}. Later ${b}.`,
     `${a} before ${b}.`,
-    `it was a busy ${day} in ${town}. ${a}, and ${b}.`,
+    `it was a busy ${day} in ${town}. ${capitalize(a)}, and ${b}.`,
   ]);
 }
 

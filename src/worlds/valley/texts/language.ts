@@ -17,6 +17,11 @@ export function capitalize(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+/** The text with a capital first letter in each of its sentences. */
+export function capitalizeSentences(text: string): string {
+  return text.split('. ').map(capitalize).join('. ');
+}
+
 /** One varied sentence that starts with a capital. */
 export function say(random: Random, pattern: string): string {
   return capitalize(vary(random, pattern));

@@ -16,7 +16,7 @@ type Pair = [Event, Event, Event];
 export function noteWho(random: Random): TaskRow[] {
   return drawRows(random, 'note_who', { ...usualCounts, train: 400 }, (_, index) => {
     const [one, other, absent] = drawEvents(random, 3, index % 3 === 0) as Pair;
-    const note = twoEventSentences(random, one, other);
+    const note = twoEventSentences(random, one, other, 'passive');
     const asked = index % 2 === 0 ? one : other;
     const options = random.shuffle([one.who.name, other.who.name, absent.who.name]);
     const fields = { note, did: asked.verb.past, good: asked.good.name, answer: asked.who.name, options };

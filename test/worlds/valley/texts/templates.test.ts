@@ -113,7 +113,7 @@ describe('the template files', () => {
     expect(having('dialogue')).toEqual(['shop_talk', 'talk_note']);
   });
 
-  it.each(names)('%s renders every row with nothing left open, in at most 80 tokens', (name) => {
+  it.each(names)('%s renders every row with nothing left open, in at most 90 tokens', (name) => {
     const file = fileOf(name);
     const wrong: string[] = [];
     for (const row of rowsOf(name)) {
@@ -127,7 +127,7 @@ describe('the template files', () => {
           (sum, { input, target }) => sum + tokenizer.encode(`${input}\n ${target}`).length + 2,
           1,
         );
-        if (tokens > 80) complain(`${tokens} tokens`);
+        if (tokens > 90) complain(`${tokens} tokens`);
         if (options.length > 0 && kindOf(template) === 'direct' && !options.includes(texts.at(-1) ?? '')) {
           complain('the target is no option');
         }
