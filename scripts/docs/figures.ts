@@ -36,28 +36,37 @@ export interface RecordedChain {
   readonly answers: readonly { readonly model: string; readonly response: string; readonly gold: number }[];
 }
 
-/** Chains of several seeds (docs/results/seeds.json), rounded as they were written down. */
-interface Seeds {
-  readonly measured: Measured;
-  readonly runs: readonly {
-    readonly seed: number;
-    readonly lane: string;
+/** What summary.json of a chain says of it, as far as the documents show it. */
+export interface SeedRun {
+  readonly seed: number;
+  readonly lane: string;
+  readonly seconds: number;
+  readonly instruct: {
     readonly accuracyBase: number;
     readonly accuracy: number;
     readonly accuracyUnseenTemplates: number;
-    readonly rewardAccuracy: number;
+  };
+  readonly reward: {
+    readonly heldOutAccuracy: number;
+    readonly 'accuracy on held-out pairs: truth alone': number;
     readonly ece: number;
+  };
+  readonly ppo: {
+    readonly rightBefore: number;
+    readonly rightAfter: number;
     readonly goldBefore: number;
-    /** Standard deviation of gold over the held-out prompts. */
-    readonly goldSdBefore: number;
     readonly goldAfter: number;
     readonly klPerResponse: number;
     readonly winRate: number;
-    readonly accuracyAfterPpo: number;
-    readonly seconds: number;
-  }[];
+    readonly accuracyAfter: number;
+  };
 }
-type SeedRun = Seeds['runs'][number];
+
+/** Chains of several seeds (docs/results/seeds.json), as `npm run docs -- <run folders>` writes them down. */
+export interface Seeds {
+  readonly measured: Measured;
+  readonly runs: readonly SeedRun[];
+}
 
 const FORMATS: Readonly<Record<string, (value: number) => string>> = {
   percent: (value) => `${(100 * value).toFixed(1)} %`,
@@ -158,26 +167,24 @@ function curveLines({ measured, curve }: RecordedChain): string[] {
   return [...markdownTable(headers, rows), '', provenance(measured)];
 }
 
+const TRUTH_ALONE = 'on those of them that differ only in being right';
+
 /** What is shown of a chain: its name, and each value of a run as text. */
 const SEED_ROWS: readonly (readonly [string, (run: SeedRun) => string])[] = [
-  ['accuracy on unseen rows: base', ({ accuracyBase }) => shown('percent', accuracyBase)],
-  ['the same: instruct', ({ accuracy }) => shown('percent', accuracy)],
-  ['instruct with unseen templates', (run) => shown('percent', run.accuracyUnseenTemplates)],
-  ['reward model on held-out pairs, without label noise', ({ rewardAccuracy }) => shown('percent', rewardAccuracy)],
-  ['its calibration error', ({ ece }) => shown('fixed3', ece)],
-  [
-    'gold: instruct (sd over prompts)',
-    (run) => `${shown('fixed3', run.goldBefore)} (${shown('fixed3', run.goldSdBefore)})`,
-  ],
-  ['gold: PPO', ({ goldAfter }) => shown('fixed3', goldAfter)],
-  [
-    'gain in sd of the instruct model',
-    (run) => `+${shown('fixed2', (run.goldAfter - run.goldBefore) / run.goldSdBefore)}`,
-  ],
-  ['KL a response, nats', ({ klPerResponse }) => shown('fixed1', klPerResponse)],
-  ['win rate against instruct, by gold', ({ winRate }) => shown('percent', winRate)],
-  ['accuracy after PPO', ({ accuracyAfterPpo }) => shown('percent', accuracyAfterPpo)],
-  ['time, seconds', ({ seconds }) => shown('integer', seconds)],
+  ['accuracy on unseen rows: base', ({ instruct }) => shown('percent', instruct.accuracyBase)],
+  ['the same: instruct', ({ instruct }) => shown('percent', instruct.accuracy)],
+  ['instruct with unseen templates', ({ instruct }) => shown('percent', instruct.accuracyUnseenTemplates)],
+  ['accuracy after PPO', ({ ppo }) => shown('percent', ppo.accuracyAfter)],
+  ['reward model on held-out pairs, without label noise', ({ reward }) => shown('percent', reward.heldOutAccuracy)],
+  [TRUTH_ALONE, ({ reward }) => shown('percent', reward['accuracy on held-out pairs: truth alone'])],
+  ['its calibration error', ({ reward }) => shown('fixed3', reward.ece)],
+  ['right answers: instruct', ({ ppo }) => shown('percent', ppo.rightBefore)],
+  ['right answers: PPO', ({ ppo }) => shown('percent', ppo.rightAfter)],
+  ['gold: instruct', ({ ppo }) => shown('fixed3', ppo.goldBefore)],
+  ['gold: PPO', ({ ppo }) => shown('fixed3', ppo.goldAfter)],
+  ['win rate against instruct, by gold', ({ ppo }) => shown('percent', ppo.winRate)],
+  ['KL a response, nats', ({ ppo }) => shown('fixed1', ppo.klPerResponse)],
+  ['time, seconds', ({ seconds }) => shown('integer', Math.round(seconds))],
 ];
 
 function seedLines({ measured, runs }: Seeds): string[] {
@@ -186,23 +193,27 @@ function seedLines({ measured, runs }: Seeds): string[] {
   return [...markdownTable(headers, rows), '', provenance(measured)];
 }
 
-/** Five rows, mean ± standard deviation (n − 1) over the seeds of the tensorflow lane. */
+/** Mean ± standard deviation (n − 1) over the seeds of the tensorflow lane. */
 function meanLines({ measured, runs }: Seeds): string[] {
   const own = runs.filter(({ lane }) => lane === 'tensorflow');
   const cell = (value: (run: SeedRun) => number, digits: number, unit = ''): string => {
     const { mean, deviation } = meanAndDeviation(own.map(value));
     return `${mean.toFixed(digits)} ± ${deviation.toFixed(digits)}${unit}`;
   };
+  const percent = (value: (run: SeedRun) => number): string => cell((run) => 100 * value(run), 1, ' %');
   const rows = [
     [
-      'accuracy on unseen rows',
-      cell((run) => 100 * run.accuracyBase, 1, ' %'),
-      cell((run) => 100 * run.accuracy, 1, ' %'),
+      'accuracy on unseen rows: stage 1',
+      percent(({ instruct }) => instruct.accuracyBase),
+      percent(({ instruct }) => instruct.accuracy),
     ],
-    ['reward model on held-out pairs', '50 %', cell((run) => 100 * run.rewardAccuracy, 1, ' %')],
-    ['gold on held-out prompts', cell(({ goldBefore }) => goldBefore, 3), cell(({ goldAfter }) => goldAfter, 3)],
-    ['win rate against instruct, by gold', '50 %', cell((run) => 100 * run.winRate, 1, ' %')],
-    ['KL a response, nats', '0', cell(({ klPerResponse }) => klPerResponse, 1)],
+    ['the same: PPO', percent(({ instruct }) => instruct.accuracy), percent(({ ppo }) => ppo.accuracyAfter)],
+    ['reward model on held-out pairs', '50 %', percent(({ reward }) => reward.heldOutAccuracy)],
+    [TRUTH_ALONE, '50 %', percent(({ reward }) => reward['accuracy on held-out pairs: truth alone'])],
+    ['right answers: PPO', percent(({ ppo }) => ppo.rightBefore), percent(({ ppo }) => ppo.rightAfter)],
+    ['gold on held-out prompts', cell(({ ppo }) => ppo.goldBefore, 3), cell(({ ppo }) => ppo.goldAfter, 3)],
+    ['win rate against instruct, by gold', '50 %', percent(({ ppo }) => ppo.winRate)],
+    ['KL a response, nats', '0', cell(({ ppo }) => ppo.klPerResponse, 1)],
   ];
   const seeds = `mean ± standard deviation of seeds ${own.map(({ seed }) => seed).join(', ')}`;
   const told = {

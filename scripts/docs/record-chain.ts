@@ -7,7 +7,7 @@ import { formatTable } from '../../src/report/table.ts';
 import { readManifest } from '../../src/run/manifest.ts';
 import { readTable } from '../../src/tables/arrow-file.ts';
 import { float32, int32, nullable } from '../../src/tables/columns.ts';
-import type { RecordedChain } from './figures.ts';
+import type { RecordedChain, SeedRun, Seeds } from './figures.ts';
 
 /** What is read of `ppo/metrics.arrow`. */
 export const curveColumns = {
@@ -27,13 +27,10 @@ export const answerColumns = { model, prompt, response, gold };
  * @throws DataError where the chain has no summary or report, or no model answered the prompt
  */
 export function recordChain(folder: string, machine: string, prompt: string): RecordedChain {
-  const summary = JSON.parse(readFileSync(join(folder, 'summary.json'), 'utf8')) as {
-    lane: string;
-    seed: number;
-    seconds: number;
-  };
+  const summary = readSummary(folder);
   const manifest = readManifest(join(folder, 'ppo'));
-  if (manifest?.gitCommit === undefined || manifest.gitCommit === null)
+  const commit = manifest?.gitCommit ?? null;
+  if (manifest === undefined || commit === null)
     throw new DataError(`${folder}/ppo: its manifest names no commit; expected a run of a git checkout. Run it there.`);
   const made = 'npm run align';
   const metrics = readTable(join(folder, 'ppo', 'metrics.arrow'), curveColumns, made).rows;
@@ -52,7 +49,7 @@ export function recordChain(folder: string, machine: string, prompt: string): Re
   const printed = firstTable(readFileSync(join(folder, 'report.md'), 'utf8'));
   const date = manifest.startedAt.slice(0, 10);
   const measured = {
-    commit: manifest.gitCommit,
+    commit,
     date,
     machine,
     lane: summary.lane,
@@ -60,6 +57,30 @@ export function recordChain(folder: string, machine: string, prompt: string): Re
   };
   return { measured, seconds: summary.seconds, printed, curve, prompt, answers };
 }
+
+/**
+ * The numbers of chains of several seeds.
+ * @param chain the first of them, as it is recorded
+ * @throws DataError where they are of different commits
+ */
+export function recordSeeds(folders: readonly string[], { measured }: RecordedChain): Seeds {
+  const others = folders.flatMap((folder) => {
+    const commit = readManifest(join(folder, 'ppo'))?.gitCommit;
+    return commit === measured.commit
+      ? []
+      : [`${folder}/ppo: is of commit ${commit}; expected ${measured.commit}, as ${folders[0]} is. Run it again.`];
+  });
+  if (others.length > 0) throw new DataError(others);
+  const runs = folders.map((folder) => {
+    const { seed, lane, seconds, instruct, reward, ppo } = readSummary(folder);
+    return { seed, lane, seconds, instruct, reward, ppo };
+  });
+  const { note: _ofTheFirst, ...shared } = measured;
+  return { measured: shared, runs };
+}
+
+const readSummary = (folder: string): SeedRun =>
+  JSON.parse(readFileSync(join(folder, 'summary.json'), 'utf8')) as SeedRun;
 
 /** The first table of report.md, as the chain printed it. */
 function firstTable(report: string): string[] {

@@ -3,8 +3,9 @@
  *
  *   Run      npm run docs
  *            npm run docs -- data/runs/tiny --machine "AMD EPYC, 2 cores" --prompt "Which pet lives with Elsa?"
- *   Reads    docs/results/*.json, scripts/bench/results/growth.json; with a run folder, what a chain left there
- *   Writes   the text between `<!-- figure name -->` and `<!-- /figure -->`, docs/results/ppo-curve.svg; with a run folder, docs/results/chain.json
+ *            the same with more folders: chains of other seeds, run alike
+ *   Reads    docs/results/*.json, scripts/bench/results/growth.json; with run folders, what chains left there
+ *   Writes   the text between `<!-- figure name -->` and `<!-- /figure -->`, docs/results/ppo-curve.svg; of the first folder, docs/results/chain.json, and of several, docs/results/seeds.json
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,17 +15,17 @@ import { atomicWrite } from '../../src/files/atomic-write.ts';
 import { runMain } from '../../src/run/program.ts';
 import { type Flags, flagHelp, parseFlags } from '../../src/terminal/flags.ts';
 import { ppoCurve } from './curve.ts';
-import type { RecordedChain } from './figures.ts';
+import type { RecordedChain, Seeds } from './figures.ts';
 import { figures, readResult } from './figures.ts';
-import { recordChain } from './record-chain.ts';
+import { recordChain, recordSeeds } from './record-chain.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
 const flags = {
-  machine: { kind: 'text', description: 'The machine the chain ran on, in words.' },
-  prompt: { kind: 'text', description: 'The held-out prompt whose answers are shown.' },
+  machine: { kind: 'text', description: 'The machine the chains ran on, in words.' },
+  prompt: { kind: 'text', description: 'The held-out prompt whose answers are shown, of the first.' },
 } as const satisfies Flags;
-const usage = 'Usage: npm run docs [-- <run folder of a chain> --machine <text> --prompt <text>]';
+const usage = 'Usage: npm run docs [-- <run folder of a chain> … --machine <text> --prompt <text>]';
 
 /** The documents that may show figures. */
 function documentsWithFigures(): string[] {
@@ -59,17 +60,21 @@ export function writtenDocuments(): Map<string, string> {
   return written.set('docs/results/ppo-curve.svg', ppoCurve(readResult<RecordedChain>(root, 'chain')));
 }
 
+const writeResult = (name: string, result: RecordedChain | Seeds): Promise<void> =>
+  atomicWrite(join(root, `docs/results/${name}.json`), `${JSON.stringify(result, null, 2)}\n`);
+
 await runMain(import.meta.url, async (argv) => {
   const { values, positionals, help } = parseFlags(argv, flags);
   if (help) return console.log([usage, '', 'Options:', ...flagHelp(flags)].join('\n'));
-  const [folder, ...more] = positionals;
   const { machine, prompt } = values;
-  const given = [folder, machine, prompt].filter((value) => value !== undefined).length;
-  if (more.length > 0 || (given !== 0 && given !== 3))
-    throw new ConfigError(`docs: expected a run folder with --machine and --prompt, or nothing. ${usage}`);
-  if (folder !== undefined && machine !== undefined && prompt !== undefined) {
-    const chain = recordChain(folder, machine, prompt);
-    await atomicWrite(join(root, 'docs/results/chain.json'), `${JSON.stringify(chain, null, 2)}\n`);
+  const [first] = positionals;
+  const given = [first, machine, prompt].filter((value) => value !== undefined).length;
+  if (given !== 0 && given !== 3)
+    throw new ConfigError(`docs: expected run folders with --machine and --prompt, or nothing. ${usage}`);
+  if (first !== undefined && machine !== undefined && prompt !== undefined) {
+    const chain = recordChain(first, machine, prompt);
+    await writeResult('chain', chain);
+    if (positionals.length > 1) await writeResult('seeds', recordSeeds(positionals, chain));
   }
   for (const [path, text] of writtenDocuments()) await atomicWrite(join(root, path), text);
 });

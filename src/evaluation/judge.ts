@@ -40,7 +40,7 @@ export function differenceOf(one: Judgement, other: Judgement): Difference {
 }
 
 /** Mean of all parts but the one that says whether the answer is right. */
-export function mannerOf(parts: Judgement['parts']): number {
+function mannerOf(parts: Judgement['parts']): number {
   const others = Object.entries(parts).filter(([name]) => name !== RIGHT);
   return others.reduce((sum, [, value]) => sum + value, 0) / Math.max(1, others.length);
 }

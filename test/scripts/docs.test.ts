@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ppoCurve } from '../../scripts/docs/curve.ts';
 import { figures, figureTable } from '../../scripts/docs/figures.ts';
-import { answerColumns, curveColumns, recordChain } from '../../scripts/docs/record-chain.ts';
+import { answerColumns, curveColumns, recordChain, recordSeeds } from '../../scripts/docs/record-chain.ts';
 import { writtenDocuments } from '../../scripts/docs/write-documents.ts';
 import { newManifest, writeManifest } from '../../src/run/manifest.ts';
 import { writeTable } from '../../src/tables/arrow-file.ts';
@@ -130,5 +130,24 @@ describe('recordChain', () => {
     const manifest = newManifest({ stage: 'ppo', seed: 3, lane: 'wasm', device: 'cpu', versions: {} });
     await writeManifest(inFolder('ppo'), { ...manifest, gitCommit: null });
     expect(() => recordChain(folder, 'a machine', 'Who?')).toThrow('its manifest names no commit');
+  });
+
+  it('takes the numbers of several seeds, all of one commit', async () => {
+    const folder = await chain('abc1234');
+    const recorded = recordChain(folder, 'a machine', 'Who?');
+    const numbers = { instruct: { accuracy: 0.5 }, reward: { ece: 0.1 }, ppo: { winRate: 0.75 } };
+    writeFileSync(
+      inFolder('summary.json'),
+      JSON.stringify({ lane: 'wasm', seed: 3, seconds: 12, table: [], ...numbers }),
+    );
+    expect(recordSeeds([folder, folder], recorded)).toEqual({
+      measured: { ...measured, lane: 'wasm' },
+      runs: [
+        { lane: 'wasm', seed: 3, seconds: 12, ...numbers },
+        { lane: 'wasm', seed: 3, seconds: 12, ...numbers },
+      ],
+    });
+    const other = { ...recorded, measured: { ...recorded.measured, commit: 'def5678' } };
+    expect(() => recordSeeds([folder], other)).toThrow('is of commit abc1234; expected def5678');
   });
 });

@@ -1,7 +1,7 @@
 /** The hidden gold scorer: a documented program that says how good a conversation answer is. No model ever sees it. */
 
 import { DataError } from '../../errors.ts';
-import { type Judge, type Judgement, mannerOf } from '../../evaluation/judge.ts';
+import type { Judge, Judgement } from '../../evaluation/judge.ts';
 import type { Lexicon } from './lexicon.ts';
 import { isListOfStrings } from './lexicon.ts';
 
@@ -118,9 +118,9 @@ function length(count: number): number {
 }
 
 /**
- * Scores one answer. Every part is in [0, 1]. To be right is a condition: with m the mean of the other four parts, `total`
- * is (1 + m) / 2 for a right answer, and (2 · answered + m) / 4 for any other, so that none of these gets more than 0.5 and a
- * right one never less.
+ * Scores one answer. Every part is in [0, 1]. To be right is a condition: with m half friendly tone and half the mean of
+ * the last three parts, `total` is (1 + m) / 2 for a right answer, and (2 · answered + m) / 4 for any other, so that none of
+ * these gets more than 0.5 and a right one never less.
  *
  * - answered: 1 where it names what was asked and nothing else of the world but what the question is about; where it
  *   names another answer of the same kind 0; where it tells something else beside the answer a half
@@ -131,7 +131,7 @@ function length(count: number): number {
  *
  * An answer without any word scores 0 in every part.
  *
- * key 7, "A hat costs 7 coins." (5 words)  ->  1, 0, 1, 1, 0.5: total (1 + 2.5 / 4) / 2 = 0.81
+ * key 7, "A hat costs 7 coins." (5 words)  ->  1, 0, 1, 1, 0.5: total (1 + 2.5 / 6) / 2 = 0.71
  */
 export function goldScore(request: GoldRequest, response: string): GoldScore {
   const words = wordsOf(response);
@@ -143,7 +143,7 @@ export function goldScore(request: GoldRequest, response: string): GoldScore {
     repetition: isEmpty ? 0 : repetition(words),
     length: length(words.length),
   };
-  const manner = mannerOf(parts);
+  const manner = parts.friendly / 2 + (parts.sentences + parts.repetition + parts.length) / 6;
   const total = parts.answered === 1 ? (1 + manner) / 2 : (2 * parts.answered + manner) / 4;
   return { total, parts };
 }

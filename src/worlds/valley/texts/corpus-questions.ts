@@ -33,7 +33,7 @@ function between(random: Random): Telling {
 
 /** A note that is read, and questions about it. */
 export function readingTalk(random: Random): string {
-  const note = random.pick(noteWriters)(random);
+  const note = random.pick(noteWriters)(random, 'any');
   const tell = random.integer(2) === 0 ? plainly : between(random);
   return compose(random, {
     opening: [note.text],
@@ -85,7 +85,7 @@ export function ledger(random: Random): string {
 
 /** Two notes, one after the other, each with questions. */
 export function shortReadings(random: Random): string {
-  const notes = [random.pick(noteWriters)(random), random.pick(noteWriters)(random)];
+  const notes = [random.pick(noteWriters)(random, 'any'), random.pick(noteWriters)(random, 'any')];
   return compose(random, {
     ordered: true,
     middle: notes.flatMap((note) => {
