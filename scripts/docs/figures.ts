@@ -167,8 +167,6 @@ function curveLines({ measured, curve }: RecordedChain): string[] {
   return [...markdownTable(headers, rows), '', provenance(measured)];
 }
 
-const TRUTH_ALONE = 'on those of them that differ only in being right';
-
 /** What is shown of a chain: its name, and each value of a run as text. */
 const SEED_ROWS: readonly (readonly [string, (run: SeedRun) => string])[] = [
   ['accuracy on unseen rows: base', ({ instruct }) => shown('percent', instruct.accuracyBase)],
@@ -176,7 +174,10 @@ const SEED_ROWS: readonly (readonly [string, (run: SeedRun) => string])[] = [
   ['instruct with unseen templates', ({ instruct }) => shown('percent', instruct.accuracyUnseenTemplates)],
   ['accuracy after PPO', ({ ppo }) => shown('percent', ppo.accuracyAfter)],
   ['reward model on held-out pairs, without label noise', ({ reward }) => shown('percent', reward.heldOutAccuracy)],
-  [TRUTH_ALONE, ({ reward }) => shown('percent', reward['accuracy on held-out pairs: truth alone'])],
+  [
+    'the same on pairs that differ in being right alone',
+    ({ reward }) => shown('percent', reward['accuracy on held-out pairs: truth alone']),
+  ],
   ['its calibration error', ({ reward }) => shown('fixed3', reward.ece)],
   ['right answers: instruct', ({ ppo }) => shown('percent', ppo.rightBefore)],
   ['right answers: PPO', ({ ppo }) => shown('percent', ppo.rightAfter)],
@@ -203,15 +204,14 @@ function meanLines({ measured, runs }: Seeds): string[] {
   const percent = (value: (run: SeedRun) => number): string => cell((run) => 100 * value(run), 1, ' %');
   const rows = [
     [
-      'accuracy on unseen rows: stage 1',
+      'accuracy on unseen rows, by stage 1',
       percent(({ instruct }) => instruct.accuracyBase),
       percent(({ instruct }) => instruct.accuracy),
     ],
-    ['the same: PPO', percent(({ instruct }) => instruct.accuracy), percent(({ ppo }) => ppo.accuracyAfter)],
+    ['the same, by PPO', percent(({ instruct }) => instruct.accuracy), percent(({ ppo }) => ppo.accuracyAfter)],
     ['reward model on held-out pairs', '50 %', percent(({ reward }) => reward.heldOutAccuracy)],
-    [TRUTH_ALONE, '50 %', percent(({ reward }) => reward['accuracy on held-out pairs: truth alone'])],
-    ['right answers: PPO', percent(({ ppo }) => ppo.rightBefore), percent(({ ppo }) => ppo.rightAfter)],
-    ['gold on held-out prompts', cell(({ ppo }) => ppo.goldBefore, 3), cell(({ ppo }) => ppo.goldAfter, 3)],
+    ['right answers to held-out prompts', percent(({ ppo }) => ppo.rightBefore), percent(({ ppo }) => ppo.rightAfter)],
+    ['gold of them', cell(({ ppo }) => ppo.goldBefore, 3), cell(({ ppo }) => ppo.goldAfter, 3)],
     ['win rate against instruct, by gold', '50 %', percent(({ ppo }) => ppo.winRate)],
     ['KL a response, nats', '0', cell(({ ppo }) => ppo.klPerResponse, 1)],
   ];

@@ -5,8 +5,17 @@ import type { Askable, Question } from './chat-questions.ts';
 import { goods, people } from './facts.ts';
 import type { Known } from './knowledge-tasks.ts';
 
-export const chatCounts = { train: 1600, reward: 2400, ppo: 500, validation: 150, test: 150 } as const;
-export type ChatSplit = keyof typeof chatCounts;
+export type ChatSplit = 'train' | 'reward' | 'ppo' | 'validation' | 'test';
+
+/** How many rows of which split are drawn one after the other: the last came later, so that the corpus stays around the others. */
+export const chatDraws: readonly (readonly [ChatSplit, number])[] = [
+  ['train', 1600],
+  ['reward', 2400],
+  ['ppo', 500],
+  ['validation', 150],
+  ['test', 150],
+  ['reward', 2000],
+];
 
 type Shares = Readonly<Partial<Record<ChatSplit, number>>>;
 

@@ -8,7 +8,7 @@ import type { AnswerKind, Askable, Question } from './chat-questions.ts';
 import type { Style } from './chat-responses.ts';
 import { drawStyle, respond } from './chat-responses.ts';
 import type { ChatSplit } from './chat-split.ts';
-import { askableIn, chatCounts, splitOfFact } from './chat-split.ts';
+import { askableIn, chatDraws, splitOfFact } from './chat-split.ts';
 import type { Known } from './knowledge-tasks.ts';
 
 /** One prompt; `response` and `style` are empty outside the train split. */
@@ -54,9 +54,12 @@ export function buildChat(seed: number, known: Known): ChatRow[] {
     return true;
   };
   const rows: ChatRow[] = [];
-  for (const [split, count] of Object.entries(chatCounts) as [ChatSplit, number][]) {
+  const drawn = new Map<ChatSplit, number>();
+  for (const [split, count] of chatDraws) {
     const askable = askableIn(split, known);
-    for (let index = 0; index < count; ) {
+    const first = drawn.get(split) ?? 0;
+    drawn.set(split, first + count);
+    for (let index = first; index < first + count; ) {
       const { question, prompt } = drawPrompt(random, askable, index);
       if (prompts.has(prompt) || !mayAsk(question, split)) continue;
       prompts.add(prompt);

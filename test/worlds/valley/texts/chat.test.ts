@@ -6,7 +6,6 @@ import { goldRequest, goldScore } from '../../../../src/worlds/valley/gold.ts';
 import { parseLexicon } from '../../../../src/worlds/valley/lexicon.ts';
 import type { ChatRow } from '../../../../src/worlds/valley/texts/chat.ts';
 import { styleShares } from '../../../../src/worlds/valley/texts/chat-responses.ts';
-import { chatCounts } from '../../../../src/worlds/valley/texts/chat-split.ts';
 import { countWords } from '../../../../src/worlds/valley/texts/language.ts';
 import { worldSeed } from '../../../../src/worlds/valley/texts/seed-files.ts';
 import { knownBySplit } from '../../../../src/worlds/valley/texts/tasks.ts';
@@ -27,6 +26,9 @@ function meanAndSpread(values: readonly number[]): { mean: number; spread: numbe
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
   return { mean, spread: Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length) };
 }
+
+/** As data/README.md documents them. */
+const chatCounts = { train: 1600, reward: 4400, ppo: 500, validation: 150, test: 150 };
 
 describe('the conversation dataset', () => {
   it('has the wanted number of prompts in each split, no prompt twice', () => {
