@@ -48,7 +48,7 @@ export interface SeedRun {
   };
   readonly reward: {
     readonly heldOutAccuracy: number;
-    readonly 'accuracy on held-out pairs: truth alone': number;
+    readonly 'accuracy: truth alone': number;
     readonly ece: number;
   };
   readonly ppo: {
@@ -176,7 +176,7 @@ const SEED_ROWS: readonly (readonly [string, (run: SeedRun) => string])[] = [
   ['reward model on held-out pairs, without label noise', ({ reward }) => shown('percent', reward.heldOutAccuracy)],
   [
     'the same on pairs that differ in being right alone',
-    ({ reward }) => shown('percent', reward['accuracy on held-out pairs: truth alone']),
+    ({ reward }) => shown('percent', reward['accuracy: truth alone']),
   ],
   ['its calibration error', ({ reward }) => shown('fixed3', reward.ece)],
   ['right answers: instruct', ({ ppo }) => shown('percent', ppo.rightBefore)],

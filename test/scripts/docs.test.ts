@@ -18,11 +18,11 @@ describe('the documents', () => {
   });
 
   it('give the mean and the deviation (n − 1) of the seeds', () => {
-    // Gold after PPO: 0.845, 0.854, 0.850; by hand: mean 0.84967, squares 0.00004067, deviation √(0.00004067 / 2) = 0.00451.
+    // Gold after PPO: 0.75276, 0.73456, 0.76434; by hand: mean 0.75055, squares 0.00045072, deviation √(0.00045072 / 2) = 0.01501.
     const gold = figures('.')
       .get('seeds/mean')
       ?.find((row) => row.startsWith('| gold'));
-    expect(gold).toMatch(/ 0\.850 ± 0\.005 \|$/);
+    expect(gold).toMatch(/ 0\.751 ± 0\.015 \|$/);
   });
 });
 

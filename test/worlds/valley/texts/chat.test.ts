@@ -84,11 +84,13 @@ describe('the conversation dataset', () => {
     expect(telling.map((row) => row.response)).toEqual([]);
   });
 
-  it('asks about facts in every split of many kinds, mostly with other words each time', () => {
+  it('asks about facts in every split of many kinds, and each question a few times at most', () => {
     for (const split of Object.keys(chatCounts)) {
       const facts = rows.filter((row) => row.split === split && row.note === '');
       expect(new Set(facts.map((row) => row.kind)).size, split).toBeGreaterThanOrEqual(8);
-      expect(new Set(facts.map((row) => row.question)).size / facts.length, split).toBeGreaterThan(0.45);
+      // The reward split asks each of its questions with up to four of the polite phrases.
+      const least = split === 'reward' ? 0.25 : 0.45;
+      expect(new Set(facts.map((row) => row.question)).size / facts.length, split).toBeGreaterThan(least);
     }
   });
 
@@ -114,7 +116,8 @@ describe('the conversation dataset', () => {
     // Right ones by their manner, then those that answer and stray, then those that do not answer, however kind.
     const order = ['warm', 'plain', 'curt', 'rambling', 'empty', 'wrong'];
     expect(order.map(byStyle)).toEqual(order.map(byStyle).sort((a, b) => b - a));
-    expect(Math.min(...['warm', 'plain', 'curt'].map(byStyle))).toBeGreaterThan(0.6);
+    // A right word alone has 7/12: nothing but no repetition.
+    expect(Math.min(...['warm', 'plain', 'curt'].map(byStyle))).toBeGreaterThan(7 / 12);
     expect(Math.max(...['rambling', 'empty', 'wrong'].map(byStyle))).toBeLessThan(0.4);
     expect((byStyle('warm') - all.mean) / all.spread).toBeGreaterThan(1.3);
   });
