@@ -138,9 +138,10 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
       }
     }
     expect(arrowRows(join(folder(), 'table.arrow'))).toEqual(summary.table);
-    const manner = ['friendly', 'sentences', 'repetition', 'length'];
+    const others = ['sentences', 'repetition', 'length'];
     const judged = answers.map((each) => {
-      const [right, rest] = [Number(each.gold_answered), mean(manner.map((part) => Number(each[`gold_${part}`])))];
+      const part = (name: string): number => Number(each[`gold_${name}`]);
+      const [right, rest] = [part('answered'), (part('friendly') + mean(others.map(part))) / 2];
       return right === 1 ? (1 + rest) / 2 : (2 * right + rest) / 4;
     });
     expect(answers.map(({ gold }) => Number(gold))).toBeAllclose(judged);
