@@ -29,8 +29,7 @@ export const answerColumns = { model, prompt, response, gold };
 export function recordChain(folder: string, machine: string, prompt: string): RecordedChain {
   const summary = readSummary(folder);
   const manifest = readManifest(join(folder, 'ppo'));
-  const commit = manifest?.gitCommit ?? null;
-  if (manifest === undefined || commit === null)
+  if (manifest?.gitCommit === undefined || manifest.gitCommit === null)
     throw new DataError(`${folder}/ppo: its manifest names no commit; expected a run of a git checkout. Run it there.`);
   const made = 'npm run align';
   const metrics = readTable(join(folder, 'ppo', 'metrics.arrow'), curveColumns, made).rows;
@@ -49,7 +48,7 @@ export function recordChain(folder: string, machine: string, prompt: string): Re
   const printed = firstTable(readFileSync(join(folder, 'report.md'), 'utf8'));
   const date = manifest.startedAt.slice(0, 10);
   const measured = {
-    commit,
+    commit: manifest.gitCommit,
     date,
     machine,
     lane: summary.lane,

@@ -73,8 +73,9 @@ await runMain(import.meta.url, async (argv) => {
     throw new ConfigError(`docs: expected run folders with --machine and --prompt, or nothing. ${usage}`);
   if (first !== undefined && machine !== undefined && prompt !== undefined) {
     const chain = recordChain(first, machine, prompt);
+    const seeds = positionals.length > 1 ? recordSeeds(positionals, chain) : null;
     await writeResult('chain', chain);
-    if (positionals.length > 1) await writeResult('seeds', recordSeeds(positionals, chain));
+    if (seeds !== null) await writeResult('seeds', seeds);
   }
   for (const [path, text] of writtenDocuments()) await atomicWrite(join(root, path), text);
 });

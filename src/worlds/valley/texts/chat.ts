@@ -54,11 +54,9 @@ export function buildChat(seed: number, known: Known): ChatRow[] {
     return true;
   };
   const rows: ChatRow[] = [];
-  const drawn = new Map<ChatSplit, number>();
   for (const [split, count] of chatDraws) {
     const askable = askableIn(split, known);
-    const first = drawn.get(split) ?? 0;
-    drawn.set(split, first + count);
+    const first = rows.filter((row) => row.split === split).length;
     for (let index = first; index < first + count; ) {
       const { question, prompt } = drawPrompt(random, askable, index);
       if (prompts.has(prompt) || !mayAsk(question, split)) continue;
