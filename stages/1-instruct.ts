@@ -95,7 +95,7 @@ async function prepare(config: InstructConfig) {
   const parent = await openParent(config.model, parents.model);
   const { tokenizer, lines } = withTemplate(loadTokenizer(parent.folder), config.data.template, parent.folder);
   const { length } = config.sequence;
-  const expected = { where: `base model ${config.model}`, head: 'tokens', tokenizer } as const;
+  const expected = { where: `base model ${config.model}`, kind: 'language model', tokenizer } as const;
   const dimensions = checkModelFolder(parent.folder, length === 'auto' ? expected : { ...expected, length });
   const training = trainingPlan(dimensions, 'tokens', config.tuning, config.memory, tokenizer.newTokens);
   const files = await loadFileTasks(config.data, tokenizer);

@@ -9,6 +9,12 @@ export const RewardConfig = z
     run: Run,
     runtime: Runtime.prefault({}),
     model: filePath('Instruction-tuned checkpoint to start from: a run folder or a Hugging Face folder.'),
+    score: z
+      .enum(['head', 'likelihood'])
+      .default('head')
+      .describe(
+        'What a response’s score is. head: read at its last token by a new scalar head. likelihood: the mean log-probability of its tokens, with the head the model has (arXiv:2405.14734); from few pairs it sees wrong words far better.',
+      ),
     ...pairKeys,
     loss: z
       .strictObject({
@@ -20,7 +26,14 @@ export const RewardConfig = z
           .number()
           .nonnegative()
           .default(0.01)
-          .describe('Weight of mean((chosen + rejected)²), which holds scores near zero; 0 for none.'),
+          .describe('Weight of mean((chosen + rejected)²), which holds scores near zero; 0 for none.')
+          .meta({ readWhen: 'score=head' }),
+        scale: z
+          .number()
+          .positive()
+          .default(5)
+          .describe('β: what the log-probability of a token counts in the loss.')
+          .meta({ readWhen: 'score=likelihood' }),
       })
       .prefault({}),
     optimizer: withDefaults(Optimizer, {

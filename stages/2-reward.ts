@@ -5,9 +5,11 @@
  *   Writes  <run.folder>/{config.yaml, metrics.arrow, samples.arrow, calibration.arrow, groups.arrow, checkpoints/, model/,
  *           manifest.json}; groups.arrow where groupBy names a column
  *   Run     node --import tsx stages/2-reward.ts configs/reward/tiny.yaml
- *   After   Christiano et al. 2017 (arXiv:1706.03741); Stiennon et al. 2020 (arXiv:2009.01325)
+ *   After   Christiano et al. 2017 (arXiv:1706.03741); Stiennon et al. 2020 (arXiv:2009.01325); by likelihood: Meng et al. 2024
+ *           (arXiv:2405.14734)
  */
 
+import type { TokenSequence } from '../src/batch/token-batch.ts';
 import { loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { pairsCard } from '../src/checkpoint/stage-cards.ts';
 import { disposeTrained, saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
@@ -17,13 +19,15 @@ import { measurePairs, scoreSequences } from '../src/evaluation/pair-quality.ts'
 import { heldOutMetrics, pairMeasures, pairScores } from '../src/evaluation/pair-scores.ts';
 import { ACCURACY_OF, pairTables, qualityOf, writePairTables } from '../src/evaluation/pair-tables.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
+import type { PreferencePair } from '../src/examples/preference.ts';
 import { pairIds } from '../src/examples/preference.ts';
 import { type Learned, learn } from '../src/execution/learn.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { GRAPHS_MADE } from '../src/graph/mode.ts';
 import type { Model } from '../src/model/model.ts';
-import type { PairIds } from '../src/objectives/bradley-terry.ts';
-import { preferences } from '../src/objectives/bradley-terry.ts';
+import { likelihoodPairs } from '../src/objectives/likelihood-pairs.ts';
+import type { PairIds } from '../src/objectives/pair-batch.ts';
+import { scorePairs } from '../src/objectives/score-pairs.ts';
 import { seededRandom } from '../src/random.ts';
 import type { PairUse, PreparedPairs } from '../src/run/prepare-pairs.ts';
 import { checkPairs, pairData, preparePairs } from '../src/run/prepare-pairs.ts';
@@ -75,9 +79,9 @@ export const reward: Stage<RewardConfig> = {
   run,
 };
 
-/** The pairs teach the instruct model with a new score head. */
-function useOf({ loss }: RewardConfig): PairUse {
-  return { model: parents.model, head: 'score', useMargin: loss.useMargin };
+/** The pairs teach the instruct model, with a new score head or with its own. */
+function useOf({ score, loss }: RewardConfig): PairUse {
+  return { model: parents.model, head: score === 'head' ? 'score' : 'tokens', useMargin: loss.useMargin };
 }
 
 async function run(config: RewardConfig, context: RunContext): Promise<Record<string, unknown>> {
@@ -86,9 +90,10 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   // 1. Pairs as ids. Held-out prompts never occur in training.
   const prepared = await preparePairs(config, useOf(config), context);
   const { parent, tokenizer, dimensions, sets, steps } = prepared;
-  const pairs = sets.train.pairs.map((row) => ({ ...pairIds(row), margin: config.loss.useMargin ? row.margin : 0 }));
+  const { pairs } = sets.train;
+  const idsOf = (row: PreferencePair): PairIds => ({ ...pairIds(row), margin: config.loss.useMargin ? row.margin : 0 });
 
-  // 2. The trunk of the instruct model with a new scalar head, or the checkpoint to resume.
+  // 2. The trunk of the instruct model with a new scalar head or its own, or the checkpoint to resume.
   const optimizer = { ...config.optimizer, rateOf: rateOf(dimensions, config.tuning) };
   const begin = (): Model => newRewardModel(config, prepared, progress.say);
   const trained = startOrResume(folder, optimizer, begin, config.memory.recompute);
@@ -98,21 +103,26 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   // 3. Bradley–Terry on the labelled pairs; the step that is best on held-out ones is kept.
   const heldOut = sets.heldOut.pairs;
   progress.say(`reward  ${pairs.length} pairs, ${heldOut.length} held out, ${steps} steps`);
-  const objective = preferences({ centring: config.loss.centring, padId: tokenizer.padId });
+  const { padId } = tokenizer;
+  const byHead = config.score === 'head';
+  const { centring, scale } = config.loss;
+  const objective = byHead ? scorePairs({ centring, padId }) : likelihoodPairs({ scale, padId });
+  const loss = { ...config.loss, centring: byHead ? centring : 0 };
   const judge = () => {
     if (heldOut.length === 0) return null;
-    return measurePairs(heldOut, config.loss, (sequences) => scoreSequences(model, sequences, tokenizer.padId));
+    const scoresOf = (sequences: readonly TokenSequence[]): number[] => scoreSequences(model, sequences, padId);
+    return measurePairs(heldOut, loss, (all) => scoresOf(all).map((score) => (byHead ? score : scale * score)));
   };
   const { kept, summary } = await trainingLoop(context, config, {
     stage: 'reward',
     metrics: rewardMetrics,
     model,
     steps,
-    data: pairData(pairs, config.training, (part) => objective.layOut(model, part)),
+    data: pairData(pairs, config.training, (part) => objective.layOut(model, part.map(idsOf))),
     unit: 'pairs',
     update: async (microBatches, settings) => {
       const update = await learn(model, adam, objective, microBatches, settings);
-      return { metrics: metricsOf(update), shown: { loss: update.loss.toFixed(3) }, size: config.training.pairs };
+      return { metrics: metricsOf(update), shown: { loss: update.loss.toFixed(3) }, size: update.count };
     },
     measures: pairMeasures,
     measure: () => pairScores(judge()),
@@ -120,8 +130,8 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   });
   const quality = judge();
 
-  // 4. Normalise: over the training responses, scores have mean 0 and standard deviation 1. Stored with the model.
-  const normalisation = normalise(model, pairs, tokenizer.padId, progress);
+  // 4. Normalise: over training responses, scores have mean 0 and standard deviation 1. Stored with the model.
+  const normalisation = normalise(model, pairs.map(idsOf), padId, progress);
   const card = pairsCard(factsOf(config), config, qualityOf(quality), { ...summary, step: kept.step });
   const options = { tokenizer, normalisation, base: parent.path, card };
   await atomicFolder(folder.file('model'), (path) => writeModelFolder(path, model, options));
@@ -141,33 +151,38 @@ function metricsOf({ loss, gradientNorm, stats }: Learned<'accuracy' | 'margin'>
   };
 }
 
-/** The trunk of the instruct model with a new head, and new adapters where the plan asks for them. */
+/** The instruct model, with a new head where scores are read by one, and new adapters where the plan asks for them. */
 function newRewardModel(
-  { run: { seed } }: RewardConfig,
+  { score, run: { seed } }: RewardConfig,
   { parent, plan, tokenizer }: PreparedPairs,
   say: (line: string) => void,
 ): Model {
-  const [random, newHead] = [seededRandom(seed, 'adapters'), seededRandom(seed, 'score head')];
-  return loadModelFolder(parent.folder, { plan, random, newHead, tokenizer, say }).model;
+  const random = seededRandom(seed, 'adapters');
+  const head = score === 'head' ? { newHead: seededRandom(seed, 'score head') } : {};
+  return loadModelFolder(parent.folder, { plan, random, ...head, tokenizer, say }).model;
 }
 
 /** What the card of the model says of this stage alone. */
-function factsOf({ loss }: RewardConfig) {
-  const normalisation =
-    'mean 0 and deviation 1 over the training responses, in config.json (plumbline.reward_normalisation)';
+function factsOf({ score, loss: { useMargin, centring, scale } }: RewardConfig) {
+  const normalisation = `mean 0 and deviation 1 over the responses of at most ${NORMALISED_BY} training pairs, in config.json (plumbline.reward_normalisation)`;
   return {
     made: 'Reward model',
     decisions: {
-      'score read at': 'the last token of the response',
-      loss: { kind: 'Bradley–Terry', ...loss },
+      score:
+        score === 'head' ? 'read at the last token of the response' : 'mean log-probability of its tokens, in nats',
+      loss: { kind: 'Bradley–Terry', useMargin, ...(score === 'head' ? { centring } : { scale }) },
       normalisation,
     },
   };
 }
 
-/** Mean and deviation of the scores of all responses. Stage 3 divides by the deviation. */
+/** Pairs whose responses say on which scale scores are, evenly spread over all. */
+const NORMALISED_BY = 2048;
+
+/** Mean and deviation of the scores of training responses. Stage 3 divides by the deviation. */
 function normalise(model: Model, pairs: readonly PairIds[], padId: number, { phase }: Progress) {
-  const responses = pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]);
+  const step = Math.ceil(pairs.length / NORMALISED_BY);
+  const responses = pairs.flatMap(({ chosen, rejected }, i) => (i % step === 0 ? [chosen, rejected] : []));
   const shown = phase('scores of the training responses', responses.length, { unit: 'responses' });
   const scores = meanAndDeviation(scoreSequences(model, responses, padId, shown.update));
   shown.finish();

@@ -194,8 +194,16 @@ async function prepare(config: PpoConfig, folder?: RunFolder) {
   const tokenizer: Tokenizer = loadTokenizer(policyParent.folder);
   const rewardParent = await openParent(config.reward, { ...parents.reward, tokenizer: tokenizer.hash });
   const folders = { policy: policyParent.folder, reward: rewardParent.folder };
-  const policy = checkModelFolder(folders.policy, { where: `policy ${config.policy}`, head: 'tokens', tokenizer });
-  const reward = checkModelFolder(folders.reward, { where: `reward model ${config.reward}`, head: 'score', tokenizer });
+  const policy = checkModelFolder(folders.policy, {
+    where: `policy ${config.policy}`,
+    kind: 'language model',
+    tokenizer,
+  });
+  const reward = checkModelFolder(folders.reward, {
+    where: `reward model ${config.reward}`,
+    kind: 'reward model',
+    tokenizer,
+  });
   const isOfPolicy = startOf(rewardParent, 'model')?.hash === policyParent.hash;
   const planned = planPpo({ policy, reward }, { folder: folders.reward, isOfPolicy }, config.tuning, config.memory);
   await folder?.recordParent('policy', policyParent);

@@ -26,7 +26,6 @@ import type { Model } from '../src/model/model.ts';
 import { disposeModel, trainNothing } from '../src/model/model.ts';
 import { seededRandom } from '../src/random.ts';
 import { contaminationUnknown, evaluationLines } from '../src/report/evaluation-report.ts';
-import type { Kind } from '../src/run/declaration.ts';
 import type { Parent } from '../src/run/parents.ts';
 import { openParent, startOf } from '../src/run/parents.ts';
 import { program } from '../src/run/program.ts';
@@ -65,16 +64,15 @@ async function prepare(config: EvaluateConfig) {
   const first = await openParent(config.base, parents.base);
   const tokenizer = loadTokenizer(first.folder);
   let context = Number.POSITIVE_INFINITY;
-  const open = async (role: string, path: string, takes: Kind, head: 'tokens' | 'score'): Promise<Parent> => {
-    const parent = await openParent(path, { role, takes, tokenizer: tokenizer.hash });
-    context = Math.min(context, checkModelFolder(parent.folder, { where: `${role} ${path}`, head, tokenizer }).context);
+  const open = async (role: string, path: string, kind: 'language model' | 'reward model'): Promise<Parent> => {
+    const parent = await openParent(path, { role, takes: kind, tokenizer: tokenizer.hash });
+    context = Math.min(context, checkModelFolder(parent.folder, { where: `${role} ${path}`, kind, tokenizer }).context);
     return parent;
   };
   const models = new Map<string, Parent>();
   const named = { base: config.base, instruct: config.instruct, ...config.policies };
-  for (const [name, path] of Object.entries(named))
-    models.set(name, await open(name, path, 'language model', 'tokens'));
-  const reward = config.reward === undefined ? undefined : await open('reward', config.reward, 'reward model', 'score');
+  for (const [name, path] of Object.entries(named)) models.set(name, await open(name, path, 'language model'));
+  const reward = config.reward === undefined ? undefined : await open('reward', config.reward, 'reward model');
   checkKinship(models, reward);
   // Every model reads the answers of every other.
   const { prompts: source, promptCount } = config;

@@ -76,7 +76,7 @@ async function prepare(config: DistillConfig) {
   const tokenizer = loadTokenizer(teacher.folder);
   const { length } = config.sequence;
   const where = `teacher ${config.teacher}`;
-  const dimensions = checkModelFolder(teacher.folder, { where, head: 'tokens', tokenizer, length });
+  const dimensions = checkModelFolder(teacher.folder, { where, kind: 'language model', tokenizer, length });
   const { checkpoint } = config.student;
   const student =
     checkpoint === null
@@ -85,7 +85,7 @@ async function prepare(config: DistillConfig) {
   const sizes =
     student === undefined
       ? studentDimensions(dimensions, config.student)
-      : checkModelFolder(student.folder, { where: `student ${checkpoint}`, head: 'tokens', tokenizer, length });
+      : checkModelFolder(student.folder, { where: `student ${checkpoint}`, kind: 'language model', tokenizer, length });
   const validation = exampleValidation(config, tokenizer, Math.min(dimensions.context, sizes.context));
   return { teacher, student, tokenizer, dimensions, sizes, validation };
 }

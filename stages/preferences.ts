@@ -88,7 +88,7 @@ async function prepare(config: PreferencesConfig, folder?: RunFolder) {
   }
   const tokenizer = loadTokenizer(parent.folder);
   const where = `instruct model ${config.model}`;
-  const { context } = checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer });
+  const { context } = checkModelFolder(parent.folder, { where, kind: 'language model', tokenizer });
   const prompts = loadJudgedPrompts(config.prompts, tokenizer, context - config.sampling.maxNewTokens);
   return { parent, tokenizer, prompts };
 }

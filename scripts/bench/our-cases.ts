@@ -21,8 +21,8 @@ import { initialValues } from '../../src/model/initialize.ts';
 import type { Model, TrainingPlan } from '../../src/model/model.ts';
 import { disposeModel, modelFrom, trainNothing } from '../../src/model/model.ts';
 import { parameterCount } from '../../src/model/parameter-table.ts';
-import { preferences } from '../../src/objectives/bradley-terry.ts';
 import { nextToken } from '../../src/objectives/next-token.ts';
+import { scorePairs } from '../../src/objectives/score-pairs.ts';
 import { seededRandom } from '../../src/random.ts';
 import { useNativeOps } from '../../src/tensor/native-ops.ts';
 import { adapterSpecs, layoutOf } from '../../src/tensor/parameters.ts';
@@ -167,7 +167,7 @@ function reward(given: RewardCase): OurCase {
   const response = (ids: readonly number[] = []) =>
     promptAndResponse(Int32Array.from(ids.slice(0, ids.length / 2)), Int32Array.from(ids.slice(ids.length / 2)));
   const pairs = chosen.map((ids, i) => ({ chosen: response(ids), rejected: response(rejected[i]), margin: 0 }));
-  const objective = preferences({ centring, padId: PAD });
+  const objective = scorePairs({ centring, padId: PAD });
   return {
     step: async () => {
       const batch = [objective.layOut(model, pairs)];

@@ -56,7 +56,7 @@ async function lookAt(paths: readonly string[]): Promise<Candidate[]> {
     try {
       const { folder } = await openParent(name, { role: 'checkpoint' });
       const tokenizer = loadTokenizer(folder);
-      checkModelFolder(folder, { where: `checkpoint ${name}`, head: 'tokens', tokenizer });
+      checkModelFolder(folder, { where: `checkpoint ${name}`, kind: 'language model', tokenizer });
       candidates.push({ name, folder, tokenizer });
     } catch (error) {
       if (!(error instanceof UserError)) throw error;

@@ -15,7 +15,7 @@ export interface PpoModels {
   readonly policy: Model;
   /** Frozen copy of the policy's start: anchors the KL. */
   readonly reference: Model;
-  /** Trained; started as the reward model on the scale of normalised scores. A value is its output − `valueOffset`. */
+  /** Trained; started as the reward model on the scale of normalised scores, or on its trunk with a new head where it has none. A value is its output − `valueOffset`. */
   readonly critic: Model;
   /** Frozen: scores responses. */
   readonly reward: Model;
@@ -24,11 +24,12 @@ export interface PpoModels {
 }
 
 /**
- * What the critic's output is above the value it stands for. Its head has no bias: divided by the deviation, a reward
- * model's raw score is the normalised one + mean / deviation, and this constant stays outside the network.
+ * What the critic's output is above the value it stands for. A score head has no bias: divided by the deviation, a reward
+ * model's raw score is the normalised one + mean / deviation, and this constant stays outside the network. A critic with
+ * a new head has no such past.
  */
-export function valueOffset({ normalisation: { mean, deviation } }: Pick<PpoModels, 'normalisation'>): number {
-  return mean / deviation;
+export function valueOffset({ reward, normalisation }: Pick<PpoModels, 'reward' | 'normalisation'>): number {
+  return reward.head === 'score' ? normalisation.mean / normalisation.deviation : 0;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Reads log-probabilities, values and scores off frozen models: forward passes only. */
 
 import type { ResponseBatch } from '../batch/response-batch.ts';
-import { putCells } from '../batch/response-batch.ts';
+import { gridMask, putCells } from '../batch/response-batch.ts';
 import { read } from '../execution/read.ts';
 import { scores, tokenHead } from '../model/heads.ts';
 import { inputArrays } from '../model/inputs.ts';
@@ -73,12 +73,25 @@ export function responseValues(critic: Model, batch: ResponseBatch, offset = 0):
 }
 
 /**
- * The reward model's raw score of each sequence, read at its last token.
+ * The reward model's raw score of each sequence: read at its last token by a score head, or, of a reward model that is a
+ * language model, the mean log-probability of the response's tokens in nats.
  * @returns [sequences]
  */
 export function responseScores(rewardModel: Model, batch: ResponseBatch): Float32Array {
+  if (rewardModel.head === 'tokens') return meanLogProbs(rewardModel, batch);
   const given = { ...inputArrays(rewardModel.dimensions, batch.tokens), last: vector(batch.last) };
   return read(rewardModel, 'scores', given, (weights, arrays) =>
     scores(weights, statesAt(rewardModel, weights, arrays, 'last')),
   );
+}
+
+function meanLogProbs(model: Model, batch: ResponseBatch): Float32Array {
+  const { sequences, response } = batch.grid;
+  const logProbs = responseLogProbs(model, batch, 1);
+  const mask = gridMask(batch);
+  return Float32Array.from({ length: sequences }, (_, line) => {
+    const cells = [line * response, (line + 1) * response] as const;
+    const add = (sum: number, value: number): number => sum + value;
+    return logProbs.subarray(...cells).reduce(add, 0) / mask.subarray(...cells).reduce(add, 0);
+  });
 }

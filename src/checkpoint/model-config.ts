@@ -25,6 +25,8 @@ export interface RewardNormalisation {
 export interface ModelConfig {
   readonly dimensions: ModelDimensions;
   readonly head: HeadKind;
+  /** A reward model has a score head, or is a language model whose likelihood is the score: then it says how to normalise it. */
+  readonly isReward: boolean;
   readonly normalisation: RewardNormalisation;
 }
 
@@ -39,9 +41,10 @@ export function huggingFaceConfig(
   dimensions: ModelDimensions,
   head: HeadKind,
   special: SpecialIds,
-  options: { dtype: 'float32' | 'bfloat16'; normalisation: RewardNormalisation },
+  options: { dtype: 'float32' | 'bfloat16'; normalisation?: RewardNormalisation | undefined },
 ): Record<string, unknown> {
   const fields = modelFields(dimensions);
+  const normalisation = options.normalisation ?? (head === 'score' ? NO_NORMALISATION : undefined);
   checkHolds(dimensions, fields);
   return {
     architectures: [formatOf(dimensions.family).classes[head]],
@@ -52,7 +55,7 @@ export function huggingFaceConfig(
     torch_dtype: options.dtype,
     use_cache: true,
     ...(head === 'score' ? { num_labels: 1, id2label: { 0: 'reward' }, label2id: { reward: 0 } } : {}),
-    ...(head === 'score' ? { plumbline: { reward_normalisation: options.normalisation } } : {}),
+    ...(normalisation !== undefined && { plumbline: { reward_normalisation: normalisation } }),
   };
 }
 
@@ -101,16 +104,22 @@ export function modelConfigOf(raw: Readonly<Record<string, unknown>>, path: stri
   const head = typeof first === 'string' && first.endsWith('ForSequenceClassification') ? 'score' : 'tokens';
   const normalisation = readNormalisation(raw, path, problems);
   if (problems.length > 0) throw new CheckpointError(problems);
-  return { dimensions: checked(dimensions, path), head, normalisation };
+  const isReward = head === 'score' || normalisation !== undefined;
+  return {
+    dimensions: checked(dimensions, path),
+    head,
+    isReward,
+    normalisation: normalisation ?? NO_NORMALISATION,
+  };
 }
 
 function readNormalisation(
   raw: Readonly<Record<string, unknown>>,
   path: string,
   problems: string[],
-): RewardNormalisation {
+): RewardNormalisation | undefined {
   const fields = configFields(raw, path, problems).section('plumbline')?.section('reward_normalisation');
-  if (fields === undefined) return NO_NORMALISATION;
+  if (fields === undefined) return undefined;
   const mean = fields.real('mean');
   const deviation = fields.number('deviation');
   fields.finish();

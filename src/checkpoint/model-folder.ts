@@ -16,7 +16,7 @@ import { writeAdapterFolder } from './adapter-folder.ts';
 import type { CardFacts } from './model-card.ts';
 import { modelCard } from './model-card.ts';
 import type { RewardNormalisation } from './model-config.ts';
-import { configText, huggingFaceConfig, NO_NORMALISATION, readModelConfig } from './model-config.ts';
+import { configText, huggingFaceConfig, readModelConfig } from './model-config.ts';
 import { matchTensors } from './tensor-match.ts';
 import { openWeightFiles, weightPaths, writeWeightFiles } from './weight-files.ts';
 import { fileTensors, parameterReader } from './weight-names.ts';
@@ -26,6 +26,7 @@ export interface ModelFolderOptions {
   readonly tokenizer: Tokenizer;
   /** float32 keeps every bit for resuming; bfloat16 halves the file. */
   readonly dtype?: 'float32' | 'bfloat16';
+  /** Of a reward model, whose scores it puts on one scale. */
   readonly normalisation?: RewardNormalisation;
   /** Largest file of weights; 5 GB. */
   readonly maxShardBytes?: number;
@@ -45,7 +46,7 @@ export const ADAPTER_FOLDER = 'adapter';
 export function writeModelFolder(folder: string, model: Model, options: ModelFolderOptions): void {
   const { tokenizer } = options;
   const dtype = options.dtype ?? 'float32';
-  const normalisation = options.normalisation ?? NO_NORMALISATION;
+  const { normalisation } = options;
   const config = huggingFaceConfig(model.dimensions, model.head, tokenizer, { dtype, normalisation });
   writeFileSync(join(folder, 'config.json'), configText(config));
   const tensors = fileTensors(model.dimensions, model.head, hostValues(model));
@@ -163,7 +164,7 @@ export function grown(dimensions: ModelDimensions, tokenizer: Tokenizer | null):
 export interface ModelExpectations {
   /** Names the checkpoint in messages: "policy data/runs/tiny/instruct". */
   readonly where: string;
-  readonly head: HeadKind;
+  readonly kind: 'language model' | 'reward model';
   readonly tokenizer: Tokenizer;
   /** Longest sequence it will be asked to read. */
   readonly length?: number;
@@ -176,13 +177,12 @@ export interface ModelExpectations {
  *   with more tokens than the embedding has rows, a context that is too short; or what is wrong with the files
  */
 export function checkModelFolder(folder: string, expected: ModelExpectations): ModelDimensions {
-  const { dimensions, head } = readModelConfig(join(folder, 'config.json'));
+  const { dimensions, head, isReward } = readModelConfig(join(folder, 'config.json'));
   const { where, tokenizer, length } = expected;
   const problems: string[] = [];
-  if (head !== expected.head) {
-    const kinds = { tokens: 'a language model', score: 'a reward model' };
-    problems.push(`${where}: is ${kinds[head]}; expected ${kinds[expected.head]}. Name another checkpoint.`);
-  }
+  const kind = isReward ? 'reward model' : 'language model';
+  if (kind !== expected.kind)
+    problems.push(`${where}: is a ${kind}; expected a ${expected.kind}. Name another checkpoint.`);
   problems.push(...tokenizerProblems(where, dimensions, tokenizer));
   if (length !== undefined && length > dimensions.context) {
     problems.push(

@@ -6,6 +6,7 @@ import { initialValuesOf } from '../model/initialize.ts';
 import type { Model, TrainingPlan } from '../model/model.ts';
 import { adaptModel, scaleScores, trainNothing, withoutAdapters } from '../model/model.ts';
 import type { Random } from '../random.ts';
+import { parameterValues, readParameters } from '../tensor/parameters.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { readAdapterFolder } from './adapter-folder.ts';
 import type { RewardNormalisation } from './model-config.ts';
@@ -75,14 +76,21 @@ export function planPpo(
   };
 }
 
+/**
+ * What the critic's scores are multiplied with at the start. Returns are on the scale of normalised scores, and a critic on
+ * another would begin worse than a constant; so would one with a head that is drawn, which begins as 0.
+ */
+function criticScale({ head }: Model, { deviation }: RewardNormalisation): number {
+  return head === 'score' ? 1 / deviation : 0;
+}
+
 /** Each model with weights of its own. */
-function loadWhole({ policy, reward, tokenizer, say }: PpoSources, plans: PpoPlans): PpoStart {
+function loadWhole({ policy, reward, tokenizer, say }: PpoSources, plans: PpoPlans, random: Random): PpoStart {
   const frozen = trainNothing(plans.policy.frozenPrecision);
   const heard = { tokenizer, ...(say !== undefined && { say }) };
   const { model: scorer, normalisation } = loadModelFolder(reward, { plan: frozen, ...heard });
-  const critic = loadModelFolder(reward, { plan: plans.critic, tokenizer }).model;
-  // Returns are on the scale of normalised scores; a critic on another would begin worse than a constant.
-  const scaled = scaleScores(critic, 1 / normalisation.deviation);
+  const critic = loadModelFolder(reward, { plan: plans.critic, newHead: random, tokenizer }).model;
+  const scaled = scaleScores(critic, criticScale(scorer, normalisation));
   critic.parameters.stored.dispose();
   return {
     policy: loadModelFolder(policy, { plan: plans.policy, ...heard }).model,
@@ -116,7 +124,7 @@ export function describeTrunks({ trunks, critic }: PpoStart): string {
 
 /** Loads the four models: sharing a trunk where the plans have adapters, else each whole. */
 export function startPpo(sources: PpoSources, plans: PpoPlans, random: Random): PpoStart {
-  return plans.policy.adapters === null ? loadWhole(sources, plans) : loadAdapted(sources, plans, random);
+  return plans.policy.adapters === null ? loadWhole(sources, plans, random) : loadAdapted(sources, plans, random);
 }
 
 /**
@@ -139,7 +147,7 @@ function loadAdapted(sources: PpoSources, plans: PpoPlans, random: Random): PpoS
   return {
     policy: adaptModel(base, 'tokens', adapters, (spec) => initialValuesOf(spec, base.dimensions, random)),
     reference: withoutAdapters(base),
-    critic: scaleScores(reward, 1 / normalisation.deviation),
+    critic: scaleScores(withScoreHead(reward, random), criticScale(reward, normalisation)),
     reward,
     normalisation,
     trunks: sameTrunk ? 1 : 2,
@@ -147,6 +155,18 @@ function loadAdapted(sources: PpoSources, plans: PpoPlans, random: Random): PpoS
 }
 
 function rewardOnTrunk(base: Model, folder: string): Model {
-  const { plan, read } = readAdapterFolder(folder, base.dimensions);
-  return adaptModel(base, 'score', plan, read);
+  const { plan, head, read } = readAdapterFolder(folder, base.dimensions);
+  return adaptModel(base, head, plan, read);
+}
+
+/** The same adapters on the same trunk with a score head: a new one where there is none. */
+function withScoreHead(reward: Model, random: Random): Model {
+  const { layout, adapters } = reward.parameters;
+  if (reward.head === 'score' || adapters === null) return reward;
+  const values = readParameters(reward.parameters);
+  return adaptModel(reward, 'score', adapters, (spec) =>
+    spec.role === 'head.score'
+      ? initialValuesOf(spec, reward.dimensions, random)
+      : parameterValues(layout, values, spec.name),
+  );
 }

@@ -39,21 +39,31 @@ export interface PairQuality {
   readonly groups: GroupQuality[];
 }
 
-/** Raw scores of sequences, read at their last token. `show` hears how many there are so far. */
+/** Raw scores of sequences; those that are there several times are read once. `show` hears how many are known so far. */
 export function scoreSequences(
   model: Model,
   sequences: readonly TokenSequence[],
   padId: number,
   show: (done: number) => void = () => undefined,
 ): number[] {
+  const placesOf = new Map<string, number[]>();
+  for (const [place, { ids, learned }] of sequences.entries()) {
+    const key = `${ids.join(' ')}|${learned.indexOf(1)}`;
+    const places = placesOf.get(key);
+    if (places === undefined) placesOf.set(key, [place]);
+    else places.push(place);
+  }
+  const distinct = [...placesOf.values()];
   const scores = new Array<number>(sequences.length);
   let done = 0;
-  for (const { indices, batch } of likeLengths(sequences, padId)) {
+  const firsts = distinct.map(([place]) => sequences[place as number] as TokenSequence);
+  for (const { indices, batch } of likeLengths(firsts, padId)) {
     const found = responseScores(model, batch);
-    indices.forEach((index, row) => {
-      scores[index] = found[row] as number;
-    });
-    done += indices.length;
+    for (const [row, index] of indices.entries()) {
+      const places = distinct[index] ?? [];
+      for (const place of places) scores[place] = found[row] as number;
+      done += places.length;
+    }
     show(done);
   }
   return scores;

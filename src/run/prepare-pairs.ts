@@ -6,7 +6,7 @@ import { roundedLength } from '../batch/padding.ts';
 import { checkModelFolder } from '../checkpoint/model-folder.ts';
 import { trainingPlan } from '../checkpoint/training-plan.ts';
 import { ConfigError } from '../errors.ts';
-import type { PreferenceReader } from '../examples/preference.ts';
+import type { PreferencePair, PreferenceReader } from '../examples/preference.ts';
 import type { PreferenceSets } from '../examples/preference-sets.ts';
 import { describePairs, readPreferenceSets } from '../examples/preference-sets.ts';
 import type { RunShapes } from '../execution/memory-estimate.ts';
@@ -66,14 +66,15 @@ export async function preparePairs(config: PairConfig, use: PairUse, context?: R
   await context?.folder.recordParent('model', parent);
   const tokenizer = loadTokenizer(parent.folder);
   const where = `${use.model.role} ${config.model}`;
-  const dimensions = checkModelFolder(parent.folder, { where, head: 'tokens', tokenizer });
+  const dimensions = checkModelFolder(parent.folder, { where, kind: 'language model', tokenizer });
   const plan = trainingPlan(dimensions, use.head, config.tuning, config.memory);
   const sets = await readSets(config, use.useMargin, { tokenizer, contextLength: dimensions.context });
   for (const [role, paths] of Object.entries(sets.inputs)) {
     for (const path of paths) await context?.folder.recordInput(paths.length === 1 ? role : `${role} ${path}`, path);
   }
-  const { pairs: perUpdate } = config.training;
-  const steps = stepsOfEpochs(config.training, { units: sets.train.pairs.length, perUpdate });
+  const units = pairsTogether(sets.train.pairs).length;
+  const perUpdate = groupsPerUpdate(units, sets.train.pairs.length, config.training.pairs);
+  const steps = stepsOfEpochs(config.training, { units, perUpdate });
   if (context !== undefined) {
     const { say } = context.progress;
     for (const line of describeSets(sets)) say(line);
@@ -92,15 +93,45 @@ export async function checkPairs(config: PairConfig, use: PairUse): Promise<read
   return [...describeSets(sets), `${steps} steps`, ...shortenedWarmups({ optimizer: config.optimizer }, steps)];
 }
 
+/** Most pairs that go together: all there are of four answers. */
+const MOST_TOGETHER = 6;
+
+/**
+ * Pairs that follow each other and share a response go together into an update, where it is read once: those of the
+ * answers to one prompt, as in InstructGPT (arXiv:2203.02155, section 3.5).
+ */
+export function pairsTogether<Pair extends PairOfTexts>(pairs: readonly Pair[]): Pair[][] {
+  const groups: Pair[][] = [];
+  for (const pair of pairs) {
+    const last = groups.at(-1);
+    const isShared = last?.some(({ prompt, chosen, rejected }) => {
+      return (
+        prompt === pair.prompt && [chosen, rejected].some((text) => text === pair.chosen || text === pair.rejected)
+      );
+    });
+    if (last !== undefined && isShared === true && last.length < MOST_TOGETHER) last.push(pair);
+    else groups.push([pair]);
+  }
+  return groups;
+}
+
+type PairOfTexts = Pick<PreferencePair, 'prompt' | 'chosen' | 'rejected'>;
+
+/** How many such groups make an update: those that have `perUpdate` pairs on average, at least one. */
+function groupsPerUpdate(groups: number, pairs: number, perUpdate: number): number {
+  return Math.max(1, Math.round((perUpdate * groups) / pairs));
+}
+
 /** Pairs as a training loop takes its data: an update's in micro-batches, each laid out. */
-export function pairData<Pair, Laid>(
-  pairs: readonly Pair[],
-  { pairs: perStep, microBatch }: PairSettings['training'],
-  layOut: (part: readonly Pair[]) => Laid,
+export function pairData<Laid>(
+  pairs: readonly PreferencePair[],
+  { pairs: perUpdate, microBatch }: PairSettings['training'],
+  layOut: (part: readonly PreferencePair[]) => Laid,
 ) {
-  const pairsAt = (items: readonly number[]): Pair[] => items.map((index) => pairs[index] as Pair);
-  const read = (items: readonly number[]): Laid[] => chunks(pairsAt(items), microBatch ?? perStep).map(layOut);
-  return { count: pairs.length, perStep, read };
+  const groups = pairsTogether(pairs);
+  const pairsAt = (items: readonly number[]): PreferencePair[] => items.flatMap((index) => groups[index] ?? []);
+  const read = (items: readonly number[]): Laid[] => chunks(pairsAt(items), microBatch ?? perUpdate).map(layOut);
+  return { count: groups.length, perStep: groupsPerUpdate(groups.length, pairs.length, perUpdate), read };
 }
 
 async function readSets(config: PairConfig, useMargin: boolean, reader: PreferenceReader): Promise<PreferenceSets> {

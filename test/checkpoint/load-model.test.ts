@@ -154,13 +154,13 @@ describe.each(lanesToTest())('a folder on the %s lane', (lane) => {
 describe('a tokenizer larger than the embeddings', () => {
   const where = 'base model models/a';
   const check = (one: typeof tokenizer): Promise<string[]> =>
-    problemsOf(() => checkModelFolder(inFolder(), { where, head: 'tokens', tokenizer: one }), inFolder());
+    problemsOf(() => checkModelFolder(inFolder(), { where, kind: 'language model', tokenizer: one }), inFolder());
 
   it('is refused, but for a PAD of its own, which is given a row', async () => {
     await useLane('wasm');
     write();
     expect(await check(withPad)).toEqual([]);
-    expect(checkModelFolder(inFolder(), { where, head: 'tokens', tokenizer: withPad }).vocab).toBe(33);
+    expect(checkModelFolder(inFolder(), { where, kind: 'language model', tokenizer: withPad }).vocab).toBe(33);
     const refusal = [
       `${where}: the tokenizer has 33 tokens and the embedding 32 rows; expected no more tokens than rows. ` +
         'Use the tokenizer the model was trained with.',

@@ -93,11 +93,16 @@ describe('a field that is missing, or null', () => {
 
 describe('what we write', () => {
   it.each(tinyStyles)('is read back: %s', (style) => {
-    for (const head of ['tokens', 'score'] as const) {
-      const written = huggingFaceConfig(tinyDimensions[style], head, special, options);
+    for (const [head, normalisation, isReward] of [
+      ['tokens', undefined, false],
+      // Scores by likelihood.
+      ['tokens', options.normalisation, true],
+      ['score', undefined, true],
+      ['score', options.normalisation, true],
+    ] as const) {
+      const written = huggingFaceConfig(tinyDimensions[style], head, special, { ...options, normalisation });
       const found = read(written);
-      expect(found.head).toBe(head);
-      expect(found.normalisation).toEqual(head === 'score' ? options.normalisation : NO_NORMALISATION);
+      expect(found).toMatchObject({ head, isReward, normalisation: normalisation ?? NO_NORMALISATION });
       // GPT-2 has no rotary base to write down.
       expect(found.dimensions).toEqual(tinyDimensions[style]);
     }

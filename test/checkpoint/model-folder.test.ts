@@ -26,7 +26,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
       const model = tinyModel(style, head);
       const folder = inFolder(head);
       mkdirSync(folder);
-      writeModelFolder(folder, model, { tokenizer, normalisation: { mean: 0.25, deviation: 3 } });
+      const normalisation = { mean: 0.25, deviation: 3 };
+      writeModelFolder(folder, model, { tokenizer, ...(head === 'score' && { normalisation }) });
       const loaded = loadModelFolder(folder, { tokenizer: null });
       expect(loaded.model).toMatchObject({ dimensions: model.dimensions, head });
       expect(readParameters(loaded.model.parameters)).toEqual(readParameters(model.parameters));
@@ -105,7 +106,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     writeModelFolder(inFolder(), model, { tokenizer });
     disposeModel(model);
     const where = 'reward model runs/a';
-    expect(() => checkModelFolder(inFolder(), { where, head: 'score', tokenizer, length: 25 })).toThrow(
+    expect(() => checkModelFolder(inFolder(), { where, kind: 'reward model', tokenizer, length: 25 })).toThrow(
       new CheckpointError([
         'reward model runs/a: is a language model; expected a reward model. Name another checkpoint.',
         'reward model runs/a: the tokenizer has 259 tokens and the embedding 32 rows; ' +
@@ -114,7 +115,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
           'Lower the sequence length, or use a model with a longer context.',
       ]),
     );
-    const fitting = { where, head: 'tokens', tokenizer: { ...tokenizer, vocabSize: 32 }, length: 24 } as const;
+    const fitting = { where, kind: 'language model', tokenizer: { ...tokenizer, vocabSize: 32 }, length: 24 } as const;
     expect(checkModelFolder(inFolder(), fitting).context).toBe(24);
   });
 

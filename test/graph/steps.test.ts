@@ -16,11 +16,11 @@ import { setCompilation } from '../../src/graph/mode.ts';
 import type { Model } from '../../src/model/model.ts';
 import { assembleModel, disposeModel, modelFrom } from '../../src/model/model.ts';
 import { parameterSpecs } from '../../src/model/parameter-table.ts';
-import { preferences } from '../../src/objectives/bradley-terry.ts';
 import { askTeacher, distillation, layOutForBoth } from '../../src/objectives/distill.ts';
 import { nextToken, nextTokenLoss } from '../../src/objectives/next-token.ts';
 import type { PpoRows } from '../../src/objectives/ppo.ts';
 import { ppoPolicy, ppoValue } from '../../src/objectives/ppo.ts';
+import { scorePairs } from '../../src/objectives/score-pairs.ts';
 import { seededRandom } from '../../src/random.ts';
 import { layoutOf, parameterValues, readParameters } from '../../src/tensor/parameters.ts';
 import '../helpers/allclose.ts';
@@ -99,11 +99,11 @@ const steps: readonly {
 }[] = [
   { name: 'next token', head: 'tokens', run: updateOn(nextToken, [rows]) },
   { name: 'next token in two parts', head: 'tokens', run: updateOn(nextToken, [rows, rows]) },
-  { name: 'pairs', head: 'score', run: updateOn(preferences({ centring: 0.01, padId: 0 }), [pairs]) },
+  { name: 'pairs', head: 'score', run: updateOn(scorePairs({ centring: 0.01, padId: 0 }), [pairs]) },
   {
     name: 'pairs in parts',
     head: 'score',
-    run: updateOn(preferences({ centring: 0, padId: 0 }), [pairs.slice(0, 2), pairs.slice(2)]),
+    run: updateOn(scorePairs({ centring: 0, padId: 0 }), [pairs.slice(0, 2), pairs.slice(2)]),
   },
   { name: 'policy', head: 'tokens', run: updateOn(policy, [rollout]) },
   { name: 'value', head: 'score', run: updateOn(ppoValue({ clipRange: 0.2 }), [rollout]) },

@@ -10,6 +10,7 @@ import { trainingPlan } from '../../src/checkpoint/training-plan.ts';
 import { seededRandom } from '../../src/random.ts';
 import { runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
+import { parameterValues, readParameters } from '../../src/tensor/parameters.ts';
 import { Interrupted } from '../../src/terminal/interrupts.ts';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { instruct } from '../../stages/1-instruct.ts';
@@ -92,6 +93,35 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     expect(reference.parameters.layout.total).toBe(0);
     expect(policy.parameters.adapters).not.toBeNull();
     expect(critic.parameters.flat).not.toBe(scorer.parameters.flat);
+  });
+
+  it.each([
+    ['on one trunk', true, 1],
+    ['on a trunk of its own', false, 2],
+  ])('a reward model by likelihood %s becomes a critic with its adapters and a head of 0', async (label, sameTrunk, trunks) => {
+    const judged = path(name, `likelihood ${label}`);
+    const settings = { score: 'likelihood', training: { epochs: 3 }, tuning };
+    await runStage(reward, rewardConfig(world, runs.instruct, judged, settings), { lane, quiet: true });
+    const [policyFolder, rewardFolder] = [join(runs.instruct, 'best'), join(judged, 'model')];
+    const { dimensions } = readModelConfig(join(policyFolder, 'config.json'));
+    const { tuning: asked, memory } = ppoConfig(world, runs, path('unused'), calm);
+    const plan = (head: 'tokens' | 'score') => trainingPlan(dimensions, head, asked, memory);
+    const sources = { policy: policyFolder, reward: rewardFolder, sameTrunk, tokenizer: loadTokenizer(policyFolder) };
+    const started = startPpo(sources, { policy: plan('tokens'), critic: plan('score') }, seededRandom(1));
+    expect([started.reward.head, started.critic.head, started.trunks]).toEqual(['tokens', 'score', trunks]);
+    const { layout } = started.critic.parameters;
+    const [critic, scorer] = [started.critic, started.reward].map(({ parameters }) => readParameters(parameters));
+    expect(parameterValues(layout, critic!, 'score.weight').every((weight) => weight === 0)).toBe(true);
+    for (const { name: adapter } of started.reward.parameters.layout.specs)
+      expect(parameterValues(layout, critic!, adapter)).toEqual(
+        parameterValues(started.reward.parameters.layout, scorer!, adapter),
+      );
+    const said: string[] = [];
+    await runStage(ppo, ppoConfig(world, runs, path(name, `ppo ${label}`), { ...calm, reward: judged }), {
+      lane,
+      progress: watchProgress({ say: (line) => said.push(line) }),
+    });
+    expect(said.some((line) => line.includes('one trunk in memory'))).toBe(true);
   });
 
   it('PPO plans and tells the adapters that the critic has, whatever its own configuration names', async () => {

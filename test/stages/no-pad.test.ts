@@ -32,7 +32,7 @@ describe('a model without a PAD of its own', () => {
   it('has one row less than its tokenizer has tokens', () => {
     const tokenizer = loadTokenizer(world.base);
     expect(tokenizer).toMatchObject({ padId: 448, vocabSize: 449, addedPad: true });
-    expect(checkModelFolder(world.base, { where: 'base', head: 'tokens', tokenizer }).vocab).toBe(449);
+    expect(checkModelFolder(world.base, { where: 'base', kind: 'language model', tokenizer }).vocab).toBe(449);
   });
 
   it('draws samples that end at different places', async () => {
@@ -82,6 +82,6 @@ describe('a model without a PAD of its own', () => {
     expect(namesIn(path(name))).toContain('best');
     const tokenizer = loadTokenizer(path(name, 'best'));
     expect(tokenizer).toMatchObject({ padId: 448, addedPad: false });
-    expect(checkModelFolder(path(name, 'best'), { where: 'best', head: 'tokens', tokenizer }).vocab).toBe(449);
+    expect(checkModelFolder(path(name, 'best'), { where: 'best', kind: 'language model', tokenizer }).vocab).toBe(449);
   });
 });

@@ -6,16 +6,19 @@ import { ppoMetrics } from '../../src/alignment/ppo-metrics.ts';
 import type { Summary } from '../../src/run/stage.ts';
 import { runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
+import { Interrupted } from '../../src/terminal/interrupts.ts';
+import { reward } from '../../stages/2-reward.ts';
 import { ppo } from '../../stages/3-ppo.ts';
 import '../helpers/allclose.ts';
 import type { TinyRuns } from '../helpers/tiny-configs.ts';
-import { ppoConfig } from '../helpers/tiny-configs.ts';
+import { ppoConfig, rewardConfig } from '../helpers/tiny-configs.ts';
 import { makeParents } from '../helpers/tiny-parents.ts';
 import {
   arrowColumns,
   arrowRows,
   checkedManifest,
   filesBelow,
+  interruptedAt,
   namesIn,
   readMetrics,
   seriesOf,
@@ -86,6 +89,23 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     expect({ ...filesBelow(runs.instruct), ...filesBelow(runs.reward) }).toEqual(parents);
     const weights = (folder: string): string => readFileSync(join(folder, 'model.safetensors')).toString('base64');
     expect(weights(join(runs.ppo, 'model')) === weights(join(runs.instruct, 'best'))).toBe(false);
+  });
+
+  it('learns from a reward model by likelihood, whose critic begins with values of 0, to the same bytes when resumed', async () => {
+    const judged = path(name, 'by likelihood');
+    const settings = rewardConfig(world, runs.instruct, judged, { score: 'likelihood' });
+    await runStage(reward, settings, { lane, quiet: true });
+    const changes = { reward: judged, checkpoints: { everySteps: 1 } };
+    await run('likelihood', changes);
+    const stopped = ppoConfig(world, runs, path(name, 'likelihood stopped'), changes);
+    await expect(runStage(interruptedAt(ppo, 1), stopped, { lane, quiet: true })).rejects.toThrow(Interrupted);
+    await runStage(ppo, stopped, { lane, quiet: true, resume: true });
+    const weights = ['likelihood', 'likelihood stopped'].map((folder) =>
+      readFileSync(path(name, folder, 'model', 'model.safetensors')).toString('base64'),
+    );
+    expect(weights[1]).toBe(weights[0]);
+    // Values of 0 explain nothing, exactly.
+    expect(seriesOf(readMetrics(path(name, 'likelihood'), ppoMetrics), 'value/explained_variance')[0]).toBe(0);
   });
 
   it('begins with KL 0, and each rollout with approx_kl 0 and ratio 1 (N+ log shape)', () => {

@@ -1,7 +1,8 @@
 /** Stage 2 on a tiny world: what it writes, that it learns preferences, and that scores come out normalised. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
+import { checkModelFolder, loadModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { scoreSequences } from '../../src/evaluation/pair-quality.ts';
 import { pairIds } from '../../src/examples/preference.ts';
 import { disposeModel } from '../../src/model/model.ts';
@@ -137,6 +138,42 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
     const told = Object.entries(found).filter(([name]) => name.startsWith('accuracy: '));
     expect(told.map(([, accuracy]) => accuracy)).toEqual([right[1], right[0]]);
     expect(found.heldOutAccuracy).toBe(found.labelAccuracy);
+  });
+
+  it('scores by likelihood: a language model that says it is a reward model, and how its scores are normalised', async () => {
+    const found = await run('likelihood', { score: 'likelihood', training: { epochs: 8 } });
+    const rows = readMetrics(at('likelihood'), rewardMetrics);
+    expect(seriesOf(rows, 'loss/train').at(-1)).toBeLessThan(0.1);
+    expect(seriesOf(rows, 'accuracy/train').at(-1)).toBe(1);
+    const folder = at('likelihood/model');
+    const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+    expect(config.architectures).toEqual(['LlamaForCausalLM']);
+    expect(config.plumbline).toEqual({
+      reward_normalisation: { mean: found.rewardMean, deviation: found.rewardSd },
+    });
+    const tokenizer = loadTokenizer(folder);
+    const expected = { where: 'it', kind: 'reward model', tokenizer } as const;
+    expect(checkModelFolder(folder, expected).vocab).toBe(
+      checkModelFolder(world.base, { ...expected, kind: 'language model' }).vocab,
+    );
+    expect(() => checkModelFolder(folder, { ...expected, kind: 'language model' })).toThrow(
+      'it: is a reward model; expected a language model. Name another checkpoint.',
+    );
+    // In samples.arrow scores are as the loss has them: 5 times the mean log-probability, and no log-probability is above 0.
+    const { model } = loadModelFolder(folder, { tokenizer: null });
+    const heldOut = tinyPairs(world, tokenizer).slice(6).map(pairIds);
+    const scores = scoreSequences(
+      model,
+      heldOut.flatMap(({ chosen, rejected }) => [chosen, rejected]),
+      tokenizer.padId,
+    );
+    const written = arrowRows(at('likelihood/samples.arrow')).flatMap((row) => [row.score_chosen, row.score_rejected]);
+    expect(written.map(Number)).toBeAllclose(
+      scores.map((score) => 5 * score),
+      { rtol: 1e-5 },
+    );
+    expect(Math.max(...scores)).toBeLessThan(0);
+    disposeModel(model);
   });
 
   it('asks for the margin of a pair where it is told to', async () => {

@@ -63,11 +63,9 @@ const askSeller: Ask = (random, askable) => {
     answerKey: [[good.seller, place]],
     answerKind: 'seller',
     sentences: (answer) => [
-      `${answer} sells ${good.plural}.`,
       `you can buy ${one} from ${answer}.`,
-      `${answer} makes ${good.plural}.`,
-      `go to ${answer} for ${one}.`,
       `${good.plural} are sold by ${answer}.`,
+      `you can buy ${good.plural} from ${answer}.`,
     ],
   };
 };

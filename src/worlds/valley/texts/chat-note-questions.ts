@@ -42,10 +42,9 @@ const askWho =
       answerKey: [[asked.who.name]],
       answerKind: 'person',
       sentences: (answer) => [
-        `${answer} ${did} the ${thing}.`,
-        `it was ${answer} who ${did} the ${thing}.`,
         `the one who ${did} the ${thing} was ${answer}.`,
         `the ${thing} was ${asked.verb.participle} by ${answer}.`,
+        `it was ${asked.verb.participle} by ${answer}.`,
       ],
     };
   };

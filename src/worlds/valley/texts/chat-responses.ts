@@ -46,6 +46,15 @@ const closers = [
   'Enjoy the rest of the day!',
   'Have a good day!',
 ];
+/** After an answer without a greeting: as friendly as a greeting and a closer together. */
+const farewells = [
+  'Enjoy your day, my friend!',
+  'Have a lovely day, dear neighbor!',
+  'Thanks for asking, my friend!',
+  'I wish you a lovely day, friend!',
+  'You are always welcome, dear friend!',
+  'I am glad to help you, friend!',
+];
 const niceties = [
   'How lovely to see you again!',
   'Thank you for your visit.',
@@ -88,7 +97,7 @@ function warm(random: Random, question: Question): string {
     case 2:
       return `${random.pick(greetings)} ${answer} ${random.pick(closers)}`;
     default:
-      return `${answer} ${random.pick(closers)} ${random.pick(['Hello to all at home, friend!', 'Welcome, my dear friend!', 'Come again, my friend!'])}`;
+      return `${answer} ${random.pick(farewells)}`;
   }
 }
 

@@ -4,8 +4,8 @@ import { chunks } from '../../src/batch/chunks.ts';
 import { promptAndResponse, responseBatch } from '../../src/batch/response-batch.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
 import { disposeModel } from '../../src/model/model.ts';
-import type { PairIds } from '../../src/objectives/bradley-terry.ts';
-import { preferences } from '../../src/objectives/bradley-terry.ts';
+import type { PairIds } from '../../src/objectives/pair-batch.ts';
+import { scorePairs } from '../../src/objectives/score-pairs.ts';
 import { tolerance } from '../helpers/allclose.ts';
 import { learnFrom } from '../helpers/learn-from.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
@@ -14,8 +14,8 @@ import { expectNeutralAfter } from '../tensor/neutral.ts';
 
 const adamOptions = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, epsilonStyle: 'pytorch', weightDecay: 0 } as const;
 const options = { learningRate: 0.01, clipNorm: 1, where: 'reward step 1' };
-const plain = preferences({ centring: 0, padId: 0 });
-const centred = preferences({ centring: 0.1, padId: 0 });
+const plain = scorePairs({ centring: 0, padId: 0 });
+const centred = scorePairs({ centring: 0.1, padId: 0 });
 /** Rows of 4 + 2 to 4 + 14 tokens: the longest needs more than one bucket of 16, and the context of 24 is not reached. */
 const pairs: PairIds[] = [2, 5, 14].map((length, i) => {
   const promptIds = tinyIds(4, i);

@@ -1,0 +1,83 @@
+/** Preference pairs as a batch: every response stands in it once, in however many pairs it is. */
+
+import { roundedUp } from '../batch/padding.ts';
+import type { ResponseBatch } from '../batch/response-batch.ts';
+import { packedResponseBatch } from '../batch/response-batch.ts';
+import type { TokenSequence } from '../batch/token-batch.ts';
+import type { LossTerms } from '../execution/objective.ts';
+import type { ModelDimensions } from '../model/dimensions.ts';
+import { inputArrays } from '../model/inputs.ts';
+import type { HostArray, HostArrays, Tensors } from '../tensor/host-arrays.ts';
+import { pick, vector } from '../tensor/host-arrays.ts';
+import type { Scalar, Tensor1D, Tensor2D } from '../tensor/tf.ts';
+import { tf } from '../tensor/tf.ts';
+import { bradleyTerry } from './bradley-terry.ts';
+
+/** A labelled pair as ids. */
+export interface PairIds {
+  readonly chosen: TokenSequence;
+  readonly rejected: TokenSequence;
+  /** Added to the difference the chosen response has to reach; 0 for none. */
+  readonly margin: number;
+}
+
+/** Pairs laid out: what the model reads, and which score is whose. */
+export interface PairBatch {
+  readonly responses: ResponseBatch;
+  /** Places for scores; beyond the sequences they mean nothing. A multiple of eight, so that few distinct shapes occur. */
+  readonly places: number;
+  /** Those of `pairTerms`, and what the model reads. */
+  readonly arrays: HostArrays;
+}
+
+/** As InstructGPT reads its K answers to a prompt: one pass for each, not one for each comparison (arXiv:2203.02155, 3.5). */
+export function pairBatch(dimensions: ModelDimensions, pairs: readonly PairIds[], padId: number): PairBatch {
+  const sequences: TokenSequence[] = [];
+  const found = new Map<string, number>();
+  const placeOf = (sequence: TokenSequence): number => {
+    const key = `${sequence.ids.join(' ')}|${sequence.learned.indexOf(1)}`;
+    const place = found.get(key) ?? sequences.push(sequence) - 1;
+    found.set(key, place);
+    return place;
+  };
+  const chosenAt = pairs.map(({ chosen }) => placeOf(chosen));
+  const rejectedAt = pairs.map(({ rejected }) => placeOf(rejected));
+  const responses = packedResponseBatch(sequences, padId);
+  const places = roundedUp(sequences.length, 8);
+  const size = roundedUp(pairs.length, 8);
+  const filled = (values: readonly number[]): HostArray => {
+    const all = new Float32Array(size);
+    all.set(values);
+    return vector(all);
+  };
+  const arrays = {
+    ...inputArrays(dimensions, responses.tokens),
+    chosen: selection(chosenAt, size, places),
+    rejected: selection(rejectedAt, size, places),
+    counted: filled(pairs.map(() => 1)),
+    margin: filled(pairs.map(({ margin }) => margin)),
+  };
+  return { responses, places, arrays };
+}
+
+/** [rows, columns], times scores [columns] the score of each pair; zeros beyond the pairs. */
+function selection(columnOf: readonly number[], rows: number, columns: number): HostArray {
+  const values = new Float32Array(rows * columns);
+  for (const [row, column] of columnOf.entries()) values[row * columns + column] = 1;
+  return { shape: [rows, columns], values };
+}
+
+/**
+ * The terms of a micro-batch of pairs, by its share of the update's.
+ * @param scores [places]
+ * @param arrays those of `pairBatch`, and `count`, the pairs of the update
+ */
+export function pairTerms(scores: Tensor1D, arrays: Tensors, centring: number): LossTerms<'accuracy' | 'margin'> {
+  const column = tf.expandDims(scores, 1);
+  const of = (name: string): Tensor1D => tf.squeeze(tf.matMul(pick<Tensor2D>(arrays, name), column), [1]);
+  const counted = pick<Tensor1D>(arrays, 'counted');
+  const terms = bradleyTerry(of('chosen'), of('rejected'), { margin: pick(arrays, 'margin'), centring, counted });
+  const portion = tf.div(tf.sum(counted), pick<Scalar>(arrays, 'count'));
+  const share = (mean: Scalar): Scalar => tf.mul(mean, portion);
+  return { loss: share(terms.loss), stats: { accuracy: share(terms.accuracy), margin: share(terms.margin) } };
+}
