@@ -1,6 +1,5 @@
 /** Preference pairs as a batch: every response stands in it once, in however many pairs it is. */
 
-import { roundedUp } from '../batch/padding.ts';
 import type { ResponseBatch } from '../batch/response-batch.ts';
 import { packedResponseBatch } from '../batch/response-batch.ts';
 import type { TokenSequence } from '../batch/token-batch.ts';
@@ -24,7 +23,7 @@ export interface PairIds {
 /** Pairs laid out: what the model reads, and which score is whose. */
 export interface PairBatch {
   readonly responses: ResponseBatch;
-  /** Places for scores; beyond the sequences they mean nothing. A multiple of eight, so that few distinct shapes occur. */
+  /** Places for scores, and for pairs; beyond these they mean nothing. */
   readonly places: number;
   /** Those of `pairTerms`, and what the model reads. */
   readonly arrays: HostArrays;
@@ -43,28 +42,28 @@ export function pairBatch(dimensions: ModelDimensions, pairs: readonly PairIds[]
   const chosenAt = pairs.map(({ chosen }) => placeOf(chosen));
   const rejectedAt = pairs.map(({ rejected }) => placeOf(rejected));
   const responses = packedResponseBatch(sequences, padId);
-  const places = roundedUp(sequences.length, 8);
-  const size = roundedUp(pairs.length, 8);
+  // They cost nothing, and every shape is a compiled step of its own: as many for pairs as for responses.
+  const places = 2 ** Math.ceil(Math.log2(Math.max(8, sequences.length, pairs.length)));
   const filled = (values: readonly number[]): HostArray => {
-    const all = new Float32Array(size);
+    const all = new Float32Array(places);
     all.set(values);
     return vector(all);
   };
   const arrays = {
     ...inputArrays(dimensions, responses.tokens),
-    chosen: selection(chosenAt, size, places),
-    rejected: selection(rejectedAt, size, places),
+    chosen: selection(chosenAt, places),
+    rejected: selection(rejectedAt, places),
     counted: filled(pairs.map(() => 1)),
     margin: filled(pairs.map(({ margin }) => margin)),
   };
   return { responses, places, arrays };
 }
 
-/** [rows, columns], times scores [columns] the score of each pair; zeros beyond the pairs. */
-function selection(columnOf: readonly number[], rows: number, columns: number): HostArray {
-  const values = new Float32Array(rows * columns);
-  for (const [row, column] of columnOf.entries()) values[row * columns + column] = 1;
-  return { shape: [rows, columns], values };
+/** [places, places], times scores [places] the score of each pair; zeros beyond the pairs. */
+function selection(columnOf: readonly number[], places: number): HostArray {
+  const values = new Float32Array(places * places);
+  for (const [row, column] of columnOf.entries()) values[row * places + column] = 1;
+  return { shape: [places, places], values };
 }
 
 /**

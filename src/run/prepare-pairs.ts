@@ -97,20 +97,23 @@ export async function checkPairs(config: PairConfig, use: PairUse): Promise<read
 const MOST_TOGETHER = 6;
 
 /**
- * Pairs that follow each other and share a response go together into an update, where it is read once: those of the
- * answers to one prompt, as in InstructGPT (arXiv:2203.02155, section 3.5).
+ * Pairs of one prompt that share a response go together into an update, where it is read once, as in InstructGPT
+ * (arXiv:2203.02155, section 3.5). A pair that shares one with several groups goes to the first that has room.
  */
 export function pairsTogether<Pair extends PairOfTexts>(pairs: readonly Pair[]): Pair[][] {
   const groups: Pair[][] = [];
+  const groupsOf = new Map<string, Pair[][]>();
   for (const pair of pairs) {
-    const last = groups.at(-1);
-    const isShared = last?.some(({ prompt, chosen, rejected }) => {
-      return (
-        prompt === pair.prompt && [chosen, rejected].some((text) => text === pair.chosen || text === pair.rejected)
-      );
-    });
-    if (last !== undefined && isShared === true && last.length < MOST_TOGETHER) last.push(pair);
-    else groups.push([pair]);
+    const keys = [pair.chosen, pair.rejected].map((response) => JSON.stringify([pair.prompt, response]));
+    const open = keys.flatMap((key) => groupsOf.get(key) ?? []).find((group) => group.length < MOST_TOGETHER);
+    const group = open ?? [];
+    if (open === undefined) groups.push(group);
+    group.push(pair);
+    for (const key of keys) {
+      const known = groupsOf.get(key);
+      if (known === undefined) groupsOf.set(key, [group]);
+      else if (!known.includes(group)) known.push(group);
+    }
   }
   return groups;
 }

@@ -8,7 +8,7 @@ const pair = (prompt: string, chosen: string, rejected: string) => ({ prompt, ch
 const told = (groups: readonly (readonly PreferencePair[])[]): string[] =>
   groups.map((group) => group.map(({ chosen, rejected }) => `${chosen}>${rejected}`).join(' '));
 
-it('keeps the comparisons of one prompt together where they share an answer, and no others', () => {
+it('keeps the comparisons of one prompt together where they share an answer, wherever they stand, and no others', () => {
   const pairs = [
     pair('p', 'a', 'b'),
     pair('p', 'c', 'a'),
@@ -18,8 +18,9 @@ it('keeps the comparisons of one prompt together where they share an answer, and
     // One prompt stands for all, as in rated texts: nothing is shared.
     pair('q', 'd', 'e'),
     pair('q', 'f', 'g'),
+    pair('p', 'h', 'b'),
   ];
-  expect(told(pairsTogether(pairs))).toEqual(['a>b c>a c>b', 'a>b', 'd>e', 'f>g']);
+  expect(told(pairsTogether(pairs))).toEqual(['a>b c>a c>b h>b', 'a>b', 'd>e', 'f>g']);
 });
 
 it('parts what would be too large for an update', () => {
