@@ -42,8 +42,8 @@ export interface Exported {
  *   tokenizer it does not have, weights that are missing, damaged or beyond the type; nothing is written then
  */
 export async function exportGguf(folder: string, type: FileType, path: string, name: string): Promise<Exported> {
-  const { dimensions, head } = readModelConfig(join(folder, 'config.json'));
-  if (head === 'score') {
+  const { dimensions, isReward } = readModelConfig(join(folder, 'config.json'));
+  if (isReward) {
     throw new CheckpointError(
       `${folder}: is a reward model; expected a language model, as llama.cpp gives tokens and no scores. Name the policy or the instruct model.`,
     );

@@ -133,7 +133,10 @@ export function pairData<Laid>(
 ) {
   const groups = pairsTogether(pairs);
   const pairsAt = (items: readonly number[]): PreferencePair[] => items.flatMap((index) => groups[index] ?? []);
-  const read = (items: readonly number[]): Laid[] => chunks(pairsAt(items), microBatch ?? perUpdate).map(layOut);
+  const read = (items: readonly number[]): Laid[] => {
+    const all = pairsAt(items);
+    return chunks(all, microBatch ?? all.length).map(layOut);
+  };
   return { count: groups.length, perStep: groupsPerUpdate(groups.length, pairs.length, perUpdate), read };
 }
 

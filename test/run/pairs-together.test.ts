@@ -40,4 +40,6 @@ it('fills an update with as many pairs as it is told, on average, and loses none
     (part) => part,
   );
   expect([single.count, single.perStep]).toEqual([3, 2]);
+  const whole = pairData(pairs, { pairs: 5, microBatch: null, epochs: 1 }, (part) => part.length);
+  expect(whole.read([1, 2])).toEqual([6]);
 });
