@@ -1,7 +1,7 @@
 /**
- * Sixty answers to test prompts, twenty each of a base, an instruct and a PPO model, graded by reading before their gold was
- * seen: 0 wrong or no answer, 1 kind without an answer or right in passing amid nonsense, 2 right and curt, 3 right in a whole sentence,
- * 4 right and kind (none in this draw).
+ * Eighty-four answers to test prompts, graded by reading before their gold was seen: twenty each of a base, an instruct and a
+ * PPO model of 2026-11-28, and 24 of the PPO model of `4cd774e`, seed 1, read by another language model. 0 wrong or no answer,
+ * 1 kind without an answer or right in passing amid nonsense, 2 right and curt, 3 right in a whole sentence, 4 right and kind.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -19,7 +19,7 @@ describe('gold beside a reader', () => {
     const clear = answers.flatMap((one) =>
       answers.filter(({ grade }) => one.grade - grade >= 2).map((other) => [one, other]),
     );
-    expect(clear.length).toBeGreaterThan(700);
+    expect(clear.length).toBeGreaterThan(1700);
     const turned = clear.filter(([better, worse]) => better!.gold.total <= worse!.gold.total);
     expect(turned.map((pair) => pair.map(({ response }) => response))).toEqual([]);
   });
