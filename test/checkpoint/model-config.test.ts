@@ -34,6 +34,7 @@ describe('what transformers wrote', () => {
         ...{ family: 'gpt2', positions: 'learned', activation: 'gelu', biases: ALL_BIASES, tiedHead: true },
       },
       head: 'tokens',
+      isReward: false,
       normalisation: { mean: 0, deviation: 1 },
     });
   });
