@@ -9,7 +9,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type Llama2cFile, openLlama2c } from '../src/checkpoint/llama2c.ts';
 import { readLlama2cTokenizer } from '../src/checkpoint/llama2c-tokenizer.ts';
-import { huggingFaceConfig, NO_NORMALISATION } from '../src/checkpoint/model-config.ts';
+import { huggingFaceConfig } from '../src/checkpoint/model-config.ts';
 import { loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { writeWeightFiles } from '../src/checkpoint/weight-files.ts';
 import { fileTensors } from '../src/checkpoint/weight-names.ts';
@@ -67,7 +67,7 @@ function writeFiles(folder: string, { dimensions, read }: Llama2cFile, tokenizer
   const files = llama2cTokenizerFiles(pieces, dimensions.context, tokenizerPath);
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
   const special = { padId: 0, bosId: 1, eosId: 2 };
-  const options = { dtype: 'float32', normalisation: NO_NORMALISATION } as const;
+  const options = { dtype: 'float32' } as const;
   const config = { ...huggingFaceConfig(dimensions, 'tokens', special, options), pad_token_id: null };
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
   // The last one is kept: files ask for its parts in turn.

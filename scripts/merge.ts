@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { isAdapterFolder } from '../src/checkpoint/adapter-folder.ts';
 import type { MergedModel } from '../src/checkpoint/merged-model.ts';
 import { loadMergedModel } from '../src/checkpoint/merged-model.ts';
-import { NO_NORMALISATION, readModelConfig } from '../src/checkpoint/model-config.ts';
+import { readModelConfig } from '../src/checkpoint/model-config.ts';
 import { ADAPTER_FOLDER, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { CheckpointError, ConfigError } from '../src/errors.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
@@ -53,8 +53,8 @@ export async function mergeCommand(argv: readonly string[], say: (line: string) 
   const merged = loadMergedModel(parent.folder, adapter, { tokenizer, say });
   const { model } = merged;
   const beside = join(adapter, '..', 'config.json');
-  const normalisation =
-    model.head === 'score' && existsSync(beside) ? readModelConfig(beside).normalisation : NO_NORMALISATION;
+  const made = existsSync(beside) ? readModelConfig(beside) : undefined;
+  const normalisation = made?.isReward === true && made.head === model.head ? made.normalisation : undefined;
   const card = {
     made: 'A model with a low-rank adapter merged into it',
     base,
@@ -62,7 +62,7 @@ export async function mergeCommand(argv: readonly string[], say: (line: string) 
     decisions: decisionsOf(merged),
     results: {},
   };
-  const options = { tokenizer, normalisation, dtype: dtype as 'float32' | 'bfloat16', card };
+  const options = { tokenizer, ...(normalisation && { normalisation }), dtype: dtype as 'float32' | 'bfloat16', card };
   await makeAlone(to, { work: 'merge', say }, () => atomicFolder(to, (path) => writeModelFolder(path, model, options)));
   disposeModel(model);
   say(`merged ${describeMerge(merged)} into ${to}`);

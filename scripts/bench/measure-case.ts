@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeAdapterFolder } from '../../src/checkpoint/adapter-folder.ts';
-import { huggingFaceConfig, NO_NORMALISATION } from '../../src/checkpoint/model-config.ts';
+import { huggingFaceConfig } from '../../src/checkpoint/model-config.ts';
 import { writeWeightFiles } from '../../src/checkpoint/weight-files.ts';
 import { fileTensors } from '../../src/checkpoint/weight-names.ts';
 import { InvariantError } from '../../src/errors.ts';
@@ -172,7 +172,7 @@ function writeWeights(given: Case, head: HeadKind, parent: string): string {
   mkdirSync(folder);
   // No token of a case is padding, so neither id is ever looked at.
   const special = { padId: 0, bosId: null, eosId: 0 };
-  const options = { dtype: 'float32', normalisation: NO_NORMALISATION } as const;
+  const options = { dtype: 'float32' } as const;
   const config = huggingFaceConfig(given.dimensions, head, special, options);
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
   const model = startingModel(given, head);

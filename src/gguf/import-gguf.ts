@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Piece } from '../checkpoint/families/pieces.ts';
-import { configText, huggingFaceConfig, modelConfigOf, NO_NORMALISATION } from '../checkpoint/model-config.ts';
+import { configText, huggingFaceConfig, modelConfigOf } from '../checkpoint/model-config.ts';
 import { fileShape, piecesOf } from '../checkpoint/tensor-match.ts';
 import type { WrittenTensor } from '../checkpoint/weight-files.ts';
 import { writeWeightFiles } from '../checkpoint/weight-files.ts';
@@ -51,7 +51,7 @@ export function importGguf(path: string, folder: string, options: GgufImport): I
     // Ids the file does not have are none; the type of a config has them all.
     const special = { bosId: bos, eosId: eos ?? 0, padId: pad ?? 0 };
     const { dtype } = options;
-    const config = huggingFaceConfig(dimensions, 'tokens', special, { dtype, normalisation: NO_NORMALISATION });
+    const config = huggingFaceConfig(dimensions, 'tokens', special, { dtype });
     const named = { bos_token_id: bos, eos_token_id: eos, pad_token_id: pad };
     writeFileSync(join(folder, 'config.json'), configText({ ...config, ...named }));
     const generation = { ...named, ...(ends.length > 1 && { eos_token_id: ends }) };

@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { huggingFaceConfig, NO_NORMALISATION, readModelConfig } from '../../src/checkpoint/model-config.ts';
+import { huggingFaceConfig, readModelConfig } from '../../src/checkpoint/model-config.ts';
 import { openWeightFiles, writeWeightFiles } from '../../src/checkpoint/weight-files.ts';
 import { fileTensors } from '../../src/checkpoint/weight-names.ts';
 import { exportGguf } from '../../src/gguf/export-gguf.ts';
@@ -150,10 +150,7 @@ function writeFolder(folder: string, name: string): void {
   }
   const tokenizer = loadTokenizer(folder);
   const dimensions = llamaStyle({ vocab: tokenizer.vocabSize, context: 64, layers: 1, heads: 2, dModel: 8 });
-  const config = huggingFaceConfig(dimensions, 'tokens', tokenizer, {
-    dtype: 'float32',
-    normalisation: NO_NORMALISATION,
-  });
+  const config = huggingFaceConfig(dimensions, 'tokens', tokenizer, { dtype: 'float32' });
   writeFileSync(
     `${folder}/config.json`,
     JSON.stringify({ ...config, bos_token_id: undefined, eos_token_id: undefined }),
