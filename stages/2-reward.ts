@@ -89,7 +89,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
 
   // 1. Pairs as ids. Held-out prompts never occur in training.
   const prepared = await preparePairs(config, useOf(config), context);
-  const { parent, tokenizer, dimensions, sets, steps } = prepared;
+  const { parent, tokenizer, dimensions, sets, grouped, steps } = prepared;
   const { pairs } = sets.train;
   const idsOf = (row: PreferencePair): PairIds => ({ ...pairIds(row), margin: config.loss.useMargin ? row.margin : 0 });
 
@@ -105,20 +105,20 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   progress.say(`reward  ${pairs.length} pairs, ${heldOut.length} held out, ${steps} steps`);
   const { padId } = tokenizer;
   const byHead = config.score === 'head';
-  const { centring, scale } = config.loss;
+  const centring = byHead ? config.loss.centring : 0;
+  const scale = byHead ? 1 : config.loss.scale;
   const objective = byHead ? scorePairs({ centring, padId }) : likelihoodPairs({ scale, padId });
-  const loss = { ...config.loss, centring: byHead ? centring : 0 };
   const judge = () => {
     if (heldOut.length === 0) return null;
     const scoresOf = (sequences: readonly TokenSequence[]): number[] => scoreSequences(model, sequences, padId);
-    return measurePairs(heldOut, loss, (all) => scoresOf(all).map((score) => (byHead ? score : scale * score)));
+    return measurePairs(heldOut, { ...config.loss, centring }, (all) => scoresOf(all).map((score) => scale * score));
   };
   const { kept, summary } = await trainingLoop(context, config, {
     stage: 'reward',
     metrics: rewardMetrics,
     model,
     steps,
-    data: pairData(pairs, config.training, (part) => objective.layOut(model, part.map(idsOf))),
+    data: pairData(grouped, config.training.microBatch, (part) => objective.layOut(model, part.map(idsOf))),
     unit: 'pairs',
     update: async (microBatches, settings) => {
       const update = await learn(model, adam, objective, microBatches, settings);

@@ -7,6 +7,7 @@
  *   Run     node --import tsx stages/4-evaluate.ts configs/evaluate/tiny.yaml
  *   After   Wei et al. 2022 (FLAN, arXiv:2109.01652) section 2.2; Brown et al. 2020 (GPT-3, arXiv:2005.14165) section 2.4
  */
+import type { ModelExpectations } from '../src/checkpoint/model-folder.ts';
 import { checkModelFolder, loadModelFolder } from '../src/checkpoint/model-folder.ts';
 import { CheckpointError, DataError } from '../src/errors.ts';
 import type { JudgedAnswer } from '../src/evaluation/answer-prompts.ts';
@@ -64,7 +65,7 @@ async function prepare(config: EvaluateConfig) {
   const first = await openParent(config.base, parents.base);
   const tokenizer = loadTokenizer(first.folder);
   let context = Number.POSITIVE_INFINITY;
-  const open = async (role: string, path: string, kind: 'language model' | 'reward model'): Promise<Parent> => {
+  const open = async (role: string, path: string, kind: ModelExpectations['kind']): Promise<Parent> => {
     const parent = await openParent(path, { role, takes: kind, tokenizer: tokenizer.hash });
     context = Math.min(context, checkModelFolder(parent.folder, { where: `${role} ${path}`, kind, tokenizer }).context);
     return parent;

@@ -1,6 +1,7 @@
 /** How well a reward model tells the better response of a pair, against the labels and against the judge. */
 
 import { responseScores } from '../alignment/score-responses.ts';
+import { distinctSequences } from '../batch/distinct-sequences.ts';
 import { likeLengths } from '../batch/like-lengths.ts';
 import type { TokenSequence } from '../batch/token-batch.ts';
 import type { PreferencePair } from '../examples/preference.ts';
@@ -46,27 +47,20 @@ export function scoreSequences(
   padId: number,
   show: (done: number) => void = () => undefined,
 ): number[] {
-  const placesOf = new Map<string, number[]>();
-  for (const [place, { ids, learned }] of sequences.entries()) {
-    const key = `${ids.join(' ')}|${learned.indexOf(1)}`;
-    const places = placesOf.get(key);
-    if (places === undefined) placesOf.set(key, [place]);
-    else places.push(place);
-  }
-  const distinct = [...placesOf.values()];
-  const scores = new Array<number>(sequences.length);
+  const { sequences: distinct, placeOf } = distinctSequences(sequences);
+  const times = new Int32Array(distinct.length);
+  for (const place of placeOf) times[place] = (times[place] as number) + 1;
+  const scores = new Array<number>(distinct.length);
   let done = 0;
-  const firsts = distinct.map(([place]) => sequences[place as number] as TokenSequence);
-  for (const { indices, batch } of likeLengths(firsts, padId)) {
+  for (const { indices, batch } of likeLengths(distinct, padId)) {
     const found = responseScores(model, batch);
     for (const [row, index] of indices.entries()) {
-      const places = distinct[index] ?? [];
-      for (const place of places) scores[place] = found[row] as number;
-      done += places.length;
+      scores[index] = found[row] as number;
+      done += times[index] as number;
     }
     show(done);
   }
-  return scores;
+  return placeOf.map((place) => scores[place] as number);
 }
 
 /** How the loss of pairs is made up: see `bradleyTerry`. */

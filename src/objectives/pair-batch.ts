@@ -1,5 +1,6 @@
 /** Preference pairs as a batch: every response stands in it once, in however many pairs it is. */
 
+import { distinctSequences } from '../batch/distinct-sequences.ts';
 import type { ResponseBatch } from '../batch/response-batch.ts';
 import { packedResponseBatch } from '../batch/response-batch.ts';
 import type { TokenSequence } from '../batch/token-batch.ts';
@@ -31,16 +32,8 @@ export interface PairBatch {
 
 /** As InstructGPT reads its K answers to a prompt: one pass for each, not one for each comparison (arXiv:2203.02155, 3.5). */
 export function pairBatch(dimensions: ModelDimensions, pairs: readonly PairIds[], padId: number): PairBatch {
-  const sequences: TokenSequence[] = [];
-  const found = new Map<string, number>();
-  const placeOf = (sequence: TokenSequence): number => {
-    const key = `${sequence.ids.join(' ')}|${sequence.learned.indexOf(1)}`;
-    const place = found.get(key) ?? sequences.push(sequence) - 1;
-    found.set(key, place);
-    return place;
-  };
-  const chosenAt = pairs.map(({ chosen }) => placeOf(chosen));
-  const rejectedAt = pairs.map(({ rejected }) => placeOf(rejected));
+  const all = [...pairs.map(({ chosen }) => chosen), ...pairs.map(({ rejected }) => rejected)];
+  const { sequences, placeOf } = distinctSequences(all);
   const responses = packedResponseBatch(sequences, padId);
   // They cost nothing, and every shape is a compiled step of its own: as many for pairs as for responses.
   const places = 2 ** Math.ceil(Math.log2(Math.max(8, sequences.length, pairs.length)));
@@ -51,8 +44,8 @@ export function pairBatch(dimensions: ModelDimensions, pairs: readonly PairIds[]
   };
   const arrays = {
     ...inputArrays(dimensions, responses.tokens),
-    chosen: selection(chosenAt, places),
-    rejected: selection(rejectedAt, places),
+    chosen: selection(placeOf.slice(0, pairs.length), places),
+    rejected: selection(placeOf.slice(pairs.length), places),
     counted: filled(pairs.map(() => 1)),
     margin: filled(pairs.map(({ margin }) => margin)),
   };

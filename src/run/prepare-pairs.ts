@@ -51,6 +51,8 @@ export interface PreparedPairs {
   readonly plan: TrainingPlan;
   /** Held-out prompts never occur in training. */
   readonly sets: PreferenceSets;
+  /** The training pairs of `sets`. */
+  readonly grouped: PairGroups;
   /** Updates of the run. */
   readonly steps: number;
 }
@@ -72,16 +74,15 @@ export async function preparePairs(config: PairConfig, use: PairUse, context?: R
   for (const [role, paths] of Object.entries(sets.inputs)) {
     for (const path of paths) await context?.folder.recordInput(paths.length === 1 ? role : `${role} ${path}`, path);
   }
-  const units = pairsTogether(sets.train.pairs).length;
-  const perUpdate = groupsPerUpdate(units, sets.train.pairs.length, config.training.pairs);
-  const steps = stepsOfEpochs(config.training, { units, perUpdate });
+  const grouped = groupPairs(sets.train.pairs, config.training.pairs);
+  const steps = stepsOfEpochs(config.training, { units: grouped.groups.length, perUpdate: grouped.perUpdate });
   if (context !== undefined) {
     const { say } = context.progress;
     for (const line of describeSets(sets)) say(line);
     const models = { trained: [{ dimensions, head: use.head, plan } as const], others: [] };
     await announceMemory(say, config.memory.limitGb, models, memoryShapes(config, sets, use.head));
   }
-  return { parent, tokenizer, dimensions, plan, sets, steps };
+  return { parent, tokenizer, dimensions, plan, sets, grouped, steps };
 }
 
 /**
@@ -96,13 +97,21 @@ export async function checkPairs(config: PairConfig, use: PairUse): Promise<read
 /** Most pairs that go together: all there are of four answers. */
 const MOST_TOGETHER = 6;
 
+/** Pairs that go into an update together. */
+export interface PairGroups {
+  readonly groups: readonly (readonly PreferencePair[])[];
+  /** How many groups make an update. */
+  readonly perUpdate: number;
+}
+
 /**
  * Pairs of one prompt that share a response go together into an update, where it is read once, as in InstructGPT
  * (arXiv:2203.02155, section 3.5). A pair that shares one with several groups goes to the first that has room.
+ * @param pairsPerUpdate pairs an update, on average
  */
-export function pairsTogether<Pair extends PairOfTexts>(pairs: readonly Pair[]): Pair[][] {
-  const groups: Pair[][] = [];
-  const groupsOf = new Map<string, Pair[][]>();
+export function groupPairs(pairs: readonly PreferencePair[], pairsPerUpdate: number): PairGroups {
+  const groups: PreferencePair[][] = [];
+  const groupsOf = new Map<string, PreferencePair[][]>();
   for (const pair of pairs) {
     const keys = [pair.chosen, pair.rejected].map((response) => JSON.stringify([pair.prompt, response]));
     const open = keys.flatMap((key) => groupsOf.get(key) ?? []).find((group) => group.length < MOST_TOGETHER);
@@ -115,29 +124,20 @@ export function pairsTogether<Pair extends PairOfTexts>(pairs: readonly Pair[]):
       else if (!known.includes(group)) known.push(group);
     }
   }
-  return groups;
-}
-
-type PairOfTexts = Pick<PreferencePair, 'prompt' | 'chosen' | 'rejected'>;
-
-/** How many such groups make an update: those that have `perUpdate` pairs on average, at least one. */
-function groupsPerUpdate(groups: number, pairs: number, perUpdate: number): number {
-  return Math.max(1, Math.round((perUpdate * groups) / pairs));
+  return { groups, perUpdate: Math.max(1, Math.round((pairsPerUpdate * groups.length) / pairs.length)) };
 }
 
 /** Pairs as a training loop takes its data: an update's in micro-batches, each laid out. */
 export function pairData<Laid>(
-  pairs: readonly PreferencePair[],
-  { pairs: perUpdate, microBatch }: PairSettings['training'],
+  { groups, perUpdate }: PairGroups,
+  microBatch: number | null,
   layOut: (part: readonly PreferencePair[]) => Laid,
 ) {
-  const groups = pairsTogether(pairs);
-  const pairsAt = (items: readonly number[]): PreferencePair[] => items.flatMap((index) => groups[index] ?? []);
   const read = (items: readonly number[]): Laid[] => {
-    const all = pairsAt(items);
-    return chunks(all, microBatch ?? all.length).map(layOut);
+    const pairs = items.flatMap((index) => groups[index] ?? []);
+    return chunks(pairs, microBatch ?? pairs.length).map(layOut);
   };
-  return { count: groups.length, perStep: groupsPerUpdate(groups.length, pairs.length, perUpdate), read };
+  return { count: groups.length, perStep: perUpdate, read };
 }
 
 async function readSets(config: PairConfig, useMargin: boolean, reader: PreferenceReader): Promise<PreferenceSets> {

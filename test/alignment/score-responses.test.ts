@@ -8,14 +8,10 @@ import {
 } from '../../src/alignment/score-responses.ts';
 import type { ResponseBatch } from '../../src/batch/response-batch.ts';
 import { packedResponseBatch, promptAndResponse, responseBatch } from '../../src/batch/response-batch.ts';
-import { decode } from '../../src/model/decoder.ts';
-import { scores, tokenLogits } from '../../src/model/heads.ts';
-import { decoderInputs, disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
-import { disposeModel, modelWeights } from '../../src/model/model.ts';
-import { tf } from '../../src/tensor/tf.ts';
+import { disposeModel } from '../../src/model/model.ts';
 import { tolerance } from '../helpers/allclose.ts';
-import { take } from '../helpers/fixtures.ts';
+import { logSoftmax, readAlone } from '../helpers/read-alone.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyIds, tinyModel, tinyStyles } from '../model/tiny-model.ts';
 import { expectNeutral } from '../tensor/neutral.ts';
@@ -34,31 +30,8 @@ const layouts = [
 const [batch] = layouts as [ResponseBatch];
 const temperature = 0.7;
 
-/** Every logit or score of one sequence by itself, a list for each position. */
-function alone(model: Model, { promptIds, responseIds }: (typeof parts)[number]): Float32Array[] {
-  const ids = Int32Array.of(...promptIds, ...responseIds);
-  const seq = ids.length;
-  const tokens = { batch: 1, seq, ids, segments: ids.map(() => 1), positions: ids.map((_, t) => t) };
-  const inputs = decoderInputs(model.dimensions, tokens);
-  const flat = take(
-    tf.tidy(() => {
-      const weights = modelWeights(model);
-      const { hidden } = decode(model.dimensions, weights, inputs);
-      return model.head === 'score' ? scores(weights, hidden) : tokenLogits(model.dimensions, weights, hidden);
-    }),
-  );
-  disposeInputs(inputs);
-  const width = flat.length / seq;
-  return Array.from({ length: seq }, (_, t) => flat.slice(t * width, (t + 1) * width));
-}
-
-/** log softmax at the temperature, in float64. */
-function logSoftmax(logits: Float32Array): number[] {
-  const scaled = [...logits].map((x) => x / temperature);
-  const top = Math.max(...scaled);
-  const log = top + Math.log(scaled.reduce((sum, x) => sum + Math.exp(x - top), 0));
-  return scaled.map((x) => x - log);
-}
+const alone = (model: Model, { promptIds, responseIds }: (typeof parts)[number]): Float32Array[] =>
+  readAlone(model, Int32Array.of(...promptIds, ...responseIds));
 
 /** A [sequences · response] array with one number for each response token, 0 elsewhere. */
 function perToken(model: Model, read: (before: Float32Array, token: number) => number): number[] {
@@ -78,8 +51,11 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
 
   it.each(tinyStyles)('%s: log-probabilities and entropies are those of each sequence alone', (style) => {
     const model = tinyModel(style);
-    const logProbs = perToken(model, (logits, token) => logSoftmax(logits)[token]!);
-    const entropy = perToken(model, (logits) => -logSoftmax(logits).reduce((sum, x) => sum + Math.exp(x) * x, 0));
+    const logProbs = perToken(model, (logits, token) => logSoftmax(logits, temperature)[token]!);
+    const entropy = perToken(
+      model,
+      (logits) => -logSoftmax(logits, temperature).reduce((sum, x) => sum + Math.exp(x) * x, 0),
+    );
     for (const layout of layouts) {
       expect(responseLogProbs(model, layout, temperature)).toBeAllclose(logProbs, tolerance.forward);
       const both = responseLogProbsAndEntropy(model, layout, temperature);

@@ -5,18 +5,14 @@ import { chunks } from '../../src/batch/chunks.ts';
 import { promptAndResponse, responseBatch } from '../../src/batch/response-batch.ts';
 import type { TokenSequence } from '../../src/batch/token-batch.ts';
 import { createAdamW, disposeAdamW } from '../../src/execution/adamw.ts';
-import { decode } from '../../src/model/decoder.ts';
-import { tokenLogits } from '../../src/model/heads.ts';
-import { decoderInputs, disposeInputs } from '../../src/model/inputs.ts';
 import type { Model } from '../../src/model/model.ts';
-import { disposeModel, modelWeights } from '../../src/model/model.ts';
+import { disposeModel } from '../../src/model/model.ts';
 import { likelihoodPairs } from '../../src/objectives/likelihood-pairs.ts';
 import type { PairIds } from '../../src/objectives/pair-batch.ts';
 import { pairBatch } from '../../src/objectives/pair-batch.ts';
-import { tf } from '../../src/tensor/tf.ts';
 import { tolerance } from '../helpers/allclose.ts';
-import { take } from '../helpers/fixtures.ts';
-import { learnFrom } from '../helpers/learn-from.ts';
+import { learnFrom, oneUpdate } from '../helpers/learn-from.ts';
+import { logSoftmax, readAlone } from '../helpers/read-alone.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyIds, tinyModel, tinyStyles } from '../model/tiny-model.ts';
 import { expectNeutralAfter } from '../tensor/neutral.ts';
@@ -36,23 +32,10 @@ const pairs: PairIds[] = [
 
 /** Mean over the response of log softmax(logits)[token], of one sequence by itself, in float64. */
 function meanLogProb(model: Model, { ids, learned }: TokenSequence): number {
-  const seq = ids.length;
-  const tokens = { batch: 1, seq, ids, segments: ids.map(() => 1), positions: ids.map((_, t) => t) };
-  const inputs = decoderInputs(model.dimensions, tokens);
-  const logits = take(
-    tf.tidy(() => {
-      const weights = modelWeights(model);
-      return tokenLogits(model.dimensions, weights, decode(model.dimensions, weights, inputs).hidden);
-    }),
+  const states = readAlone(model, ids);
+  const logProbs = [...ids.entries()].flatMap(([t, token]) =>
+    learned[t] === 1 ? [logSoftmax(states[t - 1]!)[token]!] : [],
   );
-  disposeInputs(inputs);
-  const vocab = logits.length / seq;
-  const logProbs = [...ids.entries()].flatMap(([t, token]) => {
-    if (learned[t] !== 1) return [];
-    const row = logits.slice((t - 1) * vocab, t * vocab);
-    const top = Math.max(...row);
-    return row[token]! - top - Math.log(row.reduce((sum, x) => sum + Math.exp(x - top), 0));
-  });
   return logProbs.reduce((sum, x) => sum + x, 0) / logProbs.length;
 }
 
@@ -84,15 +67,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 
   it('gives the same update in pieces, where answers are read once a piece, as in one', async () => {
-    const run = async (size: number) => {
-      const model = tinyModel();
-      const adam = createAdamW(model.parameters.layout, adamOptions);
-      const { loss, stats, gradientNorm } = await learnFrom(model, adam, objective, chunks(pairs, size), options);
-      const moved = [...adam.first.read()];
-      disposeAdamW(adam);
-      disposeModel(model);
-      return { numbers: [loss, gradientNorm, stats.accuracy, stats.margin], moved };
-    };
+    const run = (size: number) => oneUpdate(tinyModel(), adamOptions, objective, chunks(pairs, size), options);
     const [whole, alone] = [await run(pairs.length), await run(1)];
     expect(alone.numbers).toBeAllclose(whole.numbers, tolerance.forward);
     expect(alone.moved).toBeAllclose(whole.moved, tolerance.gradient);

@@ -7,7 +7,7 @@ import { disposeModel } from '../../src/model/model.ts';
 import type { PairIds } from '../../src/objectives/pair-batch.ts';
 import { scorePairs } from '../../src/objectives/score-pairs.ts';
 import { tolerance } from '../helpers/allclose.ts';
-import { learnFrom } from '../helpers/learn-from.ts';
+import { learnFrom, oneUpdate } from '../helpers/learn-from.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
 import { tinyIds, tinyModel } from '../model/tiny-model.ts';
 import { expectNeutralAfter } from '../tensor/neutral.ts';
@@ -73,15 +73,8 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
   });
 
   it('gives the same update in pieces as in one, also where the last piece is smaller', async () => {
-    const run = async (size: number) => {
-      const model = tinyModel('llama', 'score');
-      const adam = createAdamW(model.parameters.layout, adamOptions);
-      const { loss, stats, gradientNorm } = await learnFrom(model, adam, centred, chunks(pairs, size), options);
-      const moved = [...adam.first.read()];
-      disposeAdamW(adam);
-      disposeModel(model);
-      return { numbers: [loss, gradientNorm, stats.accuracy, stats.margin], moved };
-    };
+    const run = (size: number) =>
+      oneUpdate(tinyModel('llama', 'score'), adamOptions, centred, chunks(pairs, size), options);
     const [whole, pieces] = [await run(pairs.length), await run(2)];
     expect(pieces.numbers).toBeAllclose(whole.numbers, tolerance.forward);
     expect(pieces.moved).toBeAllclose(whole.moved, tolerance.gradient);
