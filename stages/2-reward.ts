@@ -15,6 +15,7 @@ import { pairsCard } from '../src/checkpoint/stage-cards.ts';
 import { disposeTrained, saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf } from '../src/checkpoint/training-plan.ts';
 import { InvariantError } from '../src/errors.ts';
+import type { PairQuality } from '../src/evaluation/pair-quality.ts';
 import { measurePairs, scoreSequences } from '../src/evaluation/pair-quality.ts';
 import { heldOutMetrics, pairMeasures, pairScores } from '../src/evaluation/pair-scores.ts';
 import { ACCURACY_OF, pairTables, qualityOf, writePairTables } from '../src/evaluation/pair-tables.ts';
@@ -104,15 +105,13 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const heldOut = sets.heldOut.pairs;
   progress.say(`reward  ${pairs.length} pairs, ${heldOut.length} held out, ${steps} steps`);
   const { padId } = tokenizer;
-  const byHead = config.score === 'head';
-  const centring = byHead ? config.loss.centring : 0;
-  const scale = byHead ? 1 : config.loss.scale;
-  const objective = byHead ? scorePairs({ centring, padId }) : likelihoodPairs({ scale, padId });
+  const { objective, centring, scale } = objectiveOf(config, padId);
   const judge = () => {
     if (heldOut.length === 0) return null;
     const scoresOf = (sequences: readonly TokenSequence[]): number[] => scoreSequences(model, sequences, padId);
     return measurePairs(heldOut, { ...config.loss, centring }, (all) => scoresOf(all).map((score) => scale * score));
   };
+  let judged: { readonly step: number; readonly quality: PairQuality | null } | undefined;
   const { kept, summary } = await trainingLoop(context, config, {
     stage: 'reward',
     metrics: rewardMetrics,
@@ -125,10 +124,13 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
       return { metrics: metricsOf(update), shown: { loss: update.loss.toFixed(3) }, size: update.count };
     },
     measures: pairMeasures,
-    measure: () => pairScores(judge()),
+    measure: (step) => {
+      judged = { step, quality: judge() };
+      return pairScores(judged.quality);
+    },
     save: (state, more) => saveTraining(folder.path, config.checkpoints.keepLast, trained, tokenizer, state, more),
   });
-  const quality = judge();
+  const quality = judged?.step === kept.step ? judged.quality : judge();
 
   // 4. Normalise: over training responses, scores have mean 0 and standard deviation 1. Stored with the model.
   const normalisation = normalise(model, pairs.map(idsOf), padId, progress);
@@ -140,6 +142,13 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const score = { rewardMean: normalisation.mean, rewardSd: normalisation.deviation };
   const data = { train: sets.train.statistics, heldOut: sets.heldOut.statistics };
   return { ...qualityOf(quality), ...summary, ...score, steps, data };
+}
+
+/** What the pairs teach; scores count `scale` in the loss. */
+function objectiveOf({ score, loss }: RewardConfig, padId: number) {
+  const { centring, scale } = score === 'head' ? { ...loss, scale: 1 } : { ...loss, centring: 0 };
+  const objective = score === 'head' ? scorePairs({ centring, padId }) : likelihoodPairs({ scale, padId });
+  return { objective, centring, scale };
 }
 
 function metricsOf({ loss, gradientNorm, stats }: Learned<'accuracy' | 'margin'>) {

@@ -1,8 +1,11 @@
 /** Prompts with their responses as a batch, and where in it the response tokens are predicted. Host only. */
 
 import { DataError } from '../errors.ts';
-import { planPacking } from './packing.ts';
-import { roundedLength, roundedUp } from './padding.ts';
+import { roundedLength } from './padding.ts';
+import type { RowPlan } from './plan-rows.ts';
+import { planRows } from './plan-rows.ts';
+import type { SharedPrompt } from './shared-prompts.ts';
+import { ownPrompt, sharePrompts } from './shared-prompts.ts';
 import type { TokenBatch, TokenSequence } from './token-batch.ts';
 import { layOut } from './token-batch.ts';
 
@@ -57,12 +60,17 @@ export function responseBatch(
   const seq = sizes.seq ?? longest(sequences.map(lengthOf));
   const plan = sequences.map((_, index) => [index]);
   const response = sizes.response ?? longest(sequences.map(responseLength));
-  return layOutResponses(sequences, padId, { plan, rows: plan.length, seq, ...wholeGrid(sequences, response) });
+  const runs = sequences.map(ownPrompt);
+  return layOutResponses(sequences, padId, { runs, plan, rows: plan.length, seq, ...wholeGrid(sequences, response) });
 }
 
+/** Rows are this many times as long as the longest sequence at most, where prompts are shared. */
+const SHARED_LENGTH = 2;
+
 /**
- * Lays sequences out with several in a row where they fit, apart by segments: a step computes little for padding, and
- * gives what it gives for `responseBatch`. Lengths and rows are rounded up, so that few distinct shapes occur.
+ * Lays sequences out with several in a row where they fit, apart by segments, and prompts that are there several times
+ * once, for all their responses: a step computes little twice or for padding, and gives what it gives for `responseBatch`.
+ * Lengths and rows are rounded up, so that few distinct shapes occur.
  * @param place where the numbers of these sequences stand, where that is the grid of more sequences: their lines in it
  * @throws DataError as `responseBatch`
  */
@@ -71,10 +79,8 @@ export function packedResponseBatch(
   padId: number,
   place: GridLines = wholeGrid(sequences, roundedLength(longest(sequences.map(responseLength)))),
 ): ResponseBatch {
-  const lengths = sequences.map(lengthOf);
-  const seq = roundedLength(longest(lengths));
-  const plan = planPacking(lengths, seq);
-  return layOutResponses(sequences, padId, { plan, rows: roundedUp(plan.length, 1), seq, ...place });
+  const runs = sharePrompts(sequences, SHARED_LENGTH * longest(sequences.map(lengthOf)));
+  return layOutResponses(sequences, padId, { runs, ...planRows(runs.map(({ tokens }) => lengthOf(tokens))), ...place });
 }
 
 /** Lines of a grid. */
@@ -88,29 +94,15 @@ function wholeGrid(sequences: readonly TokenSequence[], response: number): GridL
   return { grid: { sequences: sequences.length, response }, lines: sequences.map((_, line) => line) };
 }
 
-interface Layout extends GridLines {
-  /** Which sequences stand in each row, one after the other. */
-  readonly plan: readonly (readonly number[])[];
-  /** Rows, empty ones at the end included. */
-  readonly rows: number;
-  readonly seq: number;
+/** What stands in the rows of the plan: runs. */
+interface Layout extends GridLines, RowPlan {
+  readonly runs: readonly SharedPrompt[];
 }
 
 function layOutResponses(sequences: readonly TokenSequence[], padId: number, layout: Layout): ResponseBatch {
-  const { plan, rows, seq, grid, lines } = layout;
+  const { grid, lines } = layout;
   checkSequences(sequences, layout);
-  const starts = new Int32Array(sequences.length);
-  for (const [row, indices] of plan.entries()) {
-    let at = row * seq;
-    for (const index of indices) {
-      starts[index] = at;
-      at += (sequences[index] as TokenSequence).ids.length;
-    }
-  }
-  const all = Array.from({ length: rows }, (_, row) =>
-    (plan[row] ?? []).map((index) => sequences[index] as TokenSequence),
-  );
-  const tokens = layOut(all, seq, padId);
+  const { tokens, places } = layOutRuns(sequences, padId, layout);
   const found = sequences.reduce((sum, sequence) => sum + responseLength(sequence), 0);
   const count = roundedCount(found, tokens, sequences.length * grid.response);
   const cells = new Int32Array(count);
@@ -122,15 +114,59 @@ function layOutResponses(sequences: readonly TokenSequence[], padId: number, lay
     for (let t = 0; t < ids.length; t++) {
       if (learned[t] !== 1) continue;
       cells[next] = cell++;
-      predictors[next] = (starts[index] as number) + t - 1;
+      predictors[next] = placeOf(places[index] as Place, t - 1);
       targets[next++] = ids[t] as number;
     }
   }
   // What fills up is read like any other, so it repeats a token that is there.
   for (const array of [cells, predictors, targets]) array.fill(array[0] as number, found);
   const responseMask = new Float32Array(count).fill(1, 0, found);
-  const last = starts.map((start, index) => start + (sequences[index] as TokenSequence).ids.length - 1);
+  const last = Int32Array.from(sequences, ({ ids }, index) => placeOf(places[index] as Place, ids.length - 1));
   return { tokens, grid, cells, predictors, targets, responseMask, last };
+}
+
+/** Where in batch · seq a sequence stands: its prompt from `start` on, its response from `response` on. */
+interface Place {
+  readonly start: number;
+  readonly response: number;
+  /** Tokens of the prompt. */
+  readonly prompt: number;
+}
+
+/** The position of token t. */
+function placeOf({ start, response, prompt }: Place, t: number): number {
+  return t < prompt ? start + t : response + t - prompt;
+}
+
+/** The tokens of all runs, and where each sequence came to stand. */
+function layOutRuns(
+  sequences: readonly TokenSequence[],
+  padId: number,
+  { runs, plan, rows, seq }: Layout,
+): { readonly tokens: TokenBatch; readonly places: readonly Place[] } {
+  const lists = Array.from({ length: rows }, (_, row) => (plan[row] ?? []).map((run) => runs[run] as SharedPrompt));
+  const tokens = layOut(
+    lists.map((list) => list.map((run) => run.tokens)),
+    seq,
+    padId,
+  );
+  const branches = new Int32Array(rows * seq);
+  const places = new Array<Place>(sequences.length);
+  for (const [row, list] of lists.entries()) {
+    let start = row * seq;
+    for (const { prompt, indices, tokens: run } of list) {
+      let response = start + prompt;
+      for (const [branch, index] of indices.entries()) {
+        places[index] = { start, response, prompt };
+        const end = response + lengthOf(sequences[index] as TokenSequence) - prompt;
+        if (indices.length > 1) branches.fill(branch + 1, response, end);
+        for (let at = response; at < end; at++) tokens.positions[at] = prompt + at - response;
+        response = end;
+      }
+      start += lengthOf(run);
+    }
+  }
+  return { tokens: runs.length < sequences.length ? { ...tokens, branches } : tokens, places };
 }
 
 /** In quarters of the rows, so that batches of one shape mostly have as many. Logits are the largest thing there is. */

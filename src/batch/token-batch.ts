@@ -1,5 +1,6 @@
 /** Sequences of token ids and the batches they are laid out in: what models, objectives and decoding read. Host only. */
 
+import { InvariantError } from '../errors.ts';
 import { chunks } from './chunks.ts';
 
 /** Ids of one sequence, and which of them are learned; of equal length. */
@@ -23,6 +24,11 @@ export interface TokenBatch {
   readonly positions: Int32Array;
   /** 1 on the tokens a loss is taken over; 0 on prompts and padding. */
   readonly learned: Int32Array;
+  /**
+   * Where a segment is a prompt with several responses: 1, 2, … per response, whose tokens attend to the prompt and to
+   * that response, and whose positions go on after the prompt; 0 elsewhere. Left out where no segment is.
+   */
+  readonly branches?: Int32Array;
 }
 
 /**
@@ -76,6 +82,7 @@ export function takeRows(tokens: TokenBatch, rows: readonly number[]): TokenBatc
     segments: take(tokens.segments),
     positions: take(tokens.positions),
     learned: take(tokens.learned),
+    ...(tokens.branches !== undefined && { branches: take(tokens.branches) }),
   };
 }
 
@@ -92,8 +99,14 @@ export interface LearnedTokens {
   readonly targets: readonly number[];
 }
 
-/** The learned tokens of a batch, each predicted by the one before it; the first of a sequence has none before it. */
-export function learnedTokens({ seq, ids, segments, learned }: TokenBatch): LearnedTokens {
+/**
+ * The learned tokens of a batch, each predicted by the one before it; the first of a sequence has none before it.
+ * @throws InvariantError where prompts have several responses: what predicts the first token of one is not the one before it
+ */
+export function learnedTokens({ seq, ids, segments, learned, branches }: TokenBatch): LearnedTokens {
+  if (branches !== undefined) {
+    throw new InvariantError('learned tokens: expected one response a prompt, received several. Read a ResponseBatch.');
+  }
   const predictors: number[] = [];
   const targets: number[] = [];
   for (let at = 1; at < ids.length; at++) {

@@ -7,7 +7,7 @@ import type { HostArray } from '../tensor/host-arrays.ts';
 import type { ModelDimensions } from './dimensions.ts';
 
 /** What of a batch attention depends on. */
-type Placed = Pick<TokenBatch, 'batch' | 'seq' | 'segments' | 'positions'>;
+type Placed = Pick<TokenBatch, 'batch' | 'seq' | 'segments' | 'positions' | 'branches'>;
 
 /**
  * How tokens attend to their own batch, always within their own segment:
@@ -25,14 +25,20 @@ export interface CrossAttention {
   readonly keys: Placed;
 }
 
-/**
- * The keys that each query of a full forward pass attends to: columns from `first` up to, but without, `end`. Two numbers
- * a query in place of a mask of [seq, keys]: that is made where it is read, and never crosses to a GPU.
- */
-export interface KeyRanges {
+/** For each query, columns from `first` up to, but without, `end`. */
+export interface Columns {
   /** [batch · seq]; float32, since TensorFlow compares whole numbers in host memory, whatever the device */
   readonly first: Float32Array;
   readonly end: Float32Array;
+}
+
+/**
+ * The keys that each query of a full forward pass attends to. A few numbers a query in place of a mask of [seq, keys]:
+ * that is made where it is read, and never crosses to a GPU.
+ */
+export interface KeyRanges extends Columns {
+  /** What a response among several attends to besides itself: their prompt. Null where there are none. */
+  readonly shared: Columns | null;
 }
 
 /**
@@ -53,7 +59,9 @@ export function keyRanges(
     : selfRanges(queries, attention, window);
 }
 
-function selfRanges({ batch, seq, segments }: Placed, attention: SelfAttention, window: number | null): KeyRanges {
+function selfRanges(queries: Placed, attention: SelfAttention, window: number | null): KeyRanges {
+  const { batch, seq, segments } = queries;
+  if (queries.branches !== undefined) return branchRanges(queries, queries.branches, attention, window);
   const prefix = attention.kind === 'prefix' ? attention.prefix : null;
   if (prefix !== null && prefix.length !== batch * seq) {
     throw new ShapeError(
@@ -71,7 +79,41 @@ function selfRanges({ batch, seq, segments }: Placed, attention: SelfAttention, 
       end[row * seq + column] = Math.max(column + 1, Math.min(shared, column + reach));
     }
   }
-  return { first, end };
+  return { first, end, shared: null };
+}
+
+/** Causal, but that responses to one prompt do not see each other: distances are in positions, which go on after the prompt. */
+function branchRanges(
+  queries: Placed,
+  branches: Int32Array,
+  { kind }: SelfAttention,
+  window: number | null,
+): KeyRanges {
+  const { seq, segments, positions } = queries;
+  if (kind !== 'causal') {
+    throw new ShapeError(
+      `responses to one prompt side by side: expected a model of causal attention, received ${kind}.`,
+    );
+  }
+  const first = Float32Array.from(segments, (_, at) => at % seq);
+  const end = first.map((column) => column + 1);
+  const shared = { first: new Float32Array(segments.length), end: new Float32Array(segments.length) };
+  const reach = window ?? seq;
+  for (const { row, from, to } of runsOf(segments, seq)) {
+    const [start, after] = [row * seq + from, row * seq + to];
+    const responses = branches.subarray(start, after).findIndex((branch) => branch !== 0);
+    const promptEnd = responses < 0 ? to : from + responses;
+    let own = from;
+    for (let at = start; at < after; at++) {
+      const column = at - row * seq;
+      if (at > start && branches[at] !== branches[at - 1]) own = column;
+      first[at] = Math.max(own, column - reach + 1);
+      if (branches[at] === 0) continue;
+      shared.first[at] = Math.min(promptEnd, Math.max(from, from + (positions[at] as number) - reach + 1));
+      shared.end[at] = promptEnd;
+    }
+  }
+  return { first, end, shared };
 }
 
 /** Columns of one segment in a row: from `from` up to, but without, `to`. */
@@ -130,7 +172,7 @@ function crossRanges({ batch, seq, segments, positions }: Placed, keys: Placed, 
       );
     }
   }
-  return { first, end };
+  return { first, end, shared: null };
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import type { TokenBatch } from '../batch/token-batch.ts';
 import { InvariantError } from '../errors.ts';
+import type { ColumnRange } from '../tensor/attention.ts';
 import { rangeBias } from '../tensor/attention.ts';
 import type { HostArray, HostArrays, Tensors } from '../tensor/host-arrays.ts';
 import { pick, uploadArrays, vector } from '../tensor/host-arrays.ts';
@@ -57,9 +58,11 @@ export function inputArrays(
   const { batch, seq } = tokens;
   const perQuery = (values: Float32Array): HostArray => ({ shape: [batch, 1, seq, 1], values });
   const ranges = windowsOf(dimensions).flatMap((window) => {
-    const { first, end } = keyRanges(tokens, attention, window);
-    const names = rangeNames(window);
-    return [[names.first, perQuery(first)] as const, [names.end, perQuery(end)] as const];
+    const { shared, ...own } = keyRanges(tokens, attention, window);
+    return [own, ...(shared === null ? [] : [shared])].flatMap(({ first, end }, place) => {
+      const names = rangeNames(window)[place] as RangeNames;
+      return [[names.first, perQuery(first)] as const, [names.end, perQuery(end)] as const];
+    });
   });
   const columns = vector(Float32Array.from({ length: seq }, (_, column) => column));
   return { ...arraysOf(dimensions, tokens), columns, ...Object.fromEntries(ranges) };
@@ -116,18 +119,25 @@ function biasName(window: number | null): string {
   return window === null ? 'bias' : `bias within ${window}`;
 }
 
-/** Of the arrays of `KeyRanges`. */
-function rangeNames(window: number | null) {
+interface RangeNames {
+  readonly first: string;
+  readonly end: string;
+}
+
+/** Of the arrays of `KeyRanges`: those of a query's own keys, and of shared ones where there are some. */
+function rangeNames(window: number | null): readonly RangeNames[] {
   const where = window === null ? '' : ` within ${window}`;
-  return { first: `first key${where}`, end: `end of keys${where}` };
+  return ['key', 'shared key'].map((key) => ({ first: `first ${key}${where}`, end: `end of ${key}s${where}` }));
 }
 
 /** Arrays of `inputArrays` or `stepArrays`, uploaded, as the decoder reads them. */
 export function inputsFrom(dimensions: ModelDimensions, tensors: Tensors): DecoderInputs {
   const biasFor = (window: number | null): Tensor4D => {
     if (tensors.columns === undefined) return pick(tensors, biasName(window));
-    const { first, end } = rangeNames(window);
-    return rangeBias(pick(tensors, first), pick(tensors, end), pick(tensors, 'columns'));
+    const ranges = rangeNames(window).flatMap(({ first, end }): ColumnRange[] =>
+      tensors[first] === undefined ? [] : [{ first: pick(tensors, first), end: pick(tensors, end) }],
+    );
+    return rangeBias(ranges, pick(tensors, 'columns'));
   };
   const biases = new Map(windowsOf(dimensions).map((window) => [window, biasFor(window)]));
   const [batch, , seq] = ([...biases.values()][0] as Tensor4D).shape;

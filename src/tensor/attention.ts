@@ -10,16 +10,22 @@ import { tf } from './tf.ts';
 /** Added to scores that must not be attended to; finite, so that 0 · ∞ never appears in a gradient. */
 export const MASKED_SCORE = -1e9;
 
+/** Columns from `first` up to, but without, `end`, each [batch, 1, seq, 1]. */
+export interface ColumnRange {
+  readonly first: Tensor4D;
+  readonly end: Tensor4D;
+}
+
 /**
- * The bias on attention scores: 0 from column `first` up to, but without, `end`, MASKED_SCORE elsewhere.
- * @param first   [batch, 1, seq, 1]
- * @param end     [batch, 1, seq, 1]
+ * The bias on attention scores: 0 in columns of any of the ranges, MASKED_SCORE elsewhere.
  * @param columns [keys]: 0, 1, 2 …
  * @returns [batch, 1, seq, keys]
  */
-export function rangeBias(first: Tensor4D, end: Tensor4D, columns: Tensor1D): Tensor4D {
+export function rangeBias(ranges: readonly ColumnRange[], columns: Tensor1D): Tensor4D {
   return tf.tidy(() => {
-    const isSeen = tf.logicalAnd(tf.greaterEqual(columns, first), tf.less(columns, end));
+    const isSeen = ranges
+      .map(({ first, end }) => tf.logicalAnd(tf.greaterEqual(columns, first), tf.less(columns, end)))
+      .reduce((some, other) => tf.logicalOr(some, other));
     return tf.mul(tf.cast(tf.logicalNot(isSeen), 'float32'), MASKED_SCORE) as Tensor4D;
   });
 }

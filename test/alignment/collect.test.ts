@@ -20,7 +20,7 @@ describe.each(lanesToTest())('a rollout on the %s lane', (lane) => {
     const rollout = await world.rollout();
     const drawn = await generate(world.models.policy, promptIds, sampling, tinyStop, seededRandom(1));
     const { batch } = rollout;
-    expect([batch.tokens.batch, batch.tokens.seq, batch.grid.response]).toEqual([3, 16, 16]);
+    expect([batch.tokens.batch, batch.tokens.seq, batch.grid.response]).toEqual([1, 48, 16]);
     drawn.forEach(({ ids, ended, logProbs }, row) => {
       expect(rollout.responses[row]).toEqual(ids);
       expect(rollout.ended[row]).toBe(ended ? 1 : 0);

@@ -112,6 +112,53 @@ describe('packedResponseBatch', () => {
     });
   });
 
+  it('gives the documented layout of several responses to one prompt', () => {
+    const batch = packedResponseBatch([promptAndResponse(i(5, 6), i(7, 2)), promptAndResponse(i(5, 6), i(8))], 0);
+    const line = (...values: number[]) => i(...values, ...new Array<number>(16 - values.length).fill(0));
+    expect(batch.tokens).toEqual({
+      batch: 1,
+      seq: 16,
+      ids: line(5, 6, 7, 2, 8),
+      segments: line(1, 1, 1, 1, 1),
+      positions: line(0, 1, 2, 3, 2),
+      learned: line(0, 0, 1, 1, 1),
+      branches: line(0, 0, 1, 1, 2),
+    });
+    expect(batch).toMatchObject({ predictors: i(1, 2, 1, 1), targets: i(7, 2, 8, 7), last: i(3, 4) });
+  });
+
+  it('reads each prompt once for its responses, and points at what predicts each of their tokens', () => {
+    const prompts = [i(5), i(5, 6), i(7, 8, 9)];
+    const answers = fc.array(fc.record({ prompt: fc.constantFrom(...prompts), response: ids(1) }), {
+      minLength: 1,
+      maxLength: 40,
+    });
+    fc.assert(
+      fc.property(answers, (all) => {
+        const { tokens, predictors, targets, last } = packedResponseBatch(all.map(whole), 0);
+        const responses = all.reduce((sum, { response }) => sum + response.length, 0);
+        // A row of twice the longest sequence holds five responses of one token at the least.
+        const held = tokens.segments.filter((segment) => segment > 0).length;
+        const asked = prompts.filter((prompt) => all.some((each) => each.prompt === prompt));
+        const once = asked.reduce((sum, prompt) => sum + prompt.length, 0);
+        expect(held).toBeGreaterThanOrEqual(responses + once);
+        if (all.length <= 2) expect(held).toBe(responses + once);
+        let next = 0;
+        for (const [index, { prompt, response }] of all.entries()) {
+          const line = [...prompt, ...response];
+          for (let t = prompt.length; t < line.length; t++) {
+            const at = predictors[next]!;
+            expect([tokens.ids[at], tokens.positions[at], targets[next]]).toEqual([line[t - 1], t - 1, line[t]]);
+            next++;
+          }
+          const end = last[index]!;
+          expect([tokens.ids[end], tokens.positions[end]]).toEqual([line.at(-1), line.length - 1]);
+        }
+      }),
+      { seed: 4, numRuns: 50 },
+    );
+  });
+
   it('leaves the numbers of some sequences where they are in the grid of all', () => {
     const batch = packedResponseBatch(two, 0, { grid: { sequences: 5, response: 3 }, lines: [4, 1] });
     expect(batch.cells).toEqual(i(12, 13, 3, 12));

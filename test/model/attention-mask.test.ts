@@ -1,10 +1,11 @@
 /** Who may attend to whom, against the rule itself on every pair; and what packed segments then read. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { packedResponseBatch, promptAndResponse } from '../../src/batch/response-batch.ts';
 import type { TokenBatch } from '../../src/batch/token-batch.ts';
 import { layOut } from '../../src/batch/token-batch.ts';
 import { InvariantError, ShapeError } from '../../src/errors.ts';
-import type { CrossAttention, KeyRanges, SelfAttention } from '../../src/model/attention-mask.ts';
+import type { Columns, CrossAttention, KeyRanges, SelfAttention } from '../../src/model/attention-mask.ts';
 import { keyRanges, stepBias } from '../../src/model/attention-mask.ts';
 import { decode } from '../../src/model/decoder.ts';
 import { decoderInputs, disposeInputs } from '../../src/model/inputs.ts';
@@ -56,10 +57,12 @@ const flags = (values: ArrayLike<number>): number[] =>
   Array.from(values, (value) => (value === 0 ? 1 : value === Math.fround(MASKED_SCORE) ? 0 : Number.NaN));
 
 /** The same of the keys that each query sees. */
-const flagsOf = ({ first, end }: KeyRanges, keys: number): number[] =>
-  [...first].flatMap((from, query) =>
-    Array.from({ length: keys }, (_, column) => (column >= from && column < (end[query] as number) ? 1 : 0)),
-  );
+const flagsOf = ({ shared, ...own }: KeyRanges, keys: number): number[] =>
+  [...own.first.keys()].flatMap((query) => {
+    const sees = (column: number) => (range: Columns | null) =>
+      range !== null && column >= range.first[query]! && column < range.end[query]!;
+    return Array.from({ length: keys }, (_, column) => ([own, shared].some(sees(column)) ? 1 : 0));
+  });
 
 const rowLengths = fc.array(fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 3 }), { minLength: 1, maxLength: 3 });
 const someRows: fc.Arbitrary<Rows> = fc.record({
@@ -135,6 +138,41 @@ describe('attention to the own batch', () => {
     );
     expect(() => keyRanges(rows, { kind: 'prefix', prefix: new Int32Array(2) }, null)).toThrow(
       new ShapeError('prefix attention: expected a prefix of 1 × 3, received 2 entries.'),
+    );
+  });
+});
+
+describe('attention of several responses to one prompt', () => {
+  const lengths = fc.tuple(fc.integer({ min: 1, max: 4 }), fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 3 }));
+  const response = (prompt: number, length: number, id: number) =>
+    promptAndResponse(new Int32Array(prompt).fill(id), new Int32Array(length).fill(20));
+
+  it('goes to the prompt and to the response itself, causally, distances in positions', () => {
+    fc.assert(
+      fc.property(fc.array(lengths, { minLength: 1, maxLength: 4 }), windows, (prompts, window) => {
+        const all = prompts.flatMap(([prompt, answers], i) => answers.map((length) => response(prompt, length, 3 + i)));
+        fc.pre(all.length > 0);
+        const { tokens } = packedResponseBatch(all, 0);
+        const { batch, seq, segments, positions } = tokens;
+        const branches = tokens.branches ?? new Int32Array(batch * seq);
+        const expected = Array.from({ length: batch * seq * seq }, (_, at) => {
+          const row = Math.floor(at / seq / seq) * seq;
+          const [query, key] = [Math.floor(at / seq), row + (at % seq)];
+          if (segments[query] === 0 || segments[key] !== segments[query]) return query === key ? 1 : 0;
+          const distance = positions[query]! - positions[key]!;
+          const isRead = branches[key] === 0 || branches[key] === branches[query];
+          return isRead && distance >= 0 && (window === null || distance < window) ? 1 : 0;
+        });
+        expect(flagsOf(keyRanges(tokens, { kind: 'causal' }, window), seq)).toEqual(expected);
+      }),
+      runs,
+    );
+  });
+
+  it('refuses a model that is not causal', () => {
+    const { tokens } = packedResponseBatch([response(2, 1, 5), response(2, 2, 5)], 0);
+    expect(() => keyRanges(tokens, { kind: 'full' }, null)).toThrow(
+      new ShapeError('responses to one prompt side by side: expected a model of causal attention, received full.'),
     );
   });
 });
@@ -262,7 +300,9 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const { first: from, end } = keyRanges(queries, { kind: 'cross', keys }, null);
     const perQuery = (values: Float32Array): Tensor4D => tf.tensor4d(values, [1, 1, 5, 1]);
     const columns = tf.tensor1d([0, 1, 2, 3, 4, 5]);
-    const mixed = take(tf.tidy(() => attend(query, key, value, rangeBias(perQuery(from), perQuery(end), columns))));
+    const mixed = take(
+      tf.tidy(() => attend(query, key, value, rangeBias([{ first: perQuery(from), end: perQuery(end) }], columns))),
+    );
     const part = (from: number, count: number, keyFrom: number, keyCount: number): Float32Array =>
       take(
         tf.tidy(() =>

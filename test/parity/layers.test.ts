@@ -110,7 +110,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const segments = new Int32Array(batch * seq).fill(1);
     const { first, end } = keyRanges({ batch, seq, segments, positions: segments }, { kind: 'causal' }, from.window);
     const perQuery = (values: Float32Array): Tensor4D => tf.tensor4d(values, [batch, 1, seq, 1]);
-    const bias = tf.tidy(() => rangeBias(perQuery(first), perQuery(end), tf.range(0, seq)));
+    const bias = tf.tidy(() => rangeBias([{ first: perQuery(first), end: perQuery(end) }], tf.range(0, seq)));
     const names = ['query', 'key', 'value'];
     expectParity(
       from,
