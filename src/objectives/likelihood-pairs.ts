@@ -2,13 +2,11 @@
 import type { Objective } from '../execution/objective.ts';
 import { tokenHead } from '../model/heads.ts';
 import { statesAt } from '../model/states.ts';
-import type { HostArray } from '../tensor/host-arrays.ts';
 import { pick, vector } from '../tensor/host-arrays.ts';
-import type { Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
 import { logProbsOf } from './log-probabilities.ts';
-import type { PairBatch, PairIds } from './pair-batch.ts';
-import { pairBatch, pairTerms } from './pair-batch.ts';
+import type { PairIds } from './pair-batch.ts';
+import { pairBatch, pairTerms, perResponse, tokenPlaces } from './pair-batch.ts';
 
 /**
  * −log σ(β · mean log π(chosen) − β · mean log π(rejected) − margin), means over the tokens of the response, EOS included.
@@ -27,29 +25,13 @@ export function likelihoodPairs(options: {
     layOut: ({ dimensions }, pairs) => {
       const batch = pairBatch(dimensions, pairs, padId);
       const { predictors, targets } = batch.responses;
-      const read = { at: vector(predictors), tokens: vector(targets), means: meansOfResponses(batch) };
+      const read = { at: vector(predictors), tokens: vector(targets), ...tokenPlaces(batch, 'mean') };
       return { arrays: { ...batch.arrays, ...read }, count: pairs.length };
     },
     terms: (model, weights, arrays) => {
       const head = tokenHead(model.dimensions, weights);
       const logProbs = logProbsOf(statesAt(model, weights, arrays, 'at'), head, pick(arrays, 'tokens'), 1);
-      const means = tf.matMul(pick<Tensor2D>(arrays, 'means'), tf.expandDims(logProbs, 1)); // [places, 1]
-      return pairTerms(tf.mul(scale, tf.squeeze(means, [1])) as Tensor1D, arrays, 0);
+      return pairTerms(tf.mul(scale, perResponse(logProbs, arrays)), arrays, 0);
     },
   };
-}
-
-/** [places, count], times the response tokens' numbers [count] the mean of each response. */
-function meansOfResponses({ responses, places }: PairBatch): HostArray {
-  const { grid, cells, responseMask } = responses;
-  const lengths = new Int32Array(grid.sequences);
-  const lines = cells.map((cell) => Math.floor(cell / grid.response));
-  for (const [i, line] of lines.entries()) {
-    if (responseMask[i] === 1) lengths[line] = (lengths[line] as number) + 1;
-  }
-  const values = new Float32Array(places * cells.length);
-  for (const [i, line] of lines.entries()) {
-    if (responseMask[i] === 1) values[line * cells.length + i] = 1 / (lengths[line] as number);
-  }
-  return { shape: [places, cells.length], values };
 }

@@ -7,6 +7,7 @@ import type { TokenSequence } from '../batch/token-batch.ts';
 import type { LossTerms } from '../execution/objective.ts';
 import type { ModelDimensions } from '../model/dimensions.ts';
 import { inputArrays } from '../model/inputs.ts';
+import { gatherRows, sumRows } from '../tensor/gather-rows.ts';
 import type { HostArray, HostArrays, Tensors } from '../tensor/host-arrays.ts';
 import { pick, vector } from '../tensor/host-arrays.ts';
 import type { Scalar, Tensor1D, Tensor2D } from '../tensor/tf.ts';
@@ -42,21 +43,55 @@ export function pairBatch(dimensions: ModelDimensions, pairs: readonly PairIds[]
     all.set(values);
     return vector(all);
   };
+  const placesOf = (found: readonly number[]): HostArray => {
+    const all = new Int32Array(places);
+    all.set(found);
+    return vector(all);
+  };
   const arrays = {
     ...inputArrays(dimensions, responses.tokens),
-    chosen: selection(placeOf.slice(0, pairs.length), places),
-    rejected: selection(placeOf.slice(pairs.length), places),
+    chosen: placesOf(placeOf.slice(0, pairs.length)),
+    rejected: placesOf(placeOf.slice(pairs.length)),
     counted: filled(pairs.map(() => 1)),
     margin: filled(pairs.map(({ margin }) => margin)),
   };
   return { responses, places, arrays };
 }
 
-/** [places, places], times scores [places] the score of each pair; zeros beyond the pairs. */
-function selection(columnOf: readonly number[], places: number): HostArray {
-  const values = new Float32Array(places * places);
-  for (const [row, column] of columnOf.entries()) values[row * places + column] = 1;
-  return { shape: [places, places], values };
+/** Which place each response token belongs to, and what it counts there: 1 in sums, 1 / tokens in means. */
+export function tokenPlaces({ responses }: PairBatch, counts: 'sum' | 'mean'): HostArrays {
+  const { grid, cells, responseMask } = responses;
+  const lines = Int32Array.from(cells, (cell) => Math.floor(cell / grid.response));
+  const lengths = new Int32Array(grid.sequences);
+  for (const [i, line] of lines.entries()) lengths[line] = (lengths[line] as number) + (responseMask[i] as number);
+  const weight = (mask: number, i: number): number =>
+    counts === 'sum' ? mask : mask / (lengths[lines[i] as number] as number);
+  return { lines: vector(lines), weights: vector(responseMask.map(weight)) };
+}
+
+/**
+ * Numbers of response tokens added up by response.
+ * @param values [count], of the response tokens
+ * @param arrays those of `pairBatch` and `tokenPlaces`
+ * @returns [places]
+ */
+export function perResponse(values: Tensor1D, arrays: Tensors): Tensor1D {
+  const weighted = tf.expandDims(tf.mul(values, pick<Tensor1D>(arrays, 'weights')), 1) as Tensor2D;
+  const places = (pick<Tensor1D>(arrays, 'counted') as Tensor1D).shape[0];
+  return tf.squeeze(sumRows(weighted, pick(arrays, 'lines'), places), [1]) as Tensor1D;
+}
+
+/**
+ * Numbers of responses as those of pairs.
+ * @param values [places]
+ * @param arrays those of `pairBatch`
+ * @returns each [places]; beyond the pairs they mean nothing
+ */
+export function perPair(values: Tensor1D, arrays: Tensors): { readonly chosen: Tensor1D; readonly rejected: Tensor1D } {
+  const column = tf.expandDims(values, 1) as Tensor2D;
+  const of = (side: 'chosen' | 'rejected'): Tensor1D =>
+    tf.squeeze(gatherRows(column, pick(arrays, side)), [1]) as Tensor1D;
+  return { chosen: of('chosen'), rejected: of('rejected') };
 }
 
 /**
@@ -65,10 +100,9 @@ function selection(columnOf: readonly number[], places: number): HostArray {
  * @param arrays those of `pairBatch`, and `count`, the pairs of the update
  */
 export function pairTerms(scores: Tensor1D, arrays: Tensors, centring: number): LossTerms<'accuracy' | 'margin'> {
-  const column = tf.expandDims(scores, 1);
-  const of = (name: string): Tensor1D => tf.squeeze(tf.matMul(pick<Tensor2D>(arrays, name), column), [1]);
+  const { chosen, rejected } = perPair(scores, arrays);
   const counted = pick<Tensor1D>(arrays, 'counted');
-  const terms = bradleyTerry(of('chosen'), of('rejected'), { margin: pick(arrays, 'margin'), centring, counted });
+  const terms = bradleyTerry(chosen, rejected, { margin: pick(arrays, 'margin'), centring, counted });
   const portion = tf.div(tf.sum(counted), pick<Scalar>(arrays, 'count'));
   const share = (mean: Scalar): Scalar => tf.mul(mean, portion);
   return { loss: share(terms.loss), stats: { accuracy: share(terms.accuracy), margin: share(terms.margin) } };

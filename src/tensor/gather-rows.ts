@@ -1,4 +1,4 @@
-/** Picks rows of a matrix: the embedding lookup, and the reading of hidden states at chosen positions. */
+/** Picks rows of a matrix: the embedding lookup, and the reading of hidden states at chosen positions. And the reverse, sums. */
 
 import { currentLane } from './lane.ts';
 import { executeRaw, typeAttribute } from './raw-op.ts';
@@ -35,4 +35,18 @@ function gather(table: Tensor2D, indices: Tensor1D): Tensor2D {
 
 function scatterAdd(dy: Tensor2D, indices: Tensor1D, rows: number): Tensor2D {
   return tf.unsortedSegmentSum(dy, indices, rows);
+}
+
+/**
+ * Sums of rows that have the same index, without a matrix product, which a narrower precision would round.
+ * @param rows    [count, width], float32
+ * @param indices [count], int32, each below `groups`
+ * @returns [groups, width], 0 where no row is
+ */
+export function sumRows(rows: Tensor2D, indices: Tensor1D, groups: number): Tensor2D {
+  const op = tf.customGrad((...inputs: unknown[]) => {
+    const [source] = inputs as [Tensor2D];
+    return { value: scatterAdd(source, indices, groups), gradFunc: (dy: Tensor) => gather(dy as Tensor2D, indices) };
+  });
+  return op(rows) as Tensor2D;
 }
