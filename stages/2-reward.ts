@@ -9,14 +9,13 @@
  *           (arXiv:2405.14734)
  */
 
-import type { TokenSequence } from '../src/batch/token-batch.ts';
 import { loadModelFolder, writeModelFolder } from '../src/checkpoint/model-folder.ts';
 import { pairsCard } from '../src/checkpoint/stage-cards.ts';
 import { disposeTrained, saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf } from '../src/checkpoint/training-plan.ts';
 import { InvariantError } from '../src/errors.ts';
 import type { PairQuality } from '../src/evaluation/pair-quality.ts';
-import { measurePairs, scoreSequences } from '../src/evaluation/pair-quality.ts';
+import { rewardQuality, scoreSequences } from '../src/evaluation/pair-quality.ts';
 import { heldOutMetrics, pairMeasures, pairScores } from '../src/evaluation/pair-scores.ts';
 import { ACCURACY_OF, pairTables, qualityOf, writePairTables } from '../src/evaluation/pair-tables.ts';
 import { meanAndDeviation } from '../src/evaluation/statistics.ts';
@@ -82,7 +81,12 @@ export const reward: Stage<RewardConfig> = {
 
 /** The pairs teach the instruct model, with a new score head or with its own. */
 function useOf({ score, loss }: RewardConfig): PairUse {
-  return { model: parents.model, head: score === 'head' ? 'score' : 'tokens', useMargin: loss.useMargin };
+  return {
+    model: parents.model,
+    recordedAs: 'model',
+    head: score === 'head' ? 'score' : 'tokens',
+    useMargin: loss.useMargin,
+  };
 }
 
 async function run(config: RewardConfig, context: RunContext): Promise<Record<string, unknown>> {
@@ -92,7 +96,8 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   const prepared = await preparePairs(config, useOf(config), context);
   const { parent, tokenizer, dimensions, sets, grouped, steps } = prepared;
   const { pairs } = sets.train;
-  const idsOf = (row: PreferencePair): PairIds => ({ ...pairIds(row), margin: config.loss.useMargin ? row.margin : 0 });
+  const marginOf = ({ margin }: PreferencePair): number => (config.loss.useMargin ? margin : 0);
+  const idsOf = (row: PreferencePair): PairIds => ({ ...pairIds(row), margin: marginOf(row) });
 
   // 2. The trunk of the instruct model with a new scalar head or its own, or the checkpoint to resume.
   const optimizer = { ...config.optimizer, rateOf: rateOf(dimensions, config.tuning) };
@@ -106,11 +111,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   progress.say(`reward  ${pairs.length} pairs, ${heldOut.length} held out, ${steps} steps`);
   const { padId } = tokenizer;
   const { objective, centring, scale } = objectiveOf(config, padId);
-  const judge = () => {
-    if (heldOut.length === 0) return null;
-    const scoresOf = (sequences: readonly TokenSequence[]): number[] => scoreSequences(model, sequences, padId);
-    return measurePairs(heldOut, { ...config.loss, centring }, (all) => scoresOf(all).map((score) => scale * score));
-  };
+  const judge = () => rewardQuality(model, heldOut, { scale, centring, marginOf, padId });
   let judged: { readonly step: number; readonly quality: PairQuality | null } | undefined;
   const { kept, summary } = await trainingLoop(context, config, {
     stage: 'reward',

@@ -6,6 +6,7 @@ import { reward } from './2-reward.ts';
 import { ppo } from './3-ppo.ts';
 import { evaluate } from './4-evaluate.ts';
 import { distill } from './distill.ts';
+import { dpo } from './dpo.ts';
 import { preferences } from './preferences.ts';
 
 export const allStages: readonly Stage<StageConfig>[] = [
@@ -14,6 +15,7 @@ export const allStages: readonly Stage<StageConfig>[] = [
   distill,
   preferences,
   reward,
+  dpo,
   ppo,
   evaluate,
 ];

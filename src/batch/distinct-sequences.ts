@@ -12,10 +12,15 @@ export function distinctSequences(all: readonly TokenSequence[]): DistinctSequen
   const sequences: TokenSequence[] = [];
   const found = new Map<string, number>();
   const placeOf = all.map((sequence) => {
-    const key = `${sequence.ids.join(' ')}|${sequence.learned.indexOf(1)}`;
+    const key = sequenceKey(sequence);
     const place = found.get(key) ?? sequences.push(sequence) - 1;
     found.set(key, place);
     return place;
   });
   return { sequences, placeOf };
+}
+
+/** The same for prompts with their responses that are the same. */
+export function sequenceKey({ ids, learned }: TokenSequence): string {
+  return `${ids.join(' ')}|${learned.indexOf(1)}`;
 }

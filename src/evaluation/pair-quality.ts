@@ -3,6 +3,7 @@
 import { responseScores } from '../alignment/score-responses.ts';
 import { distinctSequences } from '../batch/distinct-sequences.ts';
 import { likeLengths } from '../batch/like-lengths.ts';
+import { responseLength } from '../batch/response-batch.ts';
 import type { TokenSequence } from '../batch/token-batch.ts';
 import type { PreferencePair } from '../examples/preference.ts';
 import { pairIds } from '../examples/preference.ts';
@@ -22,10 +23,10 @@ export interface GroupQuality {
 
 /** Quality on a set of pairs. */
 export interface PairQuality {
-  /** The training loss of the pairs: mean of −log σ(chosen − rejected − margin), plus the centring term. */
+  /** The training loss of the pairs. */
   readonly loss: number;
   /** Raw scores, in the order of the pairs. */
-  readonly scores: { chosen: number; rejected: number }[];
+  readonly scores: readonly PairScores[];
   /** Against the judge where a pair has its totals, else against its label; pairs with equal totals are not counted. */
   readonly accuracy: number;
   /** Against the labels, noise included. */
@@ -63,36 +64,68 @@ export function scoreSequences(
   return placeOf.map((place) => scores[place] as number);
 }
 
-/** How the loss of pairs is made up: see `bradleyTerry`. */
-interface PairLoss {
-  readonly useMargin: boolean;
-  readonly centring: number;
+/** Σ log π of each sequence's response tokens, EOS included, in nats. */
+export function sumLogProbs(
+  model: Model,
+  sequences: readonly TokenSequence[],
+  padId: number,
+  show?: (done: number) => void,
+): number[] {
+  const means = scoreSequences(model, sequences, padId, show);
+  return means.map((mean, i) => mean * responseLength(sequences[i] as TokenSequence));
+}
+
+/** What the two responses of a pair score. */
+export interface PairScores {
+  readonly chosen: number;
+  readonly rejected: number;
 }
 
 /**
- * Scores both responses of every pair and compares.
- * @param read the scores of sequences: chosen and rejected of each pair, in their order
+ * A reward model on pairs; null where there are none.
+ * @param options.scale    what a score counts in the loss
+ * @param options.marginOf how much higher than the rejected response's the chosen one's is to be
+ */
+export function rewardQuality(
+  model: Model,
+  rows: readonly PreferencePair[],
+  options: {
+    readonly scale: number;
+    readonly centring: number;
+    readonly marginOf: (row: PreferencePair) => number;
+    readonly padId: number;
+  },
+): PairQuality | null {
+  if (rows.length === 0) return null;
+  const { scale, centring, marginOf, padId } = options;
+  const sequences = rows.map(pairIds).flatMap(({ chosen, rejected }) => [chosen, rejected]);
+  const all = scoreSequences(model, sequences, padId).map((score) => scale * score);
+  const scores = rows.map((_, i) => ({ chosen: all[2 * i] as number, rejected: all[2 * i + 1] as number }));
+  const withMargins = scores.map((pair, i) => ({ ...pair, margin: marginOf(rows[i] as PreferencePair) }));
+  return measurePairs(rows, scores, bradleyTerryLoss(withMargins, centring));
+}
+
+/**
+ * Compares the scores of every pair with its label and its judge.
+ * @param loss the training loss of the pairs
  */
 export function measurePairs(
   rows: readonly PreferencePair[],
-  { useMargin, centring }: PairLoss,
-  read: (sequences: readonly TokenSequence[]) => readonly number[],
+  scores: readonly PairScores[],
+  loss: number,
 ): PairQuality {
-  const all = read(rows.map(pairIds).flatMap(({ chosen, rejected }) => [chosen, rejected]));
-  const scores = rows.map((_, i) => ({ chosen: all[2 * i] as number, rejected: all[2 * i + 1] as number }));
   const byJudge = rows.flatMap((row, i) => {
     const better = betterResponse(row);
     if (better === null) return [];
-    const { chosen, rejected } = scores[i] as { chosen: number; rejected: number };
+    const { chosen, rejected } = scores[i] as PairScores;
     const difference = row.chosen_ids.length - row.rejected_ids.length;
     const pair = better === 'chosen' ? { chosen, rejected } : { chosen: rejected, rejected: chosen };
     return [{ ...pair, group: row.group, betterIsShorter: better === 'chosen' ? difference < 0 : difference > 0 }];
   });
   const shorter = byJudge.filter(({ betterIsShorter }) => betterIsShorter);
   const { bins, error } = calibration(scores);
-  const withMargins = scores.map((pair, i) => ({ ...pair, margin: useMargin ? (rows[i]?.margin ?? 0) : 0 }));
   return {
-    loss: bradleyTerryLoss(withMargins, centring),
+    loss,
     scores,
     accuracy: pairAccuracy(byJudge),
     labelAccuracy: pairAccuracy(scores),

@@ -84,10 +84,16 @@ async function hashes(folder: string): Promise<Record<string, string>> {
 }
 
 function codeHash(): string {
-  const files = codeFolders.flatMap((folder) =>
-    readdirSync(folder)
-      .sort()
-      .map((name) => join(folder, name)),
+  return hashText(JSON.stringify([hashOfFolders(codeFolders), ...codeFiles.map((file) => readFileSync(file, 'utf8'))]));
+}
+
+/** The hash of every file in folders, without those below. */
+export function hashOfFolders(folders: readonly string[]): string {
+  const files = folders.flatMap((folder) =>
+    readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => join(folder, name))
+      .sort(),
   );
-  return hashText(JSON.stringify([...files, ...codeFiles].map((file) => readFileSync(file, 'utf8'))));
+  return hashText(JSON.stringify(files.map((file) => readFileSync(file, 'utf8'))));
 }

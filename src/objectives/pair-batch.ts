@@ -18,13 +18,17 @@ import { bradleyTerry } from './bradley-terry.ts';
 export interface PairIds {
   readonly chosen: TokenSequence;
   readonly rejected: TokenSequence;
-  /** Added to the difference the chosen response has to reach; 0 for none. */
-  readonly margin: number;
+  /** Added to the difference the chosen response has to reach; 0 where left out. */
+  readonly margin?: number;
 }
 
 /** Pairs laid out: what the model reads, and which score is whose. */
 export interface PairBatch {
   readonly responses: ResponseBatch;
+  /** Each response with its prompt, once: place i is that of sequence i. */
+  readonly sequences: readonly TokenSequence[];
+  /** Numbers of the first places, and one, 0 where left out, for those beyond: [places]. */
+  readonly filled: (values: readonly number[], beyond?: number) => HostArray;
   /** Places for scores, and for pairs; beyond these they mean nothing. */
   readonly places: number;
   /** Those of `pairTerms`, and what the model reads. */
@@ -38,8 +42,8 @@ export function pairBatch(dimensions: ModelDimensions, pairs: readonly PairIds[]
   const responses = packedResponseBatch(sequences, padId);
   // They cost nothing, and every shape is a compiled step of its own: as many for pairs as for responses.
   const places = 2 ** Math.ceil(Math.log2(Math.max(8, sequences.length, pairs.length)));
-  const filled = (values: readonly number[]): HostArray => {
-    const all = new Float32Array(places);
+  const filled = (values: readonly number[], beyond = 0): HostArray => {
+    const all = new Float32Array(places).fill(beyond);
     all.set(values);
     return vector(all);
   };
@@ -53,9 +57,9 @@ export function pairBatch(dimensions: ModelDimensions, pairs: readonly PairIds[]
     chosen: placesOf(placeOf.slice(0, pairs.length)),
     rejected: placesOf(placeOf.slice(pairs.length)),
     counted: filled(pairs.map(() => 1)),
-    margin: filled(pairs.map(({ margin }) => margin)),
+    margin: filled(pairs.map(({ margin = 0 }) => margin)),
   };
-  return { responses, places, arrays };
+  return { responses, sequences, filled, places, arrays };
 }
 
 /** Which place each response token belongs to, and what it counts there: 1 in sums, 1 / tokens in means. */

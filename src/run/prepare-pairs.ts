@@ -36,6 +36,8 @@ interface PairConfig extends PairSettings {
 export interface PairUse {
   /** What the checkpoint is for. */
   readonly model: ParentExpectations;
+  /** What it is among the parents of the manifest. */
+  readonly recordedAs: 'model' | 'policy';
   /** The head of the model that is trained. */
   readonly head: HeadKind;
   /** Whether the loss asks for the margin of each pair. */
@@ -65,7 +67,7 @@ export interface PreparedPairs {
  */
 export async function preparePairs(config: PairConfig, use: PairUse, context?: RunContext): Promise<PreparedPairs> {
   const parent = await openParent(config.model, use.model);
-  await context?.folder.recordParent('model', parent);
+  await context?.folder.recordParent(use.recordedAs, parent);
   const tokenizer = loadTokenizer(parent.folder);
   const where = `${use.model.role} ${config.model}`;
   const dimensions = checkModelFolder(parent.folder, { where, kind: 'language model', tokenizer });

@@ -12,7 +12,7 @@ export interface Condition {
  * @throws TypeError for another form, which is a mistake in a schema
  */
 export function parseCondition(text: string, prefix = ''): Condition {
-  const match = /^(\.?)([\w.]+?)(!?=)([\w.|]+)$/.exec(text);
+  const match = /^(\.?)([\w.]+?)(!?=)([\w.|-]+)$/.exec(text);
   if (match === null) throw new TypeError(`readWhen "${text}": expected "key=value|value" or "key!=value"`);
   const [, neighbour = '', path = '', relation = '=', values = ''] = match;
   return { path: (neighbour === '' ? '' : prefix) + path, values: values.split('|'), isRead: relation === '=' };

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { calibration } from '../../src/evaluation/calibration.ts';
-import { measurePairs, scoreSequences } from '../../src/evaluation/pair-quality.ts';
+import { rewardQuality, scoreSequences } from '../../src/evaluation/pair-quality.ts';
 import type { PreferencePair } from '../../src/examples/preference.ts';
 import { pairIds } from '../../src/examples/preference.ts';
 import type { Model } from '../../src/model/model.ts';
@@ -22,7 +22,7 @@ function row(seed: number, lengths: [number, number], gold: [number, number] | [
 }
 
 const measured = (model: Model, rows: readonly PreferencePair[]) =>
-  measurePairs(rows, { useMargin: false, centring: 0 }, (sequences) => scoreSequences(model, sequences, 0));
+  rewardQuality(model, rows, { scale: 1, centring: 0, marginOf: () => 0, padId: 0 })!;
 
 describe.each(lanesToTest())('measurePairs on the %s lane', (lane) => {
   beforeAll(async () => {

@@ -56,7 +56,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const found = await learnFrom(model, adam, objective, [pairs], options);
     expect([found.loss, found.stats.accuracy, found.stats.margin]).toBeAllclose(
       [
-        mean(differences.map((d, i) => Math.log1p(Math.exp(pairs[i]!.margin - d)))),
+        mean(differences.map((d, i) => Math.log1p(Math.exp(pairs[i]!.margin! - d)))),
         mean(differences.map((d) => (d > 0 ? 1 : 0))),
         mean(differences),
       ],
