@@ -63,7 +63,7 @@ export const DpoConfig = z
     referenceFree: z
       .boolean()
       .default(false)
-      .describe('Compare with no reference, as if it found every response equally likely.'),
+      .describe('Leave the reference out of the loss, as if it found every response equally likely.'),
     cache: filePath('Where log-probabilities of references are kept, by the content of what they depend on.').default(
       'data/build/cache',
     ),
@@ -90,7 +90,7 @@ export const DpoConfig = z
 export type DpoConfig = z.infer<typeof DpoConfig>;
 
 /** The loss with what is usual where the configuration says null. */
-export function lossOf({ loss }: DpoConfig): PreferenceLoss {
+export function lossOf({ loss, referenceFree }: DpoConfig): PreferenceLoss {
   const { kind, beta, sft } = loss;
-  return { ...loss, beta: beta ?? usualBeta[kind], sft: sft ?? (kind === 'orpo' ? 1 : 0) };
+  return { ...loss, referenceFree, beta: beta ?? usualBeta[kind], sft: sft ?? (kind === 'orpo' ? 1 : 0) };
 }

@@ -28,6 +28,7 @@ import { directPreference } from '../src/objectives/direct-preference.ts';
 import type { PreferenceLoss } from '../src/objectives/preference-losses.ts';
 import { hasReference } from '../src/objectives/preference-losses.ts';
 import { seededRandom } from '../src/random.ts';
+import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import type { PairUse, PreparedPairs } from '../src/run/prepare-pairs.ts';
 import { checkPairs, pairData, preparePairs } from '../src/run/prepare-pairs.ts';
@@ -37,6 +38,7 @@ import { referenceLogProbs } from '../src/run/reference-log-probs.ts';
 import { recordLength } from '../src/run/run-length.ts';
 import type { RunContext, Stage } from '../src/run/stage.ts';
 import { trainingLoop } from '../src/run/training-loop.ts';
+import { loadTokenizer } from '../src/tokenizer/tokenizer.ts';
 import { DpoConfig, lossOf } from './dpo.config.ts';
 
 /** Every metric this program writes. */
@@ -92,9 +94,13 @@ export const dpo: Stage<DpoConfig> = {
 
 const use: PairUse = { model: parents.model, recordedAs: 'policy', head: 'tokens', useMargin: false };
 
-/** What is compared with, where it is not the policy's own start. */
-async function openReference({ reference }: DpoConfig) {
-  return reference === null ? undefined : openParent(reference, parents.reference);
+/** What is compared with, where that is another checkpoint than the policy's own. */
+async function openReference({ model, reference }: DpoConfig): Promise<Parent | undefined> {
+  if (reference === null) return undefined;
+  const tokenizer = loadTokenizer((await openParent(model, parents.model)).folder);
+  const named = await openParent(reference, { ...parents.reference, tokenizer: tokenizer.hash });
+  checkModelFolder(named.folder, { where: `reference ${reference}`, kind: 'language model', tokenizer });
+  return named;
 }
 
 async function run(config: DpoConfig, context: RunContext): Promise<Record<string, unknown>> {
@@ -154,18 +160,14 @@ async function run(config: DpoConfig, context: RunContext): Promise<Record<strin
   return { ...qualityOf(quality), chosenShift: shift, ...summary, steps, data };
 }
 
-/** Log-probabilities by the checkpoint named, or by the one the policy starts from; 0 where nothing is compared with. */
+/** Log-probabilities by the checkpoint named, or by the one the policy starts from: also what is reported of losses without it. */
 async function readReference(
   config: DpoConfig,
   { parent, tokenizer, sets }: PreparedPairs,
   context: RunContext,
 ): Promise<ReferenceLogProb> {
-  if (config.referenceFree || !hasReference(config.loss.kind)) return () => 0;
   const named = await openReference(config);
-  if (named !== undefined) {
-    await context.folder.recordParent('reference', named);
-    checkModelFolder(named.folder, { where: `reference ${named.path}`, kind: 'language model', tokenizer });
-  }
+  if (named !== undefined) await context.folder.recordParent('reference', named);
   const rows = [...sets.train.pairs, ...sets.heldOut.pairs].map(pairIds);
   const responses = rows.flatMap(({ chosen, rejected }) => [chosen, rejected]);
   const source = { parent: named ?? parent, tokenizer, cache: config.cache, read: sumLogProbs };
@@ -178,9 +180,8 @@ function newPolicy({ run }: DpoConfig, { parent, plan, tokenizer }: PreparedPair
 }
 
 /** Before the first update a policy and the reference it starts from agree. */
-function checkStart({ reference, referenceFree, loss }: DpoConfig, found: PreferenceQuality | null): void {
-  if (found === null || reference !== null || referenceFree || !hasReference(loss.kind)) return;
-  if (Math.abs(found.shift) < 1e-3) return;
+function checkStart({ reference }: DpoConfig, found: PreferenceQuality | null): void {
+  if (found === null || reference !== null || Math.abs(found.shift) < 1e-3) return;
   throw new InvariantError(
     `dpo: before the first update chosen responses differ from the reference by ${found.shift} nats on average; expected 0.`,
   );
@@ -202,7 +203,7 @@ function metricsOf({ loss, gradientNorm, stats }: Learned<PreferenceStat>) {
 
 /** What is said where chosen responses became less likely, which losses of differences do not see. */
 function displacement(shift: number): string {
-  return `likelihood displacement: held-out chosen responses are less likely than before, by ${(-shift).toFixed(2)} nats on average. If answers got worse, raise loss.sft or lower optimizer.learningRate (arXiv:2410.08847).`;
+  return `likelihood displacement: held-out chosen responses are less likely than by the reference, by ${(-shift).toFixed(2)} nats on average. If answers got worse, raise loss.sft or lower optimizer.learningRate (arXiv:2410.08847).`;
 }
 
 /** What the card of the model says of this stage alone. */

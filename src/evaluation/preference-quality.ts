@@ -21,7 +21,7 @@ export interface PreferenceQuality {
 
 /**
  * Reads both responses of every pair; null where there are none.
- * @param options.referenceOf Σ log π_ref of a sequence's response tokens, in nats; 0 where there is no reference
+ * @param options.referenceOf Σ log π_ref of a sequence's response tokens, in nats
  */
 export function preferenceQuality(
   model: Model,

@@ -24,7 +24,7 @@ export type PreferenceStat =
 
 /**
  * Mean of `preferenceLoss` over the pairs of an update; each micro-batch counts by its share of them.
- * @param options.referenceOf Σ log π_ref of a sequence's response tokens, in nats; 0 where there is no reference
+ * @param options.referenceOf Σ log π_ref of a sequence's response tokens, in nats; of losses without a reference for what is reported alone
  */
 export function directPreference(options: {
   readonly loss: PreferenceLoss;

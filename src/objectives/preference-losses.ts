@@ -43,9 +43,11 @@ export interface PreferenceLoss {
   readonly targetMargin: number;
   /** Weight of −mean log π of the chosen response's tokens. */
   readonly sft: number;
+  /** As if the reference found every response equally likely. */
+  readonly referenceFree: boolean;
 }
 
-/** Whether the loss asks what another model thinks of the responses. */
+/** Whether losses of this kind ask what another model thinks of the responses. */
 export function hasReference(kind: PreferenceLossKind): boolean {
   return !withoutReference.has(kind);
 }
@@ -54,7 +56,7 @@ export function hasReference(kind: PreferenceLossKind): boolean {
 export interface Likelihood {
   /** Σ log π(token), EOS included, in nats. */
   readonly logProb: Tensor1D;
-  /** The same by the reference; zeros without one. */
+  /** The same by the reference; read where the loss compares with one. */
   readonly reference: Tensor1D;
   /** Tokens of the response. */
   readonly tokens: Tensor1D;
@@ -92,8 +94,11 @@ export function preferenceLoss(options: PreferenceLoss, chosen: Likelihood, reje
   return { loss: loss as Tensor1D, chosenReward, rejectedReward };
 }
 
-function implicitReward({ kind, beta }: PreferenceLoss, { logProb, reference, tokens }: Likelihood): Tensor1D {
-  const shift = hasReference(kind) ? tf.sub(logProb, reference) : logProb;
+function implicitReward(
+  { kind, beta, referenceFree }: PreferenceLoss,
+  { logProb, reference, tokens }: Likelihood,
+): Tensor1D {
+  const shift = hasReference(kind) && !referenceFree ? tf.sub(logProb, reference) : logProb;
   return tf.mul(beta, byMean.has(kind) ? tf.div(shift, tokens) : shift) as Tensor1D;
 }
 

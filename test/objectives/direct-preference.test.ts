@@ -28,7 +28,7 @@ const pairs: PairIds[] = [
 ];
 
 const lossOf = (kind: PreferenceLossKind, changes: Partial<PreferenceLoss> = {}): PreferenceLoss => ({
-  ...{ kind, beta: usualBeta[kind], labelSmoothing: 0, targetMargin: 0.25, sft: 0 },
+  ...{ kind, beta: usualBeta[kind], labelSmoothing: 0, targetMargin: 0.25, sft: 0, referenceFree: false },
   ...changes,
 });
 
@@ -128,7 +128,7 @@ describe.each(lanesToTest())('on the %s lane', (lane) => {
     const at = async (kind: PreferenceLossKind, changes: Partial<PreferenceLoss> = {}): Promise<number> =>
       (await update(lossOf(kind, changes), referenceOf)).loss;
     const plain = await at('sigmoid');
-    for (const changes of [{ beta: 0.2 }, { labelSmoothing: 0.1 }, { sft: 1 }]) {
+    for (const changes of [{ beta: 0.2 }, { labelSmoothing: 0.1 }, { sft: 1 }, { referenceFree: true }]) {
       expect(Math.abs((await at('sigmoid', changes)) - plain)).toBeGreaterThan(1e-3);
     }
     expect(await at('sigmoid', { targetMargin: 1 })).toBe(plain);

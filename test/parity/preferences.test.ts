@@ -24,7 +24,7 @@ interface Pairs
   readonly cases: readonly Case[];
 }
 const { random, worked } = fixture<{ random: Pairs; worked: Pairs }>('preferences.json');
-const off = { labelSmoothing: 0, targetMargin: 0, sft: 0 };
+const off = { labelSmoothing: 0, targetMargin: 0, sft: 0, referenceFree: false };
 
 describe.each(lanesToTest())('on the %s lane', (lane) => {
   beforeAll(async () => {

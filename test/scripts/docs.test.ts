@@ -18,11 +18,11 @@ describe('the documents', () => {
   });
 
   it('give the mean and the deviation (n − 1) of the seeds', () => {
-    // Gold after PPO: 0.88879, 0.88545, 0.89857, 0.91052, 0.81684; by hand: mean 0.88003, squares 0.00537180, deviation √(0.00537180 / 4) = 0.03665.
+    // Gold after PPO: 0.87980, 0.85117, 0.90215, 0.93552, 0.85076; by hand: mean 0.88388, squares 0.00518387, deviation √(0.00518387 / 4) = 0.03600.
     const gold = figures('.')
       .get('seeds/mean')
       ?.find((row) => row.startsWith('| gold'));
-    expect(gold).toMatch(/ 0\.880 ± 0\.037 \|$/);
+    expect(gold).toMatch(/ 0\.884 ± 0\.036 \|$/);
   });
 });
 

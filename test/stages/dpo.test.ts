@@ -100,8 +100,11 @@ describe.each(lanesToTest())('on the %s lane', (name) => {
 
   it.each(['simpo', 'orpo', 'ipo-sum', 'hinge'])('%s lowers its loss', async (kind) => {
     await run(kind, { training: { epochs: 6 }, loss: { kind } });
-    const losses = seriesOf(readMetrics(at(kind), dpoMetrics), 'loss/train');
+    const rows = readMetrics(at(kind), dpoMetrics);
+    const losses = seriesOf(rows, 'loss/train');
     expect(losses.at(-1)!).toBeLessThan(losses[0]!);
+    // What is reported of the chosen responses is against the start, whatever the loss compares with.
+    expect([seriesOf(rows, 'logprob/chosen_shift')[0]!]).toBeAllclose([0], { rtol: 0, atol: 1e-3 });
   });
 });
 
