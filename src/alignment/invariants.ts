@@ -1,4 +1,4 @@
-/** What must hold while PPO runs; each is a bug that would otherwise go unseen for hours. */
+/** What must hold while a policy is trained; each is a bug that would otherwise go unseen for hours. */
 
 import { roundedLength } from '../batch/padding.ts';
 import { responseBatch } from '../batch/response-batch.ts';
@@ -49,6 +49,22 @@ function report(checks: Checks, where: string, invariants: readonly Invariant[],
     ]);
   }
   for (const problem of problems) say(`warning: ${problem}`);
+}
+
+/**
+ * A policy that learns from pairs directly is its reference before the first update.
+ * @param furthest the largest difference of a response's log-probability, in nats a token
+ * @throws InvariantError where checks are strict
+ */
+export function checkReference(furthest: number, checks: Checks, say: (line: string) => void): void {
+  const most = tolerances().numbers;
+  const invariant = {
+    name: 'log-probabilities of policy and reference before the first update',
+    expected: `the same, within ${most} nats a token`,
+    received: `${furthest} apart`,
+    holds: furthest <= most,
+  };
+  report(checks, 'dpo', [invariant], say);
 }
 
 /** Where a check is made, and how strictly. */

@@ -17,7 +17,7 @@ export interface TokenGrid {
 
 /** A token batch, and where its response tokens (the learned ones) stand: what reads or trains on responses needs. */
 export interface ResponseBatch {
-  /** Whole sequences, padded on the right; one or several in a row. */
+  /** Whole sequences, padded on the right, one or several in a row; several may share a prompt (`branches`). */
   readonly tokens: TokenBatch;
   /** The grid that numbers of response tokens are kept in, each sequence's from its first column on. */
   readonly grid: TokenGrid;
@@ -64,12 +64,12 @@ export function responseBatch(
   return layOutResponses(sequences, padId, { runs, plan, rows: plan.length, seq, ...wholeGrid(sequences, response) });
 }
 
-/** Rows are this many times as long as the longest sequence at most, where prompts are shared. */
+/** Runs are this many times as long as the longest sequence at most: what their tokens cannot attend to costs time too. */
 const SHARED_LENGTH = 2;
 
 /**
- * Lays sequences out with several in a row where they fit, apart by segments, and prompts that are there several times
- * once, for all their responses: a step computes little twice or for padding, and gives what it gives for `responseBatch`.
+ * Lays sequences out with several in a row where they fit, apart by segments, and a prompt once for several responses where
+ * that makes fewer tokens of the whole: a step computes little for nothing, and gives what it gives for `responseBatch`.
  * Lengths and rows are rounded up, so that few distinct shapes occur.
  * @param place where the numbers of these sequences stand, where that is the grid of more sequences: their lines in it
  * @throws DataError as `responseBatch`
@@ -79,8 +79,16 @@ export function packedResponseBatch(
   padId: number,
   place: GridLines = wholeGrid(sequences, roundedLength(longest(sequences.map(responseLength)))),
 ): ResponseBatch {
-  const runs = sharePrompts(sequences, SHARED_LENGTH * longest(sequences.map(lengthOf)));
-  return layOutResponses(sequences, padId, { runs, ...planRows(runs.map(({ tokens }) => lengthOf(tokens))), ...place });
+  const planned = (runs: readonly SharedPrompt[]) => ({
+    runs,
+    ...planRows(runs.map(({ tokens }) => lengthOf(tokens))),
+  });
+  const apart = planned(sequences.map(ownPrompt));
+  const shared = planned(sharePrompts(sequences, SHARED_LENGTH * longest(sequences.map(lengthOf))));
+  // Long responses to a short prompt would fill longer rows for nothing.
+  const saved = apart.rows * apart.seq - shared.rows * shared.seq;
+  const best = saved > 0 || (saved === 0 && shared.seq <= apart.seq) ? shared : apart;
+  return layOutResponses(sequences, padId, { ...best, ...place });
 }
 
 /** Lines of a grid. */

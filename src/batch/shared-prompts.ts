@@ -20,7 +20,7 @@ export function ownPrompt(sequence: TokenSequence, index: number): SharedPrompt 
  *
  * prompt [5, 6], responses [7, 2] and [8]  ->  [5, 6, 7, 2, 8]
  *
- * @param most tokens of a run at most, where it holds several responses: what its tokens cannot attend to costs time too
+ * @param most tokens of a run at most, where it holds several responses; then the prompt is there again for the next
  */
 export function sharePrompts(sequences: readonly TokenSequence[], most: number): SharedPrompt[] {
   const together: { length: number; indices: number[] }[] = [];

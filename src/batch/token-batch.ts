@@ -18,7 +18,7 @@ export interface TokenBatch {
   readonly seq: number;
   /** `padId` where nothing stands. */
   readonly ids: Int32Array;
-  /** 1, 2, … per sequence within its row; 0 on padding. Attention never crosses segments. */
+  /** 1, 2, … per sequence, or prompt with its responses, within its row; 0 on padding. Attention never crosses segments. */
   readonly segments: Int32Array;
   /** Position within the sequence, from 0; 0 on padding. */
   readonly positions: Int32Array;

@@ -17,6 +17,8 @@ export interface PreferenceQuality {
   readonly quality: PairQuality;
   /** Mean of log π − log π_ref of the chosen responses, in nats. */
   readonly shift: number;
+  /** The largest |log π − log π_ref| of a response, chosen or rejected, a token. */
+  readonly furthest: number;
 }
 
 /**
@@ -40,7 +42,11 @@ export function preferenceQuality(
   const { loss, chosen, rejected } = onHost(options.loss, { sequences, logProbs, references });
   const scores = rows.map((_, i) => ({ chosen: chosen[i] as number, rejected: rejected[i] as number }));
   const shifts = rows.map((_, i) => (logProbs[i] as number) - (references[i] as number));
-  return { quality: measurePairs(rows, scores, mean(loss)), shift: mean(shifts) };
+  const aToken = sequences.map(
+    (each, i) => Math.abs((logProbs[i] as number) - (references[i] as number)) / responseLength(each),
+  );
+  const furthest = aToken.reduce((most, difference) => Math.max(most, difference), 0);
+  return { quality: measurePairs(rows, scores, mean(loss)), shift: mean(shifts), furthest };
 }
 
 /** The loss and the implicit rewards of pairs whose chosen responses are the first half. */

@@ -87,12 +87,12 @@ function codeHash(): string {
   return hashText(JSON.stringify([hashOfFolders(codeFolders), ...codeFiles.map((file) => readFileSync(file, 'utf8'))]));
 }
 
-/** The hash of every file in folders, without those below. */
+/** The hash of every file in folders and below. */
 export function hashOfFolders(folders: readonly string[]): string {
   const files = folders.flatMap((folder) =>
-    readdirSync(folder, { withFileTypes: true })
+    readdirSync(folder, { withFileTypes: true, recursive: true })
       .filter((entry) => entry.isFile())
-      .map(({ name }) => join(folder, name))
+      .map(({ parentPath, name }) => join(parentPath, name))
       .sort(),
   );
   return hashText(JSON.stringify(files.map((file) => readFileSync(file, 'utf8'))));

@@ -43,9 +43,10 @@ export interface KeyRanges extends Columns {
 
 /**
  * Who attends to whom in a full forward pass. The columns of a segment follow one another without gaps, so what a query
- * attends to does too, and a distance in columns is one in positions.
+ * attends to does too, and a distance in columns is one in positions; but for responses side by side, see `branchRanges`.
  * @param window a query sees only keys less than this many positions from its own, on either side; null for no limit
- * @throws ShapeError where a prefix or the keys have another size than the queries, or a prefix is not where its segment begins
+ * @throws ShapeError where a prefix or the keys have another size than the queries, a prefix is not where its segment begins,
+ *   or a model that is not causal is given responses side by side
  * @throws InvariantError where a query of cross attention would see nothing
  * @see windows: Beltagy et al. 2020, arXiv:2004.05150, section 3.1; Jiang et al. 2023, arXiv:2310.06825, section 2
  */

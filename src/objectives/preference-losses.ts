@@ -65,7 +65,7 @@ export interface Likelihood {
 export interface PreferenceTerms {
   /** [pairs] */
   readonly loss: Tensor1D;
-  /** Implicit rewards, β times what the loss compares: [pairs] each. */
+  /** Implicit rewards, whose difference the loss is a function of: β times the log-ratio or log-probability; of orpo the log odds. [pairs] each. */
   readonly chosenReward: Tensor1D;
   readonly rejectedReward: Tensor1D;
 }
@@ -88,16 +88,15 @@ export interface PreferenceTerms {
  */
 export function preferenceLoss(options: PreferenceLoss, chosen: Likelihood, rejected: Likelihood): PreferenceTerms {
   const [chosenReward, rejectedReward] = [implicitReward(options, chosen), implicitReward(options, rejected)];
-  const compared = comparison(options, tf.sub(chosenReward, rejectedReward), chosen, rejected);
+  const compared = comparison(options, tf.sub(chosenReward, rejectedReward));
   const nll = tf.neg(tf.div(chosen.logProb, chosen.tokens));
   const loss = options.sft === 0 ? compared : tf.add(compared, tf.mul(options.sft, nll));
   return { loss: loss as Tensor1D, chosenReward, rejectedReward };
 }
 
-function implicitReward(
-  { kind, beta, referenceFree }: PreferenceLoss,
-  { logProb, reference, tokens }: Likelihood,
-): Tensor1D {
+function implicitReward({ kind, beta, referenceFree }: PreferenceLoss, likelihood: Likelihood): Tensor1D {
+  if (kind === 'orpo') return logOdds(likelihood);
+  const { logProb, reference, tokens } = likelihood;
   const shift = hasReference(kind) && !referenceFree ? tf.sub(logProb, reference) : logProb;
   return tf.mul(beta, byMean.has(kind) ? tf.div(shift, tokens) : shift) as Tensor1D;
 }
@@ -105,8 +104,6 @@ function implicitReward(
 function comparison(
   { kind, beta, labelSmoothing: smoothing, targetMargin }: PreferenceLoss,
   difference: Tensor,
-  chosen: Likelihood,
-  rejected: Likelihood,
 ): Tensor {
   // −log σ(x) = softplus(−x).
   const wrong = (x: Tensor): Tensor => tf.softplus(tf.neg(x));
@@ -126,7 +123,7 @@ function comparison(
     case 'simpo':
       return wrong(tf.sub(difference, beta * targetMargin));
     case 'orpo':
-      return tf.mul(beta, wrong(tf.sub(logOdds(chosen), logOdds(rejected))));
+      return tf.mul(beta, wrong(difference));
   }
 }
 
@@ -134,7 +131,7 @@ function comparison(
 const SUREST = -1e-6;
 
 /** log(p / (1 − p)) of p = exp(mean log π). */
-function logOdds({ logProb, tokens }: Likelihood): Tensor {
+function logOdds({ logProb, tokens }: Likelihood): Tensor1D {
   const mean = tf.minimum(tf.div(logProb, tokens), SUREST);
-  return tf.sub(mean, tf.log(tf.neg(tf.expm1(mean))));
+  return tf.sub(mean, tf.log(tf.neg(tf.expm1(mean)))) as Tensor1D;
 }

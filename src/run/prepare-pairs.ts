@@ -89,10 +89,17 @@ export async function preparePairs(config: PairConfig, use: PairUse, context?: R
 
 /**
  * The check of such a stage: what it would read, in figures.
+ * @param more what the stage checks beside the pairs
  * @throws as `preparePairs`
  */
-export async function checkPairs(config: PairConfig, use: PairUse): Promise<readonly string[]> {
-  const { sets, steps } = await preparePairs(config, use);
+export async function checkPairs(
+  config: PairConfig,
+  use: PairUse,
+  more: (prepared: PreparedPairs) => Promise<unknown> = async () => undefined,
+): Promise<readonly string[]> {
+  const prepared = await preparePairs(config, use);
+  await more(prepared);
+  const { sets, steps } = prepared;
   return [...describeSets(sets), `${steps} steps`, ...shortenedWarmups({ optimizer: config.optimizer }, steps)];
 }
 

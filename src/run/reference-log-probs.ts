@@ -6,9 +6,8 @@ import type { TokenSequence } from '../batch/token-batch.ts';
 import { loadModelFolder } from '../checkpoint/model-folder.ts';
 import { InvariantError } from '../errors.ts';
 import { cachedFolder, hashOfFolders } from '../examples/dataset-cache.ts';
-import { hashText } from '../files/hash.ts';
-import { traceOptions } from '../graph/mode.ts';
-import type { Model } from '../model/model.ts';
+import { hashFile, hashText } from '../files/hash.ts';
+import type { Model, TrainingPlan } from '../model/model.ts';
 import { disposeModel, trainNothing } from '../model/model.ts';
 import { readTable, writeTable } from '../tables/arrow-file.ts';
 import { float64 } from '../tables/columns.ts';
@@ -22,14 +21,15 @@ export type ReferenceLogProb = (sequence: TokenSequence) => number;
 const TABLE = 'log-probabilities.arrow';
 const columns = { log_prob: float64('Sum over the tokens of the response, EOS included, in nats.') };
 
-/** The code that reads a model: its source is part of the key. */
-const codeFolders = ['../model/', '../tensor/', '../native/', '../batch/'].map((folder) =>
-  fileURLToPath(new URL(folder, import.meta.url)),
-);
+/** All of src: much of it takes part in reading a model. */
+const source = fileURLToPath(new URL('../', import.meta.url));
 
 interface ReferenceSource {
   readonly parent: Parent;
   readonly tokenizer: Tokenizer;
+  /** As the policy keeps what it does not train. */
+  readonly frozenPrecision: TrainingPlan['frozenPrecision'];
+  readonly runtime: object;
   /** The folder of what was read before. */
   readonly cache: string;
   /** How the policy is read too, so that both round alike: `sumLogProbs`. */
@@ -46,21 +46,28 @@ interface ReferenceSource {
  * @returns that of a sequence; it throws InvariantError for one that was not among those given
  */
 export async function referenceLogProbs(
-  { parent, tokenizer, cache, read }: ReferenceSource,
+  { parent, tokenizer, frozenPrecision, runtime, cache, read }: ReferenceSource,
   all: readonly TokenSequence[],
   { lane, progress }: Pick<RunContext, 'lane' | 'progress'>,
 ): Promise<ReferenceLogProb> {
   const { sequences } = distinctSequences(all);
   const keys = sequences.map(sequenceKey);
   const parts = {
-    model: parent.hash,
+    weights: parent.hash,
+    configuration: await hashFile(join(parent.folder, 'config.json')),
+    tokenizer: tokenizer.hash,
+    precision: JSON.stringify([frozenPrecision, runtime]),
     sequences: hashText(keys.join('\n')),
-    lane: JSON.stringify([lane, traceOptions()]),
-    reader: hashOfFolders(codeFolders),
+    lane: JSON.stringify(lane),
+    reader: hashOfFolders([source]),
   };
   const { path, fresh } = await cachedFolder(cache, parts, async (folder) => {
-    const { model } = loadModelFolder(parent.folder, { plan: trainNothing(), tokenizer, say: progress.say });
-    const shown = progress.phase('log-probabilities of the reference', all.length, { unit: 'responses' });
+    const { model } = loadModelFolder(parent.folder, {
+      plan: trainNothing(frozenPrecision),
+      tokenizer,
+      say: progress.say,
+    });
+    const shown = progress.phase('log-probabilities of the reference', sequences.length, { unit: 'responses' });
     const logProbs = read(model, sequences, tokenizer.padId, shown.update);
     shown.finish();
     disposeModel(model);

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Rollout } from '../../src/alignment/collect.ts';
 import type { Checks, RolloutCheck } from '../../src/alignment/invariants.ts';
-import { checkFirstUpdate, checkRollout } from '../../src/alignment/invariants.ts';
+import { checkFirstUpdate, checkReference, checkRollout } from '../../src/alignment/invariants.ts';
 import { InvariantError } from '../../src/errors.ts';
 import { setCompilation } from '../../src/graph/mode.ts';
 import { lanesToTest, useLane } from '../helpers/use-lane.ts';
@@ -150,4 +150,18 @@ describe('checkFirstUpdate', () => {
     const stats = { ratio: Number.NaN, approxKl: Number.NaN, clipFraction: Number.NaN };
     expect(() => checkFirstUpdate('strict', stats, 'x', say)).toThrow(InvariantError);
   });
+});
+
+it('a policy that learns from pairs directly begins at its reference: refused, told or not looked at', () => {
+  const said: string[] = [];
+  const check = (furthest: number, checks: 'strict' | 'warn' | 'off') =>
+    checkReference(furthest, checks, (line) => said.push(line));
+  const problem =
+    'dpo: log-probabilities of policy and reference before the first update: expected the same, within 0.002 nats a token, received 0.1 apart.';
+  expect(() => check(0.1, 'strict')).toThrow(problem);
+  check(1e-4, 'strict');
+  check(0.1, 'off');
+  expect(said).toEqual([]);
+  check(0.1, 'warn');
+  expect(said).toEqual([`warning: ${problem}`]);
 });

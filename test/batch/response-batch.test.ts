@@ -159,6 +159,12 @@ describe('packedResponseBatch', () => {
     );
   });
 
+  it('leaves long responses to a short prompt apart, where sharing it would make more tokens or longer rows', () => {
+    const answer = (length: number, first: number) => promptAndResponse(i(5, 6), new Int32Array(length).fill(first));
+    const { tokens } = packedResponseBatch([answer(198, 7), answer(198, 8)], 0);
+    expect([tokens.batch, tokens.seq, tokens.branches]).toEqual([2, 224, undefined]);
+  });
+
   it('leaves the numbers of some sequences where they are in the grid of all', () => {
     const batch = packedResponseBatch(two, 0, { grid: { sequences: 5, response: 3 }, lines: [4, 1] });
     expect(batch.cells).toEqual(i(12, 13, 3, 12));
