@@ -5,6 +5,7 @@ import { loadModelFolder } from '../../src/checkpoint/model-folder.ts';
 import { disposeModel } from '../../src/model/model.ts';
 import { runStage } from '../../src/run/stage.ts';
 import type { Lane } from '../../src/tensor/lane.ts';
+import { dpo } from '../../stages/dpo.ts';
 import { notAsDeclared } from '../helpers/declared.ts';
 import { pairStages } from '../helpers/pair-stages.ts';
 import { refusal } from '../helpers/refusals.ts';
@@ -42,7 +43,9 @@ describe.each(pairStages)('$name', (stage) => {
     expect(notAsDeclared(stage, at(method))).toEqual([]);
     const { manifest, wrong } = await checkedManifest(at(method));
     expect(wrong).toEqual([]);
-    expect(manifest).toMatchObject({ stage: stage.name, status: 'finished', parents: [{ role: 'model' }], summary });
+    // A policy is told from other instruct models by what it was made from.
+    const role = stage === dpo ? 'policy' : 'model';
+    expect(manifest).toMatchObject({ stage: stage.name, status: 'finished', parents: [{ role }], summary });
     expect(manifest.inputs.map(({ role }) => role)).toEqual(['pairs', 'heldOut']);
     const losses = seriesOf(readMetrics(at(method), stage.metrics ?? {}), 'loss/train');
     expect(losses).toHaveLength(16);
