@@ -14,7 +14,6 @@ import { pairsCard } from '../src/checkpoint/stage-cards.ts';
 import { disposeTrained, saveTraining, startOrResume } from '../src/checkpoint/training-checkpoint.ts';
 import { rateOf } from '../src/checkpoint/training-plan.ts';
 import { InvariantError } from '../src/errors.ts';
-import type { PairQuality } from '../src/evaluation/pair-quality.ts';
 import { rewardQuality, scoreSequences } from '../src/evaluation/pair-quality.ts';
 import { heldOutMetrics, pairMeasures, pairScores } from '../src/evaluation/pair-scores.ts';
 import { ACCURACY_OF, pairTables, qualityOf, writePairTables } from '../src/evaluation/pair-tables.ts';
@@ -29,6 +28,7 @@ import { likelihoodPairs } from '../src/objectives/likelihood-pairs.ts';
 import type { PairIds } from '../src/objectives/pair-batch.ts';
 import { scorePairs } from '../src/objectives/score-pairs.ts';
 import { seededRandom } from '../src/random.ts';
+import { measuredSteps } from '../src/run/measured-step.ts';
 import type { PairUse, PreparedPairs } from '../src/run/prepare-pairs.ts';
 import { checkPairs, pairData, preparePairs } from '../src/run/prepare-pairs.ts';
 import { program } from '../src/run/program.ts';
@@ -111,8 +111,7 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
   progress.say(`reward  ${pairs.length} pairs, ${heldOut.length} held out, ${steps} steps`);
   const { padId } = tokenizer;
   const { objective, centring, scale } = objectiveOf(config, padId);
-  const judge = () => rewardQuality(model, heldOut, { scale, centring, marginOf, padId });
-  let judged: { readonly step: number; readonly quality: PairQuality | null } | undefined;
+  const judged = measuredSteps(() => rewardQuality(model, heldOut, { scale, centring, marginOf, padId }));
   const { kept, summary } = await trainingLoop(context, config, {
     stage: 'reward',
     metrics: rewardMetrics,
@@ -125,13 +124,10 @@ async function run(config: RewardConfig, context: RunContext): Promise<Record<st
       return { metrics: metricsOf(update), shown: { loss: update.loss.toFixed(3) }, size: update.count };
     },
     measures: pairMeasures,
-    measure: (step) => {
-      judged = { step, quality: judge() };
-      return pairScores(judged.quality);
-    },
+    measure: (step) => pairScores(judged.at(step)),
     save: (state, more) => saveTraining(folder.path, config.checkpoints.keepLast, trained, tokenizer, state, more),
   });
-  const quality = judged?.step === kept.step ? judged.quality : judge();
+  const quality = judged.of(kept.step);
 
   // 4. Normalise: over training responses, scores have mean 0 and standard deviation 1. Stored with the model.
   const normalisation = normalise(model, pairs.map(idsOf), padId, progress);

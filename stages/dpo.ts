@@ -16,9 +16,8 @@ import { rateOf } from '../src/checkpoint/training-plan.ts';
 import { sumLogProbs } from '../src/evaluation/pair-quality.ts';
 import { heldOutMetrics, pairMeasures, pairScores } from '../src/evaluation/pair-scores.ts';
 import { pairTables, qualityOf, writePairTables } from '../src/evaluation/pair-tables.ts';
-import type { PreferenceQuality } from '../src/evaluation/preference-quality.ts';
 import { preferenceQuality } from '../src/evaluation/preference-quality.ts';
-import { pairIds } from '../src/examples/preference.ts';
+import { pairIds, pairSequences } from '../src/examples/preference.ts';
 import { type Learned, learn } from '../src/execution/learn.ts';
 import { atomicFolder } from '../src/files/atomic-write.ts';
 import { GRAPHS_MADE } from '../src/graph/mode.ts';
@@ -28,6 +27,7 @@ import { directPreference } from '../src/objectives/direct-preference.ts';
 import type { PreferenceLoss } from '../src/objectives/preference-losses.ts';
 import { hasReference } from '../src/objectives/preference-losses.ts';
 import { seededRandom } from '../src/random.ts';
+import { measuredSteps } from '../src/run/measured-step.ts';
 import type { Parent } from '../src/run/parents.ts';
 import { openParent } from '../src/run/parents.ts';
 import type { PairUse, PreparedPairs } from '../src/run/prepare-pairs.ts';
@@ -121,8 +121,7 @@ async function run(config: DpoConfig, context: RunContext): Promise<Record<strin
   // 4. The loss on the labelled pairs; the step that is best on held-out ones is kept.
   const loss = lossOf(config);
   const objective = directPreference({ loss, referenceOf, padId });
-  const judge = () => preferenceQuality(model, heldOut, { loss, referenceOf, padId });
-  let judged: { readonly step: number; readonly found: PreferenceQuality | null } | undefined;
+  const judged = measuredSteps(() => preferenceQuality(model, heldOut, { loss, referenceOf, padId }));
   const { kept, summary } = await trainingLoop(context, config, {
     stage: 'dpo',
     metrics: dpoMetrics,
@@ -137,15 +136,14 @@ async function run(config: DpoConfig, context: RunContext): Promise<Record<strin
     },
     measures: pairMeasures,
     measure: (step) => {
-      judged = { step, found: judge() };
+      const found = judged.at(step);
       const isReference = step === 0 && config.reference === null;
-      if (isReference && judged.found !== null)
-        checkReference(judged.found.furthest, config.runtime.checks, progress.say);
-      return pairScores(judged.found?.quality ?? null);
+      if (isReference && found !== null) checkReference(found.furthest, config.runtime.checks, progress.say);
+      return pairScores(found?.quality ?? null);
     },
     save: (state, more) => saveTraining(folder.path, config.checkpoints.keepLast, trained, tokenizer, state, more),
   });
-  const { quality = null, shift = null } = (judged?.step === kept.step ? judged.found : judge()) ?? {};
+  const { quality = null, shift = null } = judged.of(kept.step) ?? {};
   if (shift !== null && shift < 0) progress.say(displacement(shift));
 
   // 5. The policy to go on with is the best one.
@@ -167,8 +165,7 @@ async function readReference(
   const { parent, tokenizer, sets, plan } = prepared;
   const named = await openReference(config, prepared);
   if (named !== undefined) await context.folder.recordParent('reference', named);
-  const rows = [...sets.train.pairs, ...sets.heldOut.pairs].map(pairIds);
-  const responses = rows.flatMap(({ chosen, rejected }) => [chosen, rejected]);
+  const responses = pairSequences([...sets.train.pairs, ...sets.heldOut.pairs]);
   const { frozenPrecision } = plan;
   const { cache, runtime } = config;
   const source = { parent: named ?? parent, tokenizer, frozenPrecision, runtime, cache, read: sumLogProbs };

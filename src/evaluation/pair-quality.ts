@@ -6,7 +6,7 @@ import { likeLengths } from '../batch/like-lengths.ts';
 import { responseLength } from '../batch/response-batch.ts';
 import type { TokenSequence } from '../batch/token-batch.ts';
 import type { PreferencePair } from '../examples/preference.ts';
-import { pairIds } from '../examples/preference.ts';
+import { pairSequences } from '../examples/preference.ts';
 import { betterResponse } from '../examples/preference-sets.ts';
 import type { Model } from '../model/model.ts';
 import { bradleyTerryLoss } from '../objectives/bradley-terry.ts';
@@ -98,8 +98,7 @@ export function rewardQuality(
 ): PairQuality | null {
   if (rows.length === 0) return null;
   const { scale, centring, marginOf, padId } = options;
-  const sequences = rows.map(pairIds).flatMap(({ chosen, rejected }) => [chosen, rejected]);
-  const all = scoreSequences(model, sequences, padId).map((score) => scale * score);
+  const all = scoreSequences(model, pairSequences(rows), padId).map((score) => scale * score);
   const scores = rows.map((_, i) => ({ chosen: all[2 * i] as number, rejected: all[2 * i + 1] as number }));
   const withMargins = scores.map((pair, i) => ({ ...pair, margin: marginOf(rows[i] as PreferencePair) }));
   return measurePairs(rows, scores, bradleyTerryLoss(withMargins, centring));

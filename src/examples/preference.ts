@@ -119,6 +119,11 @@ export function pairIds(row: Row<typeof tokenColumns>): { chosen: TokenSequence;
   return { chosen: whole(row.chosen_ids), rejected: whole(row.rejected_ids) };
 }
 
+/** The sequences of pairs: the chosen and the rejected one of each, in their order. */
+export function pairSequences(pairs: readonly PreferencePair[]): TokenSequence[] {
+  return pairs.map(pairIds).flatMap(({ chosen, rejected }) => [chosen, rejected]);
+}
+
 function sizesOf(pairs: readonly PreferencePair[]): Pick<PairStatistics, 'pairs' | 'tokens' | 'longest'> {
   const lengths = pairs.flatMap((pair) => [pair.chosen_ids.length, pair.rejected_ids.length]);
   const tokens = lengths.reduce((sum, length) => sum + length, 0);

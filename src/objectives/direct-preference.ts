@@ -1,14 +1,12 @@
 /** The objective of learning from preferences directly: pairs, each response read once, against what a reference thought of it. */
+import { responseLength } from '../batch/response-batch.ts';
 import type { TokenSequence } from '../batch/token-batch.ts';
 import type { Objective } from '../execution/objective.ts';
-import { tokenHead } from '../model/heads.ts';
-import { statesAt } from '../model/states.ts';
-import { pick, vector } from '../tensor/host-arrays.ts';
+import { pick } from '../tensor/host-arrays.ts';
 import type { Scalar, Tensor } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
-import { logProbsOf } from './log-probabilities.ts';
 import type { PairIds } from './pair-batch.ts';
-import { pairBatch, perPair, perResponse, tokenPlaces } from './pair-batch.ts';
+import { likelihoodArrays, pairBatch, perPair, responseLikelihoods } from './pair-batch.ts';
 import type { Likelihood, PreferenceLoss } from './preference-losses.ts';
 import { preferenceLoss } from './preference-losses.ts';
 
@@ -37,20 +35,14 @@ export function directPreference(options: {
     unit: 'pairs',
     layOut: ({ dimensions }, pairs) => {
       const batch = pairBatch(dimensions, pairs, padId);
-      const { predictors, targets } = batch.responses;
-      const lengths = batch.sequences.map(({ learned }) => learned.reduce((sum, flag) => sum + flag, 0));
       const given = {
-        at: vector(predictors),
-        targets: vector(targets),
         reference: batch.filled(batch.sequences.map(referenceOf)),
-        lengths: batch.filled(lengths, 1),
+        lengths: batch.filled(batch.sequences.map(responseLength), 1),
       };
-      return { arrays: { ...batch.arrays, ...tokenPlaces(batch, 'sum'), ...given }, count: pairs.length };
+      return { arrays: { ...batch.arrays, ...likelihoodArrays(batch, 'sum'), ...given }, count: pairs.length };
     },
     terms: (model, weights, arrays) => {
-      const head = tokenHead(model.dimensions, weights);
-      const logProbs = logProbsOf(statesAt(model, weights, arrays, 'at'), head, pick(arrays, 'targets'), 1);
-      const logProb = perPair(perResponse(logProbs, arrays), arrays);
+      const logProb = perPair(responseLikelihoods(model, weights, arrays), arrays);
       const reference = perPair(pick(arrays, 'reference'), arrays);
       const tokens = perPair(pick(arrays, 'lengths'), arrays);
       const side = (of: 'chosen' | 'rejected'): Likelihood => ({

@@ -1,12 +1,8 @@
 /** The objective of reward models that are language models: a response's score is the mean log-probability of its tokens. */
 import type { Objective } from '../execution/objective.ts';
-import { tokenHead } from '../model/heads.ts';
-import { statesAt } from '../model/states.ts';
-import { pick, vector } from '../tensor/host-arrays.ts';
 import { tf } from '../tensor/tf.ts';
-import { logProbsOf } from './log-probabilities.ts';
 import type { PairIds } from './pair-batch.ts';
-import { pairBatch, pairTerms, perResponse, tokenPlaces } from './pair-batch.ts';
+import { likelihoodArrays, pairBatch, pairTerms, responseLikelihoods } from './pair-batch.ts';
 
 /**
  * −log σ(β · mean log π(chosen) − β · mean log π(rejected) − margin), means over the tokens of the response, EOS included.
@@ -24,14 +20,8 @@ export function likelihoodPairs(options: {
     unit: 'pairs',
     layOut: ({ dimensions }, pairs) => {
       const batch = pairBatch(dimensions, pairs, padId);
-      const { predictors, targets } = batch.responses;
-      const read = { at: vector(predictors), tokens: vector(targets), ...tokenPlaces(batch, 'mean') };
-      return { arrays: { ...batch.arrays, ...read }, count: pairs.length };
+      return { arrays: { ...batch.arrays, ...likelihoodArrays(batch, 'mean') }, count: pairs.length };
     },
-    terms: (model, weights, arrays) => {
-      const head = tokenHead(model.dimensions, weights);
-      const logProbs = logProbsOf(statesAt(model, weights, arrays, 'at'), head, pick(arrays, 'tokens'), 1);
-      return pairTerms(tf.mul(scale, perResponse(logProbs, arrays)), arrays, 0);
-    },
+    terms: (model, weights, arrays) => pairTerms(tf.mul(scale, responseLikelihoods(model, weights, arrays)), arrays, 0),
   };
 }

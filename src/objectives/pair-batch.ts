@@ -6,13 +6,18 @@ import { packedResponseBatch } from '../batch/response-batch.ts';
 import type { TokenSequence } from '../batch/token-batch.ts';
 import type { LossTerms } from '../execution/objective.ts';
 import type { ModelDimensions } from '../model/dimensions.ts';
+import { tokenHead } from '../model/heads.ts';
 import { inputArrays } from '../model/inputs.ts';
+import type { Model } from '../model/model.ts';
+import { statesAt } from '../model/states.ts';
 import { gatherRows, sumRows } from '../tensor/gather-rows.ts';
 import type { HostArray, HostArrays, Tensors } from '../tensor/host-arrays.ts';
 import { pick, vector } from '../tensor/host-arrays.ts';
 import type { Scalar, Tensor1D, Tensor2D } from '../tensor/tf.ts';
 import { tf } from '../tensor/tf.ts';
+import type { Weights } from '../tensor/weights.ts';
 import { bradleyTerry } from './bradley-terry.ts';
+import { logProbsOf } from './log-probabilities.ts';
 
 /** A labelled pair as ids. */
 export interface PairIds {
@@ -42,46 +47,44 @@ export function pairBatch(dimensions: ModelDimensions, pairs: readonly PairIds[]
   const responses = packedResponseBatch(sequences, padId);
   // They cost nothing, and every shape is a compiled step of its own: as many for pairs as for responses.
   const places = 2 ** Math.ceil(Math.log2(Math.max(8, sequences.length, pairs.length)));
-  const filled = (values: readonly number[], beyond = 0): HostArray => {
-    const all = new Float32Array(places).fill(beyond);
+  const placed = (all: Float32Array | Int32Array, values: readonly number[]): HostArray => {
     all.set(values);
     return vector(all);
   };
-  const placesOf = (found: readonly number[]): HostArray => {
-    const all = new Int32Array(places);
-    all.set(found);
-    return vector(all);
-  };
+  const filled = (values: readonly number[], beyond = 0): HostArray =>
+    placed(new Float32Array(places).fill(beyond), values);
   const arrays = {
     ...inputArrays(dimensions, responses.tokens),
-    chosen: placesOf(placeOf.slice(0, pairs.length)),
-    rejected: placesOf(placeOf.slice(pairs.length)),
+    chosen: placed(new Int32Array(places), placeOf.slice(0, pairs.length)),
+    rejected: placed(new Int32Array(places), placeOf.slice(pairs.length)),
     counted: filled(pairs.map(() => 1)),
     margin: filled(pairs.map(({ margin = 0 }) => margin)),
   };
   return { responses, sequences, filled, places, arrays };
 }
 
-/** Which place each response token belongs to, and what it counts there: 1 in sums, 1 / tokens in means. */
-export function tokenPlaces({ responses }: PairBatch, counts: 'sum' | 'mean'): HostArrays {
-  const { grid, cells, responseMask } = responses;
+/** What `responseLikelihoods` reads: the response tokens, the place of each, and what it counts there: 1 in sums, 1 / tokens in means. */
+export function likelihoodArrays({ responses }: PairBatch, counts: 'sum' | 'mean'): HostArrays {
+  const { grid, cells, responseMask, predictors, targets } = responses;
   const lines = Int32Array.from(cells, (cell) => Math.floor(cell / grid.response));
   const lengths = new Int32Array(grid.sequences);
   for (const [i, line] of lines.entries()) lengths[line] = (lengths[line] as number) + (responseMask[i] as number);
   const weight = (mask: number, i: number): number =>
     counts === 'sum' ? mask : mask / (lengths[lines[i] as number] as number);
-  return { lines: vector(lines), weights: vector(responseMask.map(weight)) };
+  const weights = vector(responseMask.map(weight));
+  return { at: vector(predictors), tokens: vector(targets), lines: vector(lines), weights };
 }
 
 /**
- * Numbers of response tokens added up by response.
- * @param values [count], of the response tokens
- * @param arrays those of `pairBatch` and `tokenPlaces`
- * @returns [places]
+ * The sum or the mean of log π over the tokens of each response, EOS included, in nats.
+ * @param arrays those of `pairBatch` and `likelihoodArrays`
+ * @returns [places]; beyond the responses 0
  */
-export function perResponse(values: Tensor1D, arrays: Tensors): Tensor1D {
-  const weighted = tf.expandDims(tf.mul(values, pick<Tensor1D>(arrays, 'weights')), 1) as Tensor2D;
-  const places = (pick<Tensor1D>(arrays, 'counted') as Tensor1D).shape[0];
+export function responseLikelihoods(model: Model, weights: Weights, arrays: Tensors): Tensor1D {
+  const head = tokenHead(model.dimensions, weights);
+  const logProbs = logProbsOf(statesAt(model, weights, arrays, 'at'), head, pick(arrays, 'tokens'), 1);
+  const weighted = tf.expandDims(tf.mul(logProbs, pick<Tensor1D>(arrays, 'weights')), 1) as Tensor2D;
+  const places = pick<Tensor1D>(arrays, 'counted').shape[0];
   return tf.squeeze(sumRows(weighted, pick(arrays, 'lines'), places), [1]) as Tensor1D;
 }
 
